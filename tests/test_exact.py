@@ -16,7 +16,7 @@ FLOOR = 0.03  # three times the total variation of N true samples of the five st
 ONE_A_STEP = {
     "threshold": {"at_least": 1.0},
     "entropy_budget": {"budget": 0.0},
-    "gibbs": {"redraw": 1.0},
+    "gibbs": {"redraw": 1},
     "remask": {"share": 0.1},
 }
 
@@ -67,7 +67,7 @@ def test_the_bound_is_the_entropy(name, language, rng):
     x = language.sample(20_000, 4, rng)
     nats = model.bound(Canvas(x, torch.zeros_like(x, dtype=torch.bool)), rng)
     error = (nats.std() / len(nats) ** 0.5).item()
-    assert error < 0.02
+    assert error < 0.03
     assert abs(nats.mean().item() - language.entropy(4)) < 4 * error
 
 

@@ -48,6 +48,7 @@ def config_of(process: Process, shape: dict, corpus: str, **more) -> dict:
         "net": shape,
         "characters": process.tokenizer.characters,
         "corpus": corpus,
+        **({"options": process.options} if process.options else {}),
         **more,
     }
 
@@ -73,7 +74,7 @@ def load(folder: str | Path, device: str = "cpu") -> Process:
         noise = schedule(config["schedule"]["name"], config["schedule"]["floor"])
         shape = {key: bounded(config["net"], key, folder) for key in BOUNDS}
         check_weights(folder)
-        process = build(config["process"], tokenizer, noise, **shape)
+        process = build(config["process"], tokenizer, noise, **shape, options=config.get("options", {}))
     except CheckpointError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:

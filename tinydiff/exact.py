@@ -168,9 +168,9 @@ class PerfectNetwork(nn.Module):
         return self.answer(x, t)[:, -n:]
 
 
-def perfect(name: str, language: Language, noise: Schedule | None = None) -> Process:
+def perfect(name: str, language: Language, noise: Schedule | None = None, **options: str) -> Process:
     """The process `name` with the perfect network of a language; it writes texts of any length."""
-    process = PROCESSES[name](None, language.tokenizer, noise or schedule("linear"), None)
+    process = PROCESSES[name](None, language.tokenizer, noise or schedule("linear"), None, options)
     process.net = PerfectNetwork(lambda x, t: process.perfect(language, x, t))
     return process.eval()
 

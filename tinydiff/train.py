@@ -44,6 +44,7 @@ class Config:
     label: Annotated[str, "what 'shakespeare' is labelled with: genre, play or speaker; empty is nothing"] = ""
     preset: Annotated[str, "the network's shape: tiny, small or base"] = "small"
     schedule: Annotated[str, "noise schedule"] = "linear"
+    options: Annotated[str, "what the process leaves open, as name=value,name=value"] = ""
     steps: Annotated[int, "optimizer steps"] = 6000
     batch: Annotated[int, "windows a step"] = 32
     lr: Annotated[float, "highest learning rate"] = 3e-3
@@ -124,7 +125,7 @@ class Run:
         self.device = pick_device(config.device)
         torch.manual_seed(config.seed)
         self.shape = {**config.shape, "labels": len(data.labels)}
-        self.process = build(config.process, data.tokenizer, schedule(config.schedule), **self.shape).to(self.device)
+        self.process = build(config.process, data.tokenizer, schedule(config.schedule), **self.shape, options=options_of(config.options)).to(self.device)
         self.process.bell = config.bell
         self.average = copy.deepcopy(self.process).eval().requires_grad_(False)
         self.rng = torch.Generator().manual_seed(config.seed)
@@ -257,6 +258,14 @@ class Run:
         if not path.is_file():
             return "no checkpoint was written before it"
         return f"the last good checkpoint, of step {checkpoint.read_config(self.out)['step']}, is in {str(self.out)!r}"
+
+
+def options_of(text: str) -> dict[str, str]:
+    """"name=value,name=value" as a dictionary. Raises ValueError for anything else."""
+    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+    if not all(key.strip() and sign for key, sign, _ in pairs):
+        raise ValueError(f"The options are {text!r}; write them as name=value,name=value.")
+    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def inside(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

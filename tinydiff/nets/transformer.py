@@ -36,7 +36,8 @@ class Cache:
 
 class Transformer(nn.Module):
     """
-    inputs:    number of input tokens (an embedding), at least V
+    inputs:    number of input tokens (an embedding), at least V; with `reals` the width of the input
+    reals:     True reads (B, n, inputs) numbers in the place of (B, n) tokens
     outputs:   width of the output
     layers, heads, width: the shape; width / heads must be even
     length:    positions it is trained for (it runs at any length; beyond, its positions are new to it)
@@ -46,14 +47,14 @@ class Transformer(nn.Module):
     """
 
     def __init__(self, *, inputs: int, outputs: int, layers: int, heads: int, width: int, length: int,
-                 attention: str = "bidirectional", timed: bool = False, labels: int = 0):  # fmt: skip
+                 attention: str = "bidirectional", timed: bool = False, reals: bool = False, labels: int = 0):  # fmt: skip
         super().__init__()
         if width % heads or (width // heads) % 2:
             raise ValueError(f"A width of {width} cannot be shared by {heads} heads: width / heads must be even.")
         if attention not in ("bidirectional", "causal"):
             raise ValueError(f"Attention is 'bidirectional' or 'causal', not {attention!r}.")
         self.causal, self.labels, self.length = attention == "causal", labels, length
-        self.embed = nn.Embedding(inputs, width)
+        self.embed = nn.Linear(inputs, width, bias=False) if reals else nn.Embedding(inputs, width)
         self.time = TimeEmbedding(width) if timed else None
         self.label = nn.Embedding(labels + 1, width) if labels else None
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
@@ -69,10 +70,12 @@ class Transformer(nn.Module):
             if name.endswith(("out.weight", "down.weight")):  # residual branches start small (GPT-2)
                 nn.init.normal_(p, std=0.02 / math.sqrt(2 * len(self.blocks)))
         nn.init.zeros_(self.head.weight)
+        if isinstance(self.embed, nn.Linear):  # its inputs are few, and of size one
+            nn.init.normal_(self.embed.weight, std=0.5 / math.sqrt(self.embed.in_features))
 
     def forward(self, x: Tensor, t: Tensor | None = None, label: Tensor | None = None, *,
                 mask: Tensor | None = None, cache: Cache | None = None) -> Tensor:  # fmt: skip
-        """x (B, n) tokens, t (B, n), label (B,) or None -> (B, n, outputs).
+        """x (B, n) tokens or (B, n, inputs) numbers, t (B, n), label (B,) or None -> (B, n, outputs).
 
         mask (n, m) bool says which keys a query may see, in place of the network's own rule. With a cache, x goes on where
         the cache ends, and the keys are the cache's and then x's own.
@@ -82,7 +85,7 @@ class Transformer(nn.Module):
         if self.time is not None:
             h = h + self.time(t)
         if self.label is not None:
-            null = torch.full_like(x[:, 0], self.labels)
+            null = torch.full((len(x),), self.labels, device=x.device)
             h = h + self.label(null if label is None else label)[:, None]
         turn = rotation(past, past + n, self.half, x.device)
         if mask is None and self.causal:

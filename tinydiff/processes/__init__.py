@@ -10,6 +10,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -27,6 +29,10 @@ T_MIN = 1e-3  # training draws times from [T_MIN, 1]; evaluation cuts nothing of
 TRAITS = {
     "diffusion": "one call predicts every open position, so a step may be of any length",
     "tokens": "the state is (B, L) token ids",
+    "reals": "the state is (B, L, D) numbers, sqrt(alpha) times a code of the character and Gaussian noise",
+    "posterior": "log_x0 is p(x_0_i | x_t) itself: a character drawn from it is as good as the one that was there",
+    "ratios": "it knows how much likelier the state would be with one character changed (`log_ratios`, `rate`)",
+    "hint": "denoise takes the last estimate of the clean state as a hint (self-conditioning, `estimate`)",
     "prefix": "what is not written shows as mask_id, and what follows a written beginning can be asked for alone",
     "mask": "the noise is the mask: what is written is clean, and predictions hold in any order",
     "timeless": "the prediction depends on the state alone, not on t",
@@ -47,27 +53,32 @@ class Process(nn.Module, ABC):
 
     State is (B, L) int64 for token processes, (B, L, D) float for real-valued ones. Times t, s are (B, L) with s <= t,
     0 at given positions. rng is the only source of randomness.
+
+    options: what the process leaves open, {name: value}; what is not named is the first of its choices. Raises ValueError.
     """
 
     name: ClassVar[str]  # "masked"
     title: ClassVar[str]  # "Masked (MDLM)"
     paper: ClassVar[str]  # "arXiv:2406.07524"
     about: ClassVar[str]  # one sentence for the page
-    traits: ClassVar[frozenset[str]]
+    traits: frozenset[str]
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {}  # options with their values, the usual one first
 
     def __init_subclass__(cls):
-        PROCESSES[cls.name] = cls
+        if "name" in vars(cls):  # what several processes share has none
+            PROCESSES[cls.name] = cls
 
-    def __init__(self, net: nn.Module, tokenizer: Tokenizer, schedule: Schedule, length: int | None):
+    def __init__(self, net: nn.Module | None, tokenizer: Tokenizer, schedule: Schedule, length: int | None,
+                 options: Mapping[str, str] = MappingProxyType({})):  # fmt: skip
         super().__init__()
         self.net, self.tokenizer, self.schedule = net, tokenizer, schedule
         self.length = length  # the longest text seen at once; None is any
+        self.options = chosen(self.name, self.choices, options)
         self.bell = 0.0  # standard deviation of the times drawn in training around 1/2; 0 is uniform
 
-    @classmethod
     @abstractmethod
-    def network(cls, V: int) -> dict:
-        """What this process asks of its network: the arguments of Transformer beyond the shape, for V characters."""
+    def network(self) -> dict:
+        """What this process asks of its network: the arguments of Transformer beyond the shape."""
 
     @property
     def mask_id(self) -> int:
@@ -103,7 +114,7 @@ class Process(nn.Module, ABC):
 
     @abstractmethod
     def denoise(self, x: Tensor, t: Tensor, label: Tensor | None = None, cache: Cache | None = None) -> Prediction:
-        """The network's prediction at state x and times t (B, L)."""
+        """The network's prediction at state x and times t (B, L). With the trait "hint" it takes `hint` as well."""
 
     def pin(self, x: Tensor, canvas: Canvas) -> Tensor:
         """x with what is given written into it. Here for tokens; real-valued states have their own."""
@@ -122,14 +133,29 @@ class Process(nn.Module, ABC):
         return language.posterior(self.likelihood(x, t))
 
     def times(self, batch: int, rng: torch.Generator) -> Tensor:
-        """Training times (B,) in [T_MIN, 1], spread evenly over the batch (VDM, arXiv:2107.00630, appendix I.1)
-        and bent into a bell around 1/2 where `bell` is set (arXiv:2605.13026). Losses do not weigh the bell out again, so
+        """Training times (B,) in [T_MIN, 1], spread evenly over the batch and bent into a bell around 1/2 where `bell` is set
+        (arXiv:2605.13026). Losses do not weigh the bell out again, so
         they are then no bound: that is `bound`, which knows no bell."""
-        u = (torch.arange(batch, device=rng.device) / batch + torch.rand(1, generator=rng, device=rng.device)) % 1
+        u = spread(batch, rng)
         if self.bell:
             low, high = torch.special.ndtr(torch.tensor([-0.5, 0.5], device=rng.device) / self.bell)
             u = 0.5 + self.bell * torch.special.ndtri(low + (high - low) * u)
         return u.clamp(T_MIN, 1).to(self.device)
+
+
+def chosen(name: str, choices: dict[str, tuple[str, ...]], options: Mapping[str, str]) -> dict[str, str]:
+    """The value of every option. Raises ValueError, in one sentence, for a name or a value that there is not."""
+    for key, value in options.items():
+        if key not in choices:
+            raise ValueError(f"'{name}' has no option {key!r}; it has {', '.join(choices) or 'none'}.")
+        if value not in choices[key]:
+            raise ValueError(f"{key} of '{name}' is {value!r}; there are {', '.join(choices[key])}.")
+    return {key: options.get(key, values[0]) for key, values in choices.items()}
+
+
+def spread(batch: int, rng: torch.Generator) -> Tensor:
+    """`batch` uniform numbers in [0, 1), one in each of as many equal parts (VDM, arXiv:2107.00630, appendix I.1)."""
+    return (torch.arange(batch, device=rng.device) / batch + torch.rand(1, generator=rng, device=rng.device)) % 1
 
 
 def draw(log_p: Tensor, rng: torch.Generator) -> Tensor:
@@ -160,9 +186,10 @@ discover(__name__, __path__)
 
 
 def build(name: str, tokenizer: Tokenizer, schedule: Schedule, *, layers: int, heads: int, width: int, length: int,
-          labels: int = 0) -> Process:  # fmt: skip
-    """An untrained process. Raises ValueError for an unknown name."""
+          labels: int = 0, options: Mapping[str, str] = MappingProxyType({})) -> Process:  # fmt: skip
+    """An untrained process. Raises ValueError for an unknown name or option."""
     if name not in PROCESSES:
         raise ValueError(f"There is no process {name!r}; there are {', '.join(PROCESSES)}.")
-    cls, shape = PROCESSES[name], dict(layers=layers, heads=heads, width=width, length=length, labels=labels)
-    return cls(Transformer(**cls.network(len(tokenizer)), **shape), tokenizer, schedule, length)
+    process = PROCESSES[name](None, tokenizer, schedule, length, options)
+    process.net = Transformer(**process.network(), layers=layers, heads=heads, width=width, length=length, labels=labels)
+    return process

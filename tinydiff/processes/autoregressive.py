@@ -20,9 +20,8 @@ class Autoregressive(Process):
     about = "No noise at all: the text is written from left to right, one character a call. The rival to beat."
     traits = frozenset({"tokens", "prefix", "timeless", "causal", "cache"})
 
-    @classmethod
-    def network(cls, V):
-        return dict(inputs=V + 1, outputs=V, attention="causal", timed=False)
+    def network(self):
+        return dict(inputs=self.V + 1, outputs=self.V, attention="causal", timed=False)
 
     def prior(self, canvas, rng):
         return self.pin(torch.full_like(canvas.tokens, self.mask_id), canvas)

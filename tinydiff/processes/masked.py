@@ -13,17 +13,16 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from tinydiff.processes import Prediction, Process, certain, draw, rand
+from tinydiff.processes import LOG_ZERO, Prediction, Process, certain, draw, rand
 
 
 class Masked(Process):
     name, title, paper = "masked", "Masked (MDLM)", "arXiv:2406.07524"
     about = "Characters are hidden behind masks; the network guesses what is behind all of them at once."
-    traits = frozenset({"diffusion", "tokens", "prefix", "mask", "timeless"})
+    traits = frozenset({"diffusion", "tokens", "prefix", "mask", "timeless", "posterior", "ratios"})
 
-    @classmethod
-    def network(cls, V):
-        return dict(inputs=V + 1, outputs=V, attention="bidirectional", timed=False)
+    def network(self):
+        return dict(inputs=self.V + 1, outputs=self.V, attention="bidirectional", timed=False)
 
     def prior(self, canvas, rng):
         return self.pin(torch.full_like(canvas.tokens, self.mask_id), canvas)
@@ -43,6 +42,15 @@ class Masked(Process):
         alpha_t, alpha_s = self.schedule.alpha(t), self.schedule.alpha(s)
         reveal = (x == self.mask_id) & (rand(x, rng) < (alpha_s - alpha_t) / (1 - alpha_t))  # MDLM, eq. 7
         return torch.where(reveal, draw(prediction.log_x0, rng), x)
+
+    def log_ratios(self, x, log_x0, t):
+        """log p_t(y) / p_t(x) for x with one mask made y, (B, L, V); LOG_ZERO where a character stands (SEDD, eq. 18)."""
+        alpha = self.schedule.alpha(t)[..., None]
+        return torch.where((x == self.mask_id)[..., None], log_x0 + torch.log(alpha / (1 - alpha)), LOG_ZERO)
+
+    def rate(self, t):
+        """How fast noise makes a mask of a character, each of them alike."""
+        return -self.schedule.slope(t) / self.schedule.alpha(t)
 
     def loss(self, canvas, rng):
         t = canvas.time(self.times(len(canvas.tokens), rng))

@@ -3,7 +3,7 @@
 import torch
 
 from tinydiff.processes import draw, rand
-from tinydiff.samplers import Annotated, Range, Step, hidden, pairwise, sampler
+from tinydiff.samplers import Annotated, Range, Step, hidden, pairwise, place_of, sampler
 
 
 @sampler("remask", needs={"mask"}, paper="arXiv:2503.00307")
@@ -25,19 +25,18 @@ def remask(process, denoise, canvas, times, rng, *,
 @sampler("gibbs", needs={"diffusion", "tokens"}, paper="arXiv:2205.14987")
 def gibbs(process, denoise, canvas, times, rng, *,
           sweeps: Annotated[int, Range(0, 8, "corrections after each step, a call each: 0 is ancestral")] = 1,
-          redraw: Annotated[float, Range(0, 64, "characters drawn anew a correction, on average: one is exact, many correct more")] = 4.0):  # fmt: skip
+          redraw: Annotated[int, Range(0, 64, "characters drawn anew a correction: one is exact, many correct more")] = 4):  # fmt: skip
     """After each step, draw a few characters anew at the same noise level: x_0 from the bet, then its noise again.
 
     One position at a time, this leaves the text's distribution at that level as it is. With masks it makes the jumps of the
     corrector of Campbell et al. (section 4.4), in the same proportions.
     """
     x = process.prior(canvas, rng)
-    chance = redraw / (~canvas.given).sum(1, keepdim=True).clamp_min(1)
     for t, s in pairwise(times):
         prediction = denoise(x, canvas.time(t))
         x = process.pin(process.reverse(x, prediction, canvas.time(t), canvas.time(s), rng), canvas)
         for _ in range(int(sweeps) if s > 0 else 0):
             anew = draw(denoise(x, canvas.time(s)).log_x0, rng)
             anew = process.corrupt(anew, canvas.time(s), rng)
-            x = process.pin(torch.where(rand(x, rng) < chance, anew, x), canvas)
+            x = process.pin(torch.where(place_of(rand(anew, rng), ~canvas.given) < redraw, anew, x), canvas)
         yield Step(x, prediction, s)
