@@ -54,17 +54,17 @@ class Asked:
     def __init__(self, process: Process, label: Tensor | None, autocast: Callable[[], AbstractContextManager]):
         self.process, self.label, self.autocast, self.calls = process, label, autocast, 0
 
-    def __call__(self, x, t, cache=None) -> Prediction:
-        return self.ask(x, t, self.label, cache)
+    def __call__(self, x, t, cache=None, **hint) -> Prediction:
+        return self.ask(x, t, self.label, cache, **hint)
 
-    def unconditional(self, x, t, cache=None) -> Prediction:
-        return self.ask(x, t, None, cache)
+    def unconditional(self, x, t, cache=None, **hint) -> Prediction:
+        return self.ask(x, t, None, cache, **hint)
 
-    def ask(self, x, t, label, cache) -> Prediction:
+    def ask(self, x, t, label, cache, **hint) -> Prediction:
         self.calls += 1
         few = t.shape[1] - (0 if cache is None else len(cache)) < FEW
         with torch.no_grad(), nullcontext() if few else self.autocast():
-            return self.process.denoise(x, t, label, cache)
+            return self.process.denoise(x, t, label, cache, **hint)
 
 
 def generate(process: Process, canvas: Canvas, *, sampler: str | None = None, steps: int = 64, seed: int = 0,
@@ -97,17 +97,33 @@ def generate(process: Process, canvas: Canvas, *, sampler: str | None = None, st
     canvas = canvas.to(process.device)
 
     asked = Asked(process, canvas.label, nets.precision(precision, process.device))
-    denoise = wrap.classifier_free(asked, asked.unconditional, guidance) if canvas.label is not None else asked
-    denoise = wrap.top_p(wrap.temperature(denoise, temperature), top_p)
     rng = torch.Generator().manual_seed(seed)
 
     def run(part: Canvas):
-        return chosen.run(process, denoise, part, times, rng, **options)
+        both = [reminded(ask, process) for ask in (asked, asked.unconditional)]
+        denoise = wrap.classifier_free(*both, guidance) if canvas.label is not None else both[0]
+        denoise = wrap.top_p(wrap.temperature(denoise, temperature), top_p)
+        return sampled(chosen.run(process, denoise, part, times, rng, **options))
 
     def planned(part: Canvas) -> int:
         return int((~part.given).sum(1).max()) if not chosen.steps_matter else 0 if part.given.all() else steps
 
     return frames(process, canvas, run, planned, asked)
+
+
+def reminded(ask: wrap.Denoise, process: Process) -> wrap.Denoise:
+    """With the process's last estimate as a hint, where it takes one."""
+    return wrap.self_conditioned(ask, process.estimate) if "hint" in process.traits else ask
+
+
+def sampled(steps: Iterator[Step]) -> Iterator[Step]:
+    """The steps, none of whose arithmetic is for learning."""
+    while True:
+        with torch.no_grad():
+            step = next(steps, None)
+        if step is None:
+            return
+        yield step
 
 
 def frames(process, canvas, run, planned, asked) -> Iterator[Frame]:

@@ -39,6 +39,22 @@ def top_p(denoise: Denoise, value: float) -> Denoise:
     return denoise if value == 1 else cut
 
 
+def self_conditioned(denoise: Denoise, estimate: Callable[..., Tensor]) -> Denoise:
+    """Each call is told what the one before made of the clean state (analog bits, arXiv:2208.04202, section 3.2).
+
+    estimate(x, prediction, t) is the process's; denoise must take `hint`. Begin anew, with another wrapper, for another text.
+    """
+    before: Tensor | None = None
+
+    def reminded(x: Tensor, t: Tensor, cache: Cache | None = None) -> Prediction:
+        nonlocal before
+        prediction = denoise(x, t, cache, hint=before)
+        before = estimate(x, prediction, t)
+        return prediction
+
+    return reminded
+
+
 def classifier_free(conditional: Denoise, unconditional: Denoise, weight: float) -> Denoise:
     """(1 + weight) log p(x_0 | x_t, label) - weight log p(x_0 | x_t), renormalised (LLaDA, arXiv:2502.09992, eq. 16, with the
     same weight; others' scale is 1 + weight). 0 is the label as learned. Nisonoff et al. (arXiv:2406.01572) mix rates and do

@@ -125,7 +125,9 @@ class Run:
         self.device = pick_device(config.device)
         torch.manual_seed(config.seed)
         self.shape = {**config.shape, "labels": len(data.labels)}
-        self.process = build(config.process, data.tokenizer, schedule(config.schedule), **self.shape, options=options_of(config.options)).to(self.device)
+        self.process = build(
+            config.process, data.tokenizer, schedule(config.schedule), **self.shape, options=options_of(config.options)
+        ).to(self.device)
         self.process.bell = config.bell
         self.average = copy.deepcopy(self.process).eval().requires_grad_(False)
         self.rng = torch.Generator().manual_seed(config.seed)
@@ -261,7 +263,7 @@ class Run:
 
 
 def options_of(text: str) -> dict[str, str]:
-    """"name=value,name=value" as a dictionary. Raises ValueError for anything else."""
+    """ "name=value,name=value" as a dictionary. Raises ValueError for anything else."""
     pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
     if not all(key.strip() and sign for key, sign, _ in pairs):
         raise ValueError(f"The options are {text!r}; write them as name=value,name=value.")

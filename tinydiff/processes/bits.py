@@ -1,0 +1,55 @@
+"""Analog bits (Chen, Zhang and Hinton, arXiv:2208.04202): the number of a character, in binary, as real numbers.
+
+A character is ceil(log2 V) bits, each -1 or 1, and the noise on them is Gaussian (gaussian.py). The network says one number
+a bit; p(x_0) is the product of its bits' probabilities over the codes that are in use: 65 characters leave 63 of the 128
+codes of 7 bits without one. The paper learns the bits by squared error; here the same numbers are logits, learned by the
+cross-entropy of the code, whose best answer has the same mean E[bits | x_t], but stays between -1 and 1. A product cannot say
+that two bits hang together: what is drawn from it need not be what was there, so this process lacks the trait "posterior".
+"""
+
+from __future__ import annotations
+
+import torch
+
+from tinydiff.processes.gaussian import Reals
+
+
+class Bits(Reals):
+    name, title, paper = "bits", "Analog bits", "arXiv:2208.04202"
+    about = "Every character is a number in binary, its bits are real numbers, and noise blurs them."
+
+    @property
+    def D(self):
+        return max(1, (self.V - 1).bit_length())
+
+    def codes(self):
+        place = torch.arange(self.D - 1, -1, -1, device=self.device)
+        return 2.0 * (torch.arange(self.V, device=self.device)[:, None] >> place & 1) - 1
+
+    def outputs(self):
+        return self.D
+
+    def read_out(self, raw, x, t):
+        return ((raw + self.evidence(x, t)) @ self.codes().to(raw.dtype).T).log_softmax(-1)
+
+    def perfect(self, language, x, t):
+        codes = self.codes().double()
+        mean = super().perfect(language, x, t).exp() @ codes
+        return natural(mean.flatten(0, 1), codes).view(mean.shape) - self.evidence(x[..., : self.D], t)
+
+
+def natural(mean: torch.Tensor, codes: torch.Tensor, rounds: int = 60) -> torch.Tensor:
+    """h (N, D) for which the distribution softmax(h . codes) has this mean (N, D): Newton's method on a convex function.
+    Means at the edge of what the codes can give are taken a hair inside it, where h is finite."""
+    mean = mean + 1e-7 * (codes.mean(0) - mean)
+    h = torch.atanh(mean.clamp(-1 + 1e-7, 1 - 1e-7))
+    for _ in range(rounds):
+        p = (h @ codes.T).softmax(-1)
+        found = p @ codes
+        miss = mean - found
+        if miss.abs().max() < 1e-9:
+            break
+        spread = torch.einsum("nv,vd,ve->nde", p, codes, codes) - found[:, :, None] * found[:, None]
+        step = torch.linalg.solve(spread + 1e-9 * torch.eye(h.shape[1], dtype=h.dtype), miss)
+        h = h + step * (2 / step.norm(dim=-1, keepdim=True).clamp_min(2))
+    return h
