@@ -170,7 +170,7 @@ class PerfectNetwork(nn.Module):
 
 def perfect(name: str, language: Language, noise: Schedule | None = None, **options: str) -> Process:
     """The process `name` with the perfect network of a language; it writes texts of any length."""
-    process = PROCESSES[name](None, language.tokenizer, noise or schedule("linear"), None, options)
+    process = PROCESSES[name](None, language.tokenizer, noise or schedule("linear", PROCESSES[name].floor), None, options)
     process.net = PerfectNetwork(lambda x, t: process.perfect(language, x, t))
     return process.eval()
 

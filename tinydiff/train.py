@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from tinydiff import checkpoint
 from tinydiff.generate import generate
 from tinydiff.nets import precision
-from tinydiff.processes import Process, build
-from tinydiff.schedules import schedule
+from tinydiff.processes import PROCESSES, Process, build
+from tinydiff.schedules import Schedule, schedule
 from tinydiff.text import Canvas, Corpus, canvases, check_window, corpus
 
 SHAPES = {
@@ -126,7 +126,7 @@ class Run:
         torch.manual_seed(config.seed)
         self.shape = {**config.shape, "labels": len(data.labels)}
         self.process = build(
-            config.process, data.tokenizer, schedule(config.schedule), **self.shape, options=options_of(config.options)
+            config.process, data.tokenizer, noise_of(config), **self.shape, options=options_of(config.options)
         ).to(self.device)
         self.process.bell = config.bell
         self.average = copy.deepcopy(self.process).eval().requires_grad_(False)
@@ -260,6 +260,12 @@ class Run:
         if not path.is_file():
             return "no checkpoint was written before it"
         return f"the last good checkpoint, of step {checkpoint.read_config(self.out)['step']}, is in {str(self.out)!r}"
+
+
+def noise_of(config: Config) -> Schedule:
+    """The schedule, which ends at the process's own floor; `build` says it where there is no such process."""
+    known = PROCESSES.get(config.process)
+    return schedule(config.schedule, known.floor) if known else schedule(config.schedule)
 
 
 def options_of(text: str) -> dict[str, str]:

@@ -62,6 +62,7 @@ class Process(nn.Module, ABC):
     paper: ClassVar[str]  # "arXiv:2406.07524"
     about: ClassVar[str]  # one sentence for the page
     traits: frozenset[str]
+    floor: ClassVar[float] = 1e-3  # alpha(1), what is left of the text where sampling starts from pure noise
     choices: ClassVar[dict[str, tuple[str, ...]]] = {}  # options with their values, the usual one first
 
     def __init_subclass__(cls):

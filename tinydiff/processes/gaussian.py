@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinydiff.processes import LOG_ZERO, T_MIN, Prediction, Process, certain, spread
+from tinydiff.processes import T_MIN, Prediction, Process, certain, spread
 
 LEAST = 1e-6  # the variance of what is given, in the place of 0
 LOG_SNR_END = 7.0  # where the bound hands over to reading the nearest code: it then differs from it by under 1e-6 nats
@@ -32,6 +32,7 @@ class Reals(Process):
     """What processes on (B, L, D) numbers share. Subclasses have `codes()` and say how the network's output is read."""
 
     traits = frozenset({"diffusion", "reals", "hint"})
+    floor = 1e-4
     choices = {"self_conditioning": ("yes", "no")}
 
     def __init__(self, *args, **kwargs):
