@@ -24,7 +24,6 @@ from tinydiff.nets import fast_bf16
 from tinydiff.nets import precision as autocast
 from tinydiff.processes import PROCESSES, Process, build
 from tinydiff.samplers import column
-from tinydiff.schedules import schedule
 from tinydiff.text import Canvas, Corpus, Tokenizer
 from tinydiff.train import SHAPES, Config, Run, hardware, pick_device
 
@@ -159,7 +158,7 @@ def settle(device: torch.device) -> None:
 
 def untrained(name: str, preset: str) -> Process:
     tokenizer = Tokenizer("".join(chr(33 + i) for i in range(CHARACTERS)))
-    return build(name, tokenizer, schedule("linear"), **SHAPES[preset] | dict(length=LENGTH)).eval()
+    return build(name, tokenizer, **SHAPES[preset] | dict(length=LENGTH)).eval()
 
 
 def calls(presets, products, repeats, device, say) -> Iterator[Row]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from tinydiff.checkpoint import write_text
 from tinydiff.processes import PROCESSES, Process, draw
-from tinydiff.schedules import Schedule, schedule
+from tinydiff.schedules import Schedule
 from tinydiff.text import Tokenizer
 
 
@@ -170,7 +170,7 @@ class PerfectNetwork(nn.Module):
 
 def perfect(name: str, language: Language, noise: Schedule | None = None, **options: str) -> Process:
     """The process `name` with the perfect network of a language; it writes texts of any length."""
-    process = PROCESSES[name](None, language.tokenizer, noise or schedule("linear", PROCESSES[name].floor), None, options)
+    process = PROCESSES[name](None, language.tokenizer, noise or PROCESSES[name].noise(), None, options)
     process.net = PerfectNetwork(lambda x, t: process.perfect(language, x, t))
     return process.eval()
 

@@ -24,8 +24,7 @@ from torch import Tensor, nn
 from tinydiff import checkpoint
 from tinydiff.generate import generate
 from tinydiff.nets import precision
-from tinydiff.processes import PROCESSES, Process, build
-from tinydiff.schedules import Schedule, schedule
+from tinydiff.processes import Process, build
 from tinydiff.text import Canvas, Corpus, canvases, check_window, corpus
 
 SHAPES = {
@@ -43,7 +42,7 @@ class Config:
     corpus: Annotated[str, "a UTF-8 file, or 'tiny_shakespeare' or 'shakespeare'"] = "tiny_shakespeare"
     label: Annotated[str, "what 'shakespeare' is labelled with: genre, play or speaker; empty is nothing"] = ""
     preset: Annotated[str, "the network's shape: tiny, small or base"] = "small"
-    schedule: Annotated[str, "noise schedule"] = "linear"
+    schedule: Annotated[str, "noise schedule; empty is the one that suits the process"] = ""
     options: Annotated[str, "what the process leaves open, as name=value,name=value"] = ""
     steps: Annotated[int, "optimizer steps"] = 6000
     batch: Annotated[int, "windows a step"] = 32
@@ -126,7 +125,7 @@ class Run:
         torch.manual_seed(config.seed)
         self.shape = {**config.shape, "labels": len(data.labels)}
         self.process = build(
-            config.process, data.tokenizer, noise_of(config), **self.shape, options=options_of(config.options)
+            config.process, data.tokenizer, config.schedule, **self.shape, options=options_of(config.options)
         ).to(self.device)
         self.process.bell = config.bell
         self.average = copy.deepcopy(self.process).eval().requires_grad_(False)
@@ -260,12 +259,6 @@ class Run:
         if not path.is_file():
             return "no checkpoint was written before it"
         return f"the last good checkpoint, of step {checkpoint.read_config(self.out)['step']}, is in {str(self.out)!r}"
-
-
-def noise_of(config: Config) -> Schedule:
-    """The schedule, which ends at the process's own floor; `build` says it where there is no such process."""
-    known = PROCESSES.get(config.process)
-    return schedule(config.schedule, known.floor) if known else schedule(config.schedule)
 
 
 def options_of(text: str) -> dict[str, str]:

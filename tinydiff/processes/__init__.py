@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tinydiff.nets import Cache, Transformer
-from tinydiff.schedules import Schedule
+from tinydiff.schedules import Schedule, schedule
 from tinydiff.text import Canvas, Tokenizer
 
 PROCESSES: dict[str, type[Process]] = {}
@@ -62,6 +62,7 @@ class Process(nn.Module, ABC):
     paper: ClassVar[str]  # "arXiv:2406.07524"
     about: ClassVar[str]  # one sentence for the page
     traits: frozenset[str]
+    usual_schedule: ClassVar[str] = "linear"  # what is known of the text falls evenly with it
     floor: ClassVar[float] = 1e-3  # alpha(1), what is left of the text where sampling starts from pure noise
     choices: ClassVar[dict[str, tuple[str, ...]]] = {}  # options with their values, the usual one first
 
@@ -92,6 +93,11 @@ class Process(nn.Module, ABC):
     @property
     def device(self) -> torch.device:
         return next(self.parameters(), torch.empty(0)).device
+
+    @classmethod
+    def noise(cls, name: str = "") -> Schedule:
+        """A schedule, the usual one if none is named, that ends at this process's floor. Raises ValueError."""
+        return schedule(name or cls.usual_schedule, cls.floor)
 
     @abstractmethod
     def prior(self, canvas: Canvas, rng: torch.Generator) -> Tensor:
@@ -186,11 +192,13 @@ def discover(package: str, path: list[str]) -> None:
 discover(__name__, __path__)
 
 
-def build(name: str, tokenizer: Tokenizer, schedule: Schedule, *, layers: int, heads: int, width: int, length: int,
+def build(name: str, tokenizer: Tokenizer, noise: Schedule | str = "", *, layers: int, heads: int, width: int, length: int,
           labels: int = 0, options: Mapping[str, str] = MappingProxyType({})) -> Process:  # fmt: skip
-    """An untrained process. Raises ValueError for an unknown name or option."""
+    """An untrained process. noise: a schedule or the name of one, "" for the usual. Raises ValueError for an unknown name or
+    option."""
     if name not in PROCESSES:
         raise ValueError(f"There is no process {name!r}; there are {', '.join(PROCESSES)}.")
-    process = PROCESSES[name](None, tokenizer, schedule, length, options)
+    noise = PROCESSES[name].noise(noise) if isinstance(noise, str) else noise
+    process = PROCESSES[name](None, tokenizer, noise, length, options)
     process.net = Transformer(**process.network(), layers=layers, heads=heads, width=width, length=length, labels=labels)
     return process

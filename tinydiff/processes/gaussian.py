@@ -169,6 +169,7 @@ class Gaussian(Reals):
     about = "Every character is a point in space; noise shakes the points, and the network says where they came from."
     traits = Reals.traits | {"posterior"}
     choices = {"parameterisation": ("x0-ce", "x0", "epsilon", "v"), **Reals.choices}
+    usual_schedule = "sqrt"
     D = 16
 
     def __init__(self, *args, **kwargs):
