@@ -1,4 +1,4 @@
-"""Text as tokens: the tokenizer, the Canvas that a sampler writes on, corpora, and the windows that training reads.
+"""Text as tokens: the tokenizer, the Canvas that a sampler writes on, corpora, pairs of lines, and what training reads of them.
 
 A Canvas is text to be written. It says what stands there and what of it may not change; prompt, infilling, source and
 padding are all `given`, and given positions are at time 0 (`Canvas.time`), which is all that any process needs to know.
@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import unicodedata
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,6 +74,7 @@ class Canvas:
     tokens: Tensor  # (B, L) int64; what stands at a position that is not given does not matter
     given: Tensor  # (B, L) bool: prompt, infill context, source, padding
     label: Tensor | None = None  # (B,) int64 class for guidance; None is unconditional
+    padding: Tensor | None = None  # (B, L) bool: open, but no character of the text (see `counted`); None is nowhere
 
     @staticmethod
     def blank(length: int, batch: int = 1) -> Canvas:
@@ -117,13 +120,24 @@ class Canvas:
         t = torch.as_tensor(t, dtype=torch.float32, device=self.tokens.device)
         return torch.where(self.given, 0.0, t[:, None] if t.ndim == 1 else t)
 
+    @property
+    def counted(self) -> Tensor:
+        """(B, L) bool: the characters by which nats are divided.
+
+        Losses and bounds are sums over all that is open, padding too, because it tells where the text ends: a bound that
+        left it out, but let the network see it, would get the length for nothing and lie below -log p of the text. As the
+        padding follows from the text, p(text) = p(text and padding), and the sum over both is the bound on the text.
+        """
+        return ~self.given if self.padding is None else ~(self.given | self.padding)
+
     def slice(self, start: int, stop: int) -> Canvas:
         """Columns start .. stop of it."""
-        return replace(self, tokens=self.tokens[:, start:stop], given=self.given[:, start:stop])
+        padding = None if self.padding is None else self.padding[:, start:stop]
+        return replace(self, tokens=self.tokens[:, start:stop], given=self.given[:, start:stop], padding=padding)
 
     def to(self, device) -> Canvas:
-        label = None if self.label is None else self.label.to(device)
-        return Canvas(self.tokens.to(device), self.given.to(device), label)
+        parts = (self.tokens, self.given, self.label, self.padding)
+        return Canvas(*(None if part is None else part.to(device) for part in parts))
 
 
 def check_size(length: int, batch: int) -> None:
@@ -155,6 +169,13 @@ class Corpus:
     def text(self) -> str:
         """The training text."""
         return self.tokenizer.decode(self.train)
+
+    def canvases(self, split: str, length: int, batch: int, rng: torch.Generator, given_share: float) -> Canvas:
+        """A batch to train on: windows of `split` ("train" or "valid") with random given-masks and, if there are, labels."""
+        tokens, starts = windows(getattr(self, split), length, batch, rng)
+        label = getattr(self, f"{split}_label")
+        given = random_given(batch, length, rng, given_share).to(tokens.device)
+        return Canvas(tokens, given, None if label is None else label[starts + length // 2])
 
 
 def corpus(source: str | Path, *, label: str | None = None) -> Corpus:
@@ -262,6 +283,94 @@ def _few_labels(documents: list[list[tuple[str, str]]], most: int) -> list[list[
     return [[(text, label if label in kept else "others") for text, label in document] for document in documents]
 
 
+# ---------------------------------------------------------------- pairs
+
+END = "\n"  # what separates source and target, ends the target, and fills the rest: no line holds one
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Sources and targets to learn from, a pair a window: the source in the first half, which is given, the target in the
+    second (DiffuSeq, arXiv:2210.08933). Each is followed by END to the end of its half."""
+
+    name: str
+    tokenizer: Tokenizer
+    task: str
+    train: Tensor  # (N, L) int64
+    valid: Tensor  # (M, L) int64; no target of it is one of `train`
+    labels: tuple[str, ...] = ()
+
+    def canvases(self, split: str, length: int, batch: int, rng: torch.Generator, given_share: float) -> Canvas:
+        """A batch to train on, as a Corpus gives it. The windows have the length they were made with, and the whole source
+        is given, whatever the share."""
+        rows = getattr(self, split)
+        return paired(rows[torch.randint(len(rows), (batch,), generator=rng)], self.tokenizer)
+
+    def texts(self, rows: Tensor) -> tuple[list[str], list[str]]:
+        """Sources and targets of windows (B, L)."""
+        halves = rows.chunk(2, dim=1)
+        sources, targets = ([ended(self.tokenizer.decode(row)) for row in half] for half in halves)
+        return sources, targets
+
+
+def pairs(corpus: Corpus, task: str = "restore", length: int = 128) -> Pairs:
+    """The lines of a corpus as pairs for a task, split as the corpus is. Lines longer than their half less one END are left
+    out, and of the validation lines those that are in the training text too.
+
+    Raises ValueError, in one sentence, for an unknown task and for a corpus in which no lines are left.
+    """
+    if task not in TASKS:
+        raise ValueError(f"There is no task {task!r}; there are {', '.join(TASKS)}.")
+    decode = corpus.tokenizer.decode
+    train = usable(decode(corpus.train).split(END)[:-1], task, corpus.tokenizer, length)  # the last may be cut by the split,
+    seen = {target for _, target in train}
+    lines = dict.fromkeys(decode(corpus.valid).split(END)[1:])  # and so may the first
+    valid = usable([line for line in lines if line not in seen], task, corpus.tokenizer, length)
+    if not (train and valid):
+        raise ValueError(
+            f"The corpus {corpus.name!r} has too few lines of 1 to {length // 2 - 1} characters for the task {task!r}: "
+            "give a longer text with a line break after each line."
+        )
+    rows = (torch.cat([halves(corpus.tokenizer, side, length) for side in zip(*some)], 1) for some in (train, valid))
+    return Pairs(corpus.name, corpus.tokenizer, task, *rows)
+
+
+def plain(text: str) -> str:
+    """Lower case, without punctuation: apostrophes close up, all else that is no letter, digit or accent becomes a space,
+    and spaces are squeezed."""
+    bare = re.sub("['’]", "", text.lower())
+    return " ".join("".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in bare).split())
+
+
+TASKS: dict[str, Callable[[str], str]] = {"restore": plain}  # the source that belongs to a target
+
+
+def usable(lines: list[str], task: str, tokenizer: Tokenizer, length: int) -> list[tuple[str, str]]:
+    """(source, target) of the lines that fit their half, whose source is not empty and can be written."""
+    made, room = [(TASKS[task](line), line) for line in lines if len(line) < length // 2], length // 2
+    return [(source, line) for source, line in made if 0 < len(source) < room and tokenizer.ids.keys() >= set(source)]
+
+
+def halves(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> Tensor:
+    """Texts, each followed by END to the end of its half of a window of `length`: (N, length // 2) int64."""
+    rows = torch.full((len(texts), length // 2), tokenizer.ids[END])
+    for row, text in zip(rows, texts):
+        row[: len(text)] = tokenizer.encode(text)
+    return rows
+
+
+def paired(tokens: Tensor, tokenizer: Tokenizer) -> Canvas:
+    """The canvas of pairs (B, L): the first half given, the second open; of its ENDs the first counts, the others are padding."""
+    given = (torch.arange(tokens.shape[1]) < tokens.shape[1] // 2).expand(tokens.shape)
+    ends = (tokens == tokenizer.ids[END]) & ~given
+    return Canvas(tokens, given, padding=ends & (ends.cumsum(1) > 1))
+
+
+def ended(text: str) -> str:
+    """The text up to its END; what stands behind it means nothing."""
+    return text.partition(END)[0]
+
+
 # ---------------------------------------------------------------- windows
 
 
@@ -279,14 +388,6 @@ def random_given(batch: int, length: int, rng: torch.Generator, share: float = 0
     low, high = torch.where(kind == 0, 0, low), torch.where(kind == 1, length, high)
     place = torch.arange(length, device=rng.device)
     return (place >= low) & (place < high) & (u[3] < share)
-
-
-def canvases(corpus: Corpus, split: str, length: int, batch: int, rng: torch.Generator, given_share: float) -> Canvas:
-    """A batch to train on: windows of `split` ("train" or "valid") with random given-masks and, if there are, labels."""
-    tokens, starts = windows(getattr(corpus, split), length, batch, rng)
-    label = getattr(corpus, f"{split}_label")
-    given = random_given(batch, length, rng, given_share).to(tokens.device)
-    return Canvas(tokens, given, None if label is None else label[starts + length // 2])
 
 
 def check_window(corpus: Corpus, length: int) -> None:

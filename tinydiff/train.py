@@ -25,7 +25,8 @@ from tinydiff import checkpoint
 from tinydiff.generate import generate
 from tinydiff.nets import precision
 from tinydiff.processes import Process, build
-from tinydiff.text import Canvas, Corpus, canvases, check_window, corpus
+from tinydiff.rewrite import page
+from tinydiff.text import Canvas, Corpus, Pairs, check_window, corpus, pairs
 
 SHAPES = {
     "tiny": dict(layers=2, heads=2, width=64, length=64),
@@ -41,6 +42,7 @@ class Config:
     process: Annotated[str, "the kind of noise: a name from `python -m tinydiff matrix`"] = "masked"
     corpus: Annotated[str, "a UTF-8 file, or 'tiny_shakespeare' or 'shakespeare'"] = "tiny_shakespeare"
     label: Annotated[str, "what 'shakespeare' is labelled with: genre, play or speaker; empty is nothing"] = ""
+    task: Annotated[str, "'restore' learns to rewrite lines without case and punctuation as they were; empty is plain text"] = ""
     preset: Annotated[str, "the network's shape: tiny, small or base"] = "small"
     schedule: Annotated[str, "noise schedule; empty is the one that suits the process"] = ""
     options: Annotated[str, "what the process leaves open, as name=value,name=value"] = ""
@@ -67,7 +69,8 @@ class Config:
     def shape(self) -> dict:
         if self.preset not in SHAPES:
             raise ValueError(f"There is no preset {self.preset!r}; there are {', '.join(SHAPES)}.")
-        return SHAPES[self.preset]
+        shape = SHAPES[self.preset]
+        return shape | {"length": shape["length"] // 2} if self.task else shape  # lines are shorter than pages
 
 
 PRESETS = {
@@ -111,15 +114,24 @@ def train(config: Config, *, resume: bool = False) -> Iterator[Progress]:
 
 def start(config: Config, *, resume: bool = False) -> Run:
     """The run that `train` steps through, for who wants to save it at any moment. Raises as `train` does."""
-    data = corpus(config.corpus, label=config.label or None)
-    check_window(data, config.shape["length"])
-    return Run(config, data, resume)
+    return Run(config, data_of(config), resume)
+
+
+def data_of(config: Config) -> Corpus | Pairs:
+    """What a config learns from. Raises ValueError if it cannot be had or is too short."""
+    data, length = corpus(config.corpus, label=config.label or None), config.shape["length"]
+    if not config.task:
+        check_window(data, length)
+        return data
+    if config.label:
+        raise ValueError(f"The task {config.task!r} has no labels: leave out the task or the label {config.label!r}.")
+    return pairs(data, config.task, length)
 
 
 class Run:
     """A training run: the network, its average, the optimizers, the random state, and where all of it is saved."""
 
-    def __init__(self, config: Config, data: Corpus, resume: bool):
+    def __init__(self, config: Config, data: Corpus | Pairs, resume: bool):
         self.config, self.data, self.out = config, data, Path(config.out)
         self.device = pick_device(config.device)
         torch.manual_seed(config.seed)
@@ -165,7 +177,7 @@ class Run:
         config = self.config
         self.process.train()
         length = config.shape["length"]
-        canvas = canvases(self.data, "train", length, config.batch, self.rng, config.given)
+        canvas = self.data.canvases("train", length, config.batch, self.rng, config.given)
         canvas = self.dropped(canvas).to(self.device)
         with self.autocast():
             loss = self.process.loss(canvas, self.rng).mean()
@@ -182,7 +194,7 @@ class Run:
         decay = min(config.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.process.parameters()), 1 - decay)
-        return loss.item()
+        return loss.item() * ((~canvas.given).sum() / canvas.counted.sum()).item()
 
     def dropped(self, canvas: Canvas) -> Canvas:
         """The canvas with the null class in the place of a few labels, so that the network knows both."""
@@ -193,14 +205,18 @@ class Run:
 
     def validate(self, batches: int = 8, batch: int = 32) -> float:
         """The bound on windows of the validation text, the same ones and the same draws every time, nats a character."""
-        rng, total, length = torch.Generator().manual_seed(1), 0.0, self.config.shape["length"]
+        rng, total, count, length = torch.Generator().manual_seed(1), 0.0, 0, self.config.shape["length"]
         with torch.no_grad(), self.autocast():
             for _ in range(batches):
-                canvas = canvases(self.data, "valid", length, batch, rng, 0.0).to(self.device)
+                canvas = self.data.canvases("valid", length, batch, rng, 0.0).to(self.device)
                 total += self.average.bound(canvas, rng).sum().item()
-        return total / (batches * batch * length)
+                count += canvas.counted.sum().item()
+        return total / count
 
     def sample(self) -> str:
+        """A text; of a task a few lines of validation with what is made of them."""
+        if isinstance(self.data, Pairs):
+            return page(self.average, self.data)
         *_, frame = generate(self.average, Canvas.blank(self.config.shape["length"]), steps=64, seed=1)
         return self.data.tokenizer.decode(frame.tokens[0])
 
@@ -217,6 +233,7 @@ class Run:
         # what others may read names no place of this machine
         training = {k: v for k, v in asdict(self.config).items() if k != "out"} | {"corpus": self.data.name}
         made = dict(training=training, step=self.step, seconds=round(self.seconds, 1), hardware=hardware(self.device))
+        made |= {"task": self.config.task} if self.config.task else {}
         config = checkpoint.config_of(self.average, self.shape, self.data.name, labels=list(self.data.labels), **made)
         checkpoint.save(self.average, config, self.out)
         tensors = {f"process.{k}": v for k, v in self.process.state_dict().items()}

@@ -81,7 +81,7 @@ class Transformer(nn.Module):
         the cache ends, and the keys are the cache's and then x's own.
         """
         past, n = len(cache) if cache is not None else 0, x.shape[1]
-        h = self.embed(x)  # (B, n, D)
+        h = self.embed(x).float()  # (B, n, D)
         if self.time is not None:
             h = h + self.time(t)
         if self.label is not None:
