@@ -76,6 +76,7 @@ def test_the_dictionary_knows_shakespeare():
 def test_evaluating_a_checkpoint_writes_its_card(tmp_path, monkeypatch):
     """run() writes evaluation.json and a card that holds the bound, the command and a table; bad rows are not hidden."""
     monkeypatch.setattr(evaluate, "STEPS", (1, 4))
+    monkeypatch.setattr(evaluate, "FEWER", (4,))
     monkeypatch.setattr(evaluate, "TEMPERATURES", (1.0,))
     process = random_process("masked")
     made = dict(training={"process": "masked", "steps": 7}, step=7, seconds=60.0, hardware="an abacus")

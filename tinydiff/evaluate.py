@@ -26,7 +26,8 @@ from tinydiff.samplers import SAMPLERS, column
 from tinydiff.text import Canvas, Corpus
 
 WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)*")
-STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # of a process's first sampler
+FEWER = (8, 32, 128)  # of the others
 DEFAULT = dict(sampler="ancestral", steps=128, temperature=0.8)  # what the page begins with
 TEMPERATURES = (0.5, 0.7, 0.8, 0.9, 1.0, 1.1)
 
@@ -61,21 +62,20 @@ class Bound:
 
 def bound(process: Process, ids: Tensor, draws: int = 16, batch: int = 16) -> Bound:
     """The bound on all of `ids` (N,), in windows of the process's length; what of the last window was counted before is
-    given. `draws` noisings of each window; one is enough where the bound is exact ("causal")."""
+    given. `draws` noisings of each window, at noise levels that are spread evenly; one is enough where the bound is exact
+    ("causal")."""
     length = process.length or 256
     starts = [*range(0, len(ids) - length, length), len(ids) - length]
     tokens = torch.stack([ids[a : a + length] for a in starts])
     given = torch.zeros_like(tokens, dtype=torch.bool)
     given[-1, : length * (len(starts) - 1) - starts[-1]] = True
     draws = 1 if "causal" in process.traits else draws
-    rng = torch.Generator().manual_seed(0)
-    nats = torch.zeros(len(tokens), dtype=torch.float64)
+    rng, found, group = torch.Generator().manual_seed(0), [], max(1, batch // draws)
     with torch.no_grad():
-        for a in range(0, len(tokens), batch):
-            canvas = Canvas(tokens[a : a + batch], given[a : a + batch]).to(process.device)
-            for _ in range(draws):
-                nats[a : a + batch] += process.bound(canvas, rng).double().cpu() / draws
-    count = (~given).sum(1).double()
+        for rows in zip(tokens.split(group), given.split(group)):
+            canvas = Canvas(*(row.repeat(draws, 1) for row in rows)).to(process.device)
+            found.append(process.bound(canvas, rng).double().cpu().view(draws, -1).mean(0))
+    nats, count = torch.cat(found), (~given).sum(1).double()
     mean = (nats.sum() / count.sum()).item()
     error = ((nats - mean * count).square().sum().sqrt() / count.sum()).item()
     return Bound(mean, error, len(tokens), draws)
@@ -157,6 +157,11 @@ def curve_samplers(process: Process) -> list[str]:
     return [name for name in column(process) if SAMPLERS[name].steps_matter]
 
 
+def counts(process: Process, sampler: str) -> tuple[int, ...]:
+    """The numbers of steps at which a sampler is measured."""
+    return STEPS if sampler == column(process)[0] else FEWER
+
+
 def run(folder: Path, corpus: Corpus, batch: int = 16, draws: int = 16) -> dict:
     """Evaluate a checkpoint and write evaluation.json and the card, README.md, into its folder; what was written.
 
@@ -180,7 +185,7 @@ def run(folder: Path, corpus: Corpus, batch: int = 16, draws: int = 16) -> dict:
         default={**settings, **asdict(judged(texts))},
         longest_copy=max(longest_copy(text, corpus.text) for text in texts),
         real_longest_copy=max(longest_copy(text, corpus.text) for text in real),
-        steps=[point(process, name, n, batch // 2) for name in curve_samplers(process) for n in STEPS],
+        steps=[point(process, name, n, batch // 2) for name in curve_samplers(process) for n in counts(process, name)],
         single=[point(process, name, 1, batch // 2) for name in column(process) if not SAMPLERS[name].steps_matter],
         temperatures=[point(process, name, 128, batch, t) for name in trade_samplers(process) for t in TEMPERATURES],
         samples=texts[:4],

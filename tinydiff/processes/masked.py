@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from tinydiff.processes import LOG_ZERO, Prediction, Process, certain, draw, rand
+from tinydiff.processes import LOG_ZERO, Prediction, Process, certain, draw, rand, spread
 
 
 class Masked(Process):
@@ -63,7 +63,7 @@ class Masked(Process):
         alpha falls from 1 to 0, with much less variance (LLaDA, eq. 14; the any-order view of arXiv:2110.02037). Nothing
         is cut off at either end."""
         n = (~canvas.given).sum(1, keepdim=True)
-        k = 1 + (rand(n, rng) * n).long()
+        k = 1 + (spread(len(n), rng).to(n.device)[:, None] * n).long()
         rank = torch.where(canvas.given, 2.0, rand(canvas.tokens, rng)).argsort(dim=1).argsort(dim=1)
         x = torch.where(rank < k, self.mask_id, canvas.tokens)
         x = self.pin(x, canvas)
