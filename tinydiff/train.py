@@ -21,11 +21,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tinydiff import checkpoint
+from tinydiff import checkpoint, rewrite
 from tinydiff.generate import generate
 from tinydiff.nets import precision
 from tinydiff.processes import Process, build
-from tinydiff.rewrite import page
 from tinydiff.text import Canvas, Corpus, Pairs, check_window, corpus, pairs
 
 SHAPES = {
@@ -194,6 +193,7 @@ class Run:
         decay = min(config.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.process.parameters()), 1 - decay)
+        # losses are told for each open position; what is shown, for each character that counts, as the bound is
         return loss.item() * ((~canvas.given).sum() / canvas.counted.sum()).item()
 
     def dropped(self, canvas: Canvas) -> Canvas:
@@ -216,7 +216,7 @@ class Run:
     def sample(self) -> str:
         """A text; of a task a few lines of validation with what is made of them."""
         if isinstance(self.data, Pairs):
-            return page(self.average, self.data)
+            return rewrite.page(self.average, self.data)
         *_, frame = generate(self.average, Canvas.blank(self.config.shape["length"]), steps=64, seed=1)
         return self.data.tokenizer.decode(frame.tokens[0])
 

@@ -1,0 +1,99 @@
+"""Rewriting: a source is given, a target is written beside it (DiffuSeq, arXiv:2210.08933); how, and how well.
+
+The source stands in the first half of the canvas and is never noised; the target is written in the second, up to its first
+END (text.py). What follows the END is written like everything else, so that the network may decide the length anywhere, and
+is not read. How well: characters to change (Levenshtein) and lines without a fault, beside the source as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tinydiff.generate import generate
+from tinydiff.processes import Process
+from tinydiff.text import Canvas, Pairs, Tokenizer, ended, halves, paired
+
+STEPS = (1, 2, 4, 8, 16, 32, 64)
+USUAL = 32  # steps
+PAIRS, SEEDS, SHOWN = 200, 5, 8  # of an evaluation: pairs, candidates for each, pairs that it shows
+
+
+# ---------------------------------------------------------------- writing
+
+
+def canvas_of(tokenizer: Tokenizer, sources: Sequence[str], length: int) -> Canvas:
+    """Sources given in the first half of windows of `length`, the second half open.
+
+    Raises ValueError, in one sentence, for a source that is empty, too long, or has characters that the model does not know.
+    """
+    room = length // 2 - 1
+    for source in sources:
+        if not source.strip():
+            raise ValueError("There is nothing to rewrite: give a few words.")
+        if len(source) > room:
+            raise ValueError(f"The words have {len(source)} characters and there is room for {room}: give fewer.")
+    source = halves(tokenizer, sources, length)
+    return paired(torch.cat([source, torch.full_like(source, tokenizer.ids["\n"])], 1), tokenizer)
+
+
+def targets(tokenizer: Tokenizer, tokens: Tensor) -> list[str]:
+    """What is written in the second halves of windows (B, L), up to its END."""
+    return [ended(tokenizer.decode(row)) for row in tokens[:, tokens.shape[1] // 2 :]]
+
+
+def write(process: Process, sources: Sequence[str], sampler: str | None = None, steps: int = USUAL, seed: int = 0,
+          temperature: float = 1.0) -> list[str]:  # fmt: skip
+    """A target for each source. Raises ValueError as `canvas_of` and `generate` do."""
+    canvas = canvas_of(process.tokenizer, sources, process.length)
+    *_, frame = generate(process, canvas, sampler=sampler, steps=steps, seed=seed, temperature=temperature)
+    return targets(process.tokenizer, frame.tokens)
+
+
+def page(process: Process, data: Pairs, lines: int = 6) -> str:
+    """A few sources of validation with what is written for them: what training shows of itself."""
+    sources, _ = data.texts(spread(data.valid, lines))
+    return "\n".join(f"{source} -> {written}" for source, written in zip(sources, write(process, sources)))
+
+
+def spread(rows: Tensor, count: int) -> Tensor:
+    """`count` rows, evenly spread over all; all where there are fewer."""
+    return rows[torch.linspace(0, len(rows) - 1, min(count, len(rows))).long()]
+
+
+# ---------------------------------------------------------------- how well
+
+
+def distance(one: str, other: str) -> int:
+    """Levenshtein: the fewest characters to put in, take out or change, row after row of the table (Wagner and Fischer 1974)."""
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        before, row[0] = row[0], i
+        for j, b in enumerate(other, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
+    return row[-1]
+
+
+def character_error_rate(written: Sequence[str], truth: Sequence[str]) -> float:
+    """Characters to change, over the characters of the truth; above 1 where more is wrong than there is."""
+    return sum(map(distance, written, truth)) / max(1, sum(map(len, truth)))
+
+
+def exact_match(written: Sequence[str], truth: Sequence[str]) -> float:
+    """Share of texts without a fault."""
+    return sum(a == b for a, b in zip(written, truth)) / max(1, len(truth))
+
+
+def risks(candidates: Sequence[str]) -> list[float]:
+    """The mean distance of each candidate to the others; 0 where there are none."""
+    others = max(1, len(candidates) - 1)
+    return [sum(distance(one, other) for other in candidates) / others for one in candidates]
+
+
+def mbr(candidates: Sequence[str]) -> int:
+    """Which candidate is nearest to all others, the first of those that tie: minimum Bayes risk (DiffuSeq, section 4), with
+    the edit distance as the loss."""
+    found = risks(candidates)
+    return found.index(min(found))
