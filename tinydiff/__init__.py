@@ -17,8 +17,9 @@ from tinydiff.samplers import SAMPLERS, Range, Step, column, matrix, sampler
 from tinydiff.generate import Frame, generate
 from tinydiff.train import PRESETS, Config, Progress, train
 from tinydiff.library import load
+from tinydiff import rewrite
 
 __all__ = [
-    "load", "generate", "train", "Canvas", "Tokenizer", "corpus", "Frame", "Config", "PRESETS", "Progress",
+    "load", "generate", "rewrite", "train", "Canvas", "Tokenizer", "corpus", "Frame", "Config", "PRESETS", "Progress",
     "PROCESSES", "Process", "Prediction", "SAMPLERS", "Range", "Step", "sampler", "column", "matrix", "SCHEDULES", "schedule",
 ]  # fmt: skip

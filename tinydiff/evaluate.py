@@ -18,18 +18,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tinydiff import checkpoint, library
+from tinydiff import checkpoint, library, rewrite
 from tinydiff.checkpoint import write_text
 from tinydiff.generate import generate
 from tinydiff.processes import Process
 from tinydiff.samplers import SAMPLERS, column
-from tinydiff.text import Canvas, Corpus
+from tinydiff.text import Canvas, Corpus, paired, pairs
 
 WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)*")
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # of a process's first sampler
 FEWER = (8, 32, 128)  # of the others
 DEFAULT = dict(sampler="ancestral", steps=128, temperature=0.8)  # what the page begins with
 TEMPERATURES = (0.5, 0.7, 0.8, 0.9, 1.0, 1.1)
+USE = """*_, frame = tinydiff.generate(process, tinydiff.Canvas.blank(256))
+print(process.tokenizer.decode(frame.tokens[0]))"""
 
 
 @dataclass(frozen=True)
@@ -62,23 +64,28 @@ class Bound:
 
 def bound(process: Process, ids: Tensor, draws: int = 16, batch: int = 16) -> Bound:
     """The bound on all of `ids` (N,), in windows of the process's length; what of the last window was counted before is
-    given. `draws` noisings of each window, at noise levels that are spread evenly; one is enough where the bound is exact
-    ("causal")."""
+    given. More in `bound_over`."""
     length = process.length or 256
     starts = [*range(0, len(ids) - length, length), len(ids) - length]
     tokens = torch.stack([ids[a : a + length] for a in starts])
     given = torch.zeros_like(tokens, dtype=torch.bool)
     given[-1, : length * (len(starts) - 1) - starts[-1]] = True
+    return bound_over(process, Canvas(tokens, given), draws, batch)
+
+
+def bound_over(process: Process, texts: Canvas, draws: int = 16, batch: int = 16) -> Bound:
+    """The bound on what is open in each row of a canvas, over the characters that count. `draws` noisings of each row, at
+    noise levels that are spread evenly; one is enough where the bound is exact ("causal")."""
     draws = 1 if "causal" in process.traits else draws
     rng, found, group = torch.Generator().manual_seed(0), [], max(1, batch // draws)
     with torch.no_grad():
-        for rows in zip(tokens.split(group), given.split(group)):
+        for rows in zip(texts.tokens.split(group), texts.given.split(group)):
             canvas = Canvas(*(row.repeat(draws, 1) for row in rows)).to(process.device)
             found.append(process.bound(canvas, rng).double().cpu().view(draws, -1).mean(0))
-    nats, count = torch.cat(found), (~given).sum(1).double()
+    nats, count = torch.cat(found), texts.counted.sum(1).double()
     mean = (nats.sum() / count.sum()).item()
     error = ((nats - mean * count).square().sum().sqrt() / count.sum()).item()
-    return Bound(mean, error, len(tokens), draws)
+    return Bound(mean, error, len(count), draws)
 
 
 # ---------------------------------------------------------------- the quality of texts
@@ -166,9 +173,30 @@ def run(folder: Path, corpus: Corpus, batch: int = 16, draws: int = 16) -> dict:
     """Evaluate a checkpoint and write evaluation.json and the card, README.md, into its folder; what was written.
 
     batch texts for each figure, real ones too, half as many along the steps; draws noisings of each window for the bound.
+    A checkpoint with a task is measured by it.
     """
-    folder = Path(folder)
+    folder, task = Path(folder), checkpoint.read_config(Path(folder)).get("task")
     process = checkpoint.load(folder)
+    result = of_task(process, corpus, task, draws) if task else of_texts(process, corpus, batch, draws)
+    write_text(folder / "evaluation.json", json.dumps(result, indent=1, ensure_ascii=False))
+    write_card(folder)
+    return result
+
+
+def of_task(process: Process, corpus: Corpus, task: str, draws: int) -> dict:
+    """What is measured of a process that rewrites."""
+    data = pairs(corpus, task, process.length)
+    held, seen = (paired(rows, data.tokenizer) for rows in (data.valid, rewrite.spread(data.train, 512)))
+    return dict(
+        corpus=corpus.name,
+        bound=bound_over(process, held, draws).row(),
+        train_bound=bound_over(process, seen, max(1, draws // 4)).row(),
+        **rewrite.measured(process, data),
+    )
+
+
+def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
+    """What is measured of a process that writes plain text."""
     length = process.length
     pages = corpus.valid.split(length)[:-1]
     real = [corpus.tokenizer.decode(pages[i * len(pages) // batch]) for i in range(batch)]  # spread over the text
@@ -176,7 +204,7 @@ def run(folder: Path, corpus: Corpus, batch: int = 16, draws: int = 16) -> dict:
     train_part = torch.cat([corpus.train[i * length : (i + 1) * length] for i in sample_of.tolist()])
     settings = {**DEFAULT, "sampler": DEFAULT["sampler"] if DEFAULT["sampler"] in column(process) else column(process)[0]}
     texts, _ = samples(process, batch=batch, **settings)
-    result = dict(
+    return dict(
         corpus=corpus.name,
         bound=bound(process, corpus.valid, draws).row(),
         train_bound=bound(process, train_part, max(1, draws // 4)).row(),
@@ -190,9 +218,6 @@ def run(folder: Path, corpus: Corpus, batch: int = 16, draws: int = 16) -> dict:
         temperatures=[point(process, name, 128, batch, t) for name in trade_samplers(process) for t in TEMPERATURES],
         samples=texts[:4],
     )
-    write_text(folder / "evaluation.json", json.dumps(result, indent=1, ensure_ascii=False))
-    write_card(folder)
-    return result
 
 
 def trade_samplers(process: Process) -> list[str]:
@@ -212,38 +237,39 @@ def write_card(folder: Path) -> None:
 def front_matter(card: checkpoint.Card) -> str:
     """Metadata that the Hub reads, with the bound as a model-index entry."""
     measured = card.evaluation.get("bound")
+    kind = "text2text-generation" if card.config.get("task") else "text-generation"
     index = f"""model-index:
 - name: tinydiff-{card.config["process"]}
   results:
-  - task: {{type: text-generation}}
+  - task: {{type: {kind}}}
     dataset: {{name: {card.evaluation.get("corpus")}, type: text, split: last 10 %}}
     metrics:
     - {{type: bits-per-character, value: {measured["bits"]:.4f}, verified: false}}
 """ if measured else ""  # fmt: skip
-    return f"---\nlibrary_name: tinydiff\npipeline_tag: text-generation\nlicense: mit\ntags: [text-diffusion]\n{index}---\n"
+    return f"---\nlibrary_name: tinydiff\npipeline_tag: {kind}\nlicense: mit\ntags: [text-diffusion]\n{index}---\n"
 
 
 def body(card: checkpoint.Card) -> str:
     config = card.config
     made = config.get("training", {})
     flags = " ".join(
-        f"--{key.replace('_', '-')} {made[key]}" for key in ("process", "corpus", "preset", "steps", "seed") if key in made
+        f"--{key} {made[key]}" for key in ("process", "task", "corpus", "preset", "steps", "seed") if made.get(key, "") != ""
     )
+    task = config.get("task")
     net = config["net"]
     lines = [
         f"# tinydiff: {config['process']}",
         "",
         f"A Transformer of {net['layers']} layers, {net['heads']} heads and width {net['width']} over {net['length']} characters, "
-        f"trained on {config['corpus'].replace('_', ' ')} (the first 90 %).",
+        f"trained on {config['corpus'].replace('_', ' ')} (the first 90 %){f' for the task {task}' if task else ''}.",
         "",
-        "```python\nimport tinydiff\nprocess = tinydiff.load(\"PATH OR HUB ID\")\n"
-        "*_, frame = tinydiff.generate(process, tinydiff.Canvas.blank(256))\n"
-        "print(process.tokenizer.decode(frame.tokens[0]))\n```",
+        f"```python\nimport tinydiff\nprocess = tinydiff.load(\"PATH OR HUB ID\")\n{rewrite.USE if task else USE}\n```",
         "",
         f"Made by `python train_space.py {flags}` in {config.get('step', 0):,} steps, "
         f"{config.get('seconds', 0) / 60:.0f} minutes on {config.get('hardware', 'unknown hardware')}.",
     ]  # fmt: skip
-    return "\n".join(lines + measurements(card.evaluation)) + "\n"
+    found = rewrite.measurements if task and card.evaluation else measurements
+    return "\n".join(lines + found(card.evaluation)) + "\n"
 
 
 def measurements(result: dict) -> list[str]:

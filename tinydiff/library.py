@@ -1,7 +1,8 @@
 """What there is to play with: the bundled checkpoints and the perfect networks, by name; and load(), which opens anything.
 
 A model is "masked" or "autoregressive" (a folder of assets/checkpoints) or "perfect-masked" (the Markov language of the
-bundled bigrams with the exact denoiser of that noise).
+bundled bigrams with the exact denoiser of that noise). Checkpoints with a task, the `rewriters`, are listed apart: from
+nothing they write nothing.
 """
 
 from __future__ import annotations
@@ -29,20 +30,32 @@ class Model:
     process: str
     title: str
     folder: Path | None
+    task: str = ""  # what it rewrites; "" writes plain text
 
 
 def models() -> dict[str, Model]:
-    """Every model in `assets/`, trained ones first, in the order of their names."""
-    trained = {
-        folder.parent.name: Model(folder.parent.name, config["process"], describe(folder.parent.name, config), folder.parent)
-        for folder in sorted(CHECKPOINTS.glob("*/config.json"))
-        if (config := checkpoint.read_config(folder.parent))["process"] in PROCESSES
-    }
+    """Every model that writes plain text, trained ones first, in the order of their names."""
     exact = {
         PERFECT + name: Model(PERFECT + name, name, f"Perfect network of two-character Shakespeare, {name}", None)
         for name in PROCESSES
     }
-    return trained | exact
+    return {key: model for key, model in trained().items() if not model.task} | exact
+
+
+def rewriters() -> dict[str, Model]:
+    """Every model that rewrites, in the order of their names."""
+    return {key: model for key, model in trained().items() if model.task}
+
+
+def trained() -> dict[str, Model]:
+    """The checkpoints in `assets/`, in the order of their names."""
+    folders = {folder.parent.name: folder.parent for folder in sorted(CHECKPOINTS.glob("*/config.json"))}
+    configs = {key: checkpoint.read_config(folder) for key, folder in folders.items()}
+    return {
+        key: Model(key, config["process"], describe(key, config), folders[key], config.get("task", ""))
+        for key, config in configs.items()
+        if config["process"] in PROCESSES
+    }
 
 
 def describe(name: str, config: dict) -> str:
@@ -53,7 +66,7 @@ def describe(name: str, config: dict) -> str:
 @lru_cache(maxsize=8)
 def open_model(key: str) -> Process:
     """A model by its key, loaded once. Raises ValueError that lists the keys."""
-    known = models()
+    known = models() | rewriters()
     if key not in known:
         raise ValueError(f"There is no model {key!r}; there are {', '.join(known)}.")
     model = known[key]
@@ -62,7 +75,7 @@ def open_model(key: str) -> Process:
 
 def card_of(key: str) -> Card | None:
     """Config, training curve and evaluation of a model; None for a perfect network."""
-    folder = models()[key].folder
+    folder = (models() | rewriters())[key].folder
     return checkpoint.card(folder) if folder else None
 
 
@@ -92,7 +105,7 @@ def load(source: str | Path, device: str = "cpu") -> Process:
     if path.is_dir():
         return checkpoint.load(path, device)
     name = str(source).removeprefix("assets/").removeprefix("checkpoints/")
-    if name in models():
+    if name in models() | rewriters():
         return open_model(name).to(device)
     if hub.is_repo_id(str(source)):
         return checkpoint.load(hub.pull(str(source)), device)

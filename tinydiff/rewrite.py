@@ -14,11 +14,13 @@ from torch import Tensor
 
 from tinydiff.generate import generate
 from tinydiff.processes import Process
+from tinydiff.samplers import SAMPLERS, column
 from tinydiff.text import Canvas, Pairs, Tokenizer, ended, halves, paired
 
 STEPS = (1, 2, 4, 8, 16, 32, 64)
 USUAL = 32  # steps
-PAIRS, SEEDS, SHOWN = 200, 5, 8  # of an evaluation: pairs, candidates for each, pairs that it shows
+PAIRS, SEEDS, SHOWN = 200, 5, 12  # of an evaluation: pairs, candidates for each, pairs that it shows
+USE = 'print(tinydiff.rewrite.write(process, ["to be or not to be that is the question"])[0])'
 
 
 # ---------------------------------------------------------------- writing
@@ -97,3 +99,56 @@ def mbr(candidates: Sequence[str]) -> int:
     the edit distance as the loss."""
     found = risks(candidates)
     return found.index(min(found))
+
+
+def score(written: Sequence[str], truth: Sequence[str]) -> dict:
+    return dict(cer=character_error_rate(written, truth), exact=exact_match(written, truth))
+
+
+def measured(process: Process, data: Pairs) -> dict:
+    """Of validation pairs: the first sampler at every number of steps, the source as it is, and the choice among candidates,
+    beside what the candidates are worth on average."""
+    sources, truth = data.texts(spread(data.valid, PAIRS))
+    sampler = column(process)[0]
+    counts = STEPS if SAMPLERS[sampler].steps_matter else (1,)
+    steps = [dict(steps=n, **score(write(process, sources, sampler, n), truth)) for n in counts]
+    candidates = list(zip(*[write(process, sources, sampler, USUAL, seed) for seed in range(SEEDS)]))
+    chosen = [some[mbr(some)] for some in candidates]
+    alone = [score(written, truth) for written in zip(*candidates)]
+    mean = {f"{name}_of_one": sum(row[name] for row in alone) / SEEDS for name in ("cer", "exact")}
+    shown = [dict(source=s, written=w, truth=t) for s, w, t in zip(sources, chosen, truth)]
+    return dict(task=data.task, pairs=len(truth), sampler=sampler, copy=score(sources, truth), steps=steps,
+                mbr=dict(steps=USUAL, seeds=SEEDS, **score(chosen, truth), **mean), samples=shown[:: -(-len(shown) // SHOWN)])  # fmt: skip
+
+
+# ---------------------------------------------------------------- the card
+
+
+def measurements(result: dict) -> list[str]:
+    """What `measured` found, and the bound, as lines of a card."""
+    held, seen, choice, copy = result["bound"], result["train_bound"], result["mbr"], result["copy"]
+    return [
+        "",
+        f"Bound on the lines of the last 10 %: **{held['nats']:.4f} nats** a character, standard error {held['error']:.4f} over "
+        f"{held['windows']} lines ({held['bits']:.4f} bits); on lines it was trained on {seen['nats']:.4f} nats.",
+        "",
+        f"Over {result['pairs']} of these lines, temperature 1 (character errors: characters to change over characters of the truth):",
+        "",
+        "| | steps | character errors | lines without a fault |",
+        "|---|---|---|---|",
+        f"| the source as it is | | {cells(copy)} |",
+        *(f"| {result['sampler']} | {row['steps']} | {cells(row)} |" for row in result["steps"]),
+        f"| one of {choice['seeds']} candidates, on average | {choice['steps']} | "
+        f"{cells(dict(cer=choice['cer_of_one'], exact=choice['exact_of_one']))} |",
+        f"| the candidate nearest to the others | {choice['steps']} | {cells(choice)} |",
+        "",
+        "Source, what was written, truth:",
+        "",
+        "```",
+        *("\n".join((row["source"], row["written"], row["truth"], "")) for row in result["samples"]),
+        "```",
+    ]
+
+
+def cells(row: dict) -> str:
+    return f"{100 * row['cer']:.1f} % | {100 * row['exact']:.0f} %"
