@@ -6,7 +6,7 @@ import sys
 
 import gradio as gr
 
-from tinydiff.ui import denoise, noise, race, steps, training
+from tinydiff.ui import denoise, noise, race, rewrite, steps, training
 from tinydiff.ui.player import ASSETS
 
 HEAD = """
@@ -33,7 +33,10 @@ def page() -> gr.Blocks:
         with gr.Tabs():
             with gr.Tab("Denoise", id="denoise"):
                 denoise.build(blocks)
-            for name, tab in {"Steps": steps, "Race": race, "Noise": noise, "Training": training}.items():
+            tabs = {"Steps": steps, "Race": race, "Rewrite": rewrite, "Noise": noise, "Training": training}
+            if not rewrite.offered():
+                del tabs["Rewrite"]
+            for name, tab in tabs.items():
                 with gr.Tab(name, id=name.lower()):
                     tab.build()
     return blocks.queue(max_size=20)
