@@ -1,4 +1,4 @@
-"""python -m tinydiff: sample, train, eval, matrix, bench, export. Work is done elsewhere; here are the names of the commands."""
+"""python -m tinydiff: sample, train, eval, matrix, families, bench, export. Work is done elsewhere; here are the names of the commands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tinydiff import bench, console, evaluate, export
+from tinydiff import bench, console, evaluate, export, families
 from tinydiff.text import corpus
 from tinydiff.train import SHAPES
 
@@ -43,6 +43,12 @@ def matrix(args: argparse.Namespace) -> None:
         print(console.matrix_markdown())
     else:
         Console().print(console.matrix_table())
+
+
+def families_(args: argparse.Namespace) -> None:
+    """Put every bundled family on one axis, and measure each sampler's own error; written to assets/recorded/families.json."""
+    tell = Console(stderr=True)
+    print(families.markdown(families.record(lambda line: tell.print(line, style="dim"), anew=args.errors)))
 
 
 def bench_(args: argparse.Namespace) -> None:
@@ -82,6 +88,8 @@ def parser() -> argparse.ArgumentParser:
     measured.add_argument("folder", help="of the checkpoint")
     measured.add_argument("--corpus", default="tiny_shakespeare", help="what it was trained on (tiny_shakespeare)")
     command("matrix", matrix).add_argument("--markdown", action="store_true", help="as it stands in the README")
+    both = command("families", families_)
+    both.add_argument("--errors", action=argparse.BooleanOptionalAction, default=True, help="measure the samplers' errors anew")
     bench_flags(command("bench", bench_))
     files = command("export", export_)
     files.add_argument("files", nargs="+", metavar="FILE", help="ending in " + ", ".join(export.WRITERS))

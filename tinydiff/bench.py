@@ -253,10 +253,11 @@ def tables(report: Report) -> list[Table]:
     for row in report.rows:
         times.add_row(row.what, row.preset, row.precision, f"{row.batch} x {row.tokens // row.batch}", "yes" if row.compiled else "",
                       f"{row.milliseconds:,.1f}", f"{row.ceiling:,.1f}", f"{row.ratio:.1f}", f"{row.tokens_a_second:,.0f}")  # fmt: skip
-    shares = Table("process", "sampler", "format", *map(right, ("calls", "ms", "outside ms", "share outside")),
+    shares = Table("process", "sampler", "format", *map(right, ("calls", "network ms a call", "ms", "outside ms", "share outside")),
                    title=f"{STEPS} steps of {LENGTH} characters: time spent outside the network")  # fmt: skip
     for s in report.shares:
-        shares.add_row(s.process, s.sampler, s.precision, str(s.calls), f"{s.milliseconds:,.0f}", f"{s.outside:,.0f}",
+        inside = (s.milliseconds - s.outside) / s.calls
+        shares.add_row(s.process, s.sampler, s.precision, str(s.calls), f"{inside:.1f}", f"{s.milliseconds:,.0f}", f"{s.outside:,.0f}",
                        f"{s.share:.1%}")  # fmt: skip
     return [times, shares]
 

@@ -109,10 +109,12 @@ def spread(places: list[float], gap: float) -> list[float]:
 
 
 def against_calls(curves: Sequence[Curve], ylabel: str, levels: Sequence[Level] = (), width: float = 560, *,
-                  height: float = 300) -> Figure:  # fmt: skip
+                  height: float = 300, log: bool = False) -> Figure:  # fmt: skip
     """Quality against calls of the network, on powers of two: bundled curves thin, the visitor's own heavy, each named at
-    its last point. Curves of one family differ in line and mark."""
+    its last point. Curves of one family differ in line and mark. log: the upright axis in powers of ten."""
     figure, axes = sheet(width, height, "calls of the network", ylabel)
+    if log:
+        axes.set_yscale("log")
     seen: dict[tuple[str, bool], int] = {}
     for curve in curves:
         kind = seen.setdefault((curve.family, curve.own), 0)
@@ -135,10 +137,25 @@ def draw_curve(axes: Axes, curve: Curve, kind: int) -> None:
 
 def name_ends(axes: Axes, curves: Sequence[Curve], height: float) -> None:
     """The names of curves to the right of their last points, moved apart where they would touch."""
-    low, high = axes.get_ylim()
+    scale = math.log if axes.get_yscale() == "log" else float
+    low, high = map(scale, axes.get_ylim())
     gap = 1.35 * SIZE * (high - low) / (0.78 * height)
-    for curve, y in zip(curves, spread([c.y[-1] for c in curves], gap)):
+    for curve, y in zip(curves, spread([scale(c.y[-1]) for c in curves], gap)):
+        y = math.exp(y) if scale is math.log else y
         name(axes, curve.label, curve.x[-1], y, ink(curve.family), xytext=(9, 0), weight="bold" if curve.own else "normal")
+
+
+def on_one_axis(rows: Sequence[dict], width: float = 560) -> Figure:
+    """Bits a character of every family with its standard error, the fewest on top; rows of families.measured()."""
+    figure, axes = sheet(width, 60 + 30 * len(rows), "bits a character on held-out text (± standard error)", "")
+    for place, found in enumerate(reversed(rows)):
+        colour = ink(found["process"])
+        axes.errorbar(found["bits"], place, xerr=found["error"], color=colour, marker="o", markersize=6, capsize=3, linewidth=1.6)
+        name(axes, f"{found['bits']:.3f}", found["bits"] + found["error"], place, colour, xytext=(8, 0))
+    axes.set_yticks(range(len(rows)), [found["name"] for found in reversed(rows)])
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.margins(x=0.18)
+    return figure
 
 
 def training(metrics: Sequence[dict], held: float | None = None, family: str = FAMILY_OTHER, width: float = 560) -> Figure:

@@ -1,0 +1,153 @@
+"""All families on one axis: what every bundled checkpoint reached, and the error that each sampler has of its own.
+
+`python -m tinydiff families` makes both from the checkpoints' evaluations and from perfect networks, and writes
+assets/recorded/families.json, which the page shows and the README quotes. A call is timed on this machine, one text of 256
+characters, in the precision that pages use; weights are not needed for that, so a family whose weights were left out for
+want of room is timed as well.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from tinydiff import checkpoint, library
+from tinydiff.checkpoint import Card, write_text
+from tinydiff.exact import bigram_divergence, perfect
+from tinydiff.generate import generate
+from tinydiff.nets import precision
+from tinydiff.processes import PROCESSES, Process, build
+from tinydiff.samplers import SAMPLERS, column
+from tinydiff.text import Canvas, Tokenizer
+
+RECORDED = library.ASSETS / "recorded" / "families.json"
+AT = (8, 32, 128)  # steps at which quality is compared
+COUNTS = (1, 2, 4, 8, 16, 32, 64, 128)  # steps at which a sampler's own error is measured
+TEXTS, LENGTH = 32, 128  # for that
+BRIEF = "One axis: bits a character that each family needs for text it never saw, and how well it writes in few calls."
+
+
+# ---------------------------------------------------------------- the table
+
+
+def measured() -> list[dict]:
+    """A row for each evaluated checkpoint that writes plain text, the fewest bits first."""
+    folders = [path.parent for path in sorted(library.CHECKPOINTS.glob("*/evaluation.json"))]
+    cards = [card for card in map(checkpoint.card, folders) if not card.config.get("task")]
+    return sorted(map(row, cards), key=lambda found: found["bits"])
+
+
+def row(card: Card) -> dict:
+    """What is known of a checkpoint: bits and their standard error, quality at few and many steps, cost."""
+    config, found = card.config, card.evaluation
+    process = untrained(config)
+    return dict(
+        name=card.path.name, process=config["process"], title=PROCESSES[config["process"]].title,
+        bits=found["bound"]["bits"], error=found["bound"]["error"] * found["bound"]["bits"] / found["bound"]["nats"],
+        exact="causal" in process.traits, quality=quality(found), curve=curve(found),
+        ms=milliseconds(process), parameters=sum(p.numel() for p in process.parameters()),
+        minutes=config.get("seconds", 0) / 60, steps=config.get("step", 0), hardware=config.get("hardware", ""),
+    )  # fmt: skip
+
+
+def curve(found: dict) -> list[dict]:
+    """The rows of a checkpoint's first sampler, along the steps; of one that needs a call a character, its only one."""
+    rows = found["steps"] or found["single"]
+    return [
+        {key: r[key] for key in ("sampler", "steps", "calls", "bits", "words")} for r in rows if r["sampler"] == rows[0]["sampler"]
+    ]
+
+
+def quality(found: dict) -> dict[str, dict]:
+    """Judge and real words at each of AT; where there is no number of steps, the only figure there is, at the last of them."""
+    rows = {r["steps"]: r for r in curve(found)} if found["steps"] else {AT[-1]: curve(found)[0]}
+    return {str(n): dict(bits=rows[n]["bits"], words=rows[n]["words"]) for n in AT if n in rows}
+
+
+def untrained(config: dict) -> Process:
+    """A process of the same make, with random weights: what a call costs does not depend on them."""
+    process = build(config["process"], Tokenizer(config["characters"]), **config["net"], options=config.get("options", {}))
+    return process.eval()
+
+
+def milliseconds(process: Process, repeats: int = 9) -> float:
+    """The median time of a call for one text of 256 characters."""
+    canvas, rng = Canvas.blank(256), torch.Generator().manual_seed(0)
+    x, t, autocast, took = process.prior(canvas, rng), canvas.time(1.0), precision("auto", process.device), []
+    with torch.no_grad(), autocast():
+        for _ in range(2 + repeats):
+            start = time.perf_counter()
+            process.denoise(x, t)
+            took.append(1000 * (time.perf_counter() - start))
+    return statistics.median(took[2:])
+
+
+# ---------------------------------------------------------------- each sampler's own error
+
+
+def errors(say: Callable[[str], None] = lambda line: None) -> dict[str, dict[str, list]]:
+    """process -> sampler -> [calls, divergence in nats a character] for the perfect network of the bundled language."""
+    found: dict[str, dict[str, list]] = {}
+    for name in PROCESSES:
+        process = perfect(name, library.bigrams())
+        for sampler in column(process):
+            say(f"{name} with {sampler}")
+            counts = COUNTS if SAMPLERS[sampler].steps_matter else COUNTS[-1:]
+            found.setdefault(name, {})[sampler] = [divergence(process, sampler, n) for n in counts]
+    return found
+
+
+def divergence(process: Process, sampler: str, steps: int) -> list:
+    """[calls, nats a character] of TEXTS texts: how far their pairs of characters are from the language's own."""
+    *_, frame = generate(process, Canvas.blank(LENGTH, TEXTS), sampler=sampler, steps=steps)
+    return [frame.calls, round(bigram_divergence(frame.tokens, library.bigrams()), 5)]
+
+
+def floor(draws: int = 8) -> float:
+    """What as many true texts give, on average."""
+    rng, language = torch.Generator().manual_seed(0), library.bigrams()
+    return sum(bigram_divergence(language.sample(TEXTS, LENGTH, rng), language) for _ in range(draws)) / draws
+
+
+# ---------------------------------------------------------------- the record
+
+
+def record(say: Callable[[str], None] = lambda line: None, anew: bool = True) -> dict:
+    """Measure and write everything; what was written. Without `anew` the samplers' errors are kept as they are."""
+    known = read()
+    kept = known.get("errors") if not anew else None
+    result = dict(rows=measured(), real=real(), errors=kept or errors(say), floor=floor(), texts=TEXTS, length=LENGTH)
+    write_text(RECORDED, json.dumps(result, ensure_ascii=False, indent=1))
+    return result
+
+
+def read() -> dict:
+    """What was recorded; {} where nothing was."""
+    return checkpoint.read_json(RECORDED)
+
+
+def real() -> dict:
+    """What real text has, from any evaluation."""
+    found = (checkpoint.read_json(path).get("real") for path in sorted(library.CHECKPOINTS.glob("*/evaluation.json")))
+    return next((r for r in found if r), {})
+
+
+def markdown(result: dict) -> str:
+    """The table as it stands in the README."""
+    head = ["family", "bits a character", *(f"judge, {n}" for n in AT), *(f"words, {n}" for n in AT), "ms a call", "parameters", "steps", "minutes"]  # fmt: skip
+    lines = ["| " + " | ".join(head) + " |", "|---|" + "--:|" * (len(head) - 1)]
+    return "\n".join(lines + ["| " + " | ".join(cells(found)) + " |" for found in result["rows"]])
+
+
+def cells(found: dict) -> list[str]:
+    """One row in words."""
+    at = [found["quality"].get(str(n), {}) for n in AT]
+    judge = ["" if q.get("bits") is None else f"{q['bits']:.2f}" for q in at]
+    words = ["" if q.get("words") is None else f"{100 * q['words']:.0f} %" for q in at]
+    bits = f"{'' if found['exact'] else '≤ '}{found['bits']:.3f} ± {found['error']:.3f}"
+    cost = [f"{found['ms']:.1f}", f"{found['parameters'] / 1e6:.2f} M", f"{found['steps']:,}", f"{found['minutes']:.0f}"]
+    return [found["name"], bits, *judge, *words, *cost]
