@@ -6,7 +6,7 @@ import sys
 
 import gradio as gr
 
-from tinydiff.ui import denoise, noise, race, rewrite, steps, training
+from tinydiff.ui import denoise, families, noise, race, rewrite, steps, training
 from tinydiff.ui.player import ASSETS
 
 HEAD = """
@@ -33,11 +33,10 @@ def page() -> gr.Blocks:
         with gr.Tabs():
             with gr.Tab("Denoise", id="denoise"):
                 denoise.build(blocks)
-            tabs = {"Steps": steps, "Race": race, "Rewrite": rewrite, "Noise": noise, "Training": training}
-            if not rewrite.offered():
-                del tabs["Rewrite"]
+            rewriting = {"Rewrite": rewrite} if rewrite.offered() else {}
+            tabs = {"Steps": steps, "Race": race, **rewriting, "Noise": noise, "Training": training, "All families": families}
             for name, tab in tabs.items():
-                with gr.Tab(name, id=name.lower()):
+                with gr.Tab(name, id=name.lower().replace(" ", "-")):
                     tab.build()
     return blocks.queue(max_size=20)
 
