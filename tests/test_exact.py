@@ -19,6 +19,7 @@ ONE_A_STEP = {
     "entropy_budget": {"budget": 0.0},
     "gibbs": {"redraw": 1},
     "remask": {"share": 0.1},
+    "settle": {"budget": 0.0},
 }
 
 

@@ -52,6 +52,18 @@ class Masked(Process):
         """How fast noise makes a mask of a character, each of them alike."""
         return -self.schedule.slope(t) / self.schedule.alpha(t)
 
+    def jumps(self, t, s):
+        """`rate` summed up from s to t."""
+        return self.schedule.alpha(s).log() - self.schedule.alpha(t).log()
+
+    def undone(self, log_r, x, t, s):
+        """log p(x_s = y | x_t) from the log-ratios (B, L, V) alone, (B, L, V + 1), the mask last (SEDD, eq. 19)."""
+        kept = (self.schedule.alpha(t.double()) / self.schedule.alpha(s.double()))[..., None]
+        written = log_r + torch.log((1 - kept) / kept)
+        hidden = (1 - written.exp().sum(-1, keepdim=True)).clamp_min(0).log()
+        step = torch.where((x == self.mask_id)[..., None], torch.cat([written, hidden], -1), certain(x, self.V + 1))
+        return step.log_softmax(-1).clamp_min(LOG_ZERO)
+
     def loss(self, canvas, rng):
         t = canvas.time(self.times(len(canvas.tokens), rng))
         x = self.corrupt(canvas.tokens, t, rng)
@@ -62,12 +74,17 @@ class Masked(Process):
         """By masking exactly k of the n open characters, k ~ U{1..n}: what the bound over times is for every schedule whose
         alpha falls from 1 to 0, with much less variance (LLaDA, eq. 14; the any-order view of arXiv:2110.02037). Nothing
         is cut off at either end."""
+        x, weight, _ = self.some_masked(canvas, rng)
+        return (weight * torch.where(x == self.mask_id, self.surprise(x, canvas), 0)).sum(1)
+
+    def some_masked(self, canvas, rng):
+        """x with exactly k open characters masked; the weight n / k of each; and 1 - alpha at a moment when so many are, the
+        k-th smallest of n uniform numbers. The last two (B, 1)."""
         n = (~canvas.given).sum(1, keepdim=True)
         k = 1 + (spread(len(n), rng).to(n.device)[:, None] * n).long()
-        rank = torch.where(canvas.given, 2.0, rand(canvas.tokens, rng)).argsort(dim=1).argsort(dim=1)
-        x = torch.where(rank < k, self.mask_id, canvas.tokens)
-        x = self.pin(x, canvas)
-        return (n / k * torch.where(x == self.mask_id, self.surprise(x, canvas), 0)).sum(1)
+        u = torch.where(canvas.given, 2.0, rand(canvas.tokens, rng))
+        x = self.pin(torch.where(u.argsort(dim=1).argsort(dim=1) < k, self.mask_id, canvas.tokens), canvas)
+        return x, n / k, u.sort(dim=1).values.gather(1, k - 1).clamp_max(1)
 
     def surprise(self, x, canvas):
         """-log p(x_0_i | x_t), (B, L), meant for the masked positions."""

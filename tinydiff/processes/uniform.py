@@ -8,11 +8,11 @@
 with the ratios q(y) = q(x_t = y | x_0) / q(x_t = z | x_0) and r(y) the same under the prediction (the score entropy of SEDD,
 arXiv:2310.16834, eq. 5; what D3PM's bound becomes when its steps grow short).
 
-Two readings of what the network says. "posterior", the usual one: it says p(x_0 | x_t), and r(y) is the mean of the ratios
-over it, which is exact for an exact network. "plug-in" (UDLM, Duo): its distribution is put in the place of the one-hot x_0,
-r(y) = (V alpha p(y) + 1 - alpha) / (V alpha p(z) + 1 - alpha); it is then not p(x_0 | x_t), but what gives the right ratios.
-Either way the network is asked what the rest of the text says of a character; what the character itself says is added by
-Bayes' rule, so that a given one (t = 0) is certain without a branch.
+The network is asked what the rest of the text says of a character, p(x_0_i | x_t without i); what the character itself says is
+added by Bayes' rule, so that a given one (t = 0) is certain without a branch. The mixture above is then the same, ratio by
+ratio and step by step, as the "plug-in" of UDLM and Duo, who put the network's distribution p in the place of the one-hot x_0,
+r(y) = (V alpha p(y) + 1 - alpha) / (V alpha p(z) + 1 - alpha): what is best there is not p(x_0 | x_t) but the same
+leave-one-out distribution (arXiv:2605.22765).
 """
 
 from __future__ import annotations
@@ -71,6 +71,17 @@ class Uniform(Process):
     def rate(self, t):
         """How fast noise makes any given other character of a character."""
         return -self.schedule.slope(t) / self.schedule.alpha(t) / self.V
+
+    def jumps(self, t, s):
+        """`rate` summed up from s to t."""
+        return (self.schedule.alpha(s).log() - self.schedule.alpha(t).log()) / self.V
+
+    def undone(self, log_r, x, t, s):
+        """log p(x_s = y | x_t) from the log-ratios (B, L, V) alone, (B, L, V): SEDD, eq. 19. What no noise can have made
+        counts as 0."""
+        kept, r = self.schedule.alpha(t.double()) / self.schedule.alpha(s.double()), log_r.double().exp()
+        before = r - (1 - kept)[..., None] / self.V * r.sum(-1, keepdim=True)  # p_s(y) / p_t(x), times `kept`
+        return (before.clamp_min(0).log() + log_kernel(kept, x, self.V)).log_softmax(-1).clamp_min(LOG_ZERO)
 
     def loss(self, canvas, rng):
         t = canvas.time(self.times(len(canvas.tokens), rng))

@@ -22,7 +22,24 @@ def remask(process, denoise, canvas, times, rng, *,
         yield Step(x, prediction, s)
 
 
-@sampler("gibbs", needs={"diffusion", "tokens"}, paper="arXiv:2205.14987")
+@sampler("renoise", needs={"diffusion", "tokens", "posterior"}, paper="arXiv:2602.21185")
+def renoise(process, denoise, canvas, times, rng, *,
+            share: Annotated[float, Range(0, 1, "how many of the characters forget, each step: 0 is ancestral, 1 all of them")] = 0.02):  # fmt: skip
+    """At every step a few characters forget how they came to be: x_0 from the bet, noised anew; the others step back.
+
+    The psi-samplers of Duo's second chapter: a mixture of q(x_s | x_0) and q(x_s | x_t, x_0) leaves every q(x_s | x_0) as it
+    is, whatever the noise. Characters that forget in one step are drawn as if independent, so only few of them are exact.
+    """
+    x = process.prior(canvas, rng)
+    for t, s in pairwise(times):
+        prediction = denoise(x, canvas.time(t))
+        onward = process.reverse(x, prediction, canvas.time(t), canvas.time(s), rng)
+        anew = process.corrupt(draw(prediction.log_x0, rng), canvas.time(s), rng)
+        x = process.pin(torch.where(rand(x, rng) < share, anew, onward), canvas)
+        yield Step(x, prediction, s)
+
+
+@sampler("gibbs", needs={"diffusion", "tokens", "posterior"}, paper="arXiv:2205.14987")
 def gibbs(process, denoise, canvas, times, rng, *,
           sweeps: Annotated[int, Range(0, 8, "corrections after each step, a call each: 0 is ancestral")] = 1,
           redraw: Annotated[int, Range(0, 64, "characters drawn anew a correction: one is exact, many correct more")] = 4):  # fmt: skip

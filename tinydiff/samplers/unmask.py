@@ -100,13 +100,15 @@ def entropy_budget(process, denoise, canvas, times, rng, *,
                    budget: Annotated[float, Range(0, 20, "nats of uncertainty accepted a step: 0 is one character, and all that are certain")] = 0.5):  # fmt: skip
     """Reveal the least uncertain positions while their entropies, less the largest of them, stay under a budget."""
 
-    def enough(log_p, masked):
-        spread = torch.where(masked, -negative_entropy(log_p).double(), torch.inf)
-        ordered, where = spread.sort(1)
-        within = ordered.cumsum(1) - ordered <= budget  # the largest of a sorted prefix is its last
-        return torch.zeros_like(masked).scatter(1, where, within)
+    yield from reveal_while(lambda log_p, masked: within_budget(log_p, masked, budget), process, denoise, canvas, times, rng)
 
-    yield from reveal_while(enough, process, denoise, canvas, times, rng)
+
+def within_budget(log_p, allowed, budget):
+    """(B, L) bool: the allowed places of lowest entropy, as long as their entropies, less the largest, sum up to `budget`."""
+    spread = torch.where(allowed, -negative_entropy(log_p).double(), torch.inf)
+    ordered, where = spread.sort(1)
+    within = ordered.cumsum(1) - ordered <= budget  # the largest of a sorted prefix is its last
+    return torch.zeros_like(allowed).scatter(1, where, within)
 
 
 @sampler("first_hitting", needs={"mask"}, paper="arXiv:2409.02908", steps_matter=False)

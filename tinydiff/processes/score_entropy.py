@@ -1,0 +1,147 @@
+"""Score entropy: SEDD (Lou, Meng and Ermon, arXiv:2310.16834), over masks and over uniform noise.
+
+    s(y) =          the network's estimate of p_t(x with y at i) / p_t(x), the ratios of neighbours            (eq. 12)
+    p(x_s | x_t) =  exp(-sigma Q) s, times exp(sigma Q)(x_s -> x_t)                                              (eq. 19)
+    -log p(x_0) <=  KL(q(x_1 | x_0) || prior) + E_t [ rate * sum over y of  s(y) - q(y) log s(y) + q(y) (log q(y) - 1) ]
+
+with the ratios q(y) = q(x_t = y | x_0) / q(x_t | x_0) (eq. 9 and 10). Noise, prior and steps are those of `base`; a step needs
+p(x_0 | x_t), which is eq. 19 with s = 0, clamped at 0 and normalised, so that every sampler of the base fits. The bound
+judges the ratios as they come from the network.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from types import MappingProxyType
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tinydiff.processes import LOG_ZERO, Prediction, Process, spread
+from tinydiff.processes.masked import Masked
+from tinydiff.processes.uniform import T_END, Uniform, score_entropy
+
+HIGHEST = 30.0  # more than the log of any true ratio; what exp makes of it is still far from the end of float32
+
+
+class ScoreEntropy(Process):
+    """The network says how much likelier each neighbour of x_t is, as a logarithm; 0 for what stands there already."""
+
+    kind: ClassVar[type[Process]]  # whose noise it is
+    sight = "ratios"
+
+    def __init__(self, net, tokenizer, schedule, length, options=MappingProxyType({})):
+        super().__init__(net, tokenizer, schedule, length, options)
+        self.base = self.kind(None, tokenizer, schedule, length)
+
+    @abstractmethod
+    def scores(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """log s(y), (B, L, V)."""
+
+    def network(self):
+        return self.base.network() | dict(timed=True)
+
+    def denoise(self, x, t, label=None, cache=None):
+        log_s = self.scores(x, t, label)
+        log_x0 = self.base.undone(log_s, x, t, torch.zeros_like(t))[..., : self.V].log_softmax(-1)
+        return Prediction(log_x0.to(log_s.dtype), log_s)
+
+    def loss(self, canvas, rng):
+        t = canvas.time(self.times(len(canvas.tokens), rng))
+        nats = self.divergence(canvas, self.corrupt(canvas.tokens, t, rng), t)
+        return torch.where(canvas.given, 0, nats).sum(1) / (~canvas.given).sum(1).clamp_min(1)
+
+    @abstractmethod
+    def divergence(self, canvas, x: Tensor, t: Tensor) -> Tensor:
+        """The bound's integrand at times t (B, L), (B, L). Meant for the positions that are not given."""
+
+    def prior(self, canvas, rng):
+        return self.base.prior(canvas, rng)
+
+    def corrupt(self, x0, t, rng):
+        return self.base.corrupt(x0, t, rng)
+
+    def likelihood(self, x, t):
+        return self.base.likelihood(x, t)
+
+    def reverse(self, x, prediction, t, s, rng):
+        return self.base.reverse(x, prediction, t, s, rng)
+
+    def log_ratios(self, x, log_x0, t):
+        return self.base.log_ratios(x, log_x0, t)
+
+    def rate(self, t):
+        return self.base.rate(t)
+
+    def jumps(self, t, s):
+        return self.base.jumps(t, s)
+
+    def undone(self, log_r, x, t, s):
+        return self.base.undone(log_r, x, t, s)
+
+    def weight(self, t):
+        return self.base.weight(t)
+
+
+class ScoreMasked(ScoreEntropy):
+    name, title, paper = "score-masked", "Score entropy, masked (SEDD)", "arXiv:2310.16834"
+    about = "Characters are hidden behind masks; the network says how much likelier the text is with each of them there."
+    traits = Masked.traits - {"timeless"}
+    kind = Masked
+
+    def scores(self, x, t, label=None):
+        alpha = self.schedule.alpha(t.double())[..., None]
+        log_s = self.surpluses(x, t, label) + torch.log(alpha / (1 - alpha))
+        return torch.where((x == self.mask_id)[..., None], log_s, LOG_ZERO)
+
+    def surpluses(self, x, t, label):
+        """log s(y) + log((1 - alpha) / alpha), (B, L, V): what is left to learn, as the other factor, expm1(sigma), is known
+        (SEDD, appendix C.2). At a mask it should be log p(x_0 = y | x_t). An untrained network says 1 / V."""
+        return self.net(x, t, label).clamp_max(HIGHEST) - math.log(self.V)
+
+    def perfect(self, language, x, t):
+        return super().perfect(language, x, t) + math.log(self.V)
+
+    def divergence(self, canvas, x, t):
+        weight = torch.where(x == self.mask_id, self.schedule.weight(t.clamp_min(1e-6)), 0)
+        return weight * self.surprise(canvas, x, t)
+
+    def surprise(self, canvas, x, t):
+        """The bracket of this file's head times (1 - alpha) / alpha, (B, L), meant for the masked positions: with
+        s(y) = u(y) alpha / (1 - alpha) it is sum of u - log u(x_0) - 1, the cross-entropy of MDLM if u sums to one, else more."""
+        log_u = self.surpluses(x, t.float(), canvas.label)
+        return log_u.exp().sum(-1) - 1 + F.nll_loss(log_u.mT, canvas.tokens, reduction="none")
+
+    def bound(self, canvas, rng):
+        """As Masked's, by exactly k masks, each number of them with a time at which it is met. Nothing is cut off at either
+        end: like a sampler this begins with nothing but masks, so alpha here is the schedule's, stretched to end at 0."""
+        x, weight, noise = self.base.some_masked(canvas, rng)
+        t = canvas.time(self.schedule.time(1 - noise.double() * (1 - self.schedule.floor)))
+        return (weight * torch.where(x == self.mask_id, self.surprise(canvas, x, t), 0)).sum(1)
+
+
+class ScoreUniform(ScoreEntropy):
+    name, title, paper = "score-uniform", "Score entropy, uniform (SEDD)", "arXiv:2310.16834"
+    about = "Characters are replaced by random ones; the network says how much likelier the text is with each other one."
+    traits = Uniform.traits
+    kind = Uniform
+
+    def scores(self, x, t, label=None):
+        return self.net(x, t, label).clamp_max(HIGHEST).masked_fill(F.one_hot(x, self.V).bool(), 0)
+
+    def perfect(self, language, x, t):
+        return self.log_ratios(x, super().perfect(language, x, t), t.double())
+
+    def divergence(self, canvas, x, t):
+        log_s = self.scores(x, t.float(), canvas.label).to(t.dtype)
+        t = torch.where(canvas.given, 0.5, t)  # any time at which all is finite: nobody counts these
+        return self.rate(t) * score_entropy(log_s, x, canvas.tokens, self.schedule.alpha(t))
+
+    def bound(self, canvas, rng):
+        """Cut off at T_END, as Uniform's is; what is left of the text at t = 1 is counted."""
+        t = canvas.time(spread(len(canvas.tokens), rng).clamp_min(T_END))
+        nats = self.divergence(canvas, self.corrupt(canvas.tokens, t, rng), t.double()) + self.base.unfinished()
+        return torch.where(canvas.given, 0, nats).sum(1)
