@@ -81,6 +81,10 @@ def load(folder: str | Path, device: str = "cpu") -> Process:
         what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(f"The config.json in {folder.name!r} does not describe a model: {what}") from None
     process.load_state_dict(read_weights(folder, process))
+    try:
+        process.check()
+    except ValueError as error:
+        raise CheckpointError(f"The weights in {folder.name!r} cannot be used: {error}") from None
     return process.to(device).eval()
 
 

@@ -58,7 +58,9 @@ def curve(found: dict) -> list[dict]:
     """The rows of a checkpoint's first sampler, along the steps; of one that needs a call a character, its only one."""
     rows = found["steps"] or found["single"]
     return [
-        {key: r[key] for key in ("sampler", "steps", "calls", "bits", "words")} for r in rows if r["sampler"] == rows[0]["sampler"]
+        {key: r[key] for key in ("sampler", "steps", "calls", "bits", "words")}
+        for r in rows
+        if r["sampler"] == rows[0]["sampler"]
     ]
 
 

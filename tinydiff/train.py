@@ -42,7 +42,9 @@ class Config:
     corpus: Annotated[str, "a UTF-8 file, or 'tiny_shakespeare' or 'shakespeare'"] = "tiny_shakespeare"
     label: Annotated[str, "what 'shakespeare' is labelled with: genre, play or speaker; empty is nothing"] = ""
     task: Annotated[str, "'restore' learns to rewrite lines without case and punctuation as they were; empty is plain text"] = ""
-    preset: Annotated[str, "the network's shape: tiny, small or base"] = "small"
+    preset: Annotated[
+        str, "the network's shape (tiny, small, base) or a whole recipe (tiny-diffusion-ddpm, with or without -rescaled)"
+    ] = "small"
     schedule: Annotated[str, "noise schedule; empty is the one that suits the process"] = ""
     options: Annotated[str, "what the process leaves open, as name=value,name=value"] = ""
     steps: Annotated[int, "optimizer steps"] = 6000
@@ -66,16 +68,21 @@ class Config:
 
     @property
     def shape(self) -> dict:
-        if self.preset not in SHAPES:
-            raise ValueError(f"There is no preset {self.preset!r}; there are {', '.join(SHAPES)}.")
-        shape = SHAPES[self.preset]
+        if self.preset not in PRESETS:
+            raise ValueError(f"There is no preset {self.preset!r}; there are {', '.join(PRESETS)}.")
+        shape = SHAPES[PRESETS[self.preset].preset]
         return shape | {"length": shape["length"] // 2} if self.task else shape  # lines are shorter than pages
 
 
+DDPM = Config(process="gaussian", options="parameterisation=epsilon,self_conditioning=no", schedule="ddpm-128",
+              lr=1e-3, muon=False, bell=0.0)  # fmt: skip
 PRESETS = {
     "tiny": Config(preset="tiny", steps=300, warmup=20, batch=16, compile=False, validate_every=100, save_every=100),
     "small": Config(),
     "base": Config(preset="base", batch=64, steps=6000),
+    # DDPM on embeddings as tutorials have it: 128 steps, beta from 1e-4 to 0.02, which leaves a quarter of the text at t = 1
+    "tiny-diffusion-ddpm": DDPM,
+    "tiny-diffusion-ddpm-rescaled": replace(DDPM, schedule="ddpm"),
 }
 
 

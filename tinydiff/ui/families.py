@@ -62,7 +62,11 @@ def points(rows: list[dict], what: str) -> tuple[list, list]:
 def error(result: dict, name: str) -> str:
     """Divergence against calls, a curve a sampler, for one noise."""
     found = {sampler: sorted(points) for sampler, points in result["errors"][name].items()}
-    curves = [plots.Curve(sampler, [x for x, _ in p], [max(y, 1e-4) for _, y in p], name, own=False) for sampler, p in found.items()]
-    alt = f"Divergence from the language against calls, {name}: " + "; ".join(f"{c.label} {c.y[-1]:.3f} at {c.x[-1]}" for c in curves)
+    curves = [
+        plots.Curve(sampler, [x for x, _ in p], [max(y, 1e-4) for _, y in p], name, own=False) for sampler, p in found.items()
+    ]
+    alt = f"Divergence from the language against calls, {name}: " + "; ".join(
+        f"{c.label} {c.y[-1]:.3f} at {c.x[-1]}" for c in curves
+    )
     levels = [plots.Level("true texts", result["floor"])]
     return plots.both(lambda width: plots.against_calls(curves, "nats a character", levels, width, log=True), alt, wide=540)

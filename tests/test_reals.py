@@ -1,0 +1,262 @@
+"""Real-valued noise: the Gaussian formulas against closed forms, its four readings, analog bits, hints, and the solvers."""
+
+import math
+from itertools import product
+
+import pytest
+import torch
+
+from tests.conftest import SHAPE, random_process
+from tinydiff import checkpoint, exact, guidance
+from tinydiff.generate import generate
+from tinydiff.processes import Prediction, build, certain
+from tinydiff.processes.bits import natural
+from tinydiff.samplers import SAMPLERS
+from tinydiff.schedules import schedule
+from tinydiff.text import Canvas, Tokenizer
+
+REALS = ("gaussian", "bits")
+READINGS = ("x0-ce", "x0", "epsilon", "v")
+
+
+def full(t, x):
+    return torch.full(x.shape[:2], t)
+
+
+@pytest.mark.parametrize("name", REALS)
+def test_noise_has_its_moments(name, rng):
+    """x_t has mean sqrt(alpha) e(x_0) and variance 1 - alpha in every direction; all codes have length sqrt(D)."""
+    process = random_process(name)
+    codes = process.codes()
+    assert torch.allclose(codes.norm(dim=-1), torch.full((10,), math.sqrt(process.D)), atol=1e-5)
+    x0 = torch.full((100_000, 1), 3)
+    x = process.corrupt(x0, full(0.4, x0), rng)
+    alpha = process.schedule.alpha(torch.tensor(0.4)).item()
+    assert torch.allclose(x.mean(0)[0], math.sqrt(alpha) * codes[3], atol=0.02)
+    assert torch.allclose(x.var(0)[0], torch.full((process.D,), 1 - alpha), atol=0.02)
+
+
+@pytest.mark.parametrize("name", REALS)
+def test_likelihood_is_the_normal_density(name, rng):
+    """Differences of the log-likelihood between characters are those of the normal density with mean sqrt(alpha) e(v)."""
+    process = random_process(name)
+    x0 = torch.randint(10, (5, 7), generator=rng)
+    t = full(0.6, x0)
+    x = process.corrupt(x0, t, rng)
+    alpha = process.schedule.alpha(t)[..., None, None]
+    density = -(x[:, :, None] - alpha.sqrt() * process.codes()).square().sum(-1) / (2 * (1 - alpha[..., 0]))
+    assert torch.allclose(process.likelihood(x, t), density.log_softmax(-1), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", REALS)
+def test_a_step_back_keeps_the_marginal(name, rng):
+    """With the truth as the prediction, x_s after a step has the moments of q(x_s | x_0): the posterior is DDPM's."""
+    process = random_process(name)
+    x0 = torch.full((100_000, 1), 4)
+    t, s = full(0.8, x0), full(0.3, x0)
+    truth = Prediction(certain(x0, 10), None)
+    if name == "gaussian":
+        assert process.reading == "x0-ce"
+    x = process.reverse(process.corrupt(x0, t, rng), truth, t, s, rng)
+    alpha = process.schedule.alpha(torch.tensor(0.3)).item()
+    assert torch.allclose(x.mean(0)[0], math.sqrt(alpha) * process.codes()[4], atol=0.02)
+    assert torch.allclose(x.var(0)[0], torch.full((process.D,), 1 - alpha), atol=0.02)
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_every_reading_says_the_same(reading, language, rng):
+    """Noise, v and code are one output read differently: the perfect networks of all four give the same mean, and the same
+    bound draw by draw."""
+    usual, other = exact.perfect("gaussian", language), exact.perfect("gaussian", language, parameterisation=reading)
+    x0 = language.sample(200, 4, rng)
+    t = full(0.5, x0)
+    x = usual.corrupt(x0, t, rng)
+    means = [p.estimate(x, p.denoise(x, t), t) for p in (usual, other)]
+    assert torch.allclose(*means, atol=1e-4)
+    canvas = Canvas(x0, torch.zeros_like(x0, dtype=torch.bool))
+    bounds = [p.bound(canvas, torch.Generator().manual_seed(1)) for p in (usual, other)]
+    assert torch.allclose(*bounds, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("reading", READINGS[1:])
+def test_regressions_sample_the_language(reading, language):
+    """A network that says the mean code alone is enough for a chain of short steps."""
+    model = exact.perfect("gaussian", language, parameterisation=reading)
+    assert "posterior" not in model.traits
+    *_, frame = generate(model, Canvas.blank(4, 4000), sampler="ancestral", steps=64, seed=3)
+    share = torch.stack([(frame.tokens == s).all(1).double().mean() for s in language.strings])
+    assert 0.5 * ((share - language.log_p.exp()).abs().sum() + 1 - share.sum()).item() < 0.035
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_every_reading_learns_with_finite_gradients(reading, rng):
+    """Also where positions are given (t = 0), and for the codes themselves."""
+    process = build("gaussian", Tokenizer("abcdefgh \n"), **SHAPE, options={"parameterisation": reading})
+    given = torch.arange(24).expand(8, -1) < 9
+    for _ in range(3):
+        process.loss(Canvas(torch.randint(10, (8, 24), generator=rng), given), rng).mean().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in process.parameters())
+    assert process.points.grad.abs().sum() > 0
+
+
+def test_what_unfinished_noise_costs(language, rng):
+    """DDPM's table cut to 128 steps leaves alpha(1) = 0.276. The exact bound is worse by KL(q(x_1) || N(0, 1)), which is
+    KL(q(x_1 | x_0) || N(0, 1)) = -D/2 log(1 - alpha(1)) a character, less what x_1 tells of x_0; rescaled it costs next to
+    nothing."""
+    short, whole = (exact.perfect("gaussian", language, schedule(name, 1e-4)) for name in ("ddpm-128", "ddpm"))
+    assert short.unfinished() == pytest.approx(-8 * math.log(1 - short.schedule.floor), rel=0.01)
+    assert whole.unfinished() < 1e-3
+    x = language.sample(40_000, 4, rng)
+    canvas = Canvas(x, torch.zeros_like(x, dtype=torch.bool))
+    lost = short.bound(canvas, rng).mean().item() - language.entropy(4)
+    told = 4 * short.unfinished() - lost
+    assert 0.5 * language.entropy(4) < told < language.entropy(4) + 0.05  # x_1 tells much, but not more than there is
+    assert abs(whole.bound(canvas, rng).mean().item() - language.entropy(4)) < 0.1
+
+
+def test_a_code_of_zeros_is_refused(tmp_path):
+    """A checkpoint whose table has a row without a direction says so in a sentence."""
+    process = random_process("gaussian")
+    process.points.data[2] = 0
+    checkpoint.save(process, checkpoint.config_of(process, {**SHAPE, "labels": 0}, "test"), tmp_path)
+    with pytest.raises(checkpoint.CheckpointError, match="code of the character 'c' has no direction"):
+        checkpoint.load(tmp_path)
+
+
+def test_options_and_schedules_that_do_not_exist():
+    """One sentence for an unknown option, an unknown value, and a schedule that stops too early."""
+    make = lambda name, noise="", **options: build(name, Tokenizer("abc"), noise, **SHAPE, options=options)  # noqa: E731
+    with pytest.raises(ValueError, match="'gaussian' has no option 'depth'; it has parameterisation, self_conditioning"):
+        make("gaussian", depth="3")
+    with pytest.raises(ValueError, match="parameterisation of 'gaussian' is 'u'; there are x0-ce, x0, epsilon, v"):
+        make("gaussian", parameterisation="u")
+    with pytest.raises(ValueError, match="'ddpm-128' leaves 28% of the text at t = 1, so 'bits' could not start"):
+        make("bits", "ddpm-128")
+    assert make("gaussian", "ddpm-128").schedule.floor == pytest.approx(0.276, abs=0.001)
+
+
+# ---------------------------------------------------------------- bits
+
+
+def test_bits_are_binary_numbers():
+    """Codes are the numbers of the characters in binary, -1 for 0; 65 characters need 7 bits, and 2 need one."""
+    process = build("bits", Tokenizer("abcdefgh \n"), **SHAPE)
+    assert process.D == 4
+    assert process.codes()[5].tolist() == [-1, 1, -1, 1]
+    assert build("bits", Tokenizer("".join(map(chr, range(33, 98)))), **SHAPE).D == 7
+    assert build("bits", Tokenizer("ab"), **SHAPE).D == 1
+
+
+def test_characters_are_products_of_bits(rng):
+    """log_x0 is the sum over bits of log p(bit), renormalised over the codes that are in use: none else has a chance."""
+    process = random_process("bits")
+    x0 = torch.randint(10, (3, 5), generator=rng)
+    t = full(0.5, x0)
+    x = process.corrupt(x0, t, rng)
+    prediction = process.denoise(x, t)
+    logits = 2 * (prediction.raw + process.evidence(x, t))
+    each = torch.nn.functional.logsigmoid(logits[:, :, None] * process.codes()).sum(-1)
+    assert torch.allclose(prediction.log_x0, each.log_softmax(-1), atol=1e-4)
+    assert process.read(torch.ones(1, 1, 4)).item() < 10  # the code 1111 is nobody's
+
+
+def test_the_perfect_bits_have_the_right_mean(rng):
+    """natural() inverts the mean of a product over the codes in use, also close to certainty."""
+    codes = torch.tensor(list(product([-1.0, 1.0], repeat=3)))[:6].double()
+    p = torch.randn(200, 6, generator=rng).double().mul(6).softmax(-1)
+    found = (natural(p @ codes, codes) @ codes.T).softmax(-1) @ codes
+    assert (found - p @ codes).abs().max() < 1e-6
+
+
+# ---------------------------------------------------------------- hints
+
+
+def test_each_call_is_told_what_the_last_one_made_of_it(rng):
+    """The wrapper feeds the estimate of the call before, nothing at first, and a new text begins without memory."""
+    process, told = random_process("gaussian"), []
+
+    def denoise(x, t, cache=None, hint=None):
+        told.append(hint)
+        return process.denoise(x, t, hint=hint)
+
+    x = process.prior(Canvas.blank(24, 2), rng)
+    reminded = guidance.self_conditioned(denoise, process.estimate)
+    t = full(0.9, x)
+    first = reminded(x, t)
+    reminded(x, full(0.8, x))
+    assert told[0] is None and told[1].equal(process.estimate(x, first, t))
+    one = [f.tokens for f in generate(process, Canvas.blank(36), steps=4, seed=1)]
+    two = [f.tokens for f in generate(process, Canvas.blank(36), steps=4, seed=1)]
+    assert all(a.equal(b) for a, b in zip(one, two))
+
+
+def test_without_hints_the_network_is_narrower():
+    """self_conditioning=no takes the trait away and half of the network's input."""
+    with_, without = (build("bits", Tokenizer("abc"), **SHAPE, options={"self_conditioning": yes}) for yes in ("yes", "no"))
+    assert with_.net.embed.in_features == 2 * without.net.embed.in_features
+    assert "hint" in with_.traits and "hint" not in without.traits
+    assert len(list(generate(without, Canvas.blank(24), steps=3))) == 3
+
+
+# ---------------------------------------------------------------- solvers
+
+
+def states(process, name, times, seed=0, **options):
+    """The states of a solver on one canvas, without reading them."""
+    rng = torch.Generator().manual_seed(seed)
+    canvas = Canvas.blank(4, 300)
+    return [step.x for step in SAMPLERS[name].run(process, process.denoise, canvas, times, rng, **options)]
+
+
+def line(n):
+    return torch.linspace(0.9, 0.4, n + 1, dtype=torch.float64).tolist()
+
+
+def test_ddim_with_all_its_noise_is_ddpm(language):
+    """eta = 1 takes DDPM's step: the same mean and the same variance, so with the same random numbers the same state."""
+    process = exact.perfect("gaussian", language)
+    times = [1.0, 0.7, 0.45]
+    chain = states(process, "ancestral", times)
+    for name, options in (("ddpm", {}), ("ddim", {"eta": 1.0})):
+        assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(chain, states(process, name, times, **options)))
+
+
+def test_ddim_is_a_fixed_path(language):
+    """Without fresh noise the start decides everything; with it, it does not."""
+    process = exact.perfect("gaussian", language)
+    process.prior = lambda canvas, _: torch.randn(300, 4, process.D, generator=torch.Generator().manual_seed(1))
+    ends = [states(process, "ddim", line(6), seed, eta=eta)[-1] for eta in (0.0, 1.0) for seed in (1, 2)]
+    assert ends[0].equal(ends[1]) and not ends[2].equal(ends[3])
+
+
+def test_the_second_order_solver_is_of_second_order(language):
+    """From one start at t = 0.9: halving the step halves DDIM's error at t = 0.4 and quarters DPM-Solver++'s."""
+    process = exact.perfect("gaussian", language)
+    reference = states(process, "dpm_solver", line(512))[-1]
+    off = lambda name, n: (states(process, name, line(n))[-1] - reference).square().mean().sqrt().item()  # noqa: E731
+    first = off("ddim", 64) / off("ddim", 128)
+    second = off("dpm_solver", 64) / off("dpm_solver", 128)
+    assert 1.7 < first < 2.4 and 3.0 < second < 5.5
+    assert off("dpm_solver", 64) < 0.2 * off("ddim", 64)
+
+
+def test_clamping_trusts_one_character(language):
+    """With clamp = 1 the estimate is a code, so one step from noise to t lands at a * code + b * noise."""
+    process = exact.perfect("gaussian", language)
+    x = states(process, "ddim", [1.0, 0.5], clamp=1)[-1]
+    rng = torch.Generator().manual_seed(0)
+    canvas = Canvas.blank(4, 300)
+    start = process.prior(canvas, rng)
+    best = process.nearest(process.denoise(start, canvas.time(1.0)))
+    alpha = process.schedule.alpha(torch.tensor([1.0, 0.5], dtype=torch.float64)).tolist()
+    noise = (start - alpha[0] ** 0.5 * best) / (1 - alpha[0]) ** 0.5
+    assert torch.allclose(x, (alpha[1] ** 0.5 * best + (1 - alpha[1]) ** 0.5 * noise).float(), atol=1e-4)
+
+
+def test_asymmetric_time_moves_further_than_it_tells(language):
+    """shift = 1 moves the state two steps for each one that the network is told of; 0 changes nothing."""
+    process = exact.perfect("bits", language)
+    times = [1.0, 0.8, 0.6]
+    plain, none, moved = (states(process, "ddim", times, **o) for o in ({}, {"shift": 0.0}, {"shift": 1.0}))
+    assert all(a.equal(b) for a, b in zip(plain, none))
+    assert torch.allclose(moved[0], states(process, "ddim", [1.0, 0.6])[0], atol=1e-5)
