@@ -1,0 +1,77 @@
+"""All families on one axis: the table holds what the evaluations say, and errors are the samplers' own."""
+
+import json
+
+import pytest
+
+from tests.conftest import SHAPE, random_process
+from tinydiff import checkpoint, families, library
+from tinydiff.exact import perfect
+from tinydiff.ui import families as tab
+
+
+def evaluated(folder, name, bits, **config):
+    """A checkpoint without weights, and an evaluation that says what it is told."""
+    process = random_process(name)
+    made = checkpoint.config_of(process, {**SHAPE, "labels": 0}, "test", seconds=120, step=7, **config)
+    rows = [dict(sampler=s, steps=n, calls=n, bits=5.0 - n / 100, words=n / 200) for s in ("first", "other") for n in families.AT]
+    single = [dict(sampler="only", steps=1, calls=24, bits=2.0, words=0.9)]
+    causal = "causal" in process.traits
+    found = dict(bound=dict(bits=bits, nats=bits / 2, error=0.01), real=dict(bits=2.1, words=0.98),
+                 steps=[] if causal else rows, single=single if causal else [])  # fmt: skip
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(made))
+    (folder / "evaluation.json").write_text(json.dumps(found))
+
+
+@pytest.fixture
+def bundle(tmp_path, monkeypatch):
+    """Three families and a rewriter, none with its weights, in the place of the bundled ones."""
+    evaluated(tmp_path / "checkpoints" / "worse", "uniform", 3.0)
+    evaluated(tmp_path / "checkpoints" / "better", "masked", 2.0)
+    evaluated(tmp_path / "checkpoints" / "rival", "autoregressive", 1.5)
+    evaluated(tmp_path / "checkpoints" / "rewriter", "masked", 0.5, task="restore")
+    monkeypatch.setattr(library, "CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr(families, "RECORDED", tmp_path / "families.json")
+    return tmp_path
+
+
+def test_the_table_is_what_was_evaluated(bundle):
+    """Fewest bits first, the standard error in bits, quality of the first sampler alone; rewriters and weights are not asked."""
+    rows = families.measured()
+    assert [r["name"] for r in rows] == ["rival", "better", "worse"]
+    assert [r["bits"] for r in rows] == [1.5, 2.0, 3.0]
+    assert all(r["error"] == pytest.approx(0.02) and r["ms"] > 0 and r["minutes"] == 2 and r["steps"] == 7 for r in rows)
+    assert [r["exact"] for r in rows] == [True, False, False]
+    assert rows[1]["quality"]["32"] == dict(bits=5.0 - 0.32, words=0.16) and rows[0]["quality"] == {
+        "128": dict(bits=2.0, words=0.9)
+    }
+    assert [p["calls"] for p in rows[1]["curve"]] == list(families.AT)
+    assert rows[1]["parameters"] == sum(p.numel() for p in random_process("masked").parameters())
+
+
+def test_markdown_has_a_cell_for_every_column(bundle):
+    """Every row is as long as the head; an exact figure is not called a bound."""
+    head, rule, *rows = families.markdown(dict(rows=families.measured())).splitlines()
+    assert {line.count("|") for line in (head, rule, *rows)} == {head.count("|")}
+    assert "| 1.500 ± 0.020" in rows[0] and "| ≤ 2.000 ± 0.020" in rows[1]
+
+
+def test_a_samplers_error_is_its_own():
+    """With the perfect network one call for a whole text is far off, many calls are as good as true texts."""
+    process = perfect("masked", library.bigrams())
+    (one, far), (many, near) = (families.divergence(process, "ancestral", n) for n in (1, 128))
+    assert one == 1 and many <= 128
+    assert far > 0.5 and near < families.floor() + 0.03
+
+
+def test_the_tab_shows_what_was_recorded(bundle, monkeypatch):
+    """Nothing before anything was measured; then a row and a curve for every family."""
+    assert tab.story()["rows"] == [] and tab.story()["pictures"] == []
+    monkeypatch.setattr(families, "errors", lambda say: {"masked": {"ancestral": [[1, 2.0], [8, 0.1]], "random": [[8, 0.2]]}})
+    said = families.record()
+    assert families.read() == json.loads(json.dumps(said))
+    story = tab.story()
+    assert [r["process"] for r in story["rows"]] == ["autoregressive", "masked", "uniform"]
+    assert all("better" in p and "worse" in p for p in story["pictures"])
+    assert "random" in story["errors"][0]["picture"]
