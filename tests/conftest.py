@@ -1,6 +1,7 @@
 """Shared by all tests: two threads, no Hub, and small things to test on."""
 
 import os
+from dataclasses import replace
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -12,6 +13,7 @@ from tinydiff.exact import Enumerated
 from tinydiff.processes import PROCESSES, build
 from tinydiff.schedules import schedule
 from tinydiff.text import Tokenizer
+from tinydiff.train import PRESETS, train
 
 SHAPE = dict(layers=2, heads=2, width=32, length=24)
 
@@ -38,3 +40,27 @@ def random_process(name, labels=0):
     process = build(name, Tokenizer("abcdefgh \n"), schedule("linear"), **SHAPE, labels=labels)
     torch.nn.init.normal_(process.net.head.weight, std=0.5)
     return process.eval()
+
+
+WORDS = ["king", "lord", "rose", "fool", "sea", "sun"]
+
+
+@pytest.fixture(scope="session")
+def lines(tmp_path_factory):
+    """A corpus of lines of two words, "King, rose!": of the 36 there are, six stand in the last tenth alone."""
+    rng = torch.Generator().manual_seed(0)
+    there_are = [f"{a.title()}, {b}{'!' if a < b else '.'}" for a in WORDS for b in WORDS]
+    there_are = [there_are[i] for i in torch.randperm(36, generator=rng)]
+    order = torch.randint(30, (900,), generator=rng).tolist() + [30 + i % 6 for i in range(100)]
+    path = tmp_path_factory.mktemp("pairs") / "lines.txt"
+    path.write_text("\n".join(there_are[i] for i in order) + "\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def rewriter(lines, tmp_path_factory):
+    """A tiny checkpoint that has learned to restore those lines."""
+    out = tmp_path_factory.mktemp("models") / "restore-masked"
+    made = replace(PRESETS["tiny"], task="restore", corpus=str(lines), out=str(out), steps=250, validate_every=250)
+    list(train(replace(made, save_every=250, precision="fp32")))
+    return out

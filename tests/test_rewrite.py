@@ -17,7 +17,6 @@ from tinydiff.ui import inputs
 from tinydiff.ui import rewrite as tab
 from tinydiff.ui.denoise import Desk
 
-WORDS = ["king", "lord", "rose", "fool", "sea", "sun"]
 SHOP = [("ab", "AB."), ("ba", "Ba"), ("b", "B"), ("bab", "bAB")]  # of windows of eight characters
 
 
@@ -28,27 +27,6 @@ def windows(*both):
 
 def as_rows(tokenizer, strings):
     return torch.stack([tokenizer.encode(s) for s in strings])
-
-
-@pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    """Lines of two words, "King, rose!": of the 36 there are, six stand in the last tenth alone."""
-    rng = torch.Generator().manual_seed(0)
-    lines = [f"{a.title()}, {b}{'!' if a < b else '.'}" for a in WORDS for b in WORDS]
-    lines = [lines[i] for i in torch.randperm(36, generator=rng)]
-    order = torch.randint(30, (900,), generator=rng).tolist() + [30 + i % 6 for i in range(100)]
-    path = tmp_path_factory.mktemp("pairs") / "lines.txt"
-    path.write_text("\n".join(lines[i] for i in order) + "\n")
-    return path
-
-
-@pytest.fixture(scope="module")
-def rewriter(text, tmp_path_factory):
-    """A tiny checkpoint that has learned to restore those lines."""
-    out = tmp_path_factory.mktemp("models") / "restore-masked"
-    made = replace(PRESETS["tiny"], task="restore", corpus=str(text), out=str(out), steps=250, validate_every=250, save_every=250)
-    list(train(replace(made, precision="fp32")))
-    return out
 
 
 @pytest.fixture
@@ -72,17 +50,17 @@ def test_what_is_stripped():
     assert plain(plain("Well-a-day, sir!")) == plain("Well-a-day, sir!")
 
 
-def test_pairs_are_lines_and_come_back(text):
+def test_pairs_are_lines_and_come_back(lines):
     """Every target is a line of the corpus, every source its plain form; the source of a line comes from nowhere else."""
-    data, lines = pairs(corpus(text), "restore", 32), set(text.read_text().split("\n"))
+    data, whole = pairs(corpus(lines), "restore", 32), set(lines.read_text().split("\n"))
     for rows in (data.train, data.valid):
         sources, targets = data.texts(rows)
-        assert set(targets) <= lines and sources == [plain(t) for t in targets] and rows.shape[1] == 32
+        assert set(targets) <= whole and sources == [plain(t) for t in targets] and rows.shape[1] == 32
 
 
-def test_no_validation_line_is_trained_on(text):
+def test_no_validation_line_is_trained_on(lines):
     """No target of the validation pairs is among the training ones, each stands there once, and none was cut by the split."""
-    data = pairs(corpus(text), "restore", 32)
+    data = pairs(corpus(lines), "restore", 32)
     train, valid = (data.texts(rows)[1] for rows in (data.train, data.valid))
     assert len(data.train) > 800 and 1 <= len(data.valid) <= 6
     assert not set(train) & set(valid) and len(set(valid)) == len(valid)
@@ -96,9 +74,9 @@ def test_lines_that_do_not_fit_are_left_out():
     assert data.texts(data.train)[1] == ["abcdefg", "Ab."] and data.texts(data.valid)[1] == ["ba"]
 
 
-def test_the_source_is_given_and_the_target_is_open(text, rng):
+def test_the_source_is_given_and_the_target_is_open(lines, rng):
     """A batch: the first half given and at time 0, the second open; the target and its END count, the rest is padding."""
-    data = pairs(corpus(text), "restore", 32)
+    data = pairs(corpus(lines), "restore", 32)
     canvas = data.canvases("train", 32, 64, rng, 0.25)
     assert canvas.given[:, :16].all() and not canvas.given[:, 16:].any() and canvas.time(0.7)[:, :16].max() == 0
     _, targets = data.texts(canvas.tokens)
@@ -113,9 +91,9 @@ def test_without_padding_all_that_is_open_counts():
     assert canvas.counted.equal(~canvas.given)
 
 
-def test_corpora_without_pairs_are_told(text):
+def test_corpora_without_pairs_are_told(lines):
     """One sentence each: no such task, no lines that fit, and labels."""
-    data = corpus(text)
+    data = corpus(lines)
     with pytest.raises(ValueError, match="no task 'translate'; there are restore"):
         pairs(data, "translate")
     with pytest.raises(ValueError, match="too few lines of 1 to 3 characters"):
@@ -229,9 +207,9 @@ def test_what_stands_behind_the_end_is_not_read():
 # ---------------------------------------------------------------- training and evaluation
 
 
-def test_it_learns_to_restore(rewriter, text):
+def test_it_learns_to_restore(rewriter, lines):
     """On lines it never saw, the learned model makes fewer errors than copying does, and all 32 cells keep the source."""
-    process, data = checkpoint.load(rewriter), pairs(corpus(text), "restore", 32)
+    process, data = checkpoint.load(rewriter), pairs(corpus(lines), "restore", 32)
     sources, truth = data.texts(data.valid)
     written = rewrite.write(process, sources, steps=16)
     assert rewrite.character_error_rate(written, truth) < 0.5 * rewrite.character_error_rate(sources, truth)
@@ -242,9 +220,11 @@ def test_it_learns_to_restore(rewriter, text):
     assert [line.split(" -> ")[0] for line in shown] == data.texts(rewrite.spread(data.valid, 6))[0]
 
 
-def test_resuming_a_task(text, tmp_path):
+def test_resuming_a_task(lines, tmp_path):
     """Stopped and resumed, a run of pairs has the losses of one never stopped; the checkpoint says its task."""
-    config = replace(PRESETS["tiny"], task="restore", corpus=str(text), steps=6, validate_every=6, save_every=3, precision="fp32")
+    config = replace(
+        PRESETS["tiny"], task="restore", corpus=str(lines), steps=6, validate_every=6, save_every=3, precision="fp32"
+    )
     whole = [p.loss for p in train(replace(config, out=str(tmp_path / "whole")))]
     broken = replace(config, out=str(tmp_path / "broken"))
     run = train(broken)
@@ -255,9 +235,9 @@ def test_resuming_a_task(text, tmp_path):
     assert found["task"] == "restore" and found["net"]["length"] == 32
 
 
-def test_evaluating_a_rewriter_writes_its_card(rewriter, text, shelf):
+def test_evaluating_a_rewriter_writes_its_card(rewriter, lines, shelf):
     """evaluation.json has the bound, the errors at every number of steps, the copy and the choice; the card has them too."""
-    result = evaluate.run(rewriter, corpus(text), draws=2)
+    result = evaluate.run(rewriter, corpus(lines), draws=2)
     assert json.loads((rewriter / "evaluation.json").read_text()) == result
     assert [row["steps"] for row in result["steps"]] == [1, 8] and 0 < result["bound"]["nats"] < 1
     assert result["mbr"]["cer"] < result["copy"]["cer"] and result["mbr"]["seeds"] == 5

@@ -52,14 +52,14 @@ def wait_until_served(url: str, server: subprocess.Popen, seconds: float = 90) -
 
 
 class Server:
-    """`python app.py` as a visitor of the repository starts it."""
+    """`python app.py` as a visitor of the repository starts it, or python with other arguments."""
 
-    def __init__(self):
+    def __init__(self, *program: str):
         port = free_port()
         env = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1",
                "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)}  # fmt: skip
         self.url = f"http://127.0.0.1:{port}"
-        self.process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env)
+        self.process = subprocess.Popen([sys.executable, *(program or ["app.py"])], cwd=ROOT, env=env)
         self.ready_after = wait_until_served(self.url, self.process)
 
     def memory(self) -> int:

@@ -25,6 +25,7 @@ from tinydiff.ui.sheet import Sheet, keep, known, recorded
 
 WORDS = "to be or not to be that is the question"
 LONGEST = 500  # characters that are looked at, before what has no place in a source is taken out
+EXAMPLES = 6
 MOST = 8  # candidates
 CANDIDATES, SEED = 5, 7
 
@@ -54,8 +55,8 @@ def build() -> None:
         steps = gr.Dropdown(list(STEPS), value=USUAL, label="Steps", elem_id="rewrite-steps", min_width=110)
         count = gr.Slider(1, MOST, CANDIDATES, step=1, label="Candidates", elem_id="rewrite-candidates", min_width=150)
         seed = gr.Number(SEED, label="Seed", precision=0, minimum=0, elem_id="rewrite-seed", min_width=110)
-    examples = gr.Examples([[source] for source in known_lines()] or [[WORDS]], [words], label="Lines that no model was trained on",
-                           elem_id="rewrite-examples", examples_per_page=8, api_visibility="private")  # fmt: skip
+    examples = gr.Examples([[source] for source in known_lines()][:EXAMPLES] or [[WORDS]], [words], elem_id="rewrite-examples",
+                           label="Lines that no model was trained on", api_visibility="private")  # fmt: skip
     player = Player(last.get("player"), elem_id="rewrite-player", elem_classes=["tr-player"])
     sheet = Sheet("rewrite", last.get("sheet") or blank())
     wire(desk, [model, words, sampler, steps, count, seed], player, sheet, go, examples)
