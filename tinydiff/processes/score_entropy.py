@@ -93,8 +93,8 @@ class ScoreMasked(ScoreEntropy):
     kind = Masked
 
     def scores(self, x, t, label=None):
-        alpha = self.schedule.alpha(t.double())[..., None]
-        log_s = self.surpluses(x, t, label) + torch.log(alpha / (1 - alpha))
+        alpha, log_u = self.schedule.alpha(t.double())[..., None], self.surpluses(x, t, label)
+        log_s = log_u + torch.log(alpha / (1 - alpha)).to(log_u.dtype)
         return torch.where((x == self.mask_id)[..., None], log_s, LOG_ZERO)
 
     def surpluses(self, x, t, label):
