@@ -13,7 +13,7 @@ from tinydiff.generate import generate
 from tinydiff.processes import PROCESSES
 from tinydiff.text import Canvas, Corpus, Pairs, Tokenizer, corpus, paired, pairs, plain
 from tinydiff.train import PRESETS, train
-from tinydiff.ui import inputs
+from tinydiff.ui import inputs, training
 from tinydiff.ui import rewrite as tab
 from tinydiff.ui.denoise import Desk
 
@@ -244,6 +244,11 @@ def test_evaluating_a_rewriter_writes_its_card(rewriter, lines, shelf):
     card = (rewriter / "README.md").read_text()
     assert "--task restore" in card and "text2text-generation" in card and f"**{result['bound']['nats']:.4f} nats**" in card
     assert f"| the source as it is | | {100 * result['copy']['cer']:.1f} % |" in card
+    assert [(row["sampler"], row["temperature"]) for row in result["others"]][:3] == [
+        ("ancestral", 0.5),
+        ("confidence", 1),
+        ("confidence", 0.5),
+    ]
     sample = result["samples"][0]
     assert sample["source"] == plain(sample["truth"]) and sample["truth"] in card
     assert tab.known_lines()[sample["source"]] == sample["truth"]
@@ -261,16 +266,22 @@ def test_rewriters_are_listed_apart(shelf):
         inputs.read({"model": "restore-masked"})
 
 
+def test_training_tells_of_rewriters_too(shelf):
+    """Its menu has them, with their task and what they made of lines while they learned."""
+    story = training.answer("restore-masked")
+    assert ("Task", "restore") in story["facts"] and " -> " in story["pages"][-1]["text"] and story["picture"]
+
+
 def test_a_run_of_the_page(shelf):
     """Player and sheet: the source stays, every candidate is told, one is chosen, the words as they are stand below."""
-    values = list(tab.start(Desk(), "restore-masked", "King, ROSE!", None, 8, 4, 1))
+    values = list(tab.start(Desk(), "restore-masked", "King, ROSE!", None, 8, 4, 1.0, 1))
     player, sheet = values[-1]
     assert player["done"] and not player["stopped"] and json.loads(player["chunks"][-1])
     assert [row["name"] for row in sheet["rows"]][:5] == [f"candidate {i}" for i in range(1, 5)] + ["your words as they are"]
     assert sheet["rows"][4]["text"] == "king rose"
     marked = [row for row in sheet["rows"] if row["mark"]]
     assert len(marked) == 1 and marked[0]["apart"] == min(row["apart"] for row in sheet["rows"][:4])
-    assert tab.rewrite("king rose", candidates=4, seed=1, steps=8)["rows"][:4] == sheet["rows"][:4]
+    assert tab.rewrite("king rose", candidates=4, temperature=1, seed=1, steps=8)["rows"][:4] == sheet["rows"][:4]
 
 
 def test_a_known_line_is_compared_with_print(shelf, monkeypatch):
@@ -284,7 +295,7 @@ def test_a_known_line_is_compared_with_print(shelf, monkeypatch):
 @pytest.mark.parametrize("change,says", [
     (dict(words="king " * 9), "44 characters and there is room for 15"), (dict(words="?!"), "nothing to rewrite"),
     (dict(words="king 7"), "'7' at position 6"), (dict(words=None), "a line of words"), (dict(words="a" * 10_000), "500 characters"),
-    (dict(steps=0), "steps"), (dict(steps="8"), "steps"), (dict(candidates=9), "candidates"), (dict(seed=-1), "seed"),
+    (dict(steps=0), "steps"), (dict(steps="8"), "steps"), (dict(candidates=9), "candidates"), (dict(seed=-1), "seed"), (dict(temperature=3), "temperature"),
     (dict(model="masked"), "no model 'masked'; there are restore-masked"),
 ])  # fmt: skip
 def test_bad_wishes_are_told(shelf, change, says):
@@ -297,7 +308,7 @@ def test_bad_wishes_are_told(shelf, change, says):
 def test_a_stopped_run_compares_nothing(shelf):
     """After Stop the sheet says so, and a newer run ends the older one's messages."""
     desk = Desk()
-    run = tab.start(desk, "restore-masked", "king rose", None, 64, 2, 1)
+    run = tab.start(desk, "restore-masked", "king rose", None, 64, 2, 1.0, 1)
     next(run)
     desk.stop()
     *_, (player, sheet) = run

@@ -19,6 +19,7 @@ from tinydiff.text import Canvas, Pairs, Tokenizer, ended, halves, paired
 
 STEPS = (1, 2, 4, 8, 16, 32, 64)
 USUAL = 32  # steps
+SURER = 0.5  # a temperature: of what is nearly determined, the likelier is the better
 PAIRS, SEEDS, SHOWN = 200, 5, 12  # of an evaluation: pairs, candidates for each, pairs that it shows
 USE = 'print(tinydiff.rewrite.write(process, ["to be or not to be that is the question"])[0])'
 
@@ -112,12 +113,15 @@ def measured(process: Process, data: Pairs) -> dict:
     sampler = column(process)[0]
     counts = STEPS if SAMPLERS[sampler].steps_matter else (1,)
     steps = [dict(steps=n, **score(write(process, sources, sampler, n), truth)) for n in counts]
+    others = [dict(sampler=name, temperature=t, steps=USUAL, **score(write(process, sources, name, temperature=t), truth))
+              for name in ("ancestral", "confidence", "left_to_right") if name in column(process)
+              for t in (1.0, SURER) if (name, t) != (sampler, 1.0)]  # fmt: skip
     candidates = list(zip(*[write(process, sources, sampler, USUAL, seed) for seed in range(SEEDS)]))
     chosen = [some[mbr(some)] for some in candidates]
     alone = [score(written, truth) for written in zip(*candidates)]
     mean = {f"{name}_of_one": sum(row[name] for row in alone) / SEEDS for name in ("cer", "exact")}
     shown = [dict(source=s, written=w, truth=t) for s, w, t in zip(sources, chosen, truth)]
-    return dict(task=data.task, pairs=len(truth), sampler=sampler, copy=score(sources, truth), steps=steps,
+    return dict(task=data.task, pairs=len(truth), sampler=sampler, copy=score(sources, truth), steps=steps, others=others,
                 mbr=dict(steps=USUAL, seeds=SEEDS, **score(chosen, truth), **mean), samples=shown[:: -(-len(shown) // SHOWN)])  # fmt: skip
 
 
@@ -132,12 +136,17 @@ def measurements(result: dict) -> list[str]:
         f"Bound on the lines of the last 10 %: **{held['nats']:.4f} nats** a character, standard error {held['error']:.4f} over "
         f"{held['windows']} lines ({held['bits']:.4f} bits); on lines it was trained on {seen['nats']:.4f} nats.",
         "",
-        f"Over {result['pairs']} of these lines, temperature 1 (character errors: characters to change over characters of the truth):",
+        f"Over {result['pairs']} of these lines, at temperature 1 where no other is named (character errors: characters to change "
+        "over characters of the truth):",
         "",
         "| | steps | character errors | lines without a fault |",
         "|---|---|---|---|",
         f"| the source as it is | | {cells(copy)} |",
         *(f"| {result['sampler']} | {row['steps']} | {cells(row)} |" for row in result["steps"]),
+        *(
+            f"| {row['sampler']}, temperature {row['temperature']:g} | {row['steps']} | {cells(row)} |"
+            for row in result["others"]
+        ),
         f"| one of {choice['seeds']} candidates, on average | {choice['steps']} | "
         f"{cells(dict(cer=choice['cer_of_one'], exact=choice['exact_of_one']))} |",
         f"| the candidate nearest to the others | {choice['steps']} | {cells(choice)} |",

@@ -94,5 +94,5 @@ def test_nothing_for_axe(visit, page, scheme, width):
 
 def test_programs_rewrite_too(server):
     """The API answers with the candidates."""
-    found = Client(server.url, verbose=False).predict("king sea", "", 8, 3, 1, api_name="/rewrite")
+    found = Client(server.url, verbose=False).predict("king sea", "", 8, 3, 1.0, 1, api_name="/rewrite")
     assert [row["name"] for row in found["rows"]] == ["candidate 1", "candidate 2", "candidate 3", "your words as they are"]

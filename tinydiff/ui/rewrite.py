@@ -15,7 +15,7 @@ import gradio as gr
 from tinydiff import library, render
 from tinydiff.generate import Frame, check_number, check_sampler, generate
 from tinydiff.processes import PROCESSES, Process
-from tinydiff.rewrite import STEPS, USUAL, canvas_of, character_error_rate, mbr, risks, targets
+from tinydiff.rewrite import STEPS, SURER, USUAL, canvas_of, character_error_rate, mbr, risks, targets
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.text import Canvas, plain
 from tinydiff.ui import inputs
@@ -54,12 +54,13 @@ def build() -> None:
         sampler = gr.Dropdown(**menu(first), label="Sampler", elem_id="rewrite-sampler", min_width=150)
         steps = gr.Dropdown(list(STEPS), value=USUAL, label="Steps", elem_id="rewrite-steps", min_width=110)
         count = gr.Slider(1, MOST, CANDIDATES, step=1, label="Candidates", elem_id="rewrite-candidates", min_width=150)
+        temperature = gr.Slider(0, 2, SURER, step=0.05, label="Temperature", elem_id="rewrite-temperature", min_width=150)
         seed = gr.Number(SEED, label="Seed", precision=0, minimum=0, elem_id="rewrite-seed", min_width=110)
     examples = gr.Examples([[source] for source in known_lines()][:EXAMPLES] or [[WORDS]], [words], elem_id="rewrite-examples",
                            label="Lines that no model was trained on", api_visibility="private")  # fmt: skip
     player = Player(last.get("player"), elem_id="rewrite-player", elem_classes=["tr-player"])
     sheet = Sheet("rewrite", last.get("sheet") or blank())
-    wire(desk, [model, words, sampler, steps, count, seed], player, sheet, go, examples)
+    wire(desk, [model, words, sampler, steps, count, temperature, seed], player, sheet, go, examples)
 
 
 def wire(desk: gr.State, fields: list, player: Player, sheet: Sheet, go: gr.Button, examples: gr.Examples) -> None:
@@ -107,23 +108,25 @@ class Asked:
 
     def frames(self) -> Iterator[Frame]:
         s = self.settings
-        for frame in generate(self.process, self.canvas, sampler=s["sampler"], steps=s["steps"], seed=s["seed"]):
+        for frame in generate(self.process, self.canvas, sampler=s["sampler"], steps=s["steps"], seed=s["seed"],
+                              temperature=s["temperature"]):  # fmt: skip
             self.last = frame
             yield frame
 
 
-def read(model: str, words: str, sampler: str | None, steps: int, candidates: int, seed: int) -> Asked:
+def read(model: str, words: str, sampler: str | None, steps: int, candidates: int, temperature: float, seed: int) -> Asked:
     """Check everything. Raises gr.Error in one sentence."""
     key = known("model", model, library.rewriters())
     with inputs.told():
         if not isinstance(words, str) or len(words) > LONGEST:
             raise ValueError(f"Give a line of words, {LONGEST} characters at the most.")
         check_number("candidates", candidates, 1, MOST, whole=True)
-        steps, seed = inputs.number("steps", steps), inputs.number("seed", seed)
+        numbers = dict(steps=steps, temperature=temperature, seed=seed)
+        numbers = {name: inputs.number(name, value) for name, value in numbers.items()}
         process, source = library.open_model(key), plain(words)
         sampler = check_sampler(process, sampler).name
         canvas = canvas_of(process.tokenizer, [source] * int(candidates), process.length)
-    return Asked(dict(model=key, sampler=sampler, steps=steps, seed=seed), process, canvas, source)
+    return Asked(dict(model=key, sampler=sampler, **numbers), process, canvas, source)
 
 
 # ---------------------------------------------------------------- a run
@@ -134,9 +137,11 @@ def start(desk: Desk, *values) -> Iterator[tuple[dict, dict]]:
     yield from write(read(*values), desk)
 
 
-def rewrite(words: str, model: str = "", steps: int = USUAL, candidates: int = CANDIDATES, seed: int = SEED) -> dict:
+def rewrite(words: str, model: str = "", steps: int = USUAL, candidates: int = CANDIDATES, temperature: float = SURER,
+            seed: int = SEED) -> dict:  # fmt: skip
     """Write lines for plain words: every candidate, its mean distance to the others, and which is nearest to them."""
-    *_, (_, sheet) = write(read(model or next(iter(library.rewriters()), ""), words, None, steps, candidates, seed), Desk())
+    key = model or next(iter(library.rewriters()), "")
+    *_, (_, sheet) = write(read(key, words, None, steps, candidates, temperature, seed), Desk())
     return sheet
 
 
@@ -200,5 +205,5 @@ def about(candidates: int, truth: str | None) -> str:
 
 if __name__ == "__main__":
     source = next(iter(known_lines()), WORDS)
-    *_, (value, told) = write(read(next(iter(library.rewriters())), source, None, USUAL, CANDIDATES, SEED), Desk())
+    *_, (value, told) = write(read(next(iter(library.rewriters())), source, None, USUAL, CANDIDATES, SURER, SEED), Desk())
     keep("rewrite", {"player": value, "sheet": told})

@@ -20,7 +20,7 @@ def build() -> None:
     first = first_model()
     gr.Markdown("A network that knows nothing gives every character the same chance: log 65 = 4.17 nats. Drag through its training "
                 "to see letters, then words, then lines come.")  # fmt: skip
-    model = gr.Dropdown(menu(), value=first, label="Model", elem_id="training-model",
+    model = gr.Dropdown(menu() + [(key, key) for key in library.rewriters()], value=first, label="Model", elem_id="training-model",
                         info="The checkpoint whose training is shown; a perfect network was never trained.")  # fmt: skip
     sheet = Sheet("training", story(first))
     model.change(answer, model, sheet, show_progress="hidden", api_visibility="private")
@@ -29,7 +29,7 @@ def build() -> None:
 
 def answer(model: str) -> dict:
     """What the sheet shows of a model. Raises gr.Error for an unknown one."""
-    return story(known("model", model, library.models()))
+    return story(known("model", model, library.models() | library.rewriters()))
 
 
 def story(key: str) -> dict:
@@ -86,6 +86,7 @@ def facts(card: Card) -> list[tuple[str, str]]:
         ("Parameters", f"{parameters(card) / 1e6:.1f} million"),
         ("Network", f"{net['layers']} layers, {net['heads']} heads, width {net['width']}, {net['length']} characters"),
         ("Corpus", config["corpus"].replace("_", " ").title()),
+        ("Task", config.get("task")),
         ("Held-out bound", bound_text(evaluation.get("bound"))),
         ("On trained text", bound_text(evaluation.get("train_bound"))),
         ("Gap", gap(evaluation)),
