@@ -4,16 +4,19 @@
 // props.value is the run so far:
 //   {run, total, head, chunks, done}   run: a number that grows from run to run; total: pictures expected
 //   head   {settings, family, curves: {alpha, weight}, query, pace}, optional; nats, the
-//          largest entropy; pairs, bets a cell
-//   chunks lists of pictures, each list a string of JSON; a picture has text, best, state, sure, spread as deltas ([place, character, ...] or the whole
-//          string), step, t, calls and at (seconds)
+//          largest entropy; pairs, bets a cell; scene, what kind of noise it is (render.scene)
+//   chunks lists of pictures, each list a string of JSON; a picture has text, best, state, sure, spread, view as deltas ([place, character, ...]
+//          or the whole string), step, t, calls and at (seconds)
 //   done   adds bets (a string a picture), stats ([name, value, reference] triples) and stopped
 // With head.pace, pictures appear at their own seconds times pace; else at the chosen number a second.
 // props.linked writes head.query into the address; props.group lets the document's event "td-all" drive several players.
 // Text from outside enters the page through textContent only.
 
 const MASK = "\x7f", DOT = "\u00b7", FIRST = 33, LEVELS = 93;
-const CHANNELS = ["text", "best", "state", "sure", "spread"];
+const CHANNELS = ["text", "best", "state", "sure", "spread", "view"];
+const HALF = 0.6;      // surer characters are written in full ink, where noise is no mask
+const TRAIL = 14;      // steps that a walker's trail is long
+const OFTEN = ["never", "once", "twice", "3 times", "more often"];
 const find = (selector) => element.querySelector(selector);
 const reduced = matchMedia("(prefers-reduced-motion: reduce)");
 const player = find(".td-player"), box = find(".td-cells"), seek = find(".td-seek");
@@ -23,6 +26,7 @@ let frames = [];       // decoded pictures
 let read = 0;          // chunks decoded
 let now = {};          // the channels of the last decoded picture
 let spans = [];        // one a cell
+let scene = null;      // of head
 let at = -1, playing = false, view = "text", picked = -1, timer = 0, last = 0, base = 0;
 
 // ---------------------------------------------------------------- decoding
@@ -42,18 +46,22 @@ function decode(value) {
     for (const packed of JSON.parse(value.chunks[read])) {
       const frame = {step: packed.step, t: packed.t, calls: packed.calls, at: packed.at};
       for (const name of CHANNELS) frame[name] = now[name] = applied(now[name] || [], packed[name]);
-      frames.push(summed(frame, value.head.nats));
+      frames.push(summed(frame, frames[frames.length - 1] || frame, value.head.nats));
     }
   }
 }
 
-function summed(frame, nats) {
-  let open = 0, masked = 0, spread = 0;
+function summed(frame, before, nats) {
+  let open = 0, masked = 0, spread = 0, changing = 0;
+  frame.count = before.count ? before.count.slice() : new Uint16Array(frame.text.length);  // how often each cell changed so far
   for (let i = 0; i < frame.text.length; i++) {
     if (frame.state[i] === "g") continue;
+    const other = frame.text[i] !== before.text[i];
     open++; masked += frame.text[i] === MASK; spread += nats * share(frame.spread[i]);
+    changing += other; frame.count[i] += other && frame.text[i] !== MASK;
   }
-  return Object.assign(frame, {masked: masked / Math.max(1, open), entropy: spread / Math.max(1, open)});
+  const all = Math.max(1, open);
+  return Object.assign(frame, {open, masked: masked / all, changing: changing / all, entropy: spread / all});
 }
 
 // ---------------------------------------------------------------- the text
@@ -78,12 +86,45 @@ function cellsFor(count) {
 }
 
 function drawCell(frame, i) {
-  const bet = view === "best" && frame.text[i] === MASK && frame.best[i] !== MASK;
-  const character = bet ? frame.best[i] : frame.text[i];
-  const names = [bet ? "b" + Math.min(4, Math.floor(share(frame.sure[i]) * 5)) : frame.state[i]];
+  const bet = view === "best" && better(frame, i), character = bet ? frame.best[i] : frame.text[i];
+  const names = [bet ? "b" + fifth(scene.masks ? share(frame.sure[i]) : 1 - share(frame.spread[i])) : shade(frame, i) || frame.state[i]];
   if (character === "\n") names.push("nl");
+  if (names[0] === "w" && !scene.masks && share(frame.sure[i]) < HALF) names.push("half");
+  if (walkers.has(i)) names.push("walks");
   if (i === picked) names.push("picked");
   set(spans[i], glyph(character), names.join(" "));
+}
+
+const fifth = (p) => Math.min(4, Math.floor(p * 5));
+
+// does the network bet on something that does not stand there yet
+function better(frame, i) {
+  if (frame.best[i] === MASK || frame.state[i] === "g") return false;
+  return scene.masks ? frame.text[i] === MASK : frame.best[i] !== frame.text[i];
+}
+
+// the class of a cell in the views "changes" and "pull"
+function shade(frame, i) {
+  if (frame.state[i] === "g" || frame.text[i] === MASK) return "";
+  if (view === "changes") return "h" + Math.min(OFTEN.length - 1, frame.count[i]);
+  return view === "pull" && frame.view[i] ? "h" + fifth(share(frame.view[i])) : "";
+}
+
+function drawShades(frame) {
+  const list = find(".td-shades");
+  list.hidden = view !== "changes" && view !== "pull";
+  find(".td-kinds").hidden = !list.hidden;
+  list.textContent = "";
+  if (list.hidden) return;
+  const open = frame.text.map((_, i) => i).filter((i) => frame.state[i] !== "g");
+  const item = (name, words) => { const row = make("li", "", list); make("span", "td-cell " + name, row, "a"); row.append(" " + words); };
+  if (view === "changes") {
+    make("li", "", list, "changed");
+    OFTEN.forEach((words, k) => item("h" + k, `${words}: ${open.filter((i) => Math.min(OFTEN.length - 1, frame.count[i]) === k).length}`));
+  } else {
+    item("h0", "fits"); item("h2", "torn");
+    item("h4", `another fits better: ${open.filter((i) => share(frame.view[i]) > 0.5).length} of ${open.length}`);
+  }
 }
 
 function paint(k) {
@@ -96,7 +137,7 @@ function paint(k) {
   seek.style.setProperty("--done", (end ? 100 * at / end : 0) + "%");
   seek.setAttribute("aria-valuetext", `step ${at} of ${end}`);
   find(".td-where").textContent = `step ${at} of ${end}`;
-  drawMarkers(frame);
+  drawMarkers(frame); drawShades(frame); drawSight();
   if (picked >= 0) drawBets();
 }
 
@@ -191,19 +232,21 @@ function makePlots() {
   panels = [];
   for (const [key, title] of [["alpha", "alpha(t), text left"], ["weight", "loss weight"]]) {
     if (!curves[key]) continue;
-    const values = curves[key], top = key === "alpha" ? 1 : 12, n = values.length - 1;
+    const values = curves[key], top = key === "alpha" ? 1 : Math.min(12, Math.max(...values)), n = values.length - 1;
     const chart = panel(title, "", ["t = 1, noise", "t = 0, text"], (f) => values[Math.round(f.t * n)], byTime);
     drawLine(chart, values.map((y, i) => [1 - i / n, y]).reverse(), top);
     panels.push(chart);
   }
-  panels.push(Object.assign(panel("masked", " %", ["step 0", ""], (f) => 100 * f.masked, byStep), {grows: true, top: 100}));
+  panels.push(scene.masks
+    ? Object.assign(panel("masked", " %", ["step 0", ""], (f) => 100 * f.masked, byStep), {grows: true, top: 100})
+    : Object.assign(panel("changing", " %", ["step 0", ""], (f) => 100 * f.changing, byStep), {grows: true, top: 0}));
   panels.push(Object.assign(panel("entropy of bets", " nats", ["step 0", ""], (f) => f.entropy, byStep), {grows: true, top: run.head.nats}));
 }
 
 function growPlots() {
   for (const chart of panels.filter((p) => p.grows)) {
     const points = frames.map((f, index) => [index / Math.max(1, run.total - 1), chart.values({...f, index})]);
-    drawLine(chart, points, chart.top);
+    drawLine(chart, points, chart.top || Math.max(1, ...points.map(([, y]) => y)));
     chart.labels[1].textContent = `step ${run.total - 1}`;
   }
 }
@@ -213,8 +256,101 @@ function drawMarkers(frame) {
     const x = Math.max(0.5, Math.min(WIDE - 0.5, WIDE * chart.where({...frame, index: at})));
     const y = chart.values({...frame, index: at});
     chart.marker.setAttribute("x1", x); chart.marker.setAttribute("x2", x);
-    chart.value.textContent = (y >= 10 || chart.unit === " %" ? y.toFixed(0) : y.toFixed(2)) + chart.unit;
+    chart.value.textContent = y.toFixed(y >= 10 || chart.top === 100 ? 0 : chart.unit === " %" ? 1 : 2) + chart.unit;
   }
+}
+
+// ---------------------------------------------------------------- what is particular to a noise
+
+let walkers = new Map();  // cell -> its place in the view, where some walk
+let stage = {};           // what drawSight moves
+
+const sights = {
+  walk: {make: makeWalk, draw: drawWalk,
+    words: "The codes of all characters, seen along two of their directions, and a few characters of the text (marked above) on their way to them"},
+  planes: {make: makePlanes, draw: drawPlanes,
+    words: "The bits of the first characters, one column each, the largest at the top: paper is \u22121, ink is 1, grey is undecided"},
+};
+
+function makeSight() {
+  const figure = find(".td-sight"), sight = sights[scene.sight];
+  figure.textContent = ""; stage = {};
+  figure.hidden = !sight || !scene.spots.length;
+  walkers = new Map(scene.sight === "walk" ? scene.spots.map((cell, k) => [cell, k]) : []);
+  find("[data-view=pull]").hidden = scene.sight !== "ratios";
+  for (const name of ["m", "u"]) find(`.td-kinds .${name}`).parentNode.hidden = !scene.masks;
+  find(".td-kinds .x").parentNode.hidden = scene.masks;
+  find("[data-view=best]").title = (scene.masks ? "In the place of each mask, what the network would bet on" : "What the network would bet on under the noise")
+    + "; the paler, the less sure";
+  if (figure.hidden) return;
+  make("figcaption", "", figure, sight.words);
+  sight.make(make("div", "td-stage td-" + scene.sight, figure));
+}
+
+function drawSight() {
+  if (sights[scene.sight] && frames[at].view.length) sights[scene.sight].draw();
+}
+
+const spelled = (character) => (character === " " ? "\u2423" : glyph(character));
+
+// a map of codes: as wide as they lie, with a rim in which noise finds room
+function makeWalk(box) {
+  const [wide, high] = [560, 300], signs = Array.from(scene.signs), ends = [0, 1].map((axis) => {
+    const along = signs.map((_, v) => share(scene.map[2 * v + axis]));
+    const low = Math.min(...along), high = Math.max(...along), rim = 0.12 * (high - low);
+    return [low - rim, high + rim];
+  });
+  stage.point = (view, k) => [0, 1].map((axis) => {
+    const [low, high] = ends[axis], p = Math.min(1, Math.max(0, (share(view[2 * k + axis]) - low) / (high - low)));
+    return axis ? (1 - p) * (300 - 24) + 12 : p * (560 - 24) + 12;
+  });
+  const picture = svg("svg", {viewBox: `0 0 ${wide} ${high}`, "aria-hidden": "true"}, box);
+  signs.forEach((sign, v) => {
+    const [x, y] = stage.point(scene.map, v);
+    svg("text", {x, y, class: "td-code"}, picture).textContent = spelled(sign);
+  });
+  stage.walkers = scene.spots.map(() => ({trail: svg("path", {class: "td-trail"}, picture)}));
+  for (const walker of stage.walkers) {
+    walker.dot = svg("g", {class: "td-walker"}, picture);
+    svg("circle", {r: 10}, walker.dot);
+    walker.sign = svg("text", {}, walker.dot);
+  }
+  const list = make("ol", "td-walkers", box);
+  scene.spots.forEach((cell, k) => {
+    const row = make("li", "", list);
+    make("span", "", row, `character ${cell + 1}`);
+    stage.walkers[k].reads = make("b", "", row);
+    stage.walkers[k].sure = make("span", "td-bet-share", row);
+  });
+}
+
+function drawWalk() {
+  const frame = frames[at];
+  stage.walkers.forEach((walker, k) => {
+    const cell = scene.spots[k], sign = spelled(frame.text[cell]), [x, y] = stage.point(frame.view, k);
+    const path = frames.slice(Math.max(0, at - TRAIL), at + 1).map((f) => stage.point(f.view, k).map((z) => z.toFixed(1)).join(" "));
+    walker.trail.setAttribute("d", "M" + path.join("L"));
+    walker.dot.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)})`);
+    walker.dot.classList.toggle("near", share(frame.sure[cell]) >= HALF);
+    walker.sign.textContent = walker.reads.textContent = sign;
+    walker.sure.textContent = Math.round(100 * share(frame.sure[cell])) + " %";
+  });
+}
+
+// a strip of bit planes: a square a bit, its ink the bit's value
+function makePlanes(box) {
+  const count = Math.min(scene.spots.length, box.clientWidth && box.clientWidth < 600 ? 32 : 64), depth = frames[0].view.length / scene.spots.length;
+  const picture = svg("svg", {viewBox: `0 0 ${count} ${depth}`, preserveAspectRatio: "none", "aria-hidden": "true"}, box);
+  stage.bits = Array.from({length: count * depth}, (_, i) => svg("rect", {x: Math.floor(i / depth), y: i % depth, width: 1, height: 1}, picture));
+  const line = make("div", "td-planes-text", box);
+  line.style.setProperty("--columns", count);
+  stage.letters = Array.from({length: count}, () => make("span", "", line));
+}
+
+function drawPlanes() {
+  const frame = frames[at];
+  stage.bits.forEach((bit, i) => bit.setAttribute("fill-opacity", share(frame.view[i]).toFixed(2)));
+  stage.letters.forEach((letter, k) => set(letter, spelled(frame.text[scene.spots[k]]), frame.state[scene.spots[k]] === "x" ? "x" : ""));
 }
 
 // ---------------------------------------------------------------- what the network bet
@@ -258,6 +394,21 @@ function pick(cell) {
   if (picked < 0) find(".td-bets").hidden = true;
 }
 
+// ---------------------------------------------------------------- what the cells show
+
+function look(name) {
+  view = name;
+  box.classList.toggle("lines", view === "lines");
+  for (const button of element.querySelectorAll("[data-view]")) button.setAttribute("aria-pressed", String(button.dataset.view === view));
+}
+
+// how often a cell changed is worth a view where one did more than once
+function offerViews() {
+  const again = !scene.masks || frames.some((f) => f.state.includes("a"));
+  find("[data-view=changes]").hidden = !again;
+  if (find(`[data-view=${view}]`).hidden) look("text");
+}
+
 // ---------------------------------------------------------------- arriving runs
 
 function drawStats() {
@@ -275,6 +426,7 @@ function begin(value) {
   frames = []; read = 0; now = {}; at = -1; picked = -1;
   setPlaying(false);
   find(".td-bets").hidden = true;
+  scene = value.head.scene || {masks: true, sight: "", spots: []};
   player.dataset.family = (value.head.family || "masked");
   find(".td-speed-label").hidden = !!value.head.pace;
   if (props.linked && value.head.query) history.replaceState(null, "", "?" + value.head.query);
@@ -290,8 +442,8 @@ function arrived() {
   if (run.done) run.total = frames.length;
   player.classList.toggle("running", !run.done);
   find(".td-stop").hidden = run.done;
-  if (fresh) makePlots();
-  growPlots(); drawStats();
+  if (fresh) { makePlots(); makeSight(); }
+  growPlots(); drawStats(); offerViews();
   if (fresh) {
     say(run.done ? "A run is ready to be played." : `Writing ${frames[0].text.length} characters in ${run.total - 1} steps.`);
     paint(0);
@@ -311,9 +463,7 @@ const clicks = {
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button"), cell = event.target.closest("[data-cell]");
   if (button && button.dataset.view) {
-    view = button.dataset.view;
-    box.classList.toggle("lines", view === "lines");
-    for (const other of element.querySelectorAll("[data-view]")) other.setAttribute("aria-pressed", String(other === button));
+    look(button.dataset.view);
     paint(at);
   } else if (button) {
     for (const [name, act] of Object.entries(clicks)) if (button.classList.contains(name)) act();

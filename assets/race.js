@@ -11,16 +11,22 @@ function build() {
 }
 
 function decode(lane) {
-  let cells = Array.from(lane.start);
-  const frames = [{at: 0, cells, changed: []}];
-  for (const [at, change] of lane.frames) {
-    const next = typeof change === "string" ? Array.from(change) : cells.slice();
-    if (typeof change !== "string") for (let i = 0; i < change.length; i += 2) next[change[i]] = change[i + 1];
-    frames.push({at, cells: next, changed: next.map((c, i) => c !== cells[i])});
-    cells = next;
+  const frames = [{at: 0, cells: Array.from(lane.start), states: Array.from(lane.states)}];
+  for (const [at, text, states] of lane.frames) {
+    const last = frames[frames.length - 1];
+    frames.push({at, cells: applied(last.cells, text), states: applied(last.states, states)});
   }
   return {lane, frames, shown: -1};
 }
+
+function applied(before, change) {
+  if (typeof change === "string") return Array.from(change);
+  const cells = before.slice();
+  for (let i = 0; i < change.length; i += 2) cells[change[i]] = change[i + 1];
+  return cells;
+}
+
+const KINDS = {m: "tt-masked", x: "tt-masked", g: "tt-given", n: "tt-fresh", a: "tt-fresh"};  // by state (render.py)
 
 function clock() {
   const bar = make("div", "tt-clock"), button = make("button", "tt-button tt-play", "▶ Again", {type: "button"});
@@ -74,8 +80,7 @@ function move(one) {
 function paint(one, k) {
   const frame = one.frames[k], last = k === one.frames.length - 1;
   frame.cells.forEach((c, i) => {
-    const span = one.spans[i], fresh = !last && frame.changed[i] && c !== MASK;
-    const kind = c === MASK ? "tt-cell tt-masked" : i < one.lane.given ? "tt-cell tt-given" : fresh ? "tt-cell tt-fresh" : "tt-cell";
+    const span = one.spans[i], state = frame.states[i], kind = `tt-cell ${last && state !== "g" ? "" : KINDS[state] || ""}`;
     if (span.textContent !== sign(c)) span.textContent = sign(c);
     if (span.className !== kind) span.className = kind;
   });

@@ -1,5 +1,7 @@
 """Promise 1: with a perfect network, every cell of the matrix samples the language and every bound is its entropy."""
 
+import math
+
 import pytest
 import torch
 
@@ -169,3 +171,48 @@ def test_a_wrong_weight_is_noticed(language, rng):
     x = language.sample(20_000, 4, rng)
     nats = 0.95 * model.bound(Canvas(x, torch.zeros_like(x, dtype=torch.bool)), rng)
     assert abs(nats.mean().item() - language.entropy(4)) > 4 * (nats.std() / len(nats) ** 0.5).item()
+
+
+# ---------------------------------------------------------------- what a state tells of its character
+
+
+ALPHABET = Tokenizer("abcdefghijklmnopqrst")
+TIMES = torch.linspace(0, 1, 9, dtype=torch.float64)
+
+
+def told(name):
+    return exact.information(exact.perfect(name, exact.Markov.of(torch.arange(20), ALPHABET)), TIMES, draws=400)
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_information_falls_from_all_to_nothing(name):
+    """No noise tells all there is to know, log V, pure noise next to nothing, and more noise never tells more."""
+    known = told(name)
+    assert known[0].item() == pytest.approx(math.log(20), abs=1e-3) and known[-1] < 0.02
+    assert (known.diff() <= 0).all()
+
+
+@pytest.mark.parametrize("name", ["masked", "autoregressive"])
+def test_information_of_masks_is_the_share_that_is_left(name):
+    """A character is there or is not: alpha log V."""
+    assert torch.allclose(told(name), math.log(20) * (1 - TIMES), atol=0.05)
+
+
+def test_information_of_uniform_noise():
+    """log V + p log p + (V - 1) q log q with p = alpha + (1 - alpha) / V, what the character that stands there is worth."""
+    q = TIMES * (1 - 1e-3) / 20
+    p = 1 - 19 * q
+    assert torch.allclose(told("uniform"), math.log(20) + torch.xlogy(p, p) + 19 * torch.xlogy(q, q), atol=0.05)
+
+
+def test_information_of_bits():
+    """Of 32 characters of 5 bits every bit is one alone: 5 times what a sign tells through Gaussian noise, by quadrature."""
+    tokenizer = Tokenizer("abcdefghijklmnopqrstuvwxyz012345")
+    process = exact.perfect("bits", exact.Markov.of(torch.arange(32), tokenizer))
+    alpha = process.schedule.alpha(TIMES[1:-1])
+    z = torch.linspace(-8, 8, 4001, dtype=torch.float64)
+    density = torch.exp(-z.square() / 2) / math.sqrt(2 * math.pi) * (z[1] - z[0])
+    snr = (alpha / (1 - alpha))[:, None]
+    lost = (density * torch.nn.functional.softplus(-2 * (snr + snr.sqrt() * z))).sum(1)
+    known = exact.information(process, TIMES[1:-1], draws=300)
+    assert torch.allclose(known, 5 * (math.log(2) - lost), atol=0.05)

@@ -61,11 +61,50 @@ def test_changed_says_what_changed(process, sampler):
     """`changed` is the difference from the frame before, and given characters never change."""
     model = random_process(process)
     canvas = Canvas.prompt(model.tokenizer, "abc", 20)
-    before = torch.where(canvas.given, canvas.tokens, model.mask_id)
+    before = None
     for frame in generate(model, canvas, sampler=sampler, steps=12):
+        before = frame.before.tokens if before is None else before
         assert frame.changed.equal(frame.tokens != before)
         assert not frame.changed[canvas.given].any()
         before = frame.tokens
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_before_the_first_frame_stands_the_noise_it_came_from(name):
+    """The first frame knows x_1 of the same seed: masks where the noise is masks, else random characters, from which a sampler
+    with nothing to do would change nothing; no later frame has one."""
+    model = random_process(name)
+    canvas = Canvas.prompt(model.tokenizer, "abc", 20, batch=2)
+    first, *later = generate(model, canvas, steps=6, seed=5)
+    start, rng = first.before, torch.Generator().manual_seed(5)
+    assert start.tokens.equal(model.read(model.prior(canvas, rng)))
+    assert (start.step, start.steps, start.t, start.calls) == (0, first.steps, 1.0, 0) and not start.changed.any()
+    assert start.tokens[canvas.given].equal(canvas.tokens[canvas.given]) and (start.confidence[canvas.given] == 1).all()
+    assert (start.tokens[~canvas.given] == model.mask_id).all() == ("prefix" in model.traits)
+    assert first.before.before is None and all(frame.before is None for frame in later)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "bits", "uniform"])
+def test_certainty_is_of_now(name, language):
+    """Where noise is no mask, what stands is weighed at every step: real-valued states by how near they are, so that the first
+    noise is as unsure as can be and the end is certain; the confidence of a character that stays does not stay."""
+    model = exact.perfect(name, language)
+    frames = list(generate(model, Canvas.blank(4, 200), sampler="ancestral", steps=16, seed=3))
+    start, end = frames[0].before, frames[-1]
+    assert start.confidence.mean() < 0.45 and end.confidence.mean() > 0.95  # of three characters
+    stays = ~frames[8].changed
+    assert (frames[8].confidence != frames[7].confidence)[stays].float().mean() > 0.9
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_the_view_is_what_the_process_says(name):
+    """A process that names a sight shows it for every character at every step, in numbers from 0 to 1; the others nothing."""
+    model = random_process(name)
+    for frame in generate(model, Canvas.prompt(model.tokenizer, "abc", 60), steps=4):
+        for shown in filter(None, (frame, frame.before)):
+            assert (shown.view is not None) == bool(model.sight)
+            if shown.view is not None:
+                assert shown.view.shape[:2] == (1, 60) and shown.view.min() >= 0 and shown.view.max() <= 1
 
 
 @pytest.mark.parametrize("name", PROCESSES)
@@ -111,7 +150,11 @@ def test_text_longer_than_the_window_goes_on():
         model = random_process(name)
         frames = list(generate(model, Canvas.prompt(model.tokenizer, "abc", 60), steps=8))
         written = torch.stack([frame.changed[0] for frame in frames]).sum(0)
-        assert (frames[-1].tokens != model.mask_id).all() and written.tolist() == [0] * 3 + [1] * 57
+        assert (frames[-1].tokens != model.mask_id).all() and written[:3].tolist() == [0] * 3
+        if "prefix" in model.traits:
+            assert written.tolist() == [0] * 3 + [1] * 57
+        begun = next(frame for frame in frames if (frame.tokens != model.mask_id)[0, 24:].any())
+        assert (begun.tokens != model.mask_id)[0, :24].all()  # a window is not begun before the one before it is done
         assert frames[-1].step == frames[-1].steps
 
 

@@ -2,12 +2,15 @@
 
 import json
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tinydiff import Canvas, generate, render
 from tinydiff.exact import Markov, perfect
-from tinydiff.render import AGAIN, DOUBT, GIVEN, MASK, MASKED, NEW, WRITTEN, Picture, Run
+from tinydiff.processes import PROCESSES
+from tinydiff.render import AGAIN, DOUBT, GIVEN, MASK, MASKED, NEW, NOISE, WRITTEN, Picture, Run
 from tinydiff.text import Tokenizer
 
 TEXT = "to be or not to be that is the question "
@@ -43,7 +46,9 @@ def test_pictures_are_the_frames(process):
     """Text and bets of a picture are the frame's tokens, decoded."""
     canvas = Canvas.blank(12)
     frames = list(generate(process, canvas, sampler="ancestral", steps=5, seed=3))
-    for frame, shown in zip(frames, list(render.record(process, canvas, frames))[1:]):
+    first, *others = render.record(process, canvas, frames)
+    assert first.text == MASK * 12 and first.step == 0
+    for frame, shown in zip(frames, others):
         assert shown.text.replace(MASK, "·") == process.tokenizer.decode(frame.tokens[0])
         assert shown.best.replace(MASK, "·") == process.tokenizer.decode(frame.best[0])
         assert shown.confidence == pytest.approx(frame.confidence[0].tolist())
@@ -130,6 +135,59 @@ def test_states():
     assert fifth == GIVEN + AGAIN + WRITTEN + MASKED
 
 
+def test_states_of_noise_without_masks():
+    """The same signs: a change is new, then changed again; but noise that changes into noise is noise, and what stands unsure
+    is not yet text. How sure a change must be is the scene's."""
+    scene = {"masks": False, "least": 0.3, "sight": "", "spots": []}
+    story = [replace(picture("axyz", 0.1, given=1), scene=scene), picture("apyz", 0.1, given=1), picture("aqyz", 0.5, given=1),
+             picture("aryz", 0.9, given=1), picture("aryz", 0.2, given=1)]  # fmt: skip
+    assert list(render.states(story)) == [
+        GIVEN + NOISE * 3, GIVEN + NOISE * 3, GIVEN + NEW + WRITTEN * 2, GIVEN + AGAIN + WRITTEN * 2, GIVEN + NOISE * 3
+    ]  # fmt: skip
+    lower = [replace(story[0], scene=scene | {"least": 0.0}), *story[1:]]
+    assert list(render.states(lower))[1] == GIVEN + NEW + NOISE * 2
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_every_noise_travels(name):
+    """A run of each process comes over the wire with what is particular to its noise; before the first step stands its noise,
+    masks or characters, and the positions that it shows are open ones."""
+    tokenizer = Tokenizer.of(TEXT)
+    model = perfect(name, Markov.of(tokenizer.encode(TEXT), tokenizer))
+    canvas = Canvas.prompt(tokenizer, "to be", 80)
+    run = Run({}, list(render.record(model, canvas, generate(model, canvas, steps=4, seed=1))))
+    back = render.unpack(json.loads(json.dumps(render.pack(run, model.V))))
+    scene = back.frames[0].scene
+    assert scene == run.frames[0].scene and render.is_scene(scene, 80) and all(p.scene is None for p in run.frames[1:])
+    assert [p.view for p in back.frames] == [p.view for p in run.frames]
+    assert (MASK in run.frames[0].text) == scene["masks"] and MASK not in run.frames[-1].text
+    each = {"": 0, "ratios": 1, "walk": 2, "planes": model.D if model.sight == "planes" else 0}[model.sight]
+    assert len(run.frames[2].view) == len(scene["spots"]) * each
+    if model.sight in ("walk", "planes"):
+        assert scene["spots"] == sorted(set(scene["spots"])) and min(scene["spots"]) >= 5
+        assert len(scene["spots"]) == render.SPOTS[model.sight]
+
+
+def test_what_is_no_scene_is_refused():
+    """A scene that anybody wrote has the parts and the positions that the player reads."""
+    good = {"masks": True, "least": 0.0, "sight": "walk", "spots": [1], "signs": "ab", "map": "!!!!"}
+    assert render.is_scene(good, 4)
+    for bad in ({"masks": 1}, {"least": "0"}, {"sight": "x"}, {"spots": [4]}, {"spots": ["1"]}, {"map": "!"}, {"signs": ""}):
+        assert not render.is_scene(good | bad, 4)
+    assert not render.is_scene([], 4) and not render.is_scene({}, 4)
+
+
+def test_walkers_end_on_their_codes():
+    """At the end of a run a walker stands on the place of its character in the map, to within a level."""
+    tokenizer = Tokenizer.of(TEXT)
+    model = perfect("gaussian", Markov.of(tokenizer.encode(TEXT), tokenizer))
+    canvas = Canvas.blank(40)
+    first, *_, last = render.record(model, canvas, generate(model, canvas, steps=16, seed=1))
+    for k, cell in enumerate(first.scene["spots"]):
+        v = first.scene["signs"].index(last.text[cell])
+        assert last.view[2 * k : 2 * k + 2] == first.scene["map"][2 * v : 2 * v + 2]
+
+
 def test_the_mask_is_no_character_of_a_model(process):
     """The wire's mask is one ASCII byte that no bundled vocabulary holds."""
     from tinydiff import library
@@ -156,13 +214,45 @@ def test_one_palette():
     """Every colour of the page has a value in light and in dark, and every family has its own."""
     light, dark = render.palette(), render.palette(dark=True)
     assert light.keys() == dark.keys() and light != dark
-    families = ["masked", "autoregressive", "uniform", "score", "gaussian", "bits", "block"]
     for colours in (light, dark):
-        assert len({colours[name] for name in families}) == len(families)
+        assert len({colours[name] for name in FAMILIES}) == len(FAMILIES)
+
+
+FAMILIES = ["masked", "autoregressive", "uniform", "score-masked", "score-uniform", "gaussian", "bits", "block"]
+# what is left of linear red, green and blue without the cones for red, or for green (Machado et al. 2009, severity 1)
+EYES = {
+    "all cones": np.eye(3),
+    "protan": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]),
+    "deutan": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]]),
+}
+
+
+def oklab(colour: str, eye: str) -> np.ndarray:
+    """As perceived, lightness from 0 to 100 (Ottosson 2020)."""
+    parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    rgb = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    lms = np.array([[0.41222, 0.53633, 0.05145], [0.21190, 0.68070, 0.10740], [0.08830, 0.28172, 0.62998]]) @ (
+        EYES[eye] @ rgb
+    ).clip(0, 1)
+    return (
+        100 * np.array([[0.21045, 0.79362, -0.00407], [1.97800, -2.42859, 0.45059], [0.02590, 0.78277, -0.80868]]) @ np.cbrt(lms)
+    )
 
 
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("ink", ["ink", "faded", "new"])
+@pytest.mark.parametrize("eye", EYES)
+def test_families_are_told_apart(dark, eye):
+    """Any two families differ by 10 in OKLab, and by 6 for readers who do not see red or green as others do: three times what
+    can just be told apart side by side. Every process of the page has a colour."""
+    colours = render.palette(dark)
+    seen = [oklab(colours[name], eye) for name in FAMILIES]
+    apart = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]]
+    assert min(apart) > (10 if eye == "all cones" else 5.9)
+    assert set(PROCESSES) <= set(FAMILIES)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("ink", ["ink", "faded", "new", *FAMILIES])
 @pytest.mark.parametrize("ground", ["paper", "sheet"])
 def test_contrast(dark, ink, ground):
     """Text is readable on what it stands on: a contrast of at least 4.5 (WCAG AA)."""

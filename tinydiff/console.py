@@ -42,6 +42,7 @@ STYLES = {
     render.AGAIN: "bold magenta reverse",
     render.GIVEN: "underline",
     render.DOUBT: "italic dim",
+    render.NOISE: "dim",
     render.WRITTEN: "",
 }
 LEGEND = {render.NEW: "new", render.AGAIN: "changed again", render.GIVEN: "given", render.DOUBT: "unsure"}

@@ -10,6 +10,7 @@ a trained one, every error that is left is the sampler's, and every bound must e
 from __future__ import annotations
 
 import json
+import math
 from abc import ABC, abstractmethod
 from pathlib import Path
 
@@ -173,6 +174,24 @@ def perfect(name: str, language: Language, noise: Schedule | None = None, **opti
     process = PROCESSES[name](None, language.tokenizer, noise or PROCESSES[name].noise(), None, options)
     process.net = PerfectNetwork(lambda x, t: process.perfect(language, x, t))
     return process.eval()
+
+
+@torch.no_grad()
+def information(process: Process, t: Tensor, draws: int = 64) -> Tensor:
+    """What the state of one character tells of it at rising times t (N,), nats, (N,): the mutual information
+
+        I(x_0_i ; x_t_i) = log V + E[ log p(x_0_i | x_t_i) ]
+
+    where every character is as likely as any other. By Monte Carlo over `draws` of each, with the same random numbers at
+    every time; as it cannot rise with t, it never does.
+    """
+    x0 = torch.arange(process.V).repeat(1, draws)
+    known = []
+    for time in t.tolist():
+        at = torch.full(x0.shape, time, dtype=torch.float64)
+        log_p = process.likelihood(process.corrupt(x0, at, torch.Generator().manual_seed(0)), at).log_softmax(-1)
+        known.append(math.log(process.V) + log_p.gather(-1, x0[..., None]).double().mean())
+    return torch.stack(known).clamp_min(0).cummin(0).values
 
 
 def bigram_divergence(samples: Tensor, language: Markov) -> float:

@@ -141,6 +141,8 @@ def picture_of(row: dict) -> Picture:
     numbers = (picture.step, picture.t, picture.calls, picture.seconds, *picture.confidence, *picture.entropy)
     if not all(isinstance(x, (int, float)) and math.isfinite(x) for x in numbers):
         raise ValueError
+    if not isinstance(picture.view, str) or not (picture.scene is None or render.is_scene(picture.scene, L)):
+        raise ValueError
     return picture
 
 
@@ -204,7 +206,8 @@ def tile(character: str, state: str, wet: float) -> Image.Image:
     ink = inks()
     struck = state == render.NEW and wet == 1
     image = Image.new("RGB", (CELL, LINE), mixed(ink["new"], ink["sheet"], 1 if struck else 0.14 * wet))
-    dry = ink["ghost"] if character in CONTROLS else ink["faded"] if state == render.DOUBT else ink["ink"]
+    pale = {render.DOUBT: "faded", render.NOISE: "ghost"}
+    dry = ink["ghost"] if character in CONTROLS else ink[pale.get(state, "ink")]
     colour = ink["sheet"] if struck else mixed(ink["new"], dry, wet)
     draw = ImageDraw.Draw(image)
     draw.text((CELL / 2, BASE), glyph(character), colour, font(SIZE, wet == 1 or state == render.GIVEN), anchor="ms")

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tinydiff import guidance as wrap
 from tinydiff import nets
-from tinydiff.processes import Prediction, Process
+from tinydiff.processes import T_MIN, Prediction, Process
 from tinydiff.samplers import SAMPLERS, Sampler, Step, column
 from tinydiff.schedules import grid
 from tinydiff.text import Canvas
@@ -40,12 +40,14 @@ class Frame:
     seconds: float  # time spent so far
     tokens: Tensor  # int64; mask_id where nothing is written yet
     best: Tensor  # int64: the character the network bets on; mask_id where it has no opinion
-    confidence: Tensor  # float: its probability for what it wrote, when it wrote it; for its best bet where nothing is written
+    confidence: Tensor  # float: how sure the characters are; where nothing is written, the probability of its best bet
     entropy: Tensor  # float, nats: how spread out its bet is
     changed: Tensor  # bool: different from the frame before
     given: Tensor  # bool
     bets: Tensor  # int64 (B, L, up to 5): the likeliest characters, the best first
     odds: Tensor  # float (B, L, up to 5): their probabilities
+    view: Tensor | None = None  # float (B, L, K) from 0 to 1: what `sight` of the process names
+    before: Frame | None = None  # on the first frame: what it came from, step 0, before anybody was asked
 
 
 class Asked:
@@ -93,6 +95,7 @@ def generate(process: Process, canvas: Canvas, *, sampler: str | None = None, st
     times = grid(steps, process.schedule, spacing)
     if canvas.given.all():
         raise ValueError("Nothing is left to write: everything on the canvas is given.")
+    check_tokens(process, canvas)
     check_label(process, canvas)
     canvas = canvas.to(process.device)
 
@@ -108,7 +111,11 @@ def generate(process: Process, canvas: Canvas, *, sampler: str | None = None, st
     def planned(part: Canvas) -> int:
         return int((~part.given).sum(1).max()) if not chosen.steps_matter else 0 if part.given.all() else steps
 
-    return frames(process, canvas, run, planned, asked)
+    def noise(part: Canvas) -> Tensor:
+        """The state that a sampler begins with: its first random numbers make it."""
+        return process.prior(part, torch.Generator().manual_seed(seed))
+
+    return frames(process, canvas, run, planned, asked, noise)
 
 
 def reminded(ask: wrap.Denoise, process: Process) -> wrap.Denoise:
@@ -126,22 +133,28 @@ def sampled(steps: Iterator[Step]) -> Iterator[Step]:
         yield step
 
 
-def frames(process, canvas, run, planned, asked) -> Iterator[Frame]:
-    """The Frames of one window after the other. run(canvas) yields Steps; planned(canvas) says how many."""
+def frames(process, canvas, run, planned, asked, noise) -> Iterator[Frame]:
+    """The Frames of one window after the other. run(canvas) yields Steps; planned(canvas) says how many; noise(canvas) is the
+    state that the first window comes from."""
     process.eval()
     L = canvas.tokens.shape[1]
     spans, board = windows(L, process.length), Board(process, canvas)
     total, step, spent = sum(planned(canvas.slice(fresh, stop)) for _, stop, fresh in spans), 0, 0.0
+    before = None
     for start, stop, _ in spans:
         part = canvas.slice(start, stop)
         if part.given.all():
             continue
+        board.enter(part, start)
+        if step == 0:
+            board.begin(noise(part))
+            before = Frame(0, total, 1.0, 0, 0.0, **board.picture())
         clock = time.perf_counter()
         for step, now in enumerate(run(part), step + 1):  # noqa: B020
-            board.take(now, start)
+            board.take(now)
             spent += time.perf_counter() - clock
-            yield Frame(step, total, now.t, asked.calls, spent, **board.picture())
-            clock = time.perf_counter()
+            yield Frame(step, total, now.t, asked.calls, spent, **board.picture(), before=before)
+            clock, before = time.perf_counter(), None
         # what was written is given to the next window
         done = torch.arange(L, device=canvas.tokens.device) < stop
         canvas = Canvas(torch.where(done, board.tokens.to(done.device), canvas.tokens), canvas.given | done, canvas.label)
@@ -156,35 +169,70 @@ class Board:
         self.given = canvas.given
         self.tokens = torch.where(canvas.given, canvas.tokens, self.mask)
         self.changed = torch.zeros(shape, dtype=torch.bool)
-        self.best = torch.full(shape, self.mask)
-        self.confidence, self.entropy = torch.zeros(shape), torch.full(shape, math.log(process.V))
+        self.best = torch.where(canvas.given, canvas.tokens, self.mask)
+        self.confidence, self.entropy = canvas.given.float(), torch.where(canvas.given, 0.0, math.log(process.V))
         self.bets, self.odds = torch.zeros(*shape, bets, dtype=torch.int64), torch.zeros(*shape, bets)
+        self.view: Tensor | None = None
+        self.firm = "prefix" in process.traits  # what stands is not weighed again, and keeps the confidence it was written with
 
-    def take(self, step: Step, start: int) -> None:
-        """Note a step of the window that begins at column `start`."""
-        tokens = paste(self.tokens, self.process.read(step.x).cpu(), start)
+    def enter(self, part: Canvas, start: int) -> None:
+        """From now on the window `part` is written, whose first column is `start`."""
+        self.start, self.fixed = start, part.given.cpu()
+        self.last: tuple[Tensor, Tensor] | None = None  # its state before, and the times of that
+
+    @torch.no_grad()
+    def begin(self, x: Tensor) -> None:
+        """Note the noise that the window comes from: nobody has said anything of it."""
+        t, nothing = self.time(x, 1.0), x.new_full((*x.shape[:2], self.process.V), -math.log(self.process.V), dtype=torch.float32)
+        self.tokens = paste(self.tokens, self.process.read(x).cpu(), self.start)
+        if not self.firm:
+            sure = self.process.certainty(x, t, nothing).exp().float().cpu()
+            self.confidence = paste(self.confidence, torch.where(self.fixed, 1.0, sure), self.start)
+        self.see(x, t, nothing, x)
+        self.last = x, t
+
+    @torch.no_grad()
+    def take(self, step: Step) -> None:
+        """Note a step of the window."""
+        tokens = paste(self.tokens, self.process.read(step.x).cpu(), self.start)
         self.changed, self.tokens = tokens != self.tokens, tokens
-        self.note(step.prediction.log_x0.cpu(), start + step.first)
+        t, log_x0 = self.time(step.x, step.t), step.prediction.log_x0
+        asked = slice(step.first, step.first + log_x0.shape[1])
+        sure = self.process.certainty(step.x[:, asked], t[:, asked], log_x0)
+        self.note(log_x0.cpu(), sure.cpu(), self.start + step.first)
+        x, before = self.last or (step.x, t)
+        self.see(x, before, log_x0, step.x)
+        self.last = step.x, t
 
-    def note(self, log_x0: Tensor, start: int) -> None:
-        """Note a prediction (B, n, V) for the columns from `start` on."""
+    def time(self, x: Tensor, t: float) -> Tensor:
+        """The times (B, L) of a state of the window; of what is given nearly 0, where all is finite."""
+        return torch.where(self.fixed, T_MIN, max(t, T_MIN)).to(x.device)
+
+    def note(self, log_x0: Tensor, sure: Tensor, start: int) -> None:
+        """Note a prediction (B, n, V) for the columns from `start` on, and log of how sure is what stands there (B, n)."""
         here = slice(start, start + log_x0.shape[1])
-        tokens, V = self.tokens[:, here], log_x0.shape[-1]
         likeliest, bets = log_x0.topk(self.bets.shape[-1])
-        written = log_x0.gather(-1, tokens.clamp_max(V - 1)[..., None])[..., 0]
-        blank = tokens == self.mask
-        confidence = torch.where(blank, likeliest[..., 0], written).exp().float()
-        kept = ~blank & ~self.changed[:, here]  # what stands keeps the confidence with which it was written
+        blank = self.tokens[:, here] == self.mask
+        confidence = torch.where(blank, likeliest[..., 0], sure).exp().float()
+        kept = ~blank & ~self.changed[:, here] & self.firm
         entropy = (log_x0.clamp_min(TINY).exp() * -log_x0).sum(-1).float().clamp_min(0)
-        knows = entropy < math.log(V) - 1e-4
+        knows = entropy < math.log(log_x0.shape[-1]) - 1e-4
         self.best = paste(self.best, torch.where(knows, bets[..., 0], self.mask), start)
         self.confidence = paste(self.confidence, torch.where(kept, self.confidence[:, here], confidence), start)
         self.entropy = paste(self.entropy, entropy, start)
         self.bets, self.odds = paste(self.bets, bets, start), paste(self.odds, likeliest.exp().float(), start)
 
+    def see(self, x: Tensor, t: Tensor, log_x0: Tensor, new: Tensor) -> None:
+        """Note what the process shows of a step of the window from x to `new`."""
+        if self.process.sight:
+            view = self.process.look(x, t, log_x0, new).float().cpu()
+            if self.view is None:
+                self.view = torch.full((*self.tokens.shape, view.shape[-1]), 0.5)  # of windows not begun
+            self.view = paste(self.view, view, self.start)
+
     def picture(self) -> dict[str, Tensor]:
         """The tensors of a Frame; none is written to again."""
-        names = ("tokens", "best", "confidence", "entropy", "changed", "given", "bets", "odds")
+        names = ("tokens", "best", "confidence", "entropy", "changed", "given", "bets", "odds", "view")
         return {name: getattr(self, name) for name in names}
 
 
@@ -238,6 +286,13 @@ def check_options(chosen: Sampler, options: dict) -> None:
             raise ValueError(f"The sampler {chosen.name!r} has no option {name!r}; it has {known}.")
         _, span = chosen.options[name]
         check_number(name, value, span.low, span.high)
+
+
+def check_tokens(process: Process, canvas: Canvas) -> None:
+    known = canvas.tokens[canvas.given]
+    strange = known[(known < 0) | (known >= process.V)]
+    if len(strange):
+        raise ValueError(f"The canvas gives the id {int(strange[0])}; this model knows {process.V} characters, numbered from 0.")
 
 
 def check_label(process: Process, canvas: Canvas) -> None:

@@ -223,6 +223,44 @@ def schedules(what: Callable[[Schedule], torch.Tensor], ylabel: str, width: floa
     return figure
 
 
+def information(known: dict[str, tuple[str, torch.Tensor]], width: float = 560) -> Figure:
+    """How much of a character each noise leaves known, from 1 to 0, against how much noise there is; curves that are one are
+    drawn once and named together. Markers at the left (group `marker`) and at the top (`level`), for the page to move.
+
+    known: family -> (what it is called, its values at evenly spaced noise levels from 0 to 1).
+    """
+    figure, axes = sheet(width, 300, "noise: 1 \u2212 alpha, the time of the linear schedule", "share of a character still known")
+    drawn: dict[str, tuple[list[str], torch.Tensor]] = {}
+    for family, (label, y) in known.items():
+        same = next((f for f, (_, other) in drawn.items() if (y - other).abs().max() < 0.02), None)
+        drawn.setdefault(same or family, ([], y))[0].append(label)
+    at = torch.linspace(0, 1, len(y), dtype=torch.float64)
+    for family, (_, y) in drawn.items():
+        axes.plot(at, y, color=ink(family), linewidth=1.8)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1.02)
+    axes.axvline(0, color=ink("ink"), linewidth=1.4, gid="marker")
+    axes.axhline(1, color=ink("ink"), linewidth=1.4, gid="level")
+    for family, (labels, y) in drawn.items():
+        others = [other for f, (_, other) in drawn.items() if f != family]
+        x, beside, side = free_side(at, y, others)
+        where = dict(xytext=(7, 6), ha="left", va="bottom") if side > 0 else dict(xytext=(-7, -6), ha="right", va="top")
+        name(axes, ", ".join(labels), x, beside, ink(family), weight="bold", **where)
+    return figure
+
+
+def free_side(x: torch.Tensor, y: torch.Tensor, others: list[torch.Tensor]) -> tuple[float, float, int]:
+    """A point of a falling curve with room for its name above and to the right (1) or below and to the left (-1)."""
+    room = {}
+    for side in (1, -1):
+        gap = torch.stack([torch.where((other - y) * side > 0, (other - y).abs(), 1.0) for other in others]).amin(0)
+        inner = (x > 0.3) & (x < 0.75) if side < 0 else (x > 0.1) & (x < 0.75)
+        room[side] = torch.where(inner, gap.clamp_max(0.3) - (x - 0.5).abs() / 10, -1)
+    side = max(room, key=lambda s: room[s].max())
+    best = room[side].argmax()
+    return x[best].item(), y[best].item(), side
+
+
 def spots(curves: dict[str, torch.Tensor]) -> dict[str, tuple[float, float]]:
     """For each curve the point at which it is furthest from the others and from the names that stand already."""
     found: dict[str, tuple[float, float]] = {}
@@ -251,6 +289,13 @@ def span(figure: Figure) -> float:
     """Length of the x axis in the SVG's units."""
     figure.draw_without_rendering()
     return figure.axes[0].get_window_extent().width * 72 / figure.dpi
+
+
+def rise(figure: Figure) -> float:
+    """Length of the way from 1 to 0 on the y axis in the SVG's units, for a picture whose range ends at 0."""
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    return axes.get_window_extent().height * 72 / figure.dpi / axes.get_ylim()[1]
 
 
 # ---------------------------------------------------------------- files

@@ -26,11 +26,13 @@ from tinydiff.text import Canvas
 MASK = "\x7f"  # what stands on the wire where nothing is written
 EVERY = 0.05  # seconds between two messages to the browser
 UNSURE = 0.3  # a character written with less probability than this is shown as unsure
+TELLING = 64  # pictures of a run that tell bets, at most about
 LEVELS, FIRST = 93, 33  # shares travel as one printable ASCII character: chr(33) is 0, chr(126) is 1
 SIGNS = "".join(map(chr, range(FIRST, FIRST + LEVELS + 1)))
 
 # the state of a cell, one letter each
-MASKED, NEW, AGAIN, GIVEN, DOUBT, WRITTEN = "mnaguw"
+MASKED, NEW, AGAIN, GIVEN, DOUBT, WRITTEN, NOISE = "mnaguwx"
+SPOTS = {"": 0, "ratios": None, "walk": 8, "planes": 64}  # how many of the open positions a process's sight shows
 
 STYLE = Path(__file__).resolve().parent.parent / "assets" / "style.css"
 
@@ -49,6 +51,8 @@ class Picture:
     entropy: tuple[float, ...]
     given: tuple[bool, ...]
     bets: str = ""  # for each cell MASK (as before), or the five likeliest characters, each followed by its share
+    view: str = ""  # Frame.view at the positions of the scene, K levels each
+    scene: dict | None = None  # on the first picture: what all of them share (`scene`)
 
 
 @dataclass(frozen=True)
@@ -63,28 +67,66 @@ class Run:
 
 
 def record(process: Process, canvas: Canvas, frames: Iterable[Frame], row: int = 0) -> Iterator[Picture]:
-    """The blank canvas, then a Picture for each Frame, of one row of the batch."""
-    signs = process.tokenizer.characters + MASK
-    yield blank(process, canvas, row)
+    """A Picture for each Frame of one row of the batch, and before the first one the noise that it came from."""
+    stage, signs = scene(process, canvas, row), process.tokenizer.characters + MASK
     bets = [""] * canvas.tokens.shape[1]
     for frame in frames:
-        before, bets = bets, five(frame, signs, row)
-        yield Picture(
-            frame.step, frame.t, frame.calls, frame.seconds,
-            spell(frame.tokens[row].tolist(), signs), spell(frame.best[row].tolist(), signs),
-            tuple(frame.confidence[row].tolist()), tuple(frame.entropy[row].tolist()), tuple(frame.given[row].tolist()),
-            "".join(now if now != then and now else MASK for now, then in zip(bets, before)),
-        )  # fmt: skip
+        if frame.before is not None:
+            yield picture(frame.before, signs, row, MASK * len(bets), stage, True)
+        fresh = MASK * len(bets)
+        if telling(frame):
+            before, bets = bets, five(frame, signs, row)
+            fresh = "".join([now if now != then and now else MASK for now, then in zip(bets, before)])
+        yield picture(frame, signs, row, fresh, stage, False)
 
 
-def blank(process: Process, canvas: Canvas, row: int = 0) -> Picture:
-    """The canvas before the first step: what is given, and masks."""
-    given = tuple(canvas.given[row].tolist())
-    signs, L = process.tokenizer.characters, len(given)
-    text = "".join(signs[i] if g else MASK for i, g in zip(canvas.tokens[row].tolist(), given))
-    confidence = tuple(float(g) for g in given)
-    entropy = tuple(0.0 if g else math.log(process.V) for g in given)
-    return Picture(0, 1.0, 0, 0.0, text, text, confidence, entropy, given, MASK * L)
+def telling(frame: Frame) -> bool:
+    """Does its picture tell bets? All of them would be more than everything else together."""
+    return frame.step == frame.steps or frame.step * TELLING // frame.steps != (frame.step - 1) * TELLING // frame.steps
+
+
+def picture(frame: Frame, signs: str, row: int, bets: str, stage: dict, first: bool) -> Picture:
+    """A Picture of one row; `bets` are those that are new."""
+    view = "" if frame.view is None else levels(frame.view[row, stage["spots"]].flatten().tolist())
+    return Picture(
+        frame.step, frame.t, frame.calls, frame.seconds,
+        spell(frame.tokens[row].tolist(), signs), spell(frame.best[row].tolist(), signs),
+        tuple(frame.confidence[row].tolist()), tuple(frame.entropy[row].tolist()), tuple(frame.given[row].tolist()),
+        bets, view, stage if first else None,
+    )  # fmt: skip
+
+
+def scene(process: Process, canvas: Canvas, row: int = 0) -> dict:
+    """What is the same in all pictures of a run, as plain JSON.
+
+    masks: is what is not written a mask; else noise stands there
+    least: how sure what stands must be for its change to be marked: noise that changes into noise is not worth a look
+    sight: what `view` shows, and spots: of which positions, evenly spread over the open ones or the first of them
+    signs, map: for a walk, the characters and where their codes lie, two levels each
+    """
+    open_ = (~canvas.given[row]).nonzero()[:, 0].tolist()
+    count = SPOTS[process.sight]
+    spots = list(range(len(canvas.given[row]))) if count is None else open_[:count]
+    least = 0.0 if "prefix" in process.traits else UNSURE / 3 if "tokens" in process.traits else UNSURE
+    stage = {"masks": "prefix" in process.traits, "least": least, "sight": process.sight}
+    if process.sight == "walk":
+        stage["signs"] = process.tokenizer.characters
+        stage["map"] = levels(process.on_map(process.codes().detach()).flatten().tolist())
+        spots = [open_[(2 * i + 1) * len(open_) // (2 * min(count, len(open_)))] for i in range(min(count, len(open_)))]
+    return stage | {"spots": spots}
+
+
+def is_scene(found: object, L: int) -> bool:
+    """Could this have come from `scene` for L characters? For files that anybody wrote."""
+    if not isinstance(found, dict) or found.get("sight") not in SPOTS or not isinstance(found.get("spots"), list):
+        return False
+    walk = (found.get("signs", ""), found.get("map", ""))
+    return (
+        isinstance(found.get("masks"), bool) and isinstance(found.get("least"), float)
+        and all(isinstance(spot, int) and 0 <= spot < L for spot in found["spots"])
+        and all(isinstance(part, str) for part in walk)
+        and len(walk[1]) == 2 * len(walk[0]) and bool(walk[0]) == (found["sight"] == "walk")
+    )  # fmt: skip
 
 
 def spell(ids: list[int], signs: str) -> str:
@@ -105,31 +147,28 @@ def five(frame: Frame, signs: str, row: int) -> list[str]:
 
 
 class States:
-    """Called with one picture after the other, gives a letter a cell: masked, new, again, given, unsure or written."""
+    """Called with one picture after the other, gives a letter a cell: given, masked or noise, new, changed again, unsure or
+    written."""
 
     def __init__(self):
-        self.before, self.seen = "", []
+        self.before, self.seen, self.masks, self.least = "", [], True, 0.0
 
     def __call__(self, picture: Picture) -> str:
+        if picture.scene:
+            self.masks, self.least = picture.scene["masks"], picture.scene["least"]
         before, seen = self.before or picture.text, self.seen or [False] * len(picture.text)
-        self.before, self.seen = picture.text, [s or c != MASK for s, c in zip(seen, picture.text)]
-        return "".join([letter(*cell) for cell in zip(picture.text, before, seen, picture.given, picture.confidence)])
+        changed = [now not in (then, MASK) and p >= self.least for now, then, p in zip(picture.text, before, picture.confidence)]
+        self.before, self.seen = picture.text, [s or c for s, c in zip(seen, changed)]
+        doubt = DOUBT if self.masks else NOISE
+        return "".join([
+            GIVEN if given else MASKED if now == MASK else (AGAIN if s else NEW) if c else doubt if p < UNSURE else WRITTEN
+            for now, given, c, s, p in zip(picture.text, picture.given, changed, seen, picture.confidence)
+        ])  # fmt: skip
 
 
 def states(pictures: Iterable[Picture]) -> Iterator[str]:
     """The states of each picture of a run, from its first on."""
     return map(States(), pictures)
-
-
-def letter(now: str, before: str, seen: bool, given: bool, confidence: float) -> str:
-    """The state of one cell."""
-    if given:
-        return GIVEN
-    if now == MASK:
-        return MASKED
-    if now != before:
-        return AGAIN if seen else NEW
-    return DOUBT if confidence < UNSURE else WRITTEN
 
 
 def masked_share(picture: Picture) -> float:
@@ -179,7 +218,7 @@ def apply(before: str, change: list | str) -> str:
     return "".join(cells)
 
 
-CHANNELS = ("text", "best", "state", "sure", "spread")
+CHANNELS = ("text", "best", "state", "sure", "spread", "view")
 
 
 class Wire:
@@ -198,6 +237,8 @@ class Wire:
 
     def add(self, picture: Picture) -> None:
         """Append a picture to the chunk that is not sent yet."""
+        if picture.scene:
+            self.head["scene"] = picture.scene
         self.end, now = picture, self.channels(picture)
         changes = {name: change for name in CHANNELS if (change := delta(self.last[name], now[name])) != []}
         self.buffer.append({**changes, "step": picture.step, "t": round(picture.t, 5), "calls": picture.calls,
@@ -207,7 +248,7 @@ class Wire:
 
     def channels(self, picture: Picture) -> dict[str, str]:
         sure, spread = levels(picture.confidence), levels(picture.entropy, self.nats)
-        return dict(zip(CHANNELS, (picture.text, picture.best, self.states(picture), sure, spread)))
+        return dict(zip(CHANNELS, (picture.text, picture.best, self.states(picture), sure, spread, picture.view)))
 
     def value(self, done: bool = False, **tail) -> dict:
         """The run so far. With `done`, what the network bet rides along, and what `tail` adds (`stats`, `stopped`)."""
@@ -246,7 +287,8 @@ def unpack(value: dict) -> Run:
         frames.append(Picture(
             frame["step"], frame["t"], frame["calls"], frame["at"], last["text"], last["best"],
             tuple(share_of(c) for c in last["sure"]), tuple(nats * share_of(c) for c in last["spread"]),
-            tuple(c == GIVEN for c in last["state"]), next(bets, "") or MASK * len(last["text"]),
+            tuple(c == GIVEN for c in last["state"]), next(bets, "") or MASK * len(last["text"]), last["view"],
+            None if frames else value["head"].get("scene"),
         ))  # fmt: skip
     return Run(value["head"].get("settings", {}), frames)
 

@@ -64,7 +64,10 @@ class Process(nn.Module, ABC):
     traits: frozenset[str]
     usual_schedule: ClassVar[str] = "linear"  # what is known of the text falls evenly with it
     floor: ClassVar[float] = 1e-3  # alpha(1), what is left of the text where sampling starts from pure noise
+    most_left: ClassVar[float] = 0.01  # the largest floor with which it can be trained and sampled
     choices: ClassVar[dict[str, tuple[str, ...]]] = {}  # options with their values, the usual one first
+    kind: ClassVar[type[Process] | None] = None  # whose noise it is, where that is another process's
+    sight: ClassVar[str] = ""  # what of a step is worth drawing beside the text (`look`): "ratios", "walk" or "planes"
 
     def __init_subclass__(cls):
         if "name" in vars(cls):  # what several processes share has none
@@ -123,6 +126,9 @@ class Process(nn.Module, ABC):
     def denoise(self, x: Tensor, t: Tensor, label: Tensor | None = None, cache: Cache | None = None) -> Prediction:
         """The network's prediction at state x and times t (B, L). With the trait "hint" it takes `hint` as well."""
 
+    def check(self) -> None:
+        """Raises ValueError, in one sentence, if weights that were loaded cannot be used."""
+
     def pin(self, x: Tensor, canvas: Canvas) -> Tensor:
         """x with what is given written into it. Here for tokens; real-valued states have their own."""
         return torch.where(canvas.given, canvas.tokens, x)
@@ -134,6 +140,21 @@ class Process(nn.Module, ABC):
     def reverse(self, x: Tensor, prediction: Prediction, t: Tensor, s: Tensor, rng: torch.Generator) -> Tensor:
         """x_s ~ p(x_s | x_t, prediction). Processes with the trait "diffusion" have it."""
         raise TypeError(f"'{self.name}' has no reverse step: it writes one character after the other.")
+
+    def certainty(self, x: Tensor, t: Tensor, log_x0: Tensor) -> Tensor:
+        """log of how sure the characters are that `read` shows, (B, L), for x at times t > 0. Here what the prediction gives
+        them; real-valued states have their own."""
+        return log_x0.gather(-1, self.read(x).clamp_max(self.V - 1)[..., None])[..., 0]
+
+    def look(self, x: Tensor, t: Tensor, log_x0: Tensor, new: Tensor) -> Tensor:
+        """What `sight` names of a step from x at times t > 0, of which log_x0 was said, to `new`: (B, L, K) numbers from 0 to
+        1. Here "ratios": how strongly the best other character pulls, r / (1 + r) for the largest ratio r."""
+        there = x[..., None] == torch.arange(self.V, device=x.device)
+        return self.log_ratios(x, log_x0, t).masked_fill(there, LOG_ZERO).amax(-1, keepdim=True).sigmoid()
+
+    def weight(self, t: Tensor) -> Tensor:
+        """What multiplies the network's error at time t in the loss or the bound (any shape), for the page's picture."""
+        return self.schedule.weight(t)
 
     def perfect(self, language, x: Tensor, t: Tensor) -> Tensor:
         """What this process's network would put out if it knew the language exactly (exact.py): Bayes' rule."""
@@ -199,6 +220,9 @@ def build(name: str, tokenizer: Tokenizer, noise: Schedule | str = "", *, layers
     if name not in PROCESSES:
         raise ValueError(f"There is no process {name!r}; there are {', '.join(PROCESSES)}.")
     noise = PROCESSES[name].noise(noise) if isinstance(noise, str) else noise
+    if noise.floor > PROCESSES[name].most_left:
+        raise ValueError(f"The schedule {noise.name!r} leaves {noise.floor:.0%} of the text at t = 1, so {name!r} could not start from "
+                         "pure noise: choose one that reaches its floor, such as 'linear'.")  # fmt: skip
     process = PROCESSES[name](None, tokenizer, noise, length, options)
     process.net = Transformer(**process.network(), layers=layers, heads=heads, width=width, length=length, labels=labels)
     return process

@@ -18,6 +18,8 @@ class Bits(Reals):
     name, title, paper = "bits", "Analog bits", "arXiv:2208.04202"
     about = "Every character is a number in binary, its bits are real numbers, and noise blurs them."
 
+    sight = "planes"
+
     @property
     def D(self):
         return max(1, (self.V - 1).bit_length())
@@ -28,6 +30,10 @@ class Bits(Reals):
 
     def outputs(self):
         return self.D
+
+    def look(self, x, t, log_x0, new):
+        """The bits themselves, (B, L, D), from -1 at 0 to 1 at 1."""
+        return ((1 + new) / 2).clamp(0, 1)
 
     def read_out(self, raw, x, t):
         return ((raw + self.evidence(x, t)) @ self.codes().to(raw.dtype).T).log_softmax(-1)
@@ -43,13 +49,16 @@ def natural(mean: torch.Tensor, codes: torch.Tensor, rounds: int = 60) -> torch.
     Means at the edge of what the codes can give are taken a hair inside it, where h is finite."""
     mean = mean + 1e-7 * (codes.mean(0) - mean)
     h = torch.atanh(mean.clamp(-1 + 1e-7, 1 - 1e-7))
+    open_ = torch.arange(len(h))  # rows that are not there yet
     for _ in range(rounds):
-        p = (h @ codes.T).softmax(-1)
+        p = (h[open_] @ codes.T).softmax(-1)
         found = p @ codes
-        miss = mean - found
-        if miss.abs().max() < 1e-9:
+        miss = mean[open_] - found
+        far = miss.abs().amax(-1) > 1e-8
+        if not far.any():
             break
-        spread = torch.einsum("nv,vd,ve->nde", p, codes, codes) - found[:, :, None] * found[:, None]
+        open_, p, found, miss = open_[far], p[far], found[far], miss[far]
+        spread = (p[:, None] * codes.T) @ codes - found[:, :, None] * found[:, None]
         step = torch.linalg.solve(spread + 1e-9 * torch.eye(h.shape[1], dtype=h.dtype), miss)
-        h = h + step * (2 / step.norm(dim=-1, keepdim=True).clamp_min(2))
+        h[open_] += step * (2 / step.norm(dim=-1, keepdim=True).clamp_min(2))
     return h

@@ -88,6 +88,10 @@ class Reals(Process):
         """The nearest characters."""
         return (x @ self.codes().T).argmax(-1)
 
+    def certainty(self, x, t, log_x0):
+        """What the state alone says of the nearest characters: how near they are, for the noise that there is."""
+        return self.likelihood(x, t).amax(-1)
+
     # ------------------------------------------------------------ the network
 
     def network(self):
@@ -153,6 +157,10 @@ class Reals(Process):
         nats = 0.5 * (LOG_SNR_END - start) * log_snr.exp()[:, None] * error
         return torch.where(canvas.given, 0, nats + self.unfinished() + self.unread(canvas, rng)).sum(1)
 
+    def weight(self, t):
+        """-SNR' / 2, with SNR = alpha / (1 - alpha) (VDM, eq. 17)."""
+        return -self.schedule.slope(t) / (2 * (1 - self.schedule.alpha(t)) ** 2)
+
     def unfinished(self):
         """KL(q(x_1 | x_0) || N(0, 1)), nats a character: what is left of the text at t = 1."""
         return -self.D / 2 * math.log1p(-self.schedule.floor)
@@ -170,6 +178,8 @@ class Gaussian(Reals):
     traits = Reals.traits | {"posterior"}
     choices = {"parameterisation": ("x0-ce", "x0", "epsilon", "v"), **Reals.choices}
     usual_schedule = "sqrt"
+    most_left = 0.5  # so that one can see what a schedule costs that stops too early
+    sight = "walk"
     D = 16
 
     def __init__(self, *args, **kwargs):
@@ -183,8 +193,28 @@ class Gaussian(Reals):
     def lost(self):
         return super().lost() | (set() if self.reading == "x0-ce" else {"posterior"})
 
+    def check(self):
+        short = self.points.norm(dim=-1) < 1e-6
+        if short.any():
+            sign = self.tokenizer.characters[int(short.nonzero()[0])]
+            raise ValueError(
+                f"The code of the character {sign!r} has no direction (it is all zeros), so noise cannot be told from it."
+            )
+
     def codes(self):
         return F.normalize(self.points, dim=-1) * math.sqrt(self.D)
+
+    def look(self, x, t, log_x0, new):
+        """Where the state is on the map of codes, (B, L, 2)."""
+        return self.on_map(new)
+
+    def on_map(self, x):
+        """Points (..., D) seen along the two directions in which the codes differ most, (..., 2). From 0 to 1 is what a code
+        can reach; each axis points to where its largest number is positive."""
+        apart = self.codes() - self.codes().mean(0)
+        axes = torch.linalg.eigh(apart.T @ apart).eigenvectors[:, [-1, -2]]
+        axes = axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
+        return (0.5 + x @ axes.to(x.dtype) / (2 * math.sqrt(self.D))).clamp(0, 1)
 
     def outputs(self):
         return self.V if self.reading == "x0-ce" else self.D

@@ -31,6 +31,7 @@ class Uniform(Process):
     name, title, paper = "uniform", "Uniform (D3PM)", "arXiv:2107.03006"
     about = "Characters are replaced by random ones; the network must find out which are wrong, and may change its mind."
     traits = frozenset({"diffusion", "tokens", "posterior", "ratios"})
+    sight = "ratios"
 
     def network(self):
         return dict(inputs=self.V, outputs=self.V, attention="bidirectional", timed=True)
@@ -82,6 +83,10 @@ class Uniform(Process):
         kept, r = self.schedule.alpha(t.double()) / self.schedule.alpha(s.double()), log_r.double().exp()
         before = r - (1 - kept)[..., None] / self.V * r.sum(-1, keepdim=True)  # p_s(y) / p_t(x), times `kept`
         return (before.clamp_min(0).log() + log_kernel(kept, x, self.V)).log_softmax(-1).clamp_min(LOG_ZERO)
+
+    def weight(self, t):
+        """That of the score entropy in the bound."""
+        return self.rate(t)
 
     def loss(self, canvas, rng):
         t = canvas.time(self.times(len(canvas.tokens), rng))

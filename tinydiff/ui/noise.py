@@ -1,8 +1,10 @@
 """The tab Noise: the visitor's sentence under the forward process of every kind of noise, and what could still be known of it.
 
-The server answers once for a sentence, for all times and all schedules; the slider then moves in the browser. Every time is
-corrupted with the same random numbers, so that a character that is lost stays lost. The perfect observer has no network: it
-knows the bundled Markov language and the process's `likelihood`, nothing else. The other observer is the trained network.
+The server answers once for a sentence, for all levels of noise; the slider and the schedules then move in the browser, since a
+schedule only says which level holds at which time. Every level is drawn with the same random numbers, so that a character that
+is lost stays lost. The same time is not the same noise: a second slider goes by what the state of a character still tells of it
+(exact.information). The perfect observer has no network: it knows the bundled Markov language and the process's `likelihood`,
+nothing else. The other observer is the trained network. Processes that share a noise share a row.
 """
 
 from __future__ import annotations
@@ -14,8 +16,7 @@ import gradio as gr
 import torch
 from torch import Tensor
 
-from tinydiff import library, plots
-from tinydiff.exact import perfect
+from tinydiff import exact, library, plots
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.schedules import SCHEDULES, Schedule, schedule
 from tinydiff.ui import inputs
@@ -23,7 +24,8 @@ from tinydiff.ui.sheet import Sheet
 
 SENTENCE = "But soft, what light through yonder window breaks?"
 LONGEST = 128
-TIMES = 101
+TIMES = 101  # and as many levels of noise
+ASKED = 4  # a network that is told the time is asked at every fourth level
 PERFECT, TRAINED = "perfect, without a network", "the trained network"
 MASK = "\x7f"  # what a mask is on the wire
 
@@ -56,10 +58,9 @@ def answer(sentence: str, observer: str = PERFECT) -> dict:
 
 @lru_cache(maxsize=64)
 def dissolved(sentence: str, observer: str = PERFECT) -> dict:
-    """The sentence at every time, under every noise and schedule. Raises ValueError for characters outside the vocabulary."""
+    """The sentence at every level of noise, under every noise. Raises ValueError for characters outside the vocabulary."""
     x0 = library.bigrams().tokenizer.encode(sentence)
-    names = sorted(PROCESSES, key=lambda name: "diffusion" not in PROCESSES[name].traits)
-    rows = [row(name, x0, observer) for name in names if observer == PERFECT or trained(name)]
+    rows = [row(names, x0, observer) for names in noises() if observer == PERFECT or trained(names[0])]
     return {
         "text": sentence,
         "times": TIMES,
@@ -68,73 +69,115 @@ def dissolved(sentence: str, observer: str = PERFECT) -> dict:
         "rows": rows,
         "lane": f"your sentence, {rows[0]['process']}",
         "schedules": {name: numbers(schedule(name)) for name in SCHEDULES},
+        "known": known_picture(),
         "pictures": pictures(),
     }
 
 
-def times() -> Tensor:
-    return torch.linspace(0, 1, TIMES, dtype=torch.float64)
+def noises() -> list[list[str]]:
+    """The names of the processes that share a noise, its own first: on text, on numbers, and at last without time."""
+    groups: dict[str, list[str]] = {}
+    place = lambda cls: ("diffusion" not in cls.traits, "tokens" not in cls.traits, cls.kind is not None)  # noqa: E731
+    for name, cls in sorted(PROCESSES.items(), key=lambda item: place(item[1])):
+        groups.setdefault((cls.kind or cls).name, []).append(name)
+    return list(groups.values())
 
 
 def numbers(curve: Schedule) -> dict:
-    """alpha and the loss weight at each time; None where the weight is infinite."""
-    weight = [w if math.isfinite(w) else None for w in curve.weight(times()).tolist()]
-    return {"alpha": curve.alpha(times()).tolist(), "weight": weight}
+    """alpha and the loss weight at each time, and the level of noise that holds there; None where the weight is infinite."""
+    t = torch.linspace(0, 1, TIMES, dtype=torch.float64)
+    alpha, weight = curve.alpha(t), curve.weight(t).tolist()
+    level = ((1 - alpha) / (1 - schedule("linear").floor) * (TIMES - 1)).round().long()
+    return {"alpha": alpha.tolist(), "weight": [w if math.isfinite(w) else None for w in weight], "level": level.tolist()}
 
 
 def trained(name: str) -> Process | None:
-    """The first bundled checkpoint of a process."""
+    """The first bundled checkpoint of a process that reads the visitor's characters."""
     keys = [key for key, model in library.models().items() if model.process == name and model.folder]
-    return library.open_model(keys[0]) if keys else None
+    alike = (process for process in map(library.open_model, keys) if process.tokenizer.characters == letters()[:-1])
+    return next(alike, None)
 
 
-def row(name: str, x0: Tensor, observer: str) -> dict:
-    """One kind of noise: its states, each once, and which of them holds at each time of each schedule."""
-    cls = PROCESSES[name]
-    states: dict[tuple, int] = {}
-    index = [states.setdefault(state, len(states)) for state in observations(name, x0, observer)]
-    index = {key: index[i * TIMES : (i + 1) * TIMES] for i, key in enumerate(SCHEDULES)}
-    return dict(process=name, title=cls.title, about=cls.about, index=index, states=list(states))
+def letters() -> str:
+    """All characters, and the sign that a mask has."""
+    return library.bigrams().tokenizer.characters + MASK
 
 
-def observations(name: str, x0: Tensor, observer: str) -> list[tuple]:
-    """What is seen at each time of each schedule, TIMES after TIMES."""
-    processes = [perfect(name, library.bigrams(), schedule(key)) for key in SCHEDULES]
-    t = times()[:, None].expand(-1, len(x0))
-    states = [corrupted(process, x0, t) for process in processes]
-    if "timeless" not in PROCESSES[name].traits:
-        return [seen for process, x in zip(processes, states) for seen in observed(process, x, t, observer)]
-    # the time tells nothing that the state does not: equal states are looked at once
-    distinct, back = torch.cat(states).unique(dim=0, return_inverse=True)
-    seen = observed(processes[0], distinct, torch.ones(distinct.shape), observer)
-    return [seen[i] for i in back.tolist()]
+@lru_cache(maxsize=16)
+def process_of(name: str) -> Process:
+    """The noise of this name: with the codes that were learned, where they were."""
+    return trained(name) or exact.perfect(name, library.bigrams())
 
 
-def corrupted(process: Process, x0: Tensor, t: Tensor, seed: int = 3) -> Tensor:
-    """The sentence (L,) at times t (N, L), with the same random numbers at each of them."""
-    return torch.cat([process.corrupt(x0[None], at[None], torch.Generator().manual_seed(seed)) for at in t])
+def times(process: Process) -> Tensor:
+    """When each level of noise holds: the level is 1 - alpha, or the time itself where there is no alpha."""
+    level = torch.linspace(0, 1, TIMES, dtype=torch.float64)
+    return process.schedule.time(1 - level * (1 - process.floor)) if "diffusion" in process.traits else level
 
 
-def opinion(process: Process, x: Tensor, t: Tensor, observer: str) -> Tensor:
-    """log p(x_0 | x), (B, L, V), by Bayes' rule or by the network that was trained for the same noise."""
-    if observer == PERFECT:
-        return library.bigrams().posterior(process.likelihood(x, t))
-    with torch.no_grad():
-        return trained(process.name).denoise(x, t).log_x0
+# ---------------------------------------------------------------- a row
 
 
-def observed(process: Process, x: Tensor, t: Tensor, observer: str) -> list[tuple]:
-    """What an observer makes of each of the states x (B, L)."""
-    log_p = opinion(process, x, t, observer)
+def row(names: list[str], x0: Tensor, observer: str) -> dict:
+    """One kind of noise at every level: [shown, guess, how sure of it, nats known, how near what is shown], the shares in
+    tenths, and what the state of one character tells of it, nats."""
+    process = process_of(names[0])
+    t = times(process)[:, None].expand(-1, len(x0))
+    x = torch.cat([process.corrupt(x0[None], at[None], torch.Generator().manual_seed(3)) for at in t])
+    log_p = opinions(process, x, t, observer)
     sure, best = log_p.max(-1)
     known = math.log(process.V) + (log_p.exp() * log_p).sum(-1).mean(-1)
-    tenths = (sure.exp() * 9).round().long()
-    shown, letters = process.read(x), process.tokenizer.characters + MASK
-    spell = lambda ids: "".join(letters[i] for i in ids)  # noqa: E731
-    return [
-        (spell(a), spell(b), "".join(map(str, c)), round(d, 3))
-        for a, b, c, d in zip(shown.tolist(), best.tolist(), tenths.tolist(), known.tolist())
-    ]
+    near = process.likelihood(x, t).log_softmax(-1).amax(-1)
+    channels = spelled(process.read(x)), spelled(best), tenths(sure), [round(nats, 3) for nats in known.tolist()], tenths(near)
+    cls = PROCESSES[names[0]]
+    return dict(process=names[0], title=cls.title, about=cls.about, also=[PROCESSES[name].title for name in names[1:]],
+                timed="diffusion" in cls.traits, states=list(zip(*channels)), tells=tells(names[0]))  # fmt: skip
+
+
+def opinions(process: Process, x: Tensor, t: Tensor, observer: str) -> Tensor:
+    """log p(x_0 | x) at every level, (N, L, V), by Bayes' rule or by the trained network; equal questions are asked once."""
+    if observer == PERFECT:
+        ask, asked = (lambda x, t: library.bigrams().posterior(process.likelihood(x, t))), torch.arange(len(x))
+    else:
+        ask, asked = (lambda x, t: process.denoise(x, t).log_x0), torch.arange(len(x)) // ASKED * ASKED
+    if "timeless" in process.traits:  # the time tells nothing that the state does not
+        _, asked = x.unique(dim=0, return_inverse=True)
+        first = torch.full((len(x),), len(x)).scatter_reduce(0, asked, torch.arange(len(x)), "amin")
+        asked = first[asked]
+    once, back = asked.unique(return_inverse=True)
+    with torch.no_grad():
+        return ask(x[once], t[once]).double()[back]
+
+
+def spelled(tokens: Tensor) -> list[str]:
+    signs = letters()
+    return ["".join([signs[i] for i in ids]) for ids in tokens.tolist()]
+
+
+def tenths(log_p: Tensor) -> list[str]:
+    """Probabilities as digits: 9 is certain."""
+    return ["".join(map(str, row)) for row in (log_p.exp() * 9).round().long().tolist()]
+
+
+@lru_cache(maxsize=16)
+def tells(name: str) -> list[float]:
+    """exact.information at every level, as a share of all there is to know; measured at some, a line in between."""
+    process = process_of(name)
+    share = exact.information(process, times(process)[::ASKED]) / math.log(process.V)
+    every = torch.nn.functional.interpolate(share[None, None], TIMES, mode="linear", align_corners=True)[0, 0]
+    return [round(known, 4) for known in every.tolist()]
+
+
+# ---------------------------------------------------------------- pictures
+
+
+@lru_cache(maxsize=1)
+def known_picture() -> dict:
+    """What every noise leaves known of a character, with the ways that both markers travel."""
+    curves = {names[0]: (names[0], torch.tensor(tells(names[0]))) for names in noises()}
+    figure = plots.information(curves)
+    alt = "what each noise leaves known of a character, from all at no noise to nothing: masks take it evenly, the others do not"
+    return {"svg": plots.svg(figure, alt), "span": plots.span(figure), "rise": plots.rise(figure)}
 
 
 @lru_cache(maxsize=1)

@@ -54,7 +54,7 @@ def curves(process: Process) -> dict[str, list[float]]:
     if "diffusion" not in process.traits:
         return {}
     t = torch.linspace(0, 1, POINTS, dtype=torch.float64)
-    weight = process.schedule.weight(t.clamp_min(1e-3))
+    weight = process.weight(t.clamp_min(1e-3))
     return {"alpha": rounded(process.schedule.alpha(t)), "weight": rounded(weight)}
 
 

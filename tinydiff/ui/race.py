@@ -14,7 +14,7 @@ import gradio as gr
 
 from tinydiff import evaluate, library
 from tinydiff.processes import PROCESSES
-from tinydiff.render import MASK, delta, record
+from tinydiff.render import States, delta, record
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.ui import inputs
 from tinydiff.ui.sheet import Sheet, first_model, keep, known, menu, recorded
@@ -129,17 +129,17 @@ def progress(asked: inputs.Asked, share: float, place: int, lanes: int) -> str:
 
 def written(asked: inputs.Asked) -> Iterator[tuple[float, dict | None]]:
     """(share done, None) now and then, at last (1, the lane)."""
-    texts, last, clock = [], None, 0.0
+    shown, states, last, clock = [], States(), None, 0.0
     for picture in record(asked.process, asked.canvas, asked.frames()):
-        texts.append((picture.seconds, picture.text))
+        shown.append((picture.seconds, picture.text, states(picture)))
         last = picture
         if time.perf_counter() - clock > EVERY:
             clock = time.perf_counter()
-            yield 1 - picture.text.count(MASK) / len(picture.text), None
+            yield 1 - picture.t, None
     quality = evaluate.judged([last.text])
     yield 1.0, dict(
         name=title(asked), family=asked.process.name, calls=last.calls, ms=round(1000 * last.seconds, 2), bits=quality.bits,
-        words=quality.words, given=sum(last.given), start=texts[0][1], frames=deltas(texts),
+        words=quality.words, start=shown[0][1], states=shown[0][2], frames=deltas(shown),
     )  # fmt: skip
 
 
@@ -149,10 +149,10 @@ def title(asked: inputs.Asked) -> str:
     return f"{settings.model}, {settings.sampler.replace('_', ' ')}{count}"
 
 
-def deltas(texts: list[tuple[float, str]]) -> list[list]:
-    """[milliseconds, what changed] for each picture after the first."""
-    pairs = zip(texts, texts[1:])
-    return [[round(1000 * at, 2), delta(before, now)] for (_, before), (at, now) in pairs]
+def deltas(shown: list[tuple[float, str, str]]) -> list[list]:
+    """[milliseconds, what changed of the text, what of the states of its cells] for each picture after the first."""
+    pairs = zip(shown, shown[1:])
+    return [[round(1000 * at, 2), delta(before, now), delta(was, is_)] for (_, before, was), (at, now, is_) in pairs]
 
 
 def finished(run: int, lanes: list[dict]) -> dict:
