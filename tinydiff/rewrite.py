@@ -107,8 +107,8 @@ def score(written: Sequence[str], truth: Sequence[str]) -> dict:
 
 
 def measured(process: Process, data: Pairs) -> dict:
-    """Of validation pairs: the first sampler at every number of steps, the source as it is, and the choice among candidates,
-    beside what the candidates are worth on average."""
+    """Of validation pairs: the source as it is, the first sampler at every number of steps, others at the usual one, and the
+    choice among candidates as the page makes it, beside what the candidates are worth on average."""
     sources, truth = data.texts(spread(data.valid, PAIRS))
     sampler = column(process)[0]
     counts = STEPS if SAMPLERS[sampler].steps_matter else (1,)
@@ -116,13 +116,13 @@ def measured(process: Process, data: Pairs) -> dict:
     others = [dict(sampler=name, temperature=t, steps=USUAL, **score(write(process, sources, name, temperature=t), truth))
               for name in ("ancestral", "confidence", "left_to_right") if name in column(process)
               for t in (1.0, SURER) if (name, t) != (sampler, 1.0)]  # fmt: skip
-    candidates = list(zip(*[write(process, sources, sampler, USUAL, seed) for seed in range(SEEDS)]))
+    candidates = list(zip(*[write(process, sources, sampler, USUAL, seed, SURER) for seed in range(SEEDS)]))
     chosen = [some[mbr(some)] for some in candidates]
     alone = [score(written, truth) for written in zip(*candidates)]
     mean = {f"{name}_of_one": sum(row[name] for row in alone) / SEEDS for name in ("cer", "exact")}
     shown = [dict(source=s, written=w, truth=t) for s, w, t in zip(sources, chosen, truth)]
     return dict(task=data.task, pairs=len(truth), sampler=sampler, copy=score(sources, truth), steps=steps, others=others,
-                mbr=dict(steps=USUAL, seeds=SEEDS, **score(chosen, truth), **mean), samples=shown[:: -(-len(shown) // SHOWN)])  # fmt: skip
+                mbr=dict(steps=USUAL, temperature=SURER, seeds=SEEDS, **score(chosen, truth), **mean), samples=shown[:: -(-len(shown) // SHOWN)])  # fmt: skip
 
 
 # ---------------------------------------------------------------- the card
@@ -147,9 +147,9 @@ def measurements(result: dict) -> list[str]:
             f"| {row['sampler']}, temperature {row['temperature']:g} | {row['steps']} | {cells(row)} |"
             for row in result["others"]
         ),
-        f"| one of {choice['seeds']} candidates, on average | {choice['steps']} | "
+        f"| one of {choice['seeds']} candidates of temperature {choice['temperature']:g}, on average | {choice['steps']} | "
         f"{cells(dict(cer=choice['cer_of_one'], exact=choice['exact_of_one']))} |",
-        f"| the candidate nearest to the others | {choice['steps']} | {cells(choice)} |",
+        f"| the one of them that is nearest to the others | {choice['steps']} | {cells(choice)} |",
         "",
         "Source, what was written, truth:",
         "",
