@@ -24,7 +24,7 @@ def remask(process, denoise, canvas, times, rng, *,
 
 @sampler("renoise", needs={"diffusion", "tokens", "posterior"}, paper="arXiv:2602.21185")
 def renoise(process, denoise, canvas, times, rng, *,
-            share: Annotated[float, Range(0, 1, "how many of the characters forget, each step: 0 is ancestral, 1 all of them")] = 0.02):  # fmt: skip
+            share: Annotated[float, Range(0, 1, "how many of the characters forget, each step: 0 is ancestral, 1 all of them")] = 0.05):  # fmt: skip
     """At every step a few characters forget how they came to be: x_0 from the bet, noised anew; the others step back.
 
     The psi-samplers of Duo's second chapter: a mixture of q(x_s | x_0) and q(x_s | x_t, x_0) leaves every q(x_s | x_0) as it
