@@ -368,6 +368,23 @@ def test_what_is_settled_is_given_from_then_on(name, language):
     assert len(frames) <= 3 + 1 and frames[-1].t == 0 and (frames[-1].tokens[:, 0] == 1).all()
 
 
+@pytest.mark.parametrize("sampler", ["left_to_right", "threshold", "entropy_budget", "confidence"])
+def test_the_time_fits_the_masks(sampler, language):
+    """A network that is told the time is told the one at which as many characters are masked as there are, 1 - alpha(t)."""
+    process = exact.perfect("score-masked", language)
+    answer, told, there = process.net.answer, [], []
+
+    def listening(x, t):
+        told.append(1 - process.schedule.alpha(t.amax(1)))
+        there.append((x == process.mask_id).double().mean(1))
+        return answer(x, t)
+
+    process.net = exact.PerfectNetwork(listening)
+    list(generate(process, Canvas.blank(4, 500), sampler=sampler, steps=4))
+    told, there = torch.stack(told), torch.stack(there)
+    assert len(told) > 1 and ((told - there).abs()[there > 0] < 0.002).all()
+
+
 # ---------------------------------------------------------------- learning
 
 

@@ -13,10 +13,12 @@ def left_to_right(process, denoise, canvas, times, rng):
     x = process.prior(canvas, rng)
     cache = Cache() if "cache" in process.traits else None
     columns = (~canvas.given).any(0).nonzero()[:, 0].tolist()
-    for k, i in enumerate(columns):
+    # the times at which as much is masked, for networks that are told it
+    moments = process.schedule.time(torch.arange(len(columns), dtype=torch.float64) / len(columns)).tolist()
+    for k, (i, t) in enumerate(zip(columns, moments)):
         first = 0 if cache is None else len(cache)
         read = slice(None) if cache is None else slice(i + 1)  # a causal network needs nothing beyond what it is to predict
-        prediction = denoise(x[:, read], canvas.time(1.0)[:, read], cache)
+        prediction = denoise(x[:, read], canvas.time(t)[:, read], cache)
         new = draw(prediction.log_x0[:, i - first], rng)
         x = x.clone()
         x[:, i] = torch.where(canvas.given[:, i], canvas.tokens[:, i], new)

@@ -70,17 +70,20 @@ def random(process, denoise, canvas, times, rng):
 
 
 def reveal_while(enough, process, denoise, canvas, times, rng):
-    """Reveal the places for which enough(log_x0, masked) is True, however many; what is left at the last step comes at once."""
+    """Reveal the places for which enough(log_x0, masked) is True, however many; what is left at the last step comes at once.
+    The time is not the step's but that at which as much is masked, for networks that are told it."""
     x = process.prior(canvas, rng)
-    total = hidden(x, process).sum().clamp_min(1).double()
-    for t, s in pairwise(times):
+    total = hidden(x, process).sum(1).clamp_min(1).double()
+    now = torch.ones_like(total)
+    for s in times[1:]:
         masked = hidden(x, process)
         if not masked.any():
             return
-        prediction = denoise(x, canvas.time(t))
+        prediction = denoise(x, canvas.time(now))
         accept = masked & (enough(prediction.log_x0, masked) if s > 0 else True)
         x = torch.where(accept, draw(prediction.log_x0, rng), x)
-        yield Step(x, prediction, process.schedule.time(1 - hidden(x, process).sum() / total).item())
+        now = process.schedule.time(1 - hidden(x, process).sum(1) / total)
+        yield Step(x, prediction, now.mean().item())
 
 
 @sampler("threshold", needs={"mask"}, paper="arXiv:2505.22618")
