@@ -53,8 +53,10 @@ def build() -> None:
         model = gr.Dropdown(list(library.rewriters()), value=first, label="Model", elem_id="rewrite-model", min_width=150)
         sampler = gr.Dropdown(**menu(first), label="Sampler", elem_id="rewrite-sampler", min_width=150)
         steps = gr.Dropdown(list(STEPS), value=USUAL, label="Steps", elem_id="rewrite-steps", min_width=90)
-        count = gr.Slider(1, MOST, CANDIDATES, step=1, label="Candidates", elem_id="rewrite-candidates", min_width=200)
-        temperature = gr.Slider(0, 2, SURER, step=0.05, label="Temperature", elem_id="rewrite-temperature", min_width=200)
+        count = gr.Slider(1, MOST, CANDIDATES, step=1, label="Candidates", elem_id="rewrite-candidates", min_width=150, scale=2)
+        temperature = gr.Slider(
+            0, 2, SURER, step=0.05, label="Temperature", elem_id="rewrite-temperature", min_width=150, scale=2
+        )
         seed = gr.Number(SEED, label="Seed", precision=0, minimum=0, elem_id="rewrite-seed", min_width=90)
     examples = gr.Examples([[source] for source in known_lines()][:EXAMPLES] or [[WORDS]], [words], elem_id="rewrite-examples",
                            label="Lines that no model was trained on", api_visibility="private")  # fmt: skip
