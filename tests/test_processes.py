@@ -19,10 +19,15 @@ def x0(rng):
 
 
 def test_corrupt_at_both_ends(small, x0, rng):
-    """At t = 0 nothing changes, wherever; at t = 1 what is left is the prior: at most the schedule's floor."""
-    assert small.corrupt(x0, full(0.0, x0), rng).equal(x0)
-    blank = small.prior(Canvas.blank(24, 64), rng)
-    assert (small.corrupt(x0, full(1.0, x0), rng) != blank).double().mean() < 5 * small.schedule.floor
+    """At t = 0 nothing changes, wherever; at t = 1 the text and another text look alike, as the prior does: the shares of
+    the characters that are shown differ by no more than chance and the schedule's floor."""
+    assert small.read(small.corrupt(x0, full(0.0, x0), rng)).equal(x0)
+    other = torch.full_like(x0, 3).repeat(40, 1)  # a text of one character alone
+    noised = small.read(small.corrupt(other, full(1.0, other), rng))
+    blank = small.read(small.prior(Canvas.blank(24, 40 * 64), rng))
+    shares = [torch.bincount(x.flatten(), minlength=11) / x.numel() for x in (noised, blank)]
+    left = small.schedule.floor if "tokens" in small.traits else small.schedule.floor**0.5  # of real numbers, their size
+    assert (shares[0] - shares[1]).abs().max() < 0.012 + 5 * left
 
 
 def test_given_positions_are_left_alone(small, x0, rng):
@@ -30,9 +35,10 @@ def test_given_positions_are_left_alone(small, x0, rng):
     given = torch.rand(x0.shape, generator=rng) < 0.5
     canvas = Canvas(x0, given)
     x = small.corrupt(x0, canvas.time(0.8), rng)
-    assert x[given].equal(x0[given])
-    assert small.prior(canvas, rng)[given].equal(x0[given])
-    assert small.pin(torch.zeros_like(x0), canvas)[given].equal(x0[given])
+    clean = small.pin(small.prior(canvas, rng), canvas)
+    assert torch.allclose(x[given].double(), clean[given].double()) and small.read(x)[given].equal(x0[given])
+    assert small.prior(canvas, rng)[given].equal(clean[given])
+    assert small.read(small.pin(torch.zeros_like(x), canvas))[given].equal(x0[given])
 
 
 def test_likelihood_is_the_frequency_of_corrupt(rng):
@@ -45,19 +51,27 @@ def test_likelihood_is_the_frequency_of_corrupt(rng):
 
 
 def test_likelihood_never_excludes_the_truth(small, x0, rng):
-    """log q(x_t | x_0 = v) is highest, and finite, at the true character."""
-    like = small.likelihood(small.corrupt(x0, full(0.5, x0), rng), full(0.5, x0))
+    """log q(x_t | x_0 = v) is finite at the true character, and on average at least as high there as at any other: the
+    posterior under equal chances is calibrated."""
+    like = small.likelihood(small.corrupt(x0, full(0.5, x0), rng), full(0.5, x0)).double()
     truth = like.gather(2, x0[..., None])[..., 0]
-    assert (truth >= like.amax(-1) - 1e-9).all() and (truth > -1e6).all()
+    assert (truth > -1e6).all()
+    p = like.log_softmax(-1).exp()
+    hit = (p.argmax(-1) == x0)[p.amax(-1) > p.amin(-1) + 1e-6]  # where anything can be told at all
+    sure = p.amax(-1)[p.amax(-1) > p.amin(-1) + 1e-6]
+    assert abs(hit.double().mean() - sure.mean()) < 0.05
 
 
 def test_predictions_are_distributions(small, x0, rng):
-    """log_x0 sums to one over the real characters; what is written keeps its character with probability one."""
-    x = small.corrupt(x0, full(0.5, x0), rng)
-    log_p = small.denoise(x, full(0.5, x0)).log_x0
-    assert torch.allclose(log_p.exp().sum(-1), torch.ones(x.shape), atol=1e-5)
-    written = x != small.mask_id
-    assert log_p.argmax(-1)[written].equal(x[written]) and (log_p.amax(-1)[written] == 0).all()
+    """log_x0 sums to one over the real characters; what is given, or under masks written, keeps its character."""
+    given = torch.rand(x0.shape, generator=rng) < 0.3
+    t = Canvas(x0, given).time(0.5)
+    x = small.corrupt(x0, t, rng)
+    log_p = small.denoise(x, t).log_x0
+    assert torch.allclose(log_p.exp().sum(-1), torch.ones(x0.shape), atol=1e-5)
+    shown = small.read(x)
+    written = shown != small.mask_id if "prefix" in small.traits else given
+    assert log_p.argmax(-1)[written].equal(shown[written]) and (log_p.amax(-1)[written] > -1e-5).all()
 
 
 def test_reverse_keeps_what_is_written_and_ends_with_text(x0, rng):
@@ -83,11 +97,15 @@ def test_the_marginal_of_a_step_is_the_schedule(rng):
 
 
 def test_loss_and_bound_ignore_what_is_given(small, x0, rng):
-    """With everything but one character given, the bound is that character's surprise alone; with all given it is zero."""
+    """With everything given the bound is zero, and with all but one character given it is that character's alone: under
+    masks its surprise."""
     given = torch.ones_like(x0, dtype=torch.bool)
     assert small.bound(Canvas(x0, given), rng).abs().max() == 0
     given[:, -1] = False
     nats = small.bound(Canvas(x0, given), rng)
+    assert nats.isfinite().all() and small.loss(Canvas(x0, given), rng).isfinite().all()
+    if small.name not in ("masked", "autoregressive"):
+        return
     hidden = x0.clone()
     hidden[:, -1] = small.mask_id
     log_p = small.denoise(hidden, Canvas(x0, given).time(0.5)).log_x0[:, -1]

@@ -30,11 +30,11 @@ def config(text, tmp_path):
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_it_learns(config, name):
-    """In 300 steps the bound falls from log V to less than 60 % of it: words and their order cannot be told from letters alone
+    """In 300 steps the bound falls from log V to less than 70 % of it: words and their order cannot be told from letters alone
     (the entropy of the letters is 93 % of log V)."""
     config = replace(config, process=name, steps=300, validate_every=300, save_every=300)
     *_, last = train(config)
-    assert last.valid < 0.6 * torch.tensor(float(last.process.V)).log().item()
+    assert last.valid < 0.7 * torch.tensor(float(last.process.V)).log().item()
     assert last.bits == pytest.approx(last.valid / 0.693147, rel=1e-5)
     assert len(last.sample) == 64
 
