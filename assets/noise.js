@@ -83,7 +83,9 @@ function known() {
     make("p", "tt-about", "What the state of a character still tells of it, if any character is as likely as any other: its mutual information with "
       + "the character, as a share of all there is to know. Masks take a character or leave it; a random character might be the true one, so it "
       + "tells less than it shows. A point among many numbers is found again through much noise, a few bits only through less."));
-  return add(box, picture(v.known.svg), words);
+  const drawn = make("div", "tt-knowns");
+  for (const p of v.known) add(drawn, add(make("div", p.kind), picture(p.svg)));
+  return add(box, drawn, words);
 }
 
 function schedules() {
@@ -121,8 +123,10 @@ function show() {
   v.pictures.forEach((p, i) => mark(root.querySelectorAll(".tt-pictures .tt-picture")[i], p));
   const box = root.querySelector(".tt-known");
   box.classList.toggle("tt-by-known", by === "known");
-  slid(box.querySelector(".marker"), `translateX(${v.schedules[chosen].level[k] / (v.times - 1) * v.known.span}px)`);
-  slid(box.querySelector(".level"), `translateY(${t * v.known.rise}px)`);
+  v.known.forEach((p) => {
+    slid(box.querySelector(`.${p.kind} .marker`), `translateX(${v.schedules[chosen].level[k] / (v.times - 1) * p.span}px)`);
+    slid(box.querySelector(`.${p.kind} .level`), `translateY(${t * p.rise}px)`);
+  });
 }
 
 function slid(line, way) { if (line) line.style.transform = way; }

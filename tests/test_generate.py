@@ -108,6 +108,17 @@ def test_the_view_is_what_the_process_says(name):
 
 
 @pytest.mark.parametrize("name", PROCESSES)
+def test_predictions_are_distributions_in_bf16(name):
+    """Whatever the network computes in, what is said of characters is a distribution to single precision."""
+    model = random_process(name)
+    canvas = Canvas.prompt(model.tokenizer, "abc", 24)
+    x = model.prior(canvas, torch.Generator().manual_seed(1))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        log_x0 = model.denoise(x, canvas.time(0.5)).log_x0
+    assert log_x0.dtype != torch.bfloat16 and (log_x0.exp().sum(-1) - 1).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("name", PROCESSES)
 def test_closing_stops_the_work(name):
     """After close() the network is not asked again."""
     model = counting(name)

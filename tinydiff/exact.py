@@ -177,7 +177,7 @@ def perfect(name: str, language: Language, noise: Schedule | None = None, **opti
 
 
 @torch.no_grad()
-def information(process: Process, t: Tensor, draws: int = 64) -> Tensor:
+def information(process: Process, t: Tensor, draws: int = 128) -> Tensor:
     """What the state of one character tells of it at rising times t (N,), nats, (N,): the mutual information
 
         I(x_0_i ; x_t_i) = log V + E[ log p(x_0_i | x_t_i) ]

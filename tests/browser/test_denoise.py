@@ -52,11 +52,21 @@ def focus_sheet(page):
     page.locator(P + ".td-sheet").focus()
 
 
-def test_the_recorded_run_plays_at_load(visit):
-    """The page is alive before anybody clicks: the recorded run plays to its end, and it is text."""
+PLACES = """() => {
+  window.places = new Set();
+  new MutationObserver(() => {
+    const seek = document.querySelector("#denoise-player .td-seek");
+    if (seek) window.places.add(seek.value);
+  }).observe(document, {subtree: true, childList: true, attributes: true, attributeFilter: ["aria-valuetext"]});
+}"""
+
+
+def test_the_recorded_run_plays_at_load(visit, page):
+    """The page is alive before anybody clicks: the recorded run plays, step by step, to its end, and it is text."""
+    page.add_init_script(f"({PLACES})()")
     page = visit()
-    assert state(page)["at"] < state(page)["end"]
     end = finished(page)
+    assert page.evaluate("window.places.size") > 3
     assert end["text"].startswith("ROMEO:") and "·" not in end["text"]
 
 
@@ -184,6 +194,85 @@ def test_the_other_noise(visit):
     until(page, "s.at > 20", 60)
     page.keyboard.press("Escape")
     assert re.fullmatch(r"[^·]+·*", state(page)["text"])
+
+
+def written(visit, model: str, more: str = ""):
+    """The page with a finished run of eight steps of a model."""
+    page = visit(f"?model={model}&steps=8&length=64&seed=3{more}")
+    until(page, "!s.running && s.end === 8 && s.at === 8 && !s.playing")
+    return page
+
+
+def test_noise_without_masks_begins_as_noise(visit):
+    """Before the first step stand random characters, not masks; the legend and the plots speak of noise and of changes."""
+    page = written(visit, "perfect-uniform")
+    page.click(P + ".td-first")
+    assert state(page)["text"].startswith("ROMEO:") and "·" not in state(page)["text"]
+    words = page.inner_text(P + ".td-kinds") + page.inner_text(P + ".td-plots")
+    assert "noise" in words and "changing" in words and "masked" not in words
+
+
+def test_how_often_characters_changed(visit):
+    """The view of changes counts every open character once, and before the first step none has changed."""
+    page = written(visit, "perfect-uniform")
+    page.click(P + "[data-view=changes]")
+    for button in (".td-last", ".td-first"):
+        page.click(P + button)
+        counts = [int(n) for n in re.findall(r": (\d+)", page.inner_text(P + ".td-shades"))]
+        assert sum(counts) == 64 - len("ROMEO:")
+    assert counts[0] == sum(counts)
+
+
+def test_where_ratios_pull(visit):
+    """Of a noise with ratios one can see where they pull: the cells are shaded and counted; others have no such view."""
+    page = written(visit, "perfect-score-uniform")
+    page.click(P + "[data-view=pull]")
+    page.locator(P + ".td-seek").fill("4")
+    assert "another fits better" in page.inner_text(P + ".td-shades")
+    assert page.locator(P + ".td-cells [class^=h]").count() == 64 - len("ROMEO:")
+    page = written(visit, "perfect-masked")
+    assert not page.locator(P + "[data-view=pull]").is_visible()
+
+
+def test_walkers_walk_to_their_codes(visit):
+    """The map names every character, and at the end each of eight walkers stands on the code of the character it reads."""
+    page = written(visit, "perfect-gaussian")
+    assert page.locator(P + ".td-code").count() == 65 and page.locator(P + ".td-walkers li").count() == 8
+    places = """() => {
+      const at = (node) => { const b = node.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; };
+      const root = document.querySelector("#denoise-player"), codes = [...root.querySelectorAll(".td-code")];
+      return [...root.querySelectorAll(".td-walker")].map((walker) => {
+        const [x, y] = at(walker.querySelector("circle")), sign = walker.querySelector("text").textContent;
+        return Math.min(...codes.filter((c) => c.textContent === sign).map(at).map(([a, b]) => Math.hypot(a - x, b - y)));
+      });
+    }"""
+    assert max(page.evaluate(places)) < 8
+    page.locator(P + ".td-seek").fill("2")
+    assert max(page.evaluate(places)) > 20
+
+
+def test_bits_sharpen(visit):
+    """Grey at the beginning, ink or paper at the end."""
+    page = written(visit, "perfect-bits")
+    inks = f"() => [...document.querySelectorAll('{P}.td-planes rect')].map((r) => Number(r.getAttribute('fill-opacity')))"
+    end = page.evaluate(inks)
+    assert len(end) == 7 * (64 - len("ROMEO:")) and set(end) == {0, 1}
+    page.click(P + ".td-first")
+    assert sum(0.1 < bit < 0.9 for bit in page.evaluate(inks)) > len(end) / 2
+
+
+@pytest.mark.parametrize("model", ["perfect-uniform", "perfect-gaussian", "perfect-bits"])
+def test_other_noises_are_accessible(visit, page, model):
+    """axe finds nothing in what is particular to a noise, in the middle of a run, in the dark and on a phone."""
+    page.set_viewport_size({"width": 375, "height": 900})
+    page = written(visit, model, "&__theme=dark")
+    page.locator(P + ".td-seek").fill("5")
+    page.click(P + "[data-view=changes]")
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(900)  # inks dry
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    report = Axe().run(page)
+    assert report.violations_count == 0, report.generate_report()
 
 
 def test_reduced_motion(visit, page):

@@ -55,3 +55,14 @@ def test_it_fits_its_width(page, tmp_path):
         inner, outer = (page.locator(name).bounding_box() for name in (".td-cells", ".td-sheet"))
         assert outer["x"] <= inner["x"] and inner["x"] + inner["width"] <= outer["x"] + outer["width"] + 0.5
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_what_is_particular_to_a_noise_travels_along(page, tmp_path):
+    """The page of a run in space holds the map and its walkers, in ink that the style allows, and nothing fails."""
+    run = export.record({"model": "perfect-gaussian", "steps": 6, "length": 48, "prompt": "ROMEO:", "seed": 3})
+    export.html(run, tmp_path / "run.html")
+    asked, wrong = watched(page, (tmp_path / "run.html").as_uri())
+    expect(page.locator(".td-where")).to_have_text("step 6 of 6", timeout=30_000)
+    assert page.locator(".td-walker").count() == 8 and page.locator(".td-trail").first.get_attribute("d").count("L") == 6
+    assert "".join(page.locator(".td-cells span").all_text_contents()).startswith("ROMEO:")
+    assert len(asked) == 1 and wrong == []

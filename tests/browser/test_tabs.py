@@ -89,16 +89,40 @@ def left(page) -> list[str]:
 
 
 def test_noise_takes_letters_and_never_gives_them_back(visit):
-    """With growing t a row only loses characters: all are there at 0, hardly any at 1."""
+    """With growing t a row only loses characters, whatever the noise: all are there at 0, hardly any at 1."""
     page = tab(visit, "Noise")
     seen = []
     for t in (0, 0.2, 0.5, 0.8, 1):
         move(page, "#noise-sheet", t)
         seen.append(left(page))
     for states in zip(*seen):
-        kept = [{i for i, c in enumerate(state) if c != "·"} for state in states]
+        kept = [{i for i, c in enumerate(state) if c == states[0][i]} for state in states]
         assert all(later <= earlier for earlier, later in zip(kept, kept[1:]))
-        assert len(kept[0]) == len(states[0]) and len(kept[-1]) <= 2
+        assert "·" not in states[0] and len(kept[-1]) <= 6  # a random character may be the true one
+
+
+def test_the_same_information_is_another_time_for_each_noise(visit):
+    """By information, every row keeps half of what a character tells of itself: uniform noise early, points in space late; by
+    time again, all are at one time and keep different shares."""
+    page = tab(visit, "Noise")
+    page.get_by_role("radio", name="same information left").check(force=True)
+    move(page, "#noise-sheet", 0.5)
+    facts = page.locator("#noise-sheet .tt-facts").all_inner_texts()
+    titles = page.locator("#noise-sheet .tt-row h2").all_inner_texts()
+    when = {title: float(re.search(r"at t = ([\d.]+)", words)[1]) for title, words in zip(titles, facts)}
+    assert all(abs(int(re.search(r"tells (\d+) %", words)[1]) - 50) <= 2 for words in facts)
+    at = {key: next(t for title, t in when.items() if title.startswith(key)) for key in ("Masked", "Uniform", "Gaussian")}
+    assert at["Uniform"] < at["Masked"] < at["Gaussian"]
+    page.get_by_role("radio", name="same time").check(force=True)
+    told = [int(re.search(r"tells (\d+) %", words)[1]) for words in page.locator("#noise-sheet .tt-facts").all_inner_texts()]
+    assert max(told) - min(told) > 20
+
+
+def test_processes_with_one_noise_share_a_row(visit):
+    """Score entropy has the noise of its base, and is named beside it."""
+    page = tab(visit, "Noise")
+    heads = page.locator("#noise-sheet .tt-row-head").all_inner_texts()
+    assert len(heads) == 5 and sum("Score entropy" in head for head in heads) == 2
 
 
 def test_moving_time_feels_live(visit):
@@ -112,12 +136,13 @@ def test_moving_time_feels_live(visit):
 
 
 def test_the_marker_stands_at_t(visit):
-    """In both pictures the marker is where the slider is: at the share t of its way."""
+    """In every picture the marker is where the slider is: at the share t of its way."""
     page = tab(visit, "Noise")
     places = []
     for t in (0, 0.5, 1):
         move(page, "#noise-sheet", t)
-        places.append([box["x"] for box in map(lambda m: m.bounding_box(), page.locator("#noise-sheet .marker").all())])
+        boxes = [marker.bounding_box() for marker in page.locator("#noise-sheet .marker").all() if marker.is_visible()]
+        places.append([box["x"] for box in boxes])
     for begin, middle, end in zip(*places):
         assert end - begin > 150 and middle == pytest.approx((begin + end) / 2, abs=1)
 
@@ -147,9 +172,9 @@ def test_the_visitor_s_sentence(visit):
 
 
 def test_the_trained_network_observes_too(visit):
-    """Chosen as the observer, the network is the one who knows; both kinds of noise have one."""
+    """Chosen as the observer, the network is the one who knows, for every noise that has one."""
     page = tab(visit, "Noise")
-    assert page.locator("#noise-sheet").get_by_text("a perfect observer knows").count() == 2
+    assert page.locator("#noise-sheet").get_by_text("a perfect observer knows").count() == 5
     page.locator("#noise-observer").get_by_role("radio", name="the trained network").check()
     page.locator("#noise-sheet").get_by_text("the network knows").nth(1).wait_for(timeout=30_000)
 

@@ -102,7 +102,8 @@ class Reals(Process):
         """hint: an earlier estimate of the clean codes, (B, L, D), or None."""
         known = [torch.zeros_like(x) if hint is None else hint.to(x.dtype)] if "hint" in self.traits else []
         raw = self.net(torch.cat([x, *known], -1), t, label)
-        return Prediction(self.read_out(raw, x, t), raw)
+        with torch.autocast(x.device.type, enabled=False):  # what the noisy codes tell is too fine for the network's bf16
+            return Prediction(self.read_out(raw, x, t), raw)
 
     def denoise_twice(self, x, t, label=None):
         """The prediction with its own first answer as the hint (arXiv:2208.04202, section 3.2): a function of x_t alone."""

@@ -69,7 +69,7 @@ def dissolved(sentence: str, observer: str = PERFECT) -> dict:
         "rows": rows,
         "lane": f"your sentence, {rows[0]['process']}",
         "schedules": {name: numbers(schedule(name)) for name in SCHEDULES},
-        "known": known_picture(),
+        "known": known_pictures(),
         "pictures": pictures(),
     }
 
@@ -172,12 +172,15 @@ def tells(name: str) -> list[float]:
 
 
 @lru_cache(maxsize=1)
-def known_picture() -> dict:
-    """What every noise leaves known of a character, with the ways that both markers travel."""
+def known_pictures() -> list[dict]:
+    """What every noise leaves known of a character, for a desk and for a phone, with the ways that both markers travel."""
     curves = {names[0]: (names[0], torch.tensor(tells(names[0]))) for names in noises()}
-    figure = plots.information(curves)
     alt = "what each noise leaves known of a character, from all at no noise to nothing: masks take it evenly, the others do not"
-    return {"svg": plots.svg(figure, alt), "span": plots.span(figure), "rise": plots.rise(figure)}
+    drawn = {"tt-wide": plots.information(curves), "tt-narrow": plots.information(curves, 345)}
+    return [
+        {"kind": kind, "svg": plots.svg(figure, alt), "span": plots.span(figure), "rise": plots.rise(figure)}
+        for kind, figure in drawn.items()
+    ]
 
 
 @lru_cache(maxsize=1)
