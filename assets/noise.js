@@ -137,6 +137,9 @@ function paint(data, mine, facts) {
   mine.forEach(({cell, upper, lower}, i) => {
     const kept = shown[i] === v.text[i], hit = guess[i] === v.text[i], doubted = guess[i] !== shown[i];
     left += kept; lost += !kept; right += !kept && hit;
+    const drawn = shown[i] + guess[i] + sure[i] + near[i];  // most cells are as they were a moment ago
+    if (cell.drawn === drawn) return;
+    cell.drawn = drawn;
     upper.textContent = sign(shown[i]);
     upper.style.setProperty("--near", shown[i] === MASK ? 1 : digit(near[i]));
     lower.textContent = !doubted ? "" : guess[i] === " " ? "␣" : sign(guess[i]);

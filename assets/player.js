@@ -105,8 +105,8 @@ function better(frame, i) {
 
 // the class of a cell in the views "changes" and "pull"
 function shade(frame, i) {
-  if (frame.state[i] === "g" || frame.text[i] === MASK) return "";
-  if (view === "changes") return "h" + Math.min(OFTEN.length - 1, frame.count[i]);
+  if (frame.state[i] === "g") return "";
+  if (view === "changes") return frame.text[i] === MASK ? "" : "h" + Math.min(OFTEN.length - 1, frame.count[i]);
   return view === "pull" && frame.view[i] ? "h" + fifth(share(frame.view[i])) : "";
 }
 
@@ -256,7 +256,8 @@ function drawMarkers(frame) {
     const x = Math.max(0.5, Math.min(WIDE - 0.5, WIDE * chart.where({...frame, index: at})));
     const y = chart.values({...frame, index: at});
     chart.marker.setAttribute("x1", x); chart.marker.setAttribute("x2", x);
-    chart.value.textContent = y.toFixed(y >= 10 || chart.top === 100 ? 0 : chart.unit === " %" ? 1 : 2) + chart.unit;
+    const digits = y >= 10 || chart.top === 100 ? 0 : chart.unit === " %" ? 1 : 2;
+    chart.value.textContent = (y > 999 ? "> 999" : y.toFixed(digits)) + chart.unit;
   }
 }
 

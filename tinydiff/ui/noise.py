@@ -139,7 +139,7 @@ def opinions(process: Process, x: Tensor, t: Tensor, observer: str) -> Tensor:
     if observer == PERFECT:
         ask, asked = (lambda x, t: library.bigrams().posterior(process.likelihood(x, t))), torch.arange(len(x))
     else:
-        ask, asked = (lambda x, t: process.denoise(x, t).log_x0), torch.arange(len(x)) // ASKED * ASKED
+        ask, asked = (lambda x, t: process.denoise(x, t.float()).log_x0), torch.arange(len(x)) // ASKED * ASKED
     if "timeless" in process.traits:  # the time tells nothing that the state does not
         _, asked = x.unique(dim=0, return_inverse=True)
         first = torch.full((len(x),), len(x)).scatter_reduce(0, asked, torch.arange(len(x)), "amin")
