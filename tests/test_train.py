@@ -1,5 +1,6 @@
 """Training: it learns, it resumes as if it had never stopped, and it stops when it must."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,11 +31,12 @@ def config(text, tmp_path):
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_it_learns(config, name):
-    """In 300 steps the bound falls from log V to less than 70 % of it: words and their order cannot be told from letters alone
-    (the entropy of the letters is 93 % of log V)."""
+    """In 300 steps the bound falls from log V to less than 60 % of it under masks and 85 % under noise that must first be told
+    from text: words and their order cannot be told from letters alone (the entropy of the letters is 93 % of log V)."""
     config = replace(config, process=name, steps=300, validate_every=300, save_every=300)
     *_, last = train(config)
-    assert last.valid < 0.7 * torch.tensor(float(last.process.V)).log().item()
+    share = 0.6 if "prefix" in last.process.traits else 0.85
+    assert last.valid < share * math.log(last.process.V)
     assert last.bits == pytest.approx(last.valid / 0.693147, rel=1e-5)
     assert len(last.sample) == 64
 
