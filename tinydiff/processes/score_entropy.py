@@ -20,9 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinydiff.processes import LOG_ZERO, Prediction, Process, spread
+from tinydiff.processes import LOG_ZERO, Prediction, Process
 from tinydiff.processes.masked import Masked
-from tinydiff.processes.uniform import T_END, Uniform, score_entropy
+from tinydiff.processes.uniform import Uniform, integral, score_entropy
 
 HIGHEST = 30.0  # more than the log of any true ratio; what exp makes of it is still far from the end of float32
 
@@ -141,7 +141,5 @@ class ScoreUniform(ScoreEntropy):
         return self.rate(t) * score_entropy(log_s, x, canvas.tokens, self.schedule.alpha(t))
 
     def bound(self, canvas, rng):
-        """Cut off at T_END, as Uniform's is; what is left of the text at t = 1 is counted."""
-        t = canvas.time(spread(len(canvas.tokens), rng).clamp_min(T_END))
-        nats = self.divergence(canvas, self.corrupt(canvas.tokens, t, rng), t.double()) + self.base.unfinished()
-        return torch.where(canvas.given, 0, nats).sum(1)
+        """Cut off at uniform.T_END, as Uniform's is; what is left of the text at t = 1 is counted."""
+        return integral(self.divergence, self, canvas, rng) + self.base.unfinished() * (~canvas.given).sum(1)

@@ -94,9 +94,7 @@ class Uniform(Process):
         return torch.where(canvas.given, 0, nats).sum(1) / (~canvas.given).sum(1).clamp_min(1)
 
     def bound(self, canvas, rng):
-        t = canvas.time(spread(len(canvas.tokens), rng).clamp_min(T_END))
-        nats = self.divergence(canvas, self.corrupt(canvas.tokens, t, rng), t.double()) + self.unfinished()
-        return torch.where(canvas.given, 0, nats).sum(1)
+        return integral(self.divergence, self, canvas, rng) + self.unfinished() * (~canvas.given).sum(1)
 
     def unfinished(self):
         """KL(q(x_1 | x_0) || uniform), nats a character: what is left of the text at t = 1."""
@@ -111,6 +109,15 @@ class Uniform(Process):
         log_r = self.log_ratios(x, log_x0, t)
         nats = score_entropy(log_r, x, canvas.tokens, self.schedule.alpha(t))
         return self.rate(t) * nats
+
+
+def integral(integrand, process, canvas, rng):
+    """E_t [ integrand(canvas, x_t, t) ] summed over what is open, (B,), one draw. Times are drawn evenly in sqrt(t): near
+    t = 0 a wrong character is as rare as t and costs 1 / t, which drawn evenly in t has a variance without end."""
+    u = spread(len(canvas.tokens), rng).clamp_min(T_END**0.5).to(canvas.tokens.device)
+    t = canvas.time(u.square())
+    nats = integrand(canvas, process.corrupt(canvas.tokens, t, rng), t.double())
+    return 2 * u.double() * torch.where(canvas.given, 0, nats).sum(1)
 
 
 def log_kernel(alpha, x, V):
