@@ -215,7 +215,15 @@ def test_every_state_has_a_sign_beside_its_colour():
     colours = {"red", "magenta", "yellow", "green", "blue", "cyan"}
     shapes = [" ".join(w for w in console.STYLES[state].split() if w not in colours) for state in console.STYLES]
     assert len(set(shapes)) == len(shapes)
-    assert set(console.STYLES) == {render.MASKED, render.NEW, render.AGAIN, render.GIVEN, render.DOUBT, render.WRITTEN}
+    assert set(console.STYLES) == {
+        render.MASKED,
+        render.NEW,
+        render.AGAIN,
+        render.GIVEN,
+        render.DOUBT,
+        render.WRITTEN,
+        render.NOISE,
+    }
 
 
 def test_the_module_runs_as_a_program(model):

@@ -23,7 +23,7 @@ from pathlib import Path
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from tinydiff import hub, render
@@ -42,10 +42,10 @@ STYLES = {
     render.AGAIN: "bold magenta reverse",
     render.GIVEN: "underline",
     render.DOUBT: "italic dim",
-    render.NOISE: "dim",
+    render.NOISE: "dim strike",
     render.WRITTEN: "",
 }
-LEGEND = {render.NEW: "new", render.AGAIN: "changed again", render.GIVEN: "given", render.DOUBT: "unsure"}
+LEGEND = {render.NEW: "new", render.AGAIN: "changed again", render.GIVEN: "given", render.DOUBT: "unsure", render.NOISE: "noise"}
 
 
 # ---------------------------------------------------------------- flags and errors
@@ -266,9 +266,10 @@ def cells(text: str, states: str) -> Text:
 
 def matrix_table() -> Table:
     """The process x sampler table, for a terminal."""
-    table, fits = Table("sampler", *PROCESSES, "what it does"), matrix()
+    fits = matrix()
+    table = Table(Column("sampler", no_wrap=True), Column("processes", ratio=1), Column("what it does", ratio=2))
     for name, chosen in SAMPLERS.items():
-        table.add_row(name, *("yes" if fits[p, name] else "" for p in PROCESSES), chosen.about)
+        table.add_row(name, ", ".join(p for p in PROCESSES if fits[p, name]), chosen.about)
     return table
 
 
