@@ -9,7 +9,8 @@ app: .venv/app
 	$(BIN)/python app.py
 
 test: .venv/dev browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore tests/browser -n 2
+	$(BIN)/python -m pytest tests/browser
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

@@ -1,9 +1,11 @@
-"""Shared by all tests: two threads, no Hub, and small things to test on."""
+"""Shared by all tests: no Hub, one thread for each of several test processes, and small things to test on."""
 
 import os
 from dataclasses import replace
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import pytest
