@@ -144,8 +144,10 @@ def record_example(path: Path = EXAMPLE) -> None:
 
 
 def noises() -> list[tuple[str, str]]:
-    held = {model.process for model in library.models().values()}
-    return [(PROCESSES[name].title, name) for name in PROCESSES if name in held]
+    """Trained ones first, in the order of the models, beginning with the one that the page opens with."""
+    held = dict.fromkeys(model.process for model in library.models().values())
+    first = library.models()[DEFAULTS["model"]].process if DEFAULTS["model"] in library.models() else ""
+    return [(PROCESSES[name].title, name) for name in sorted(held, key=lambda name: name != first)]
 
 
 def models_of(process: str) -> list[tuple[str, str]]:
@@ -304,7 +306,7 @@ def build_fields() -> list:
     """The widgets for FIELDS and then for every option of every sampler."""
     process = inputs.read({}).process.name
     menu, steps, *seen = sampler_menu(process, sampler_of(process, DEFAULTS["sampler"]))
-    noise = gr.Radio(noises(), value=process, label="Noise", info=PROCESSES[process].about, elem_classes="td-ticks")
+    noise = gr.Radio(noises(), value=process, label="Noise", info=PROCESSES[process].about, elem_classes="td-ticks td-many")
     model = gr.Dropdown(models_of(process), value=DEFAULTS["model"], label="Model", allow_custom_value=True,
                         info=inputs.origin(DEFAULTS["model"]))  # fmt: skip
     sampler = gr.Dropdown(**shown(menu), label="Sampler")
