@@ -78,10 +78,10 @@ def wire(desk: gr.State, fields: list, player: Player, sheet: Sheet, go: gr.Butt
 
 
 def menu(key: str) -> dict:
-    """The sampler menu of a model, its first one chosen."""
+    """The sampler menu of a model. Where there is so little to choose, the surest first is the best order."""
     models = library.rewriters()
     names = column(PROCESSES[models[known("model", key, models)].process])
-    return dict(choices=[(title(name), name) for name in names], value=names[0])
+    return dict(choices=[(title(name), name) for name in names], value="confidence" if "confidence" in names else names[0])
 
 
 def room(key: str) -> int:
@@ -207,5 +207,6 @@ def about(candidates: int, truth: str | None) -> str:
 
 if __name__ == "__main__":
     source = next(iter(known_lines()), WORDS)
-    *_, (value, told) = write(read(next(iter(library.rewriters())), source, None, USUAL, CANDIDATES, SURER, SEED), Desk())
+    model = next(iter(library.rewriters()))
+    *_, (value, told) = write(read(model, source, menu(model)["value"], USUAL, CANDIDATES, SURER, SEED), Desk())
     keep("rewrite", {"player": value, "sheet": told})
