@@ -38,6 +38,7 @@ def tab(visit, query=""):
     page = visit(query)
     select(page, "Rewrite")
     page.wait_for_selector("#rewrite-sheet .tt-status", state="attached")
+    page.evaluate("document.querySelectorAll('#rewrite-sheet .tr-line').forEach((line) => line.remove())")  # the recorded view
     return page
 
 
