@@ -28,7 +28,6 @@ RECORDED = library.ASSETS / "recorded" / "families.json"
 AT = (8, 32, 128)  # steps at which quality is compared
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128)  # steps at which a sampler's own error is measured
 TEXTS, LENGTH = 32, 128  # for that
-BRIEF = "One axis: bits a character that each family needs for text it never saw, and how well it writes in few calls."
 
 
 # ---------------------------------------------------------------- the table

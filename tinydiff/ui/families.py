@@ -16,7 +16,7 @@ HEAD = ["family", "bits a character", *(f"judge, {n} steps" for n in families.AT
 
 def build() -> None:
     """The widgets of the tab, inside the current context."""
-    gr.Markdown("Same characters, same network, same text to learn from; only the noise differs. **Bits a character** are what a "
+    gr.Markdown("Same characters, same network, same text to learn from; how many steps each had stands beside it. **Bits a character** are what a "
                 "family needs for text that it never saw (an upper bound for all but the autoregressive one), so that discrete "
                 "and continuous noise stand on one axis.")  # fmt: skip
     Sheet("families", story())
