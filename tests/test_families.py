@@ -68,10 +68,25 @@ def test_a_samplers_error_is_its_own():
 def test_the_tab_shows_what_was_recorded(bundle, monkeypatch):
     """Nothing before anything was measured; then a row and a curve for every family."""
     assert tab.story()["rows"] == [] and tab.story()["pictures"] == []
-    monkeypatch.setattr(families, "errors", lambda say: {"masked": {"ancestral": [[1, 2.0], [8, 0.1]], "random": [[8, 0.2]]}})
+    chain = [[n, 4.0 / n] for n in families.COUNTS]
+    found = {"ancestral": chain, "gibbs": [[2 * n - 1, y] for n, y in chain], "left_to_right": [[128, 0.2]]}
+    monkeypatch.setattr(families, "errors", lambda say: {"masked": found, "gone": {}})
     said = families.record()
     assert families.read() == json.loads(json.dumps(said))
     story = tab.story()
     assert [r["process"] for r in story["rows"]] == ["autoregressive", "masked", "uniform"]
-    assert all("better" in p and "worse" in p for p in story["pictures"])
-    assert "random" in story["errors"][0]["picture"]
+    assert all("better" in p and "worse" in p for p in story["pictures"][:3])
+    assert "masked 0.031 at 128" in story["pictures"][3]
+
+
+def test_the_errors_are_told_in_figures_and_shades(bundle, monkeypatch):
+    """The further above the floor, the darker; calls are told where they are not the steps; one figure stands alone."""
+    chain = [[2 * n - 1, 4.0 / n] for n in families.COUNTS]
+    monkeypatch.setattr(families, "errors", lambda say: {"masked": {"gibbs": chain, "left_to_right": [[128, 0.2]]}})
+    families.record()
+    (noise,) = tab.story()["errors"]
+    gibbs, one = noise["rows"]
+    shades = [cell["dark"] for cell in gibbs["cells"]]
+    assert shades == sorted(shades, reverse=True) and shades[0] == 1 and shades[-1] == 0
+    assert [cell["calls"] for cell in gibbs["cells"]] == [None, 3, 7, 15, 31, 63, 127, 255]
+    assert [(cell["text"], cell["calls"]) for cell in one["cells"]] == [("0.20", None)]

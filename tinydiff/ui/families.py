@@ -4,6 +4,8 @@ measured them. Nothing is computed here.
 
 from __future__ import annotations
 
+import math
+
 import gradio as gr
 
 from tinydiff import families, plots
@@ -25,15 +27,18 @@ def build() -> None:
 def story() -> dict:
     """Everything the sheet shows."""
     result = families.read()
-    rows = result.get("rows", [])
+    rows, errors = result.get("rows", []), {p: found for p, found in result.get("errors", {}).items() if p in PROCESSES}
+    pictures = [axis(rows), *(against(result, *what) for what in QUALITY)] if rows else []
     return {
         "head": HEAD,
         "rows": [dict(process=found["process"], title=found["title"], cells=families.cells(found)) for found in rows],
-        "pictures": [axis(rows), *(against(result, *what) for what in QUALITY)] if rows else [],
-        "errors": [dict(process=name, title=PROCESSES[name].title, picture=error(result, name))
-                   for name in result.get("errors", {}) if name in PROCESSES],
-        "note": f"{result.get('texts')} texts of {result.get('length')} characters by the perfect network of each noise, which knows its "
-                "language exactly: what is left is the sampler's own error. The dashed line is what as many true texts give.",
+        "pictures": [*pictures, chains(errors, result["floor"])] if errors else pictures,
+        "counts": families.COUNTS,
+        "errors": [dict(process=name, title=PROCESSES[name].title, rows=[error_row(*item, result["floor"]) for item in found.items()])
+                   for name, found in errors.items()],
+        "note": f"How far the texts are from the language they should be of, in nats a character: {result.get('texts')} texts of "
+                f"{result.get('length')} characters by the perfect network of each noise, so that every error is the sampler's. As many "
+                f"true texts give {result.get('floor', 0):.2f}; the stronger the colour, the further above that.",
     }  # fmt: skip
 
 
@@ -59,14 +64,22 @@ def points(rows: list[dict], what: str) -> tuple[list, list]:
     return [x for x, _ in known], [y for _, y in known]
 
 
-def error(result: dict, name: str) -> str:
-    """Divergence against calls, a curve a sampler, for one noise."""
-    found = {sampler: sorted(points) for sampler, points in result["errors"][name].items()}
-    curves = [
-        plots.Curve(sampler, [x for x, _ in p], [max(y, 1e-4) for _, y in p], name, own=False) for sampler, p in found.items()
-    ]
-    alt = f"Divergence from the language against calls, {name}: " + "; ".join(
+def chains(errors: dict, floor: float) -> str:
+    """The error of each noise's own reverse chain against calls."""
+    found = {name: samplers["ancestral"] for name, samplers in errors.items() if "ancestral" in samplers}
+    curves = [plots.Curve(name, [x for x, _ in points], [y for _, y in points], name, own=False) for name, points in found.items()]
+    alt = "A perfect network's divergence from the language with ancestral steps, against calls: " + "; ".join(
         f"{c.label} {c.y[-1]:.3f} at {c.x[-1]}" for c in curves
     )
-    levels = [plots.Level("true texts", result["floor"])]
-    return plots.both(lambda width: plots.against_calls(curves, "nats a character", levels, width, log=True), alt, wide=540)
+    ylabel, levels = "perfect network, ancestral: nats off", [plots.Level("true texts", floor)]
+    return plots.both(lambda width: plots.against_calls(curves, ylabel, levels, width, log=True), alt, wide=540)
+
+
+def error_row(sampler: str, points: list, floor: float) -> dict:
+    """A sampler's errors: what is written in each cell, how dark it is from 0 to 1, and its calls where they are not the
+    steps that were asked for. A sampler that takes a call a character has one figure, the last."""
+    asked = families.COUNTS[-len(points) :]
+    return dict(sampler=sampler, cells=[
+        dict(text=f"{nats:.2f}", dark=min(1.0, max(0.0, math.log(nats / floor) / math.log(20))), calls=calls if calls != steps else None)
+        for steps, (calls, nats) in zip(asked, points)
+    ])  # fmt: skip
