@@ -8,6 +8,7 @@ from tests.conftest import SHAPE, random_process
 from tinydiff import checkpoint, families, library
 from tinydiff.exact import perfect
 from tinydiff.ui import families as tab
+from tinydiff.ui import training
 
 
 def evaluated(folder, name, bits, **config):
@@ -90,3 +91,11 @@ def test_the_errors_are_told_in_figures_and_shades(bundle, monkeypatch):
     assert shades == sorted(shades, reverse=True) and shades[0] == 1 and shades[-1] == 0
     assert [cell["calls"] for cell in gibbs["cells"]] == [None, 3, 7, 15, 31, 63, 127, 255]
     assert [(cell["text"], cell["calls"]) for cell in one["cells"]] == [("0.20", None)]
+
+
+def test_a_checkpoint_without_its_weights_keeps_its_numbers(bundle):
+    """It is in the table and in Training, and no menu offers to run it."""
+    assert "better" not in library.models() and "better" in library.trained()
+    assert "better" in [row["name"] for row in families.measured()]
+    facts = dict(training.answer("better")["facts"])
+    assert facts["Parameters"].endswith("million")

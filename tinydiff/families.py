@@ -35,9 +35,8 @@ TEXTS, LENGTH = 32, 128  # for that
 
 def measured() -> list[dict]:
     """A row for each evaluated checkpoint that writes plain text, the fewest bits first."""
-    folders = [path.parent for path in sorted(library.CHECKPOINTS.glob("*/evaluation.json"))]
-    cards = [card for card in map(checkpoint.card, folders) if not card.config.get("task")]
-    return sorted(map(row, cards), key=lambda found: found["bits"])
+    cards = [library.card_of(key) for key, model in library.trained().items() if not model.task]
+    return sorted((row(card) for card in cards if card.evaluation), key=lambda found: found["bits"])
 
 
 def row(card: Card) -> dict:
@@ -121,7 +120,9 @@ def record(say: Callable[[str], None] = lambda line: None, anew: bool = True) ->
     """Measure and write everything; what was written. Without `anew` the samplers' errors are kept as they are."""
     known = read()
     kept = known.get("errors") if not anew else None
-    result = dict(rows=measured(), real=real(), errors=kept or errors(say), floor=floor(), texts=TEXTS, length=LENGTH)
+    result = dict(
+        rows=measured(), real=library.real_text(), errors=kept or errors(say), floor=floor(), texts=TEXTS, length=LENGTH
+    )
     write_text(RECORDED, json.dumps(result, ensure_ascii=False, indent=1))
     return result
 
@@ -129,12 +130,6 @@ def record(say: Callable[[str], None] = lambda line: None, anew: bool = True) ->
 def read() -> dict:
     """What was recorded; {} where nothing was."""
     return checkpoint.read_json(RECORDED)
-
-
-def real() -> dict:
-    """What real text has, from any evaluation."""
-    found = (checkpoint.read_json(path).get("real") for path in sorted(library.CHECKPOINTS.glob("*/evaluation.json")))
-    return next((r for r in found if r), {})
 
 
 def markdown(result: dict) -> str:

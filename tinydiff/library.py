@@ -32,6 +32,11 @@ class Model:
     folder: Path | None
     task: str = ""  # what it rewrites; "" writes plain text
 
+    @property
+    def playable(self) -> bool:
+        """Are its weights there? For want of room a checkpoint may keep its card and its numbers alone."""
+        return self.folder is None or (self.folder / "model.safetensors").is_file()
+
 
 def models() -> dict[str, Model]:
     """Every model that writes plain text, trained ones first, in the order of their names."""
@@ -39,16 +44,16 @@ def models() -> dict[str, Model]:
         PERFECT + name: Model(PERFECT + name, name, f"Perfect network of two-character Shakespeare, {name}", None)
         for name in PROCESSES
     }
-    return {key: model for key, model in trained().items() if not model.task} | exact
+    return {key: model for key, model in trained().items() if not model.task and model.playable} | exact
 
 
 def rewriters() -> dict[str, Model]:
     """Every model that rewrites, in the order of their names."""
-    return {key: model for key, model in trained().items() if model.task}
+    return {key: model for key, model in trained().items() if model.task and model.playable}
 
 
 def trained() -> dict[str, Model]:
-    """The checkpoints in `assets/`, in the order of their names."""
+    """The checkpoints in `assets/`, in the order of their names; also those that left their weights out."""
     folders = {folder.parent.name: folder.parent for folder in sorted(CHECKPOINTS.glob("*/config.json"))}
     configs = {key: checkpoint.read_config(folder) for key, folder in folders.items()}
     return {
@@ -74,9 +79,14 @@ def open_model(key: str) -> Process:
 
 
 def card_of(key: str) -> Card | None:
-    """Config, training curve and evaluation of a model; None for a perfect network."""
-    folder = (models() | rewriters())[key].folder
+    """Config, training curve and evaluation of a model, with weights or without; None for a perfect network."""
+    folder = (models() | trained())[key].folder
     return checkpoint.card(folder) if folder else None
+
+
+def real_text() -> dict:
+    """What real text is worth (evaluate.Quality), as the first checkpoint found that was evaluated; {} if none was."""
+    return next((real for key in trained() if (real := card_of(key).evaluation.get("real"))), {})
 
 
 @lru_cache(maxsize=1)

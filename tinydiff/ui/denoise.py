@@ -106,7 +106,7 @@ def stats(end: render.Picture) -> list[list[str]]:
 
 
 def judged(text: str) -> list[list[str]]:
-    quality, real = evaluate.judged([text]), real_text()
+    quality, real = evaluate.judged([text]), library.real_text()
     rows = []
     if quality.bits is not None:
         rows.append(["judge", f"{quality.bits:.2f} bits/character", f"real text {real['bits']:.2f}" if "bits" in real else ""])
@@ -114,14 +114,6 @@ def judged(text: str) -> list[list[str]]:
         share = f"real text {100 * real['words']:.0f} %" if "words" in real else ""
         rows.append(["real words", f"{100 * quality.words:.0f} %", share])
     return rows
-
-
-def real_text() -> dict:
-    """What the numbers of real text are, from the first checkpoint that was evaluated."""
-    for key, model in library.models().items():
-        if model.folder and (found := library.card_of(key).evaluation.get("real")):
-            return found
-    return {}
 
 
 # ---------------------------------------------------------------- the recorded run

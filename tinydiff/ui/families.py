@@ -67,7 +67,9 @@ def points(rows: list[dict], what: str) -> tuple[list, list]:
 def chains(errors: dict, floor: float) -> str:
     """The error of each noise's own reverse chain against calls."""
     found = {name: samplers["ancestral"] for name, samplers in errors.items() if "ancestral" in samplers}
-    curves = [plots.Curve(name, [x for x, _ in points], [y for _, y in points], name, own=False) for name, points in found.items()]
+    curves = [
+        plots.Curve(name, [x for x, _ in points], [y for _, y in points], name, own=False) for name, points in found.items()
+    ]
     alt = "A perfect network's divergence from the language with ancestral steps, against calls: " + "; ".join(
         f"{c.label} {c.y[-1]:.3f} at {c.x[-1]}" for c in curves
     )

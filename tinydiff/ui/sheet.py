@@ -32,10 +32,10 @@ class Sheet(gr.HTML):
         return {"type": "object", "title": "what the sheet shows"}
 
 
-def menu() -> list[tuple[str, str]]:
-    """Every model for a menu: (short name, key)."""
-    perfect = library.PERFECT
-    return [(f"perfect network, {m.process}" if key.startswith(perfect) else key, key) for key, m in library.models().items()]
+def menu(models: dict[str, library.Model] | None = None) -> list[tuple[str, str]]:
+    """Models for a menu, all that can be played with if none are named: (short name, key)."""
+    perfect, models = library.PERFECT, models or library.models()
+    return [(f"perfect network, {m.process}" if key.startswith(perfect) else key, key) for key, m in models.items()]
 
 
 def first_model() -> str:

@@ -169,7 +169,7 @@ def pictures(key: str, own: list[dict]) -> dict:
 
 
 def picture(what: str, ylabel: str, key: str, own: list[dict]) -> str:
-    family, real = library.models()[key].process, real_text(what)
+    family, real = library.models()[key].process, library.real_text().get(what)
     curves = [*bundled_curves(what), *own_curves(own, what, family)]
     levels = [plots.Level("real text", real)] if real is not None else []
     alt = f"{ylabel} against calls of the network: " + "; ".join(ends(c) for c in curves)
@@ -213,18 +213,12 @@ def points(rows: list[dict], what: str) -> tuple[list[float], list[float]]:
 def bundled_curves(what: str) -> list[plots.Curve]:
     """The first sampler's curve of every evaluated checkpoint, in grey."""
     found = []
-    for key, model in library.models().items():
-        evaluation = library.card_of(key).evaluation if model.folder else {}
+    for key in (key for key, model in library.trained().items() if not model.task):
+        evaluation = library.card_of(key).evaluation
         rows = [row for row in [*evaluation.get("steps", []), *evaluation.get("single", [])] if row.get(what) is not None]
         mine = [row for row in rows if row["sampler"] == rows[0]["sampler"]] if rows else []
         found += [plots.Curve(key, *points(mine, what), "faded", own=False)] if mine else []
     return found
-
-
-def real_text(what: str) -> float | None:
-    """The value of real text, from any evaluated checkpoint."""
-    cards = (library.card_of(key) for key, model in library.models().items() if model.folder)
-    return next((value for card in cards if (value := card.evaluation.get("real", {}).get(what)) is not None), None)
 
 
 # ---------------------------------------------------------------- the recording

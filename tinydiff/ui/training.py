@@ -9,6 +9,7 @@ import torch
 
 from tinydiff import library, plots
 from tinydiff.checkpoint import Card
+from tinydiff.families import untrained
 from tinydiff.processes import PROCESSES
 from tinydiff.ui.sheet import Sheet, first_model, known, menu
 
@@ -20,7 +21,7 @@ def build() -> None:
     first = first_model()
     gr.Markdown("A network that knows nothing gives every character the same chance: log 65 = 4.17 nats. Drag through its training "
                 "to see letters, then words, then lines come.")  # fmt: skip
-    model = gr.Dropdown(menu() + [(key, key) for key in library.rewriters()], value=first, label="Model", elem_id="training-model",
+    model = gr.Dropdown(menu(library.trained() | library.models()), value=first, label="Model", elem_id="training-model",
                         info="The checkpoint whose training is shown; a perfect network was never trained.")  # fmt: skip
     sheet = Sheet("training", story(first))
     model.change(answer, model, sheet, show_progress="hidden", api_visibility="private")
@@ -29,7 +30,7 @@ def build() -> None:
 
 def answer(model: str) -> dict:
     """What the sheet shows of a model. Raises gr.Error for an unknown one."""
-    return story(known("model", model, library.models() | library.rewriters()))
+    return story(known("model", model, library.trained() | library.models()))
 
 
 def story(key: str) -> dict:
@@ -95,11 +96,8 @@ def facts(card: Card) -> list[tuple[str, str]]:
 
 
 def parameters(card: Card) -> int:
-    """How many numbers the weights are: read from the header, not loaded."""
-    from safetensors import safe_open
-
-    with safe_open(card.path / "model.safetensors", "pt") as file:
-        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())
+    """How many numbers the weights are, whether they are there or not."""
+    return sum(p.numel() for p in untrained(card.config).parameters())
 
 
 def duration(seconds: float | None) -> str | None:
