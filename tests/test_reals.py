@@ -260,3 +260,15 @@ def test_asymmetric_time_moves_further_than_it_tells(language):
     plain, none, moved = (states(process, "ddim", times, **o) for o in ({}, {"shift": 0.0}, {"shift": 1.0}))
     assert all(a.equal(b) for a, b in zip(plain, none))
     assert torch.allclose(moved[0], states(process, "ddim", [1.0, 0.6])[0], atol=1e-5)
+
+
+def test_the_map_follows_the_points():
+    """The directions that are drawn are kept while the codes stay, and found anew when they move."""
+    process = random_process("gaussian")
+    first, again = process.axes(), process.axes()
+    assert first is again
+    with torch.no_grad():
+        process.points.copy_(torch.randn(process.points.shape, generator=torch.Generator().manual_seed(5)))
+    moved, fresh = process.axes(), random_process("gaussian")
+    fresh.load_state_dict(process.state_dict())
+    assert not torch.allclose(first, moved) and torch.allclose(moved, fresh.axes())

@@ -20,13 +20,17 @@ class Bits(Reals):
 
     sight = "planes"
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        place = torch.arange(self.D - 1, -1, -1)
+        self.register_buffer("table", 2.0 * (torch.arange(self.V)[:, None] >> place & 1) - 1, persistent=False)
+
     @property
     def D(self):
         return max(1, (self.V - 1).bit_length())
 
     def codes(self):
-        place = torch.arange(self.D - 1, -1, -1, device=self.device)
-        return 2.0 * (torch.arange(self.V, device=self.device)[:, None] >> place & 1) - 1
+        return self.table
 
     def outputs(self):
         return self.D

@@ -186,6 +186,7 @@ class Gaussian(Reals):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.points = torch.nn.Parameter(torch.randn(self.V, self.D, generator=torch.Generator().manual_seed(0)))
+        self.map: tuple[Tensor, Tensor] | None = None  # points, and the `axes` that were found for them
 
     @property
     def reading(self) -> str:
@@ -212,10 +213,16 @@ class Gaussian(Reals):
     def on_map(self, x):
         """Points (..., D) seen along the two directions in which the codes differ most, (..., 2). From 0 to 1 is what a code
         can reach; each axis points to where its largest number is positive."""
-        apart = self.codes() - self.codes().mean(0)
-        axes = torch.linalg.eigh(apart.T @ apart).eigenvectors[:, [-1, -2]]
-        axes = axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
-        return (0.5 + x @ axes.to(x.dtype) / (2 * math.sqrt(self.D))).clamp(0, 1)
+        return (0.5 + x @ self.axes().to(x) / (2 * math.sqrt(self.D))).clamp(0, 1)
+
+    def axes(self):
+        """The two directions, (D, 2); found once, as long as nobody moves the points."""
+        if self.map is None or not self.map[0].equal(self.points):
+            codes = self.codes().detach()
+            apart = codes - codes.mean(0)
+            axes = torch.linalg.eigh(apart.T @ apart).eigenvectors[:, [-1, -2]]
+            self.map = self.points.detach().clone(), axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
+        return self.map[1]
 
     def outputs(self):
         return self.V if self.reading == "x0-ce" else self.D

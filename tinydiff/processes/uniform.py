@@ -123,7 +123,8 @@ def integral(integrand, process, canvas, rng):
 def log_kernel(alpha, x, V):
     """log q(x | v) for every v, (B, L, V): log of alpha [v = x] + (1 - alpha) / V."""
     other = (1 - alpha)[..., None] / V
-    return torch.where(F.one_hot(x, V) == 1, alpha[..., None] + other, other).log().clamp_min(LOG_ZERO)
+    same, other = (alpha[..., None] + other).log().clamp_min(LOG_ZERO), other.log().clamp_min(LOG_ZERO)
+    return torch.where(x[..., None] == torch.arange(V, device=x.device), same, other)
 
 
 def smoothed(weight, alpha):
