@@ -1,5 +1,6 @@
 """Rewriting: pairs that leak nothing, sources that stay, bounds that are the conditional entropy, and the measures."""
 
+import io
 import json
 import math
 from dataclasses import replace
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from tinydiff import checkpoint, evaluate, exact, library, rewrite
+from tinydiff.__main__ import main
 from tinydiff.generate import generate
 from tinydiff.processes import PROCESSES
 from tinydiff.text import Canvas, Corpus, Pairs, Tokenizer, corpus, paired, pairs, plain
@@ -255,6 +257,27 @@ def test_evaluating_a_rewriter_writes_its_card(rewriter, lines, shelf):
 
 
 # ---------------------------------------------------------------- library and page
+
+
+def test_the_command_rewrites_lines(rewriter, shelf, capsys, monkeypatch):
+    """A line for each line, of the arguments or the standard input, the same for the same seed, and the best of its candidates."""
+    lines, flags = ["a red fog", "less fear"], ["--candidates", "3", "--steps", "8"]
+    assert main(["rewrite", *lines, *flags]) == 0
+    told = capsys.readouterr().out
+    monkeypatch.setattr("sys.stdin", io.StringIO("A red, fog!\nless FEAR\n"))
+    assert main(["rewrite", "--model", str(rewriter), *flags]) == 0
+    assert capsys.readouterr().out == told and len(told.splitlines()) == 2
+    process = checkpoint.load(rewriter)
+    found = rewrite.write(process, ["a red fog"] * 3 + ["less fear"] * 3, "confidence", 8, temperature=rewrite.SURER)
+    assert told.splitlines() == [some[rewrite.mbr(some)] for some in (found[:3], found[3:])]
+
+
+def test_the_trainer_says_how_to_rewrite(lines, tmp_path, capsys):
+    """What it names as the next command works on what it made."""
+    flags = ["--preset", "tiny", "--steps", "1", "--batch", "2", "--corpus", str(lines), "--out", str(tmp_path / "run")]
+    assert main(["train", "--task", "restore", *flags]) == 0
+    assert f"tinydiff rewrite \"plain words\" --model {tmp_path / 'run'}" in capsys.readouterr().out
+    assert main(["rewrite", "a red fog", "--model", str(tmp_path / "run")]) == 0
 
 
 def test_rewriters_are_listed_apart(shelf):

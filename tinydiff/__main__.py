@@ -1,4 +1,4 @@
-"""python -m tinydiff: sample, train, eval, matrix, families, bench, export. Work is done elsewhere; here are the names of the commands."""
+"""python -m tinydiff: sample, rewrite, train, eval, matrix, families, bench, export. Work is done elsewhere; here are the names of the commands."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tinydiff import bench, console, evaluate, export, families
-from tinydiff.text import corpus
+from tinydiff import bench, console, evaluate, export, families, library, rewrite
+from tinydiff.text import corpus, plain
 from tinydiff.train import SHAPES
 
 MEASURED = ("small", "base")  # the presets of `bench`
@@ -24,6 +24,16 @@ def sample(args: argparse.Namespace) -> None:
         return
     *_, last = pictures
     print(export.plain(last.text))
+
+
+def rewrite_(args: argparse.Namespace) -> None:
+    """Give plain words their capitals and punctuation back: a line for each line."""
+    process = library.load(args.model or next(iter(library.rewriters()), "restore-masked"))
+    if not process.task:
+        raise ValueError(f"The model {args.model!r} writes plain text and was not trained to rewrite: open it with `sample`.")
+    sources = [plain(line) for line in args.words or sys.stdin.read().splitlines()]
+    settings = {name: getattr(args, name) for name in ("sampler", "steps", "seed", "temperature", "candidates")}
+    print("\n".join(rewrite.chosen(process, sources, **settings)))
 
 
 def train(args: argparse.Namespace) -> int:
@@ -83,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
         return made
 
     console.run_flags(command("sample", sample))
+    rewrite_flags(command("rewrite", rewrite_))
     console.train_flags(command("train", train))
     measured = command("eval", eval_)
     measured.add_argument("folder", help="of the checkpoint")
@@ -98,6 +109,18 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument("--record", action="store_true", help="make a new run, with the settings below")
     console.run_flags(files)
     return top
+
+
+def rewrite_flags(made: argparse.ArgumentParser) -> None:
+    made.add_argument("words", nargs="*", metavar="LINE", help="plain words; without any, each line of the standard input")
+    made.add_argument(
+        "--model", help="a bundled model that rewrites, a checkpoint folder or a Hub id (the first that is bundled)"
+    )
+    made.add_argument("--sampler", help="a name from `python -m tinydiff matrix` (the surest first, where the model has it)")
+    made.add_argument("--steps", type=int, default=rewrite.USUAL, help=f"denoising steps ({rewrite.USUAL})")
+    made.add_argument("--candidates", type=int, default=rewrite.SEEDS, help=f"lines to choose from ({rewrite.SEEDS})")
+    made.add_argument("--temperature", type=float, default=rewrite.SURER, help=f"below 1 surer, above 1 wilder ({rewrite.SURER})")
+    made.add_argument("--seed", type=int, default=0, help="the same seed gives the same lines (0)")
 
 
 def bench_flags(made: argparse.ArgumentParser) -> None:

@@ -85,6 +85,7 @@ def load(folder: str | Path, device: str = "cpu") -> Process:
         process.check()
     except ValueError as error:
         raise CheckpointError(f"The weights in {folder.name!r} cannot be used: {error}") from None
+    process.task = str(config.get("task", ""))
     return process.to(device).eval()
 
 

@@ -26,7 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
-from tinydiff import hub, render
+from tinydiff import evaluate, hub, render
 from tinydiff.export import COLUMNS, caption, glyph, rows
 from tinydiff.generate import generate
 from tinydiff.processes import PROCESSES
@@ -115,6 +115,7 @@ def option_flags(parser: argparse.ArgumentParser) -> None:
 def run_flags(parser: argparse.ArgumentParser) -> None:
     """What makes a run: the model, the canvas, generate's own arguments and the samplers' options."""
     default = {name: p.default for name, p in inspect.signature(generate).parameters.items()}
+    default |= {name: evaluate.DEFAULT[name] for name in ("steps", "temperature")}  # as on the page
     add = parser.add_argument
     add("--model", default="masked", help="a bundled model, a checkpoint folder or a Hub id (masked)")
     add("--sampler", default=default["sampler"], help="a name from `python -m tinydiff matrix` (the model's first)")
@@ -183,7 +184,8 @@ def train_command(args: argparse.Namespace, program: str) -> int:
                 run.save()
                 print(f"Stopped at step {run.step} and saved; go on with: {program} --resume --out {config.out}")
                 return stop.status
-    print(f"The checkpoint is in {config.out}; open it with: python -m tinydiff sample --model {config.out}")
+    opened = 'rewrite "plain words"' if config.task else "sample"
+    print(f"The checkpoint is in {config.out}; open it with: python -m tinydiff {opened} --model {config.out}")
     if args.push_to:
         print(f"Pushed to {hub.push(config.out, args.push_to, args.private)}")
     return 0

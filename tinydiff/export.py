@@ -50,6 +50,8 @@ def begin(settings: dict) -> tuple[dict, int, Iterator[Picture]]:
     """
     whole = {name: settings.get(name) if settings.get(name) is not None else default for name, default in defaults().items()}
     process = library.load(whole["model"])
+    if process.task:
+        raise ValueError(f"The model {whole['model']!r} rewrites lines: open it with `python -m tinydiff rewrite`.")
     canvas = canvas_of(process, whole)
     frames = generate(process, canvas, **{name: whole[name] for name in GENERATED}, **whole["options"])
     whole |= {"process": process.name, "sampler": whole["sampler"] or column(process)[0], "length": canvas.tokens.shape[1]}

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tinydiff.generate import generate
+from tinydiff.generate import check_number, generate
 from tinydiff.processes import Process
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.text import Canvas, Pairs, Tokenizer, ended, halves, paired
@@ -20,7 +20,8 @@ from tinydiff.text import Canvas, Pairs, Tokenizer, ended, halves, paired
 STEPS = (1, 2, 4, 8, 16, 32, 64)
 USUAL = 32  # steps
 SURER = 0.5  # a temperature: of what is nearly determined, the likelier is the better
-PAIRS, SEEDS, SHOWN = 200, 5, 12  # of an evaluation: pairs, candidates for each, pairs that it shows
+SEEDS, MOST = 5, 8  # candidates, and the most of them
+PAIRS, SHOWN = 200, 12  # of an evaluation: pairs, and those that it shows
 USE = 'print(tinydiff.rewrite.write(process, ["to be or not to be that is the question"])[0])'
 
 
@@ -33,9 +34,11 @@ def canvas_of(tokenizer: Tokenizer, sources: Sequence[str], length: int) -> Canv
     Raises ValueError, in one sentence, for a source that is empty, too long, or has characters that the model does not know.
     """
     room = length // 2 - 1
+    if not sources:
+        raise ValueError("There is nothing to rewrite: give a line of words.")
     for source in sources:
         if not source.strip():
-            raise ValueError("There is nothing to rewrite: give a few words.")
+            raise ValueError("There is nothing to rewrite: give a line of words.")
         if len(source) > room:
             raise ValueError(f"The words have {len(source)} characters and there is room for {room}: give fewer.")
     source = halves(tokenizer, sources, length)
@@ -53,6 +56,21 @@ def write(process: Process, sources: Sequence[str], sampler: str | None = None, 
     canvas = canvas_of(process.tokenizer, sources, process.length)
     *_, frame = generate(process, canvas, sampler=sampler, steps=steps, seed=seed, temperature=temperature)
     return targets(process.tokenizer, frame.tokens)
+
+
+def usual_sampler(names: Sequence[str]) -> str:
+    """Of the samplers that fit: where there is so little to choose, the surest first is the best order."""
+    return "confidence" if "confidence" in names else names[0]
+
+
+def chosen(process: Process, sources: Sequence[str], sampler: str | None = None, steps: int = USUAL, seed: int = 0,
+           temperature: float = SURER, candidates: int = SEEDS) -> list[str]:  # fmt: skip
+    """Of `candidates` targets for each source the one that is nearest to the others. Raises as `write` does."""
+    check_number("candidates", candidates, 1, MOST, whole=True)
+    again = [source for source in sources for _ in range(candidates)]
+    found = write(process, again, sampler or usual_sampler(column(process)), steps, seed, temperature)
+    groups = [found[i : i + candidates] for i in range(0, len(found), candidates)]
+    return [group[mbr(group)] for group in groups]
 
 
 def page(process: Process, data: Pairs, lines: int = 6) -> str:

@@ -15,7 +15,7 @@ import gradio as gr
 from tinydiff import library, render
 from tinydiff.generate import Frame, check_number, check_sampler, generate
 from tinydiff.processes import PROCESSES, Process
-from tinydiff.rewrite import STEPS, SURER, USUAL, canvas_of, character_error_rate, mbr, risks, targets
+from tinydiff.rewrite import MOST, SEEDS, STEPS, SURER, USUAL, canvas_of, character_error_rate, mbr, risks, targets, usual_sampler
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.text import Canvas, plain
 from tinydiff.ui import inputs
@@ -26,8 +26,7 @@ from tinydiff.ui.sheet import Sheet, keep, known, recorded
 WORDS = "to be or not to be that is the question"
 LONGEST = 500  # characters that are looked at, before what has no place in a source is taken out
 EXAMPLES = 6
-MOST = 8  # candidates
-CANDIDATES, SEED = 5, 7
+SEED = 7
 
 
 # ---------------------------------------------------------------- the tab
@@ -53,7 +52,7 @@ def build() -> None:
         model = gr.Dropdown(list(library.rewriters()), value=first, label="Model", elem_id="rewrite-model", min_width=150)
         sampler = gr.Dropdown(**menu(first), label="Sampler", elem_id="rewrite-sampler", min_width=150)
         steps = gr.Dropdown(list(STEPS), value=USUAL, label="Steps", elem_id="rewrite-steps", min_width=90)
-        count = gr.Slider(1, MOST, CANDIDATES, step=1, label="Candidates", elem_id="rewrite-candidates", min_width=150, scale=2)
+        count = gr.Slider(1, MOST, SEEDS, step=1, label="Candidates", elem_id="rewrite-candidates", min_width=150, scale=2)
         temperature = gr.Slider(
             0, 2, SURER, step=0.05, label="Temperature", elem_id="rewrite-temperature", min_width=150, scale=2
         )
@@ -78,10 +77,10 @@ def wire(desk: gr.State, fields: list, player: Player, sheet: Sheet, go: gr.Butt
 
 
 def menu(key: str) -> dict:
-    """The sampler menu of a model. Where there is so little to choose, the surest first is the best order."""
+    """The sampler menu of a model."""
     models = library.rewriters()
     names = column(PROCESSES[models[known("model", key, models)].process])
-    return dict(choices=[(title(name), name) for name in names], value="confidence" if "confidence" in names else names[0])
+    return dict(choices=[(title(name), name) for name in names], value=usual_sampler(names))
 
 
 def room(key: str) -> int:
@@ -139,7 +138,7 @@ def start(desk: Desk, *values) -> Iterator[tuple[dict, dict]]:
     yield from write(read(*values), desk)
 
 
-def rewrite(words: str, model: str = "", steps: int = USUAL, candidates: int = CANDIDATES, temperature: float = SURER,
+def rewrite(words: str, model: str = "", steps: int = USUAL, candidates: int = SEEDS, temperature: float = SURER,
             seed: int = SEED) -> dict:  # fmt: skip
     """Write lines for plain words: every candidate, its mean distance to the others, and which is nearest to them."""
     key = model or next(iter(library.rewriters()), "")
@@ -208,5 +207,5 @@ def about(candidates: int, truth: str | None) -> str:
 if __name__ == "__main__":
     source = next(iter(known_lines()), WORDS)
     model = next(iter(library.rewriters()))
-    *_, (value, told) = write(read(model, source, menu(model)["value"], USUAL, CANDIDATES, SURER, SEED), Desk())
+    *_, (value, told) = write(read(model, source, menu(model)["value"], USUAL, SEEDS, SURER, SEED), Desk())
     keep("rewrite", {"player": value, "sheet": told})
