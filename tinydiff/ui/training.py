@@ -86,6 +86,8 @@ def facts(card: Card) -> list[tuple[str, str]]:
         ("Steps", made.get("steps") and f"{config.get('step', 0):,} of {made['steps']:,}, {made.get('batch')} windows each"),
         ("Parameters", f"{parameters(card) / 1e6:.1f} million"),
         ("Network", f"{net['layers']} layers, {net['heads']} heads, width {net['width']}, {net['length']} characters"),
+        ("Schedule", f"{config['schedule']['name']}, {config['schedule']['floor']:.2g} of the text left at t = 1"),
+        ("Options", ", ".join(f"{name} {value}" for name, value in config.get("options", {}).items()).replace("_", " ")),
         ("Corpus", config["corpus"].replace("_", " ").title()),
         ("Task", config.get("task")),
         ("Held-out bound", bound_text(evaluation.get("bound"))),
