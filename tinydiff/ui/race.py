@@ -25,10 +25,10 @@ WATCHABLE = 9.0  # seconds that the slowest lane is to last, about
 PACES = (1, 2, 3, 5, 8, 10, 15, 20, 30, 50, 100)
 NOBODY = "nobody"
 DEFAULTS = [
-    ("masked", "confidence", 16),
     ("masked", "ancestral", 64),
+    ("uniform", "ancestral", 64),
+    ("gaussian", "ancestral", 64),
     ("autoregressive", "left_to_right", 256),
-    (NOBODY, None, 32),
 ]
 PROMPT, SEED, LENGTH = "ROMEO:\n", 7, 256
 
@@ -38,8 +38,9 @@ PROMPT, SEED, LENGTH = "ROMEO:\n", 7, 256
 
 def build() -> None:
     """The widgets and handlers of the tab, inside the current context."""
-    gr.Markdown("The same prompt and the same seed in different settings, on one clock. Diffusion writes everywhere at once and may "
-                "stop early; autoregression writes one character a call. Durations are real, slowed equally.")  # fmt: skip
+    gr.Markdown("The same prompt and the same seed in different settings, on one clock. Diffusion writes everywhere at once, out of "
+                "masks, wrong characters or blurred points; autoregression writes one character a call. Durations are real, slowed "
+                "equally.")  # fmt: skip
     sheet = Sheet("race", recorded("race") or None)
     lanes: list = []
     with gr.Row(elem_classes="tt-entries"):
