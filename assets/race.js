@@ -26,13 +26,14 @@ function applied(before, change) {
   return cells;
 }
 
+const STOPS = 500;  // of the slider: whole numbers, so that its end is the race's
 const KINDS = {m: "tt-masked", x: "tt-masked", g: "tt-given", n: "tt-fresh", a: "tt-fresh"};  // by state (render.py)
 
 function clock() {
   const bar = make("div", "tt-clock"), button = make("button", "tt-button tt-play", "▶ Again", {type: "button"});
-  const slide = make("input", "", null, {type: "range", min: 0, max: total, step: total / 500, value: 0, "aria-label": "time of the race"});
+  const slide = make("input", "", null, {type: "range", min: 0, max: STOPS, step: 1, value: 0, "aria-label": "time of the race"});
   button.addEventListener("click", () => { if (playing) halt(); else { if (now >= total) seek(0); play(); } });
-  slide.addEventListener("input", () => { halt(); seek(Number(slide.value)); });
+  slide.addEventListener("input", () => { halt(); seek(total * slide.value / STOPS); });
   add(bar, button, add(make("div", "tt-time"), slide), make("output", "tt-now"));
   return add(bar, make("span", "tt-about", v.pace === 1 ? "shown as fast as it was" : `shown ${v.pace} times slower than it was`));
 }
@@ -60,7 +61,7 @@ function seek(at) {
   now = Math.max(0, Math.min(total, at));
   for (const one of lanes) move(one);
   const slide = root.querySelector("input[type=range]");
-  slide.value = now;
+  slide.value = STOPS * now / total;
   slide.setAttribute("aria-valuetext", `${Math.round(now)} milliseconds of ${Math.round(total)}`);
   root.querySelector(".tt-now").textContent = `${now.toFixed(0)} of ${total.toFixed(0)} ms`;
 }

@@ -198,8 +198,28 @@ def test_temperature_zero_takes_the_best(language):
     assert texts == {"abca"}
 
 
+@pytest.mark.parametrize("name", ["uniform", "gaussian", "score-uniform", "masked"])
+def test_temperature_divides_what_the_network_says(name):
+    """Not what the noisy state says, in closed form: Bayes' rule with the network's part to the power of 1 / T."""
+    process = random_process(name)
+    rng, t = torch.Generator().manual_seed(0), torch.full((2, 24), 0.9)
+    x = process.corrupt(torch.randint(10, (2, 24), generator=rng), t, rng)
+    with torch.no_grad():
+        whole, state = process.denoise(x, t).log_x0.double(), process.likelihood(x, t).double()
+        warm = guidance.temperature(process.denoise, 0.5, process.own)(x, t).log_x0
+    assert torch.allclose(warm.exp(), (2 * (whole - state) + state).softmax(-1), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["uniform", "gaussian", "bits", "score-uniform", "masked"])
+def test_a_low_temperature_writes_likely_texts(name, language):
+    """Whatever the noise, what is written stays in the language, and its likeliest text (0.35) comes more often."""
+    *_, frame = generate(exact.perfect(name, language), Canvas.blank(4, 1000), steps=64, temperature=0.1)
+    shares = torch.stack([(frame.tokens == s).all(1).double().mean() for s in language.strings])
+    assert shares.sum() > 0.97 and shares[0] > 0.42
+
+
 def test_wrappers_are_what_they_say():
-    """Temperature divides log-probabilities; top-p keeps the fewest that reach p; guidance 0 is the label alone."""
+    """Temperature divides the network's log-probabilities and not what the state says; top-p keeps the fewest that reach p; guidance 0 is the label alone."""
     from tinydiff.processes import Prediction
 
     p = torch.tensor([[[0.5, 0.3, 0.15, 0.05]]])
@@ -211,11 +231,13 @@ def test_wrappers_are_what_they_say():
     def ask_other(x, t, cache=None):
         return Prediction(other.log(), other)
 
-    warm = guidance.temperature(ask, 2.0)(None, None).log_x0.exp()
-    assert torch.allclose(warm, (p**0.5 / (p**0.5).sum()).double())
+    own = torch.tensor([[[0.1, 0.1, 0.2, 0.6]]])
+    for state, answer in ((own, (p / own) ** 0.5 * own), (torch.ones(1, 1, 4), p**0.5)):
+        warm = guidance.temperature(ask, 2.0, lambda x, t, state=state: state.log())(None, None).log_x0.exp()
+        assert torch.allclose(warm, (answer / answer.sum()).double())
     cut = guidance.top_p(ask, 0.75)(None, None).log_x0.exp()
     assert torch.allclose(cut, torch.tensor([[[0.625, 0.375, 0, 0]]]).double(), atol=1e-6)
-    assert guidance.temperature(ask, 1.0) is ask and guidance.top_p(ask, 1.0) is ask
+    assert guidance.temperature(ask, 1.0, None) is ask and guidance.top_p(ask, 1.0) is ask
     mixed = guidance.classifier_free(ask, ask_other, 1.0)(None, None).log_x0.exp()
     assert torch.allclose(mixed, (p**2 / (p**2).sum()).double(), atol=1e-6)
     assert guidance.classifier_free(ask, ask_other, 0) is ask

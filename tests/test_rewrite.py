@@ -276,7 +276,7 @@ def test_the_trainer_says_how_to_rewrite(lines, tmp_path, capsys):
     """What it names as the next command works on what it made."""
     flags = ["--preset", "tiny", "--steps", "1", "--batch", "2", "--corpus", str(lines), "--out", str(tmp_path / "run")]
     assert main(["train", "--task", "restore", *flags]) == 0
-    assert f"tinydiff rewrite \"plain words\" --model {tmp_path / 'run'}" in capsys.readouterr().out
+    assert f'tinydiff rewrite "plain words" --model {tmp_path / "run"}' in capsys.readouterr().out
     assert main(["rewrite", "a red fog", "--model", str(tmp_path / "run")]) == 0
 
 

@@ -105,7 +105,7 @@ def generate(process: Process, canvas: Canvas, *, sampler: str | None = None, st
     def run(part: Canvas):
         both = [reminded(ask, process) for ask in (asked, asked.unconditional)]
         denoise = wrap.classifier_free(*both, guidance) if canvas.label is not None else both[0]
-        denoise = wrap.top_p(wrap.temperature(denoise, temperature), top_p)
+        denoise = wrap.top_p(wrap.temperature(denoise, temperature, process.own), top_p)
         return sampled(chosen.run(process, denoise, part, times, rng, **options))
 
     def planned(part: Canvas) -> int:

@@ -13,15 +13,24 @@ from tinydiff.nets import Cache
 from tinydiff.processes import LOG_ZERO, NEVER, Prediction
 
 Denoise = Callable[..., Prediction]
+CERTAIN = -12.0  # log of a probability that is as good as 0: no network is more certain, however little noise there is
 
 
-def temperature(denoise: Denoise, value: float) -> Denoise:
-    """log_x0 / value, renormalised. Below 1 the surest gains, above 1 everything gets likelier; 0 takes the best alone."""
+def temperature(denoise: Denoise, value: float, own: Callable[[Tensor, Tensor], Tensor]) -> Denoise:
+    """What the rest of the text says of a character, divided by `value`; then what its own noisy state says, as it is. Below 1
+    the surest gains, above 1 everything gets likelier; 0 takes the best alone.
+
+    own(x, t) is the process's: log_x0 is the sum of both by Bayes' rule. At a mask the second is nothing, and this is
+    log_x0 / value. Under other noise, dividing the sum would make what stands as much surer of itself as the network, so that
+    less changes its mind: uniform noise then wrote as many wrong words at 0.5 as at 1.
+    """
 
     def warmed(x: Tensor, t: Tensor, cache: Cache | None = None) -> Prediction:
         prediction = denoise(x, t, cache)
-        log_p = prediction.log_x0.double().clamp_min(NEVER) / max(value, 1e-4)
-        return prediction._replace(log_x0=log_p.log_softmax(-1).clamp_min(LOG_ZERO))
+        state = own(x, t).double()[:, -prediction.log_x0.shape[1] :]  # with a cache only the last columns are asked
+        state = (state - state.amax(-1, keepdim=True)).clamp_min(CERTAIN)
+        rest = (prediction.log_x0.double() - state).clamp_min(NEVER)
+        return prediction._replace(log_x0=(rest / max(value, 1e-4) + state).log_softmax(-1).clamp_min(LOG_ZERO))
 
     return denoise if value == 1 else warmed
 

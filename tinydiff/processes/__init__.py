@@ -147,6 +147,10 @@ class Process(nn.Module, ABC):
         them; real-valued states have their own."""
         return log_x0.gather(-1, self.read(x).clamp_max(self.V - 1)[..., None])[..., 0]
 
+    def own(self, x: Tensor, t: Tensor) -> Tensor:
+        """What of log_x0 is told by each position's own noisy state and not by the network, (B, L, V), up to a constant."""
+        return self.likelihood(x, t)
+
     def look(self, x: Tensor, t: Tensor, log_x0: Tensor, new: Tensor) -> Tensor:
         """What `sight` names of a step from x at times t > 0, of which log_x0 was said, to `new`: (B, L, K) numbers from 0 to
         1. Here "ratios": how strongly the best other character pulls, r / (1 + r) for the largest ratio r."""
