@@ -49,7 +49,7 @@ def build() -> None:
                            info=f"Up to {room(first)} characters. Capitals and punctuation are taken out before they are given.")  # fmt: skip
         go = gr.Button("Rewrite", variant="primary", elem_id="rewrite-run", min_width=120)
     with gr.Row(elem_classes="tt-controls"):
-        model = gr.Dropdown(list(library.rewriters()), value=first, label="Model", elem_id="rewrite-model", min_width=150)
+        model = gr.Dropdown(list(library.rewriters()), value=first, label="Model", elem_id="rewrite-model", min_width=190)
         sampler = gr.Dropdown(**menu(first), label="Sampler", elem_id="rewrite-sampler", min_width=150)
         steps = gr.Dropdown(list(STEPS), value=USUAL, label="Steps", elem_id="rewrite-steps", min_width=90)
         count = gr.Slider(1, MOST, SEEDS, step=1, label="Candidates", elem_id="rewrite-candidates", min_width=150, scale=2)
