@@ -33,7 +33,7 @@ def rewrite_(args: argparse.Namespace) -> None:
         raise ValueError(f"The model {args.model!r} writes plain text and was not trained to rewrite: open it with `sample`.")
     sources = [plain(line) for line in args.words or sys.stdin.read().splitlines()]
     settings = {name: getattr(args, name) for name in ("sampler", "steps", "seed", "temperature", "candidates")}
-    print("\n".join(rewrite.chosen(process, sources, **settings)))
+    print("\n".join(rewrite.best(process, sources, **settings)))
 
 
 def train(args: argparse.Namespace) -> int:

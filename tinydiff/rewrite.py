@@ -63,7 +63,7 @@ def usual_sampler(names: Sequence[str]) -> str:
     return "confidence" if "confidence" in names else names[0]
 
 
-def chosen(process: Process, sources: Sequence[str], sampler: str | None = None, steps: int = USUAL, seed: int = 0,
+def best(process: Process, sources: Sequence[str], sampler: str | None = None, steps: int = USUAL, seed: int = 0,
            temperature: float = SURER, candidates: int = SEEDS) -> list[str]:  # fmt: skip
     """Of `candidates` targets for each source the one that is nearest to the others. Raises as `write` does."""
     check_number("candidates", candidates, 1, MOST, whole=True)
