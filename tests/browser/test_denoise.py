@@ -80,6 +80,14 @@ def test_generate_writes_a_text(visit):
     assert all(name in numbers for name in ("calls", "a call", "speed", "judge", "real words"))
 
 
+def test_generate_is_in_sight(visit):
+    """On a laptop's screen the button that matters stays in sight, though the settings are longer than the screen."""
+    page = visit()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    box = page.locator("#generate").bounding_box()
+    assert box["y"] > 0 and box["y"] + box["height"] <= 800
+
+
 def test_moving_the_steps_starts_a_run(visit):
     """Choosing a number of steps makes a run of just so many."""
     page = visit()
