@@ -255,6 +255,16 @@ def test_labels_guide():
     assert not texts[0.0].tokens.equal(texts[5.0].tokens)
 
 
+def test_a_cache_is_not_shared_by_both_readings():
+    """Guidance reads a text twice, with its label and without; a network that remembers gives what it gives without memory."""
+    model = random_process("autoregressive", labels=3)
+    canvas = Canvas(*[getattr(Canvas.blank(12, 2), a) for a in ("tokens", "given")], label=torch.tensor([0, 2]))
+    *_, frame = generate(model, canvas, guidance=2.0)
+    model.traits = model.traits - {"cache"}
+    *_, again = generate(model, canvas, guidance=2.0)
+    assert frame.tokens.equal(again.tokens) and frame.calls == again.calls == 24
+
+
 NAN = float("nan")
 
 

@@ -60,7 +60,7 @@ class Asked:
         return self.ask(x, t, self.label, cache, **hint)
 
     def unconditional(self, x, t, cache=None, **hint) -> Prediction:
-        return self.ask(x, t, None, cache, **hint)
+        return self.ask(x, t, None, None if cache is None else cache.twin(), **hint)
 
     def ask(self, x, t, label, cache, **hint) -> Prediction:
         self.calls += 1

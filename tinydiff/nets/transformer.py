@@ -9,6 +9,7 @@ not know what its inputs and outputs mean: that is the process's.
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
@@ -21,6 +22,14 @@ class Cache:
 
     def __init__(self):
         self.layers: list[tuple[Tensor, Tensor]] = []
+        self.other: Cache | None = None
+
+    def twin(self) -> Cache:
+        """Another of its kind, always the same one, for the same text read in another way: without its label."""
+        if self.other is None:
+            self.other = copy.copy(self)
+            self.other.layers = []
+        return self.other
 
     def __len__(self) -> int:
         return self.layers[0][0].shape[2] if self.layers else 0
