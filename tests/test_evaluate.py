@@ -1,13 +1,16 @@
 """Evaluation: every character is counted once, the measures measure what they say, the card says what was measured."""
 
+import argparse
 import json
 import math
+import re
+from dataclasses import asdict
 
 import pytest
 import torch
 
 from tests.conftest import SHAPE, random_process
-from tinydiff import checkpoint, evaluate, exact, library
+from tinydiff import checkpoint, console, evaluate, exact, library
 from tinydiff.text import Corpus, Tokenizer
 
 
@@ -99,3 +102,16 @@ def test_a_card_without_evaluation_says_so(tmp_path):
     folder = checkpoint.save(process, checkpoint.config_of(process, {**SHAPE, "labels": 0}, "letters"), tmp_path / "m")
     evaluate.write_card(folder)
     assert "Not evaluated yet." in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", list(library.trained()))
+def test_the_command_of_a_card_is_its_run(name):
+    """The flags in a bundled card, read as the trainer reads them, are the settings of that run."""
+    card = library.card_of(name)
+    command = re.search(r"`python train_space.py (.*?)`", (card.path / "README.md").read_text("utf-8"))[1]
+    parser = argparse.ArgumentParser()
+    console.train_flags(parser)
+    config, made = asdict(console.config_of(parser.parse_args(command.split()))), card.config["training"]
+    assert {k: config[k] for k in made if k not in evaluate.NOT_LEARNED} == {
+        k: v for k, v in made.items() if k not in evaluate.NOT_LEARNED
+    }

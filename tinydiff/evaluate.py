@@ -30,6 +30,7 @@ STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # of a process's first sampler
 FEWER = (8, 32, 128)  # of the others
 DEFAULT = dict(sampler="ancestral", steps=128, temperature=0.8)  # what the page begins with
 TEMPERATURES = (0.5, 0.7, 0.8, 0.9, 1.0, 1.1)
+NOT_LEARNED = {"device", "precision", "compile", "validate_every", "save_every"}  # of training, what a card's command leaves out
 USE = """*_, frame = tinydiff.generate(process, tinydiff.Canvas.blank(256))
 print(process.tokenizer.decode(frame.tokens[0]))"""
 
@@ -252,9 +253,7 @@ def front_matter(card: checkpoint.Card) -> str:
 def body(card: checkpoint.Card) -> str:
     config = card.config
     made = config.get("training", {})
-    flags = " ".join(
-        f"--{key} {made[key]}" for key in ("process", "task", "corpus", "preset", "steps", "seed") if made.get(key, "") != ""
-    )
+    flags = " ".join(flag(key, value) for key, value in made.items() if key not in NOT_LEARNED and value != "")
     task = config.get("task")
     net = config["net"]
     lines = [
@@ -270,6 +269,14 @@ def body(card: checkpoint.Card) -> str:
     ]  # fmt: skip
     found = rewrite.measurements if task and card.evaluation else measurements
     return "\n".join(lines + found(card.evaluation)) + "\n"
+
+
+def flag(name: str, value: object) -> str:
+    """As the trainer's command line takes it."""
+    dashed = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{dashed}" if value else f"--no-{dashed}"
+    return f"--{dashed} {value}"
 
 
 def measurements(result: dict) -> list[str]:
