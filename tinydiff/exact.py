@@ -154,25 +154,40 @@ def normal(p: Tensor) -> Tensor:
 
 
 class PerfectNetwork(nn.Module):
-    """Stands in the place of a trained network. answer(x, t) -> (B, n, outputs) is Bayes' rule."""
+    """Stands in the place of a trained network. answer(x, t) -> (B, n, outputs) is Bayes' rule; answer_seen(x, t, mask, places)
+    the same where each query may see some keys alone."""
 
     labels = 0
 
-    def __init__(self, answer):
+    def __init__(self, answer, answer_seen=None):
         super().__init__()
-        self.answer = answer
+        self.answer, self.answer_seen = answer, answer_seen
 
-    def forward(self, x, t, label=None, *, mask=None, cache=None):
+    def forward(self, x, t, label=None, *, mask=None, cache=None, places=None):
         n = x.shape[1]
+        if mask is not None:
+            return self.answer_seen(x, t, mask, places)
         if cache is not None:  # what it has read is all it remembers
             x = cache.extend(0, x[:, None, :, None], x[:, None, :, None])[0][:, 0, :, 0]
         return self.answer(x, t)[:, -n:]
 
 
+def seen(language: Language, log_likelihood: Tensor, mask: Tensor, places: Tensor) -> Tensor:
+    """log p(x_0 at the place of each query | the keys that it may see), (B, n, V), from log q(key | x_0 at its place = v),
+    (B, n, V), mask (n, n) bool and places (n,). A place may have several keys, or none that is seen."""
+    at = torch.nn.functional.one_hot(places).double()  # (n, L)
+    told = torch.einsum("qk,kl,bkv->bqlv", mask.double(), at, log_likelihood.double())
+    answer = language.posterior(told.flatten(0, 1)).view(told.shape)
+    return answer.gather(2, places[None, :, None, None].expand(len(answer), -1, 1, answer.shape[-1]))[:, :, 0]
+
+
 def perfect(name: str, language: Language, noise: Schedule | None = None, **options: str) -> Process:
     """The process `name` with the perfect network of a language; it writes texts of any length."""
     process = PROCESSES[name](None, language.tokenizer, noise or PROCESSES[name].noise(), None, options)
-    process.net = PerfectNetwork(lambda x, t: process.perfect(language, x, t))
+    process.net = PerfectNetwork(
+        lambda x, t: process.perfect(language, x, t),
+        lambda x, t, mask, places: seen(language, process.likelihood(x, t), mask, places),
+    )
     return process.eval()
 
 

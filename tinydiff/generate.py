@@ -19,7 +19,7 @@ from torch import Tensor
 from tinydiff import guidance as wrap
 from tinydiff import nets
 from tinydiff.processes import T_MIN, Prediction, Process
-from tinydiff.samplers import SAMPLERS, Sampler, Step, column
+from tinydiff.samplers import SAMPLERS, Range, Sampler, Step, column
 from tinydiff.schedules import grid
 from tinydiff.text import Canvas
 
@@ -91,7 +91,7 @@ def generate(process: Process, canvas: Canvas, *, sampler: str | None = None, st
     check_number("temperature", temperature, 0, 10)
     check_number("top_p", top_p, 1e-6, 1)
     check_number("guidance", guidance, 0, 20)
-    check_options(chosen, options)
+    check_options(process, chosen, options)
     times = grid(steps, process.schedule, spacing)
     if canvas.given.all():
         raise ValueError("Nothing is left to write: everything on the canvas is given.")
@@ -109,7 +109,7 @@ def generate(process: Process, canvas: Canvas, *, sampler: str | None = None, st
         return sampled(chosen.run(process, denoise, part, times, rng, **options))
 
     def planned(part: Canvas) -> int:
-        return int((~part.given).sum(1).max()) if not chosen.steps_matter else 0 if part.given.all() else steps
+        return chosen.planned(process, part, steps, **options)
 
     def noise(part: Canvas) -> Tensor:
         """The state that a sampler begins with: its first random numbers make it."""
@@ -188,7 +188,7 @@ class Board:
         if not self.firm:
             sure = self.process.certainty(x, t, nothing).exp().float().cpu()
             self.confidence = paste(self.confidence, torch.where(self.fixed, 1.0, sure), self.start)
-        self.see(x, t, nothing, x)
+        self.see(x, t, nothing, x, self.start)
         self.last = x, t
 
     @torch.no_grad()
@@ -201,7 +201,7 @@ class Board:
         sure = self.process.certainty(step.x[:, asked], t[:, asked], log_x0)
         self.note(log_x0.cpu(), sure.cpu(), self.start + step.first)
         x, before = self.last or (step.x, t)
-        self.see(x, before, log_x0, step.x)
+        self.see(x[:, asked], before[:, asked], log_x0, step.x[:, asked], self.start + step.first)
         self.last = step.x, t
 
     def time(self, x: Tensor, t: float) -> Tensor:
@@ -222,13 +222,13 @@ class Board:
         self.entropy = paste(self.entropy, entropy, start)
         self.bets, self.odds = paste(self.bets, bets, start), paste(self.odds, likeliest.exp().float(), start)
 
-    def see(self, x: Tensor, t: Tensor, log_x0: Tensor, new: Tensor) -> None:
-        """Note what the process shows of a step of the window from x to `new`."""
+    def see(self, x: Tensor, t: Tensor, log_x0: Tensor, new: Tensor, start: int) -> None:
+        """Note what the process shows of a step from x to `new`, for the columns from `start` on."""
         if self.process.sight:
             view = self.process.look(x, t, log_x0, new).float().cpu()
             if self.view is None:
-                self.view = torch.full((*self.tokens.shape, view.shape[-1]), 0.5)  # of windows not begun
-            self.view = paste(self.view, view, self.start)
+                self.view = torch.full((*self.tokens.shape, view.shape[-1]), 0.5)  # of what is not begun
+            self.view = paste(self.view, view, start)
 
     def picture(self) -> dict[str, Tensor]:
         """The tensors of a Frame; none is written to again."""
@@ -279,13 +279,16 @@ def check_number(name: str, value: object, low: float, high: float, whole: bool 
         raise ValueError(f"{name} is {value!r}; give a {'whole ' if whole else ''}number from {low:g} to {high:g}.")
 
 
-def check_options(chosen: Sampler, options: dict) -> None:
+def check_options(process: Process, chosen: Sampler, options: dict) -> None:
     for name, value in options.items():
         if name not in chosen.options:
             known = ", ".join(chosen.options) or "none"
             raise ValueError(f"The sampler {chosen.name!r} has no option {name!r}; it has {known}.")
         _, span = chosen.options[name]
-        check_number(name, value, span.low, span.high)
+        if isinstance(span, Range):
+            check_number(name, value, span.low, span.high)
+        elif value not in span.of(process):
+            raise ValueError(f"{name} is {value!r}; with '{process.name}' there are {', '.join(map(str, span.of(process)))}.")
 
 
 def check_tokens(process: Process, canvas: Canvas) -> None:

@@ -51,13 +51,15 @@ def top_p(denoise: Denoise, value: float) -> Denoise:
 def self_conditioned(denoise: Denoise, estimate: Callable[..., Tensor]) -> Denoise:
     """Each call is told what the one before made of the clean state (analog bits, arXiv:2208.04202, section 3.2).
 
-    estimate(x, prediction, t) is the process's; denoise must take `hint`. Begin anew, with another wrapper, for another text.
+    estimate(x, prediction, t) is the process's; denoise must take `hint`. Begin anew, with another wrapper, for another text;
+    one that has become longer begins anew by itself.
     """
     before: Tensor | None = None
 
     def reminded(x: Tensor, t: Tensor, cache: Cache | None = None) -> Prediction:
         nonlocal before
-        prediction = denoise(x, t, cache, hint=before)
+        fits = before is not None and before.shape[1] == x.shape[1]
+        prediction = denoise(x, t, cache, hint=before if fits else None)
         before = estimate(x, prediction, t)
         return prediction
 

@@ -34,6 +34,12 @@ class Cache:
     def __len__(self) -> int:
         return self.layers[0][0].shape[2] if self.layers else 0
 
+    def fork(self) -> Cache:
+        """A cache that begins with what this one holds; what is added to one is not in the other."""
+        copy = Cache()
+        copy.layers = list(self.layers)
+        return copy
+
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         if layer == len(self.layers):
             self.layers.append((k, v))
@@ -82,12 +88,13 @@ class Transformer(nn.Module):
         if isinstance(self.embed, nn.Linear):  # its inputs are few, and of size one
             nn.init.normal_(self.embed.weight, std=0.5 / math.sqrt(self.embed.in_features))
 
-    def forward(self, x: Tensor, t: Tensor | None = None, label: Tensor | None = None, *,
-                mask: Tensor | None = None, cache: Cache | None = None) -> Tensor:  # fmt: skip
+    def forward(self, x: Tensor, t: Tensor | None = None, label: Tensor | None = None, *, mask: Tensor | None = None,
+                cache: Cache | None = None, places: Tensor | None = None) -> Tensor:  # fmt: skip
         """x (B, n) tokens or (B, n, inputs) numbers, t (B, n), label (B,) or None -> (B, n, outputs).
 
         mask (n, m) bool says which keys a query may see, in place of the network's own rule. With a cache, x goes on where
-        the cache ends, and the keys are the cache's and then x's own.
+        the cache ends, and the keys are the cache's and then x's own. places (n,) are the positions in the text, by default
+        0, 1, 2 ... or those that follow the cache.
         """
         past, n = len(cache) if cache is not None else 0, x.shape[1]
         h = self.embed(x).float()  # (B, n, D)
@@ -96,7 +103,7 @@ class Transformer(nn.Module):
         if self.label is not None:
             null = torch.full((len(x),), self.labels, device=x.device)
             h = h + self.label(null if label is None else label)[:, None]
-        turn = rotation(past, past + n, self.half, x.device)
+        turn = rotation(torch.arange(past, past + n, device=x.device) if places is None else places, self.half)
         if mask is None and self.causal:
             mask = torch.ones(n, past + n, dtype=torch.bool, device=x.device).tril(past)
         for i, block in enumerate(self.blocks):
@@ -135,10 +142,9 @@ class TimeEmbedding(nn.Module):
         return self.down(F.silu(self.up(torch.cat([phase.sin(), phase.cos()], -1))))
 
 
-def rotation(start: int, stop: int, half: int, device) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of the rotary angles of positions start .. stop, each (n, D / 2H)."""
-    angle = torch.outer(torch.arange(start, stop, device=device),
-                        10000.0 ** (-torch.arange(half, device=device) / half))  # fmt: skip
+def rotation(places: Tensor, half: int) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the rotary angles of positions (n,), each (n, D / 2H)."""
+    angle = torch.outer(places, 10000.0 ** (-torch.arange(half, device=places.device) / half))
     return angle.cos(), angle.sin()
 
 

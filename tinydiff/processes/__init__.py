@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
@@ -24,6 +24,7 @@ from tinydiff.text import Canvas, Tokenizer
 PROCESSES: dict[str, type[Process]] = {}
 LOG_ZERO = -1e9  # log of a probability of zero, finite so that mixing two predictions never makes a NaN
 NEVER = -200.0  # log of a probability that no draw meets; of far smaller ones exp is ten times slower on a CPU
+SIZES = (16, 1, 2, 4, 8, 32, 64, 256)  # characters a piece of a text, the usual number first
 T_MIN = 1e-3  # training draws times from [T_MIN, 1]; evaluation cuts nothing off
 
 TRAITS = {
@@ -36,6 +37,7 @@ TRAITS = {
     "prefix": "what is not written shows as mask_id, and what follows a written beginning can be asked for alone",
     "mask": "the noise is the mask: what is written is clean, and predictions hold in any order",
     "timeless": "the prediction depends on the state alone, not on t",
+    "pieces": "a piece of the text can be written given those before it (`pieces`)",
     "causal": "a prediction depends on what stands to the left only",
     "cache": "denoise takes a Cache of what was read before",
 }
@@ -46,6 +48,15 @@ class Prediction(NamedTuple):
 
     log_x0: Tensor  # (B, L, V) log p(x_0_i = v | x_t)
     raw: Tensor  # the network's output in the process's own terms
+
+
+class Piece(NamedTuple):
+    """Part of a text as a text of its own, for a sampler: what it is written with, and on."""
+
+    process: Process
+    canvas: Canvas
+    denoise: Callable[..., Prediction]
+    first: int  # the column of the whole at which it begins
 
 
 class Process(nn.Module, ABC):
@@ -66,6 +77,7 @@ class Process(nn.Module, ABC):
     floor: ClassVar[float] = 1e-3  # alpha(1), what is left of the text where sampling starts from pure noise
     most_left: ClassVar[float] = 0.01  # the largest floor with which it can be trained and sampled
     choices: ClassVar[dict[str, tuple[str, ...]]] = {}  # options with their values, the usual one first
+    sizes: Sequence[int] = SIZES  # of the pieces in which text can be written, the usual one first
     kind: ClassVar[type[Process] | None] = None  # whose noise it is, where that is another process's
     sight: ClassVar[str] = ""  # what of a step is worth drawing beside the text (`look`): "ratios", "walk" or "planes"
 
@@ -156,6 +168,12 @@ class Process(nn.Module, ABC):
         1. Here "ratios": how strongly the best other character pulls, r / (1 + r) for the largest ratio r."""
         there = x[..., None] == torch.arange(self.V, device=x.device)
         return self.log_ratios(x, log_x0, t).masked_fill(there, LOG_ZERO).amax(-1, keepdim=True).sigmoid()
+
+    def pieces(self, size: int, remember: bool) -> Callable[..., Piece]:
+        """How a text is written in pieces of `size`: a function (canvas, start, stop, denoise) -> Piece, which a sampler asks for
+        columns start .. stop when all before them is given. remember: keep what was read of those. Here the process itself, on
+        the text so far, which is read again at each call."""
+        return lambda canvas, start, stop, denoise: Piece(self, canvas.slice(0, stop), denoise, 0)
 
     def weight(self, t: Tensor) -> Tensor:
         """What multiplies the network's error at time t in the loss or the bound (any shape), for the page's picture."""

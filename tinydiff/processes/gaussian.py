@@ -31,7 +31,7 @@ LOG_SNR_END = 7.0  # where the bound hands over to reading the nearest code: it 
 class Reals(Process):
     """What processes on (B, L, D) numbers share. Subclasses have `codes()` and say how the network's output is read."""
 
-    traits = frozenset({"diffusion", "reals", "hint"})
+    traits = frozenset({"diffusion", "reals", "hint", "pieces"})
     floor = 1e-4
     choices = {"self_conditioning": ("yes", "no")}
 

@@ -19,7 +19,7 @@ from tinydiff.processes import LOG_ZERO, Prediction, Process, certain, draw, ran
 class Masked(Process):
     name, title, paper = "masked", "Masked (MDLM)", "arXiv:2406.07524"
     about = "Characters are hidden behind masks; the network guesses what is behind all of them at once."
-    traits = frozenset({"diffusion", "tokens", "prefix", "mask", "timeless", "posterior", "ratios"})
+    traits = frozenset({"diffusion", "tokens", "prefix", "mask", "timeless", "posterior", "ratios", "pieces"})
 
     def network(self):
         return dict(inputs=self.V + 1, outputs=self.V, attention="bidirectional", timed=False)

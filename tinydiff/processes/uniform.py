@@ -30,7 +30,7 @@ T_END = 1e-6  # the bound ends here; the rest of it, for any network, is under 1
 class Uniform(Process):
     name, title, paper = "uniform", "Uniform (D3PM)", "arXiv:2107.03006"
     about = "Characters are replaced by random ones; the network must find out which are wrong, and may change its mind."
-    traits = frozenset({"diffusion", "tokens", "posterior", "ratios"})
+    traits = frozenset({"diffusion", "tokens", "posterior", "ratios", "pieces"})
     sight = "ratios"
 
     def network(self):

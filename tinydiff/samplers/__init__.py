@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, NamedTuple
@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from tinydiff.processes import PROCESSES, Prediction, Process, discover
+from tinydiff.text import Canvas
 
-__all__ = ["SAMPLERS", "Annotated", "Range", "Sampler", "Step", "column", "matrix", "pairwise", "sampler"]
+__all__ = ["SAMPLERS", "Annotated", "Choice", "Range", "Sampler", "Step", "column", "matrix", "pairwise", "sampler"]
 
 
 class Step(NamedTuple):
@@ -41,6 +42,14 @@ class Range:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """An option that takes one of a few values, which depend on the process; the first of them where none is named."""
+
+    of: Callable[[Process | type[Process]], Sequence]
+    about: str
+
+
+@dataclass(frozen=True)
 class Sampler:
     """A registered sampler. `steps_matter` is False for those that take a call for each character, whatever is asked."""
 
@@ -50,16 +59,24 @@ class Sampler:
     paper: str
     about: str
     steps_matter: bool
+    planner: Callable[..., int] | None = None
 
     @property
-    def options(self) -> dict[str, tuple[float, Range]]:
-        """Default and range of each option, in the order of the signature."""
+    def options(self) -> dict[str, tuple[float | None, Range | Choice]]:
+        """Default and range or choice of each option, in the order of the signature."""
         hints = typing.get_type_hints(self.run, include_extras=True)
         return {
             name: (p.default, hints[name].__metadata__[0])
             for name, p in inspect.signature(self.run).parameters.items()
             if p.kind is p.KEYWORD_ONLY
         }
+
+    def planned(self, process: Process, canvas: Canvas, steps: int, **options) -> int:
+        """How many steps it takes at the most to write a canvas."""
+        if self.planner:
+            return self.planner(process, canvas, steps, **options)
+        open_ = int((~canvas.given).sum(1).max())
+        return steps if self.steps_matter and open_ else open_
 
     def fits(self, traits: frozenset[str]) -> bool:
         return self.needs <= traits
@@ -68,8 +85,9 @@ class Sampler:
 SAMPLERS: dict[str, Sampler] = {}
 
 
-def sampler(name: str, *, needs: set[str], paper: str, steps_matter: bool = True):
-    """Register a generator function (process, denoise, canvas, times, rng, *, options) as the sampler `name`.
+def sampler(name: str, *, needs: set[str], paper: str, steps_matter: bool = True, planned: Callable[..., int] | None = None):
+    """Register a generator function (process, denoise, canvas, times, rng, *, options) as the sampler `name`. Where it takes
+    another number of steps than is asked for, planned(process, canvas, steps, **options) says how many at the most.
 
     denoise(x, t, cache=None) is the process's, perhaps wrapped (guidance.py); times falls from 1 to 0. The first sentence
     of the docstring is what the page says of it.
@@ -77,7 +95,7 @@ def sampler(name: str, *, needs: set[str], paper: str, steps_matter: bool = True
 
     def register(run):
         about = " ".join(inspect.getdoc(run).split("\n\n")[0].split())
-        SAMPLERS[name] = Sampler(name, run, frozenset(needs), paper, about, steps_matter)
+        SAMPLERS[name] = Sampler(name, run, frozenset(needs), paper, about, steps_matter, planned)
         return run
 
     return register

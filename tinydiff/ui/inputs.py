@@ -98,7 +98,7 @@ def read(raw: Mapping[str, object]) -> Asked:
         process = open_model(values["model"])
         sampler = check_sampler(process, text("sampler", values["sampler"])) if "sampler" in raw else default(process)
         options = options_of(values["options"])
-        check_options(sampler, options)
+        check_options(process, sampler, options)
         prompt = text("prompt", values["prompt"])
         template = None if values["template"] is None else text("template", values["template"])
         canvas = canvas_of(process, prompt, template, numbers["length"])

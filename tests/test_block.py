@@ -1,0 +1,185 @@
+"""Block diffusion: the exact language at every block size, the limits that are other models, and a cache that is exact."""
+
+import math
+
+import pytest
+import torch
+
+from tests.conftest import SHAPE, random_process
+from tests.test_exact import FLOOR, last, mean_bound, total_variation
+from tinydiff import exact
+from tinydiff.generate import generate
+from tinydiff.processes import build
+from tinydiff.processes.block import SIZES, WINDOWS, BlockCache, may_see
+from tinydiff.text import Canvas, Tokenizer
+
+DIVIDING = ("1", "2", "4")  # the sizes that divide the four characters of the language
+
+
+def perfect(language, size):
+    return exact.perfect("block", language, block=size)
+
+
+def open_canvas(x):
+    return Canvas(x, torch.zeros_like(x, dtype=torch.bool))
+
+
+def untrained(size="4", **options):
+    torch.manual_seed(0)
+    process = build("block", Tokenizer("abcdefgh \n"), **SHAPE, options=dict(block=size, **options))
+    torch.nn.init.normal_(process.net.head.weight, std=0.5)
+    return process.eval()
+
+
+@pytest.mark.parametrize("size", DIVIDING)
+@pytest.mark.parametrize("given", [0, 1])
+def test_the_bound_is_the_entropy_at_every_size(size, given, language, rng):
+    """Also with a prompt. The network obeys its attention mask, so one that leaks would bring the bound below the entropy."""
+    found, error = mean_bound(perfect(language, size), language, rng, given, batches=40)
+    first = torch.bincount(language.strings[:, 0], weights=language.log_p.exp())
+    entropy = language.entropy(4) + given * (first * first.log()).nansum().item()
+    assert error < 0.03 and abs(found - entropy) < 4 * error + 1e-9
+
+
+def test_blocks_of_one_are_exact_text_by_text(language, rng):
+    """At block 1 everything open is masked: the bound is -log p of each text, without any draw."""
+    x = language.strings
+    assert torch.allclose(perfect(language, "1").bound(open_canvas(x), rng), -language.log_prob(x), atol=1e-9)
+
+
+def test_blocks_of_one_are_the_autoregressive_likelihood(rng):
+    """On the same weights: the mean over positions of one pass of [masks ; text] is what a chain of prefixes gives."""
+    process = untrained("1")
+    x = torch.randint(10, (3, 24), generator=rng)
+    with torch.no_grad():
+        found = process.bound(open_canvas(x), rng)
+        told = [process.denoise(torch.cat([x[:, :i], torch.full((3, 1), 10)], 1), None).log_x0[:, i] for i in range(24)]
+    chain = -torch.stack([p.gather(1, x[:, i : i + 1])[:, 0] for i, p in enumerate(told)]).sum(0)
+    assert torch.allclose(found, chain, atol=1e-3)
+
+
+def test_one_block_for_everything_is_mdlm(rng):
+    """On the same weights, draw by draw."""
+    block, masked = untrained("32"), random_process("masked")
+    masked.net.load_state_dict(block.net.state_dict())
+    x = torch.randint(10, (4, 24), generator=rng)
+    given = torch.arange(24).expand(4, -1) < 5
+    for what in ("bound", "denoise"):
+        if what == "bound":
+            one, two = (p.bound(Canvas(x, given), torch.Generator().manual_seed(5)) for p in (block, masked))
+        else:
+            noisy = masked.corrupt(x, torch.full(x.shape, 0.5), rng)
+            one, two = (p.denoise(noisy, torch.full(x.shape, 0.5)).log_x0 for p in (block, masked))
+        assert torch.allclose(one, two, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", ["1", "4", "8", "16"])
+def test_the_cache_is_exact(size):
+    """The prediction for a block from the cache is that of one pass over everything."""
+    process, cache = untrained(size), BlockCache(int(size))
+    x = torch.randint(10, (2, 24), generator=torch.Generator().manual_seed(1))
+    n = int(size)
+    with torch.no_grad():
+        for start in range(0, 24, n):
+            noisy = x[:, : start + n].clone()
+            noisy[:, start + n // 2 :] = process.mask_id
+            for _ in range(2):  # asking twice adds nothing to what is remembered
+                kept = process.denoise(noisy, None, cache=cache)
+            whole = process.denoise(noisy, None)
+            assert torch.allclose(kept.raw, whole.raw[:, start:], atol=1e-5)
+            assert len(cache) == start
+
+
+def test_who_may_see_whom():
+    """Written out for four characters in blocks of two: noisy sees its noisy block and clean blocks before it; clean sees clean
+    up to its own block."""
+    picture = [
+        "11000000", "11000000", "00111100", "00111100",
+        "00001100", "00001100", "00001111", "00001111",
+    ]  # fmt: skip
+    assert may_see(4, 2).int().tolist() == [[int(c) for c in row] for row in picture]
+
+
+def test_a_later_character_changes_nothing_before_its_block():
+    """No prediction hears of a later block, nor of the clean text of its own."""
+    process = untrained("4")
+    x = torch.randint(10, (1, 24), generator=torch.Generator().manual_seed(2))
+    noisy = torch.where(torch.arange(24) % 3 > 0, x, process.mask_id)
+    changed = x.clone()
+    changed[:, 9] = (x[:, 9] + 1) % 10
+    with torch.no_grad():
+        one, two = (process.both(noisy, clean, None, 4) for clean in (x, changed))
+    assert torch.equal(one[:, :12], two[:, :12]) and not torch.equal(one[:, 12:], two[:, 12:])
+
+
+@pytest.mark.parametrize("size", [1, 4, 16])
+def test_the_loss_is_the_bound_for_evenly_drawn_times(size, language, rng):
+    """Within four standard errors; without a window the objective is the bound up to the T_MIN that is cut off."""
+    model = perfect(language, str(size))
+    x = language.sample(40_000, 4, rng)
+    nats = model.loss(open_canvas(x), rng) * 4
+    assert abs(nats.mean().item() - language.entropy(4)) < 4 * (nats.std() / len(nats) ** 0.5).item() + 0.01
+
+
+def test_the_window_is_the_one_that_varies_least(language, rng):
+    """It is measured for all that are tried; the loss draws its times from the winner alone."""
+    model = perfect(language, "4")
+    found = model.tune(open_canvas(language.sample(2000, 4, rng)), rng)
+    assert len(found["variances"]) == len(WINDOWS) == 66
+    low, high = found["window"]
+    assert found["variances"][f"{low:.2f}-{high:.2f}"] == min(found["variances"].values())
+    assert model.window == (low, high) and 0.5 <= round(high - low, 2) <= 1
+    assert exact.perfect("block", language, clip="no").tune(open_canvas(language.strings), rng) == {}
+
+
+def test_one_network_for_all_sizes(rng):
+    """"any" trains every size and answers for each."""
+    process = untrained("any")
+    assert process.sizes == SIZES
+    x = torch.randint(10, (2, 24), generator=rng)
+    with torch.no_grad():
+        nats = [process.bound(open_canvas(x), torch.Generator().manual_seed(0), size=size).sum().item() for size in (1, 4, 24)]
+    assert len({round(n, 3) for n in nats}) == 3 and all(math.isfinite(n) for n in nats)
+
+
+@pytest.mark.parametrize("size", DIVIDING)
+@pytest.mark.parametrize("order", ["ancestral", "confidence", "first_hitting"])
+@pytest.mark.parametrize("cache", [0, 1])
+def test_block_by_block_is_the_language(size, order, cache, language):
+    """Every block size that divides the text, three orders within, with and without the cache."""
+    tokens = last(perfect(language, size), Canvas.blank(4, 5000), sampler="blockwise", steps=128, order=order, cache=cache)
+    assert total_variation(tokens, language) < FLOOR
+
+
+@pytest.mark.parametrize("name", ["masked", "uniform", "gaussian", "bits", "score-masked"])
+def test_any_noise_writes_block_by_block(name, language):
+    """A process that reads the text so far again is as exact; also where two characters are given."""
+    tokens = last(exact.perfect(name, language), Canvas.blank(4, 5000), sampler="blockwise", block=2, steps=256)
+    assert total_variation(tokens, language) < FLOOR
+    canvas = Canvas.prompt(language.tokenizer, "ab", 4, batch=5000)
+    tokens = last(exact.perfect(name, language), canvas, sampler="blockwise", block=2, steps=256)
+    shares = [(tokens == language.strings[i]).all(1).double().mean().item() for i in (0, 1)]
+    assert abs(shares[0] - 0.35 / 0.6) < 0.022 and abs(sum(shares) - 1) < 0.02
+
+
+def test_what_it_costs(language):
+    """The steps are shared by the blocks; as many frames come as were announced; one call each at least."""
+    process = untrained("4")
+    for steps, calls in ((24, 24), (60, 60), (2, 6)):
+        *_, frame = generate(process, Canvas.blank(24), sampler="blockwise", steps=steps, order="random")
+        assert frame.step == frame.steps == calls and frame.calls <= calls
+    *_, frame = generate(process, Canvas.blank(24), sampler="blockwise", steps=2, order="first_hitting")
+    assert frame.step == frame.steps == frame.calls == 24
+
+
+@pytest.mark.parametrize("options, says", [
+    (dict(block=7), "block is 7; with 'block' there are 4"),
+    (dict(block=0), "block is 0"),
+    (dict(order="magic"), "order is 'magic'; with 'block' there are ancestral"),
+    (dict(order="blockwise"), "order is 'blockwise'"),
+    (dict(cache=2), "cache is 2"),
+])  # fmt: skip
+def test_what_cannot_be_asked(options, says):
+    """One sentence each, before anything is computed."""
+    with pytest.raises(ValueError, match=says):
+        generate(untrained("4"), Canvas.blank(24), sampler="blockwise", **options)

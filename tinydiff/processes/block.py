@@ -1,0 +1,168 @@
+"""Block diffusion: BD3-LM (Arriola et al., arXiv:2503.09573). Autoregressive over blocks, masked diffusion within each.
+
+    -log p(x_0) =   sum over blocks b of  -log p(x_b | x_<b)
+               <=   sum over blocks of E_t [ -alpha' / (1 - alpha) * sum over masked i in b of -log p(x_0_i | x_t_b, x_<b) ]
+
+One pass over [x_t ; x_0], 2 L positions, gives all terms (section 3.2): `may_see` lets a noisy position see the noisy ones of
+its own block and the clean ones of the blocks before; the clean half is causal by blocks, so what was computed for a finished
+block never changes, and sampling keeps it in a Cache, exactly. Blocks of one character are the autoregressive factorisation,
+one block for everything is MDLM; within a block all is as in masked.py.
+
+Training draws t for each block from a window [low, high] instead of [0, 1]: masks almost everywhere and almost nowhere say
+little and vary much (section 4.2). The window is that of the least variance among `WINDOWS`, found anew now and then (`tune`).
+The bound knows no window.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tinydiff.nets import Cache
+from tinydiff.processes import SIZES, T_MIN, Piece, Prediction, Process, certain
+from tinydiff.processes.masked import Masked
+from tinydiff.text import Canvas
+
+WIDTHS = [round(0.5 + 0.05 * k, 2) for k in range(11)]  # of the windows of t that are tried (section 5.3)
+WINDOWS = [(round(0.05 * k, 2), round(0.05 * k + width, 2)) for width in WIDTHS for k in range(round((1 - width) / 0.05) + 1)]
+
+
+class BlockCache(Cache):
+    """A Cache of finished blocks of `size` characters."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.size = size
+
+
+class Block(Process):
+    name, title, paper = "block", "Blocks (BD3-LM)", "arXiv:2503.09573"
+    about = "Text is written block by block, each as masked diffusion that sees the finished blocks before it."
+    traits = frozenset({"tokens", "prefix", "timeless", "pieces"})
+    choices = {"block": (*map(str, SIZES), "any"), "clip": ("yes", "no")}
+    kind = Masked
+
+    def __init__(self, net, tokenizer, schedule, length, options):
+        super().__init__(net, tokenizer, schedule, length, options)
+        self.base = self.kind(None, tokenizer, schedule, length)
+        self.sizes = SIZES if self.options["block"] == "any" else (int(self.options["block"]),)
+        self.window = (0.0, 1.0)  # of the times of training
+
+    def network(self):
+        return self.base.network()
+
+    def prior(self, canvas, rng):
+        return self.base.prior(canvas, rng)
+
+    def corrupt(self, x0, t, rng):
+        return self.base.corrupt(x0, t, rng)
+
+    def likelihood(self, x, t):
+        return self.base.likelihood(x, t)
+
+    def weight(self, t):
+        return self.base.weight(t)
+
+    # ------------------------------------------------------------ the network
+
+    def denoise(self, x, t, label=None, cache=None):
+        """Each position from its own block and what is written before it; masks stand for what the last block lacks.
+
+        Without a cache: all of x, (B, L, V), in blocks of the usual size. With a BlockCache: of the last block of x alone,
+        (B, n, V), in blocks of the cache's size; what stands before it is finished and is read into the cache.
+        """
+        n, size = x.shape[1], self.sizes[0] if cache is None else cache.size
+        start, lacking = (n - 1) // size * size, min(-n % size, max(0, (self.length or n) - n))
+        x = F.pad(x, (0, lacking), value=self.mask_id)
+        if cache is None:
+            raw, shown = self.both(x, x, label, size)[:, :n], x[:, :n]
+        else:
+            for a in range(len(cache), start, size):
+                self.net(x[:, a : a + size], None, label, cache=cache)
+            raw, shown = self.net(x[:, start:], None, label, cache=cache.fork())[:, : n - start], x[:, start:n]
+        return Prediction(torch.where((shown == self.mask_id)[..., None], raw.log_softmax(-1), certain(shown, self.V)), raw)
+
+    def pieces(self, size, remember):
+        memory = BlockCache(size)
+
+        def piece(canvas, start, stop, denoise):
+            before = canvas.tokens[:, :start]
+
+            def within(x, t, _=None):
+                whole, t = torch.cat([before, x], 1), F.pad(t, (start, 0))
+                return denoise(whole, t, memory if remember else BlockCache(size))
+
+            return Piece(self.base, canvas.slice(start, stop), within, start)
+
+        return piece
+
+    def both(self, x, clean, label, size):
+        """The network's output for noisy x given clean text, (B, L, V): one pass over both."""
+        L = x.shape[1]
+        places = torch.arange(L, device=x.device)
+        return self.net(torch.cat([x, clean], 1), None, label, mask=may_see(L, size, x.device), places=places.repeat(2))[:, :L]
+
+    # ------------------------------------------------------------ loss and bound
+
+    def loss(self, canvas, rng):
+        size = self.sizes[int(torch.randint(len(self.sizes), (1,), generator=rng))]
+        return self.nats(canvas, rng, size, *self.window).sum(1) / (~canvas.given).sum(1).clamp_min(1)
+
+    def nats(self, canvas, rng, size, low, high):
+        """The integrand of the bound at one t for each block, drawn evenly from [low, high], (B, L)."""
+        B, L = canvas.tokens.shape
+        t = canvas.time(strata(B, -(-L // size), rng).mul(high - low).add(low).clamp_min(T_MIN).to(self.device)
+                        .repeat_interleave(size, 1)[:, :L])  # fmt: skip
+        x = self.corrupt(canvas.tokens, t, rng)
+        weight = torch.where(x == self.mask_id, self.schedule.weight(t.clamp_min(1e-6)), 0)
+        return weight * self.surprise(x, canvas, size)
+
+    def bound(self, canvas, rng, size=0):
+        """As Masked's in every block: exactly k masks, each number of them with its weight."""
+        L = canvas.tokens.shape[1]
+        size = min(size or self.sizes[0], L)
+        x, weight, _ = self.base.some_masked(blocks_of(canvas, size), rng)
+        x = x.view(len(canvas.tokens), -1)[:, :L]
+        weight = weight.view(len(x), -1).repeat_interleave(size, 1)[:, :L]
+        return (weight * torch.where(x == self.mask_id, self.surprise(x, canvas, size), 0)).sum(1)
+
+    def surprise(self, x, canvas, size):
+        """-log p(x_0_i | x_t in the block of i, x_0 before it), (B, L), meant for the masked positions."""
+        raw = self.both(x, canvas.tokens, canvas.label, size)
+        return F.cross_entropy(raw.mT, canvas.tokens, reduction="none")
+
+    @torch.no_grad()
+    def tune(self, canvas, rng) -> dict:
+        """Find the window whose estimates of the loss vary least over canvases, and train in it from now on. Returns what was
+        found: {"window": [low, high], "variances": {"low-high": that of the nats a character of a text}}."""
+        if self.options["clip"] == "no":
+            return {}
+        variances = {}
+        for low, high in WINDOWS:
+            nats = self.nats(canvas, rng, self.sizes[0], low, high).sum(1) / (~canvas.given).sum(1).clamp_min(1)
+            variances[low, high] = nats.double().var().item()
+        self.window = min(variances, key=variances.get)
+        return {"window": list(self.window), "variances": {f"{low:.2f}-{high:.2f}": v for (low, high), v in variances.items()}}
+
+
+def may_see(L: int, size: int, device=None) -> Tensor:
+    """Which keys a query of [x_t ; x_0] may see, (2 L, 2 L) bool (BD3-LM, section 3.2 and appendix B.6)."""
+    place = torch.arange(2 * L, device=device)
+    clean, block = place >= L, place % L // size
+    q_clean, q = clean[:, None], block[:, None]
+    own = (q_clean == clean) & (q == block)
+    return own | (clean & (q > block))
+
+
+def blocks_of(canvas: Canvas, size: int) -> Canvas:
+    """Every block as a canvas of its own, (B blocks, size); where the last one is short, what is missing is given."""
+    short = -canvas.tokens.shape[1] % size
+    tokens, given = F.pad(canvas.tokens, (0, short)), F.pad(canvas.given, (0, short), value=True)
+    return Canvas(tokens.reshape(-1, size), given.reshape(-1, size))
+
+
+def strata(rows: int, columns: int, rng: torch.Generator) -> Tensor:
+    """Uniform numbers in [0, 1), (rows, columns); in each column one in each of `rows` equal parts, in any order."""
+    order = torch.rand(rows, columns, generator=rng, device=rng.device).argsort(0)
+    return (order + torch.rand(rows, columns, generator=rng, device=rng.device)) / rows
