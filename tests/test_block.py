@@ -133,7 +133,7 @@ def test_the_window_is_the_one_that_varies_least(language, rng):
 
 
 def test_one_network_for_all_sizes(rng):
-    """"any" trains every size and answers for each."""
+    """ "any" trains every size and answers for each."""
     process = untrained("any")
     assert process.sizes == SIZES
     x = torch.randint(10, (2, 24), generator=rng)

@@ -23,7 +23,7 @@ from tests.conftest import SHAPE, random_process
 from tinydiff import checkpoint, console, evaluate, render
 from tinydiff.__main__ import main, parser
 from tinydiff.processes import PROCESSES
-from tinydiff.samplers import SAMPLERS, matrix
+from tinydiff.samplers import SAMPLERS, Range, matrix
 from tinydiff.train import Config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,8 +81,10 @@ def test_every_option_of_every_sampler_is_a_flag():
     """`sample` takes each option under its name, and nothing that was not given is passed on."""
     for chosen in SAMPLERS.values():
         for name, (_, span) in chosen.options.items():
-            args = parser().parse_args(["sample", "--sampler", chosen.name, console.flag(name), str(span.high)])
-            assert console.settings_of(args)["options"] == {name: span.high}
+            values = [span.high] if isinstance(span, Range) else span.of(PROCESSES["masked"])
+            for value in values:
+                args = parser().parse_args(["sample", "--sampler", chosen.name, console.flag(name), str(value)])
+                assert console.settings_of(args)["options"] == {name: value}
     assert console.settings_of(parser().parse_args(["sample"]))["options"] == {}
 
 

@@ -31,7 +31,7 @@ from tinydiff.export import COLUMNS, caption, glyph, rows
 from tinydiff.generate import generate
 from tinydiff.processes import PROCESSES
 from tinydiff.render import Picture
-from tinydiff.samplers import SAMPLERS, matrix
+from tinydiff.samplers import SAMPLERS, Choice, Range, matrix
 from tinydiff.train import PRESETS, Config, TrainingError, start
 from tinydiff.train import Progress as Trained
 
@@ -108,8 +108,19 @@ def option_flags(parser: argparse.ArgumentParser) -> None:
         for name, (default, span) in chosen.options.items():
             owners.setdefault(name, []).append((chosen.name, default, span))
     for name, uses in owners.items():
-        about = "; ".join(f"{who}: {span.about} ({span.low:g} to {span.high:g}, {default})" for who, default, span in uses)
-        parser.add_argument(flag(name), dest=f"option_{name}", type=float, metavar="number", help=spoken(about))
+        about = "; ".join(f"{who}: {span.about} ({reach(default, span)})" for who, default, span in uses)
+        kind = dict(type=float, metavar="number") if isinstance(uses[0][2], Range) else dict(type=word, metavar="choice")
+        parser.add_argument(flag(name), dest=f"option_{name}", help=spoken(about), **kind)
+
+
+def reach(default: float | None, span: Range | Choice) -> str:
+    """What values an option takes, and which one where none is given."""
+    return f"{span.low:g} to {span.high:g}, {default}" if isinstance(span, Range) else "the first that the model has"
+
+
+def word(text: str) -> int | str:
+    """A value of a choice: a number where it is one."""
+    return int(text) if text.isdecimal() else text
 
 
 def run_flags(parser: argparse.ArgumentParser) -> None:

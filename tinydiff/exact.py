@@ -165,20 +165,22 @@ class PerfectNetwork(nn.Module):
 
     def forward(self, x, t, label=None, *, mask=None, cache=None, places=None):
         n = x.shape[1]
-        if mask is not None:
-            return self.answer_seen(x, t, mask, places)
         if cache is not None:  # what it has read is all it remembers
             x = cache.extend(0, x[:, None, :, None], x[:, None, :, None])[0][:, 0, :, 0]
+        if mask is not None:
+            return self.answer_seen(x, t, mask, torch.arange(x.shape[1]) if places is None else places)
         return self.answer(x, t)[:, -n:]
 
 
 def seen(language: Language, log_likelihood: Tensor, mask: Tensor, places: Tensor) -> Tensor:
     """log p(x_0 at the place of each query | the keys that it may see), (B, n, V), from log q(key | x_0 at its place = v),
-    (B, n, V), mask (n, n) bool and places (n,). A place may have several keys, or none that is seen."""
-    at = torch.nn.functional.one_hot(places).double()  # (n, L)
+    (B, m, V), mask (n, m) bool and places (m,) of the keys, of which the last n ask. A place may have several keys, or none
+    that is seen."""
+    at = torch.nn.functional.one_hot(places).double()  # (m, L)
     told = torch.einsum("qk,kl,bkv->bqlv", mask.double(), at, log_likelihood.double())
     answer = language.posterior(told.flatten(0, 1)).view(told.shape)
-    return answer.gather(2, places[None, :, None, None].expand(len(answer), -1, 1, answer.shape[-1]))[:, :, 0]
+    own = places[-len(mask) :]
+    return answer.gather(2, own[None, :, None, None].expand(len(answer), -1, 1, answer.shape[-1]))[:, :, 0]
 
 
 def perfect(name: str, language: Language, noise: Schedule | None = None, **options: str) -> Process:

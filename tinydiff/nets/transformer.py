@@ -40,6 +40,10 @@ class Cache:
         copy.layers = list(self.layers)
         return copy
 
+    def first(self, n: int) -> list[tuple[Tensor, Tensor]]:
+        """The layers for the first n positions alone."""
+        return [(k[:, :, :n], v[:, :, :n]) for k, v in self.layers]
+
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         if layer == len(self.layers):
             self.layers.append((k, v))

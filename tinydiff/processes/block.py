@@ -78,10 +78,17 @@ class Block(Process):
         if cache is None:
             raw, shown = self.both(x, x, label, size)[:, :n], x[:, :n]
         else:
-            for a in range(len(cache), start, size):
-                self.net(x[:, a : a + size], None, label, cache=cache)
-            raw, shown = self.net(x[:, start:], None, label, cache=cache.fork())[:, : n - start], x[:, start:n]
+            raw, shown = self.onward(x, label, cache, start)[:, : n - start], x[:, start:n]
         return Prediction(torch.where((shown == self.mask_id)[..., None], raw.log_softmax(-1), certain(shown, self.V)), raw)
+
+    def onward(self, x, label, cache, start):
+        """The network's output for the last block of x, whose first column is `start`; the blocks between the cache's end and
+        that one are read in the same pass, and kept."""
+        block = torch.arange(x.shape[1], device=x.device) // cache.size
+        mask, known, whole = block[len(cache) :, None] >= block, len(cache), cache.fork()
+        raw = self.net(x[:, known:], None, label, cache=whole, mask=mask)
+        cache.layers = whole.first(start)
+        return raw[:, start - known :]
 
     def pieces(self, size, remember):
         memory = BlockCache(size)

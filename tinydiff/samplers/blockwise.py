@@ -45,7 +45,7 @@ def blockwise(process, denoise, canvas, times, rng, *,
         for step in order.run(part.process, part.denoise, part.canvas, times, rng):
             x = torch.cat([rest[:, : part.first], step.x, rest[:, stop:]], 1)
             yield Step(x, step.prediction, step.t, part.first + step.first)
-        tokens = torch.cat([canvas.tokens[:, :part.first], part.process.read(step.x), canvas.tokens[:, stop:]], 1)
+        tokens = torch.cat([canvas.tokens[:, : part.first], part.process.read(step.x), canvas.tokens[:, stop:]], 1)
         given = canvas.given | (torch.arange(tokens.shape[1], device=tokens.device) < stop)
         canvas = Canvas(tokens, given, canvas.label)
         rest = process.pin(rest, canvas)

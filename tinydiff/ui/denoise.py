@@ -16,8 +16,8 @@ import gradio as gr
 import torch
 
 from tinydiff import evaluate, export, library, render
-from tinydiff.processes import PROCESSES
-from tinydiff.samplers import SAMPLERS, column
+from tinydiff.processes import PROCESSES, Process
+from tinydiff.samplers import SAMPLERS, Range, column
 from tinydiff.ui import inputs
 from tinydiff.ui.inputs import DEFAULTS, LIMITS, STEPS, Asked
 from tinydiff.ui.player import ASSETS, Player, curves
@@ -146,11 +146,6 @@ def models_of(process: str) -> list[tuple[str, str]]:
     return [(model.title, key) for key, model in library.models().items() if model.process == process]
 
 
-def sampler_of(process: str, wanted: str) -> str:
-    names = column(PROCESSES[process])
-    return wanted if wanted in names else names[0]
-
-
 def title(name: str) -> str:
     return name.replace("_", " ")
 
@@ -160,9 +155,9 @@ def options() -> list[tuple[str, str]]:
     return [(s.name, option) for s in SAMPLERS.values() for option in s.options]
 
 
-def own_options(sampler: str, values: tuple) -> dict[str, float]:
-    """From the values of all option sliders, those of one sampler."""
-    return {option: value for (name, option), value in zip(options(), values) if name == sampler}
+def own_options(sampler: str, values: tuple) -> dict[str, float | str]:
+    """From the values of all option widgets, those of one sampler."""
+    return {option: value for (name, option), value in zip(options(), values) if name == sampler and value is not None}
 
 
 # ---------------------------------------------------------------- handlers
@@ -196,24 +191,35 @@ def noise_chosen(process: str, sampler: str):
     """Another noise: its models and its samplers."""
     choices = models_of(process)
     models = gr.update(choices=choices, value=choices[0][1], info=inputs.origin(choices[0][1]))
-    return noise_menu(process), models, *sampler_menu(process, sampler_of(process, sampler))
+    return noise_menu(process), models, *sampler_menu(library.open_model(choices[0][1]), sampler)
 
 
 def model_chosen(model: str, sampler: str):
     """A model that was typed or chosen may bring another noise."""
     with inputs.told():
-        process = inputs.open_model(model).name
+        process = inputs.open_model(model)
     origin = gr.update(info=inputs.origin(model))
-    return noise_menu(process), origin, *sampler_menu(process, sampler_of(process, sampler))
+    return noise_menu(process.name), origin, *sampler_menu(process, sampler)
 
 
 def noise_menu(process: str):
     return gr.update(value=process, info=PROCESSES[process].about)
 
 
-def sampler_menu(process: str, sampler: str):
-    choices = [(title(name), name) for name in column(PROCESSES[process])]
-    return gr.update(choices=choices, value=sampler, info=SAMPLERS[sampler].about), *sampler_parts(sampler)
+def sampler_menu(process: Process, wanted: str):
+    """The samplers of a process, `wanted` if it is among them, and what the options of all of them may be."""
+    names = column(process)
+    sampler = wanted if wanted in names else names[0]
+    menu = gr.update(choices=[(title(name), name) for name in names], value=sampler, info=SAMPLERS[sampler].about)
+    steps, *seen = sampler_parts(sampler)
+    return menu, steps, *[update | offer(process, *pair) for pair, update in zip(options(), seen)]
+
+
+def offer(process: Process, sampler: str, option: str) -> dict:
+    """What a menu of an option holds, which depends on the process."""
+    _, span = SAMPLERS[sampler].options[option]
+    values = [] if isinstance(span, Range) else list(span.of(process))
+    return dict(choices=[(title(str(value)), value) for value in values], value=values[0]) if values else {}
 
 
 def sampler_chosen(sampler: str):
@@ -254,8 +260,9 @@ def linked(desk: Desk) -> Iterator[dict]:
 def widgets_for(asked: Asked) -> list:
     """An update for each widget, in the order of FIELDS and then the options."""
     s = asked.settings
-    menu, steps, *seen = sampler_menu(s.process, s.sampler)
-    sliders = [{**update, "value": s.options.get(option, usual(name, option))} for (name, option), update in zip(options(), seen)]
+    menu, steps, *seen = sampler_menu(asked.process, s.sampler)
+    sliders = [{**update, **({"value": value} if (value := s.options.get(option, usual(name, option))) is not None else {})}
+               for (name, option), update in zip(options(), seen)]  # fmt: skip
     typed = [{**update, "value": value} for update, value in zip(mode_chosen(mode_of(s)), (s.prompt, s.template or "", s.length))]
     prompt, template, length = typed
     models = gr.update(choices=models_of(s.process), value=s.model, info=inputs.origin(s.model))
@@ -272,7 +279,8 @@ def ticks(steps: int) -> list[tuple[str, int]]:
     return [(str(n), n) for n in sorted({*STEPS, steps})]
 
 
-def usual(sampler: str, option: str) -> float:
+def usual(sampler: str, option: str) -> float | None:
+    """None where it depends on the process."""
     return SAMPLERS[sampler].options[option][0]
 
 
@@ -296,8 +304,9 @@ def build(page: gr.Blocks) -> None:
 
 def build_fields() -> list:
     """The widgets for FIELDS and then for every option of every sampler."""
-    process = inputs.read({}).process.name
-    menu, steps, *seen = sampler_menu(process, sampler_of(process, DEFAULTS["sampler"]))
+    opened = inputs.read({}).process
+    process = opened.name
+    menu, steps, *seen = sampler_menu(opened, DEFAULTS["sampler"])
     noise = gr.Radio(noises(), value=process, label="Noise", info=PROCESSES[process].about, elem_classes="td-ticks td-many")
     model = gr.Dropdown(models_of(process), value=DEFAULTS["model"], label="Model", allow_custom_value=True,
                         info=inputs.origin(DEFAULTS["model"]))  # fmt: skip
@@ -315,7 +324,7 @@ def build_fields() -> list:
         dice = gr.Button("another", size="sm", elem_classes="td-dice", elem_id="dice")
     temperature = slider("temperature", "Temperature", 0.05, "0: only its best bet. 1: as learned. 2: near chance.")
     top_p = slider("top_p", "Top-p", 0.05, "The share of probability kept. 1: every character has its chance.")
-    sliders = [option_slider(*pair, visible=update["visible"]) for pair, update in zip(options(), seen)]
+    sliders = [option_widget(*pair, shown(update)) for pair, update in zip(options(), seen)]
     dice.click(new_seed, None, seed, queue=False, api_visibility="private")
     mode.input(mode_chosen, mode, [prompt, template, length], queue=False, show_progress="hidden", api_visibility="private")
     return [noise, model, sampler, steps, length, temperature, top_p, seed, mode, prompt, template, *sliders]
@@ -331,11 +340,14 @@ def slider(name: str, label: str, step: float, info: str) -> gr.Slider:
     return gr.Slider(low, high, DEFAULTS[name], step=step, label=label, info=info, elem_id=name)
 
 
-def option_slider(sampler: str, option: str, visible: bool) -> gr.Slider:
+def option_widget(sampler: str, option: str, first: dict) -> gr.Slider | gr.Dropdown:
+    """A slider or a menu; `first` is what it shows at first."""
     default, span = SAMPLERS[sampler].options[option]
+    named = dict(label=title(option).capitalize(), info=span.about.capitalize() + ".", elem_id=f"option-{sampler}-{option}")
+    if not isinstance(span, Range):
+        return gr.Dropdown(**{"choices": [], **named, **first})
     step = 1 if isinstance(default, int) else (span.high - span.low) / 100
-    return gr.Slider(span.low, span.high, default, step=step, label=title(option).capitalize(), info=span.about.capitalize() + ".",
-                     visible=visible, elem_id=f"option-{sampler}-{option}")  # fmt: skip
+    return gr.Slider(span.low, span.high, default, step=step, **named, **first)
 
 
 def build_downloads(desk: gr.State) -> None:
