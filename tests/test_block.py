@@ -1,17 +1,19 @@
 """Block diffusion: the exact language at every block size, the limits that are other models, and a cache that is exact."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from tests.conftest import SHAPE, random_process
 from tests.test_exact import FLOOR, last, mean_bound, total_variation
-from tinydiff import exact
+from tinydiff import checkpoint, exact
 from tinydiff.generate import generate
 from tinydiff.processes import build
 from tinydiff.processes.block import SIZES, WINDOWS, BlockCache, may_see
 from tinydiff.text import Canvas, Tokenizer
+from tinydiff.train import PRESETS, start, train
 
 DIVIDING = ("1", "2", "4")  # the sizes that divide the four characters of the language
 
@@ -128,7 +130,7 @@ def test_the_window_is_the_one_that_varies_least(language, rng):
     assert len(found["variances"]) == len(WINDOWS) == 66
     low, high = found["window"]
     assert found["variances"][f"{low:.2f}-{high:.2f}"] == min(found["variances"].values())
-    assert model.window == (low, high) and 0.5 <= round(high - low, 2) <= 1
+    assert model.window.tolist() == pytest.approx([low, high]) and 0.5 <= round(high - low, 2) <= 1
     assert exact.perfect("block", language, clip="no").tune(open_canvas(language.strings), rng) == {}
 
 
@@ -183,3 +185,34 @@ def test_what_cannot_be_asked(options, says):
     """One sentence each, before anything is computed."""
     with pytest.raises(ValueError, match=says):
         generate(untrained("4"), Canvas.blank(24), sampler="blockwise", **options)
+
+
+# ---------------------------------------------------------------- training
+
+
+def run_config(out, lines, **more):
+    return replace(PRESETS["tiny"], corpus=str(lines), out=str(out), steps=4, validate_every=2, save_every=2, batch=4,
+                   precision="fp32", **{"process": "block", "options": "block=4", **more})  # fmt: skip
+
+
+def test_training_notes_the_window(lines, tmp_path):
+    """Every validation tells the variances of all windows; the checkpoint keeps the window; stopped and resumed it is the same run."""
+    whole = [p.loss for p in train(run_config(tmp_path / "a", lines))]
+    rows = checkpoint.read_jsonl(tmp_path / "a" / "metrics.jsonl")
+    assert all(len(row["variances"]) == len(WINDOWS) and row["window"] for row in rows)
+    assert checkpoint.load(tmp_path / "a").window.tolist() == pytest.approx(rows[-1]["window"], abs=0.01)
+    first = [p.loss for p, _ in zip(train(run_config(tmp_path / "b", lines)), range(2))]
+    rest = [p.loss for p in train(run_config(tmp_path / "b", lines), resume=True)]
+    assert first + rest == pytest.approx(whole, abs=1e-5)
+
+
+def test_training_may_begin_with_the_masked_network(lines, tmp_path):
+    """The first loss is that of its weights; a network of another shape is refused in one sentence."""
+    list(train(run_config(tmp_path / "masked", lines, process="masked", options="")))
+    config = run_config(tmp_path / "block", lines, start=str(tmp_path / "masked"))
+    run = start(config, resume=False)
+    weights = checkpoint.load(tmp_path / "masked").net.state_dict()
+    assert all(torch.equal(v, weights[k]) for k, v in run.process.net.state_dict().items())
+    assert all(torch.equal(v, weights[k]) for k, v in run.average.net.state_dict().items())
+    with pytest.raises(ValueError, match="another shape"):
+        start(replace(config, preset="small"), resume=False)

@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tinydiff import checkpoint, rewrite
+from tinydiff import checkpoint, library, rewrite
 from tinydiff.generate import generate
 from tinydiff.nets import precision
 from tinydiff.processes import Process, build
@@ -49,6 +49,7 @@ class Config:
     options: Annotated[str, "what the process leaves open, as name=value,name=value"] = ""
     steps: Annotated[int, "optimizer steps"] = 6000
     batch: Annotated[int, "windows a step"] = 32
+    start: Annotated[str, "a checkpoint, bundled or not, whose network is the first; empty begins with random weights"] = ""
     lr: Annotated[float, "highest learning rate"] = 3e-3
     warmup: Annotated[int, "steps in which the learning rate rises; then it falls linearly to 2 % of its height"] = 100
     weight_decay: Annotated[float, "of the matrices"] = 0.1
@@ -146,6 +147,8 @@ class Run:
             config.process, data.tokenizer, config.schedule, **self.shape, options=options_of(config.options)
         ).to(self.device)
         self.process.bell = config.bell
+        if config.start and not resume:
+            self.begin_with(config.start)
         self.average = copy.deepcopy(self.process).eval().requires_grad_(False)
         self.rng = torch.Generator().manual_seed(config.seed)
         self.optimizers = optimizers(self.process, config)
@@ -157,6 +160,15 @@ class Run:
             raise ValueError(f"There is a run in {config.out!r} already: resume it, or choose another folder.")
         if config.compile:
             self.process.net.compile()
+
+    def begin_with(self, source: str) -> None:
+        """Take the weights of another checkpoint's network, which must be of the same make."""
+        weights, mine = library.load(source).net.state_dict(), self.process.net.state_dict()
+        if {k: v.shape for k, v in weights.items()} != {k: v.shape for k, v in mine.items()}:
+            raise ValueError(
+                f"The network of {source!r} is of another shape: begin with one of the same preset, corpus and kind."
+            )
+        self.process.net.load_state_dict(weights)
 
     def steps(self) -> Iterator[Progress]:
         config, clock = self.config, time.perf_counter()
@@ -171,7 +183,7 @@ class Run:
             progress = Progress(self.step, config.steps, loss, self.seconds, self.average)
             if last or self.step % config.validate_every == 0:
                 progress = replace(progress, valid=self.validate(), sample=self.sample())
-                self.record(progress)
+                self.record(progress, self.tune())
                 clock = time.perf_counter()  # validation is not training time
             if last or self.step % config.save_every == 0:
                 self.save()
@@ -220,6 +232,15 @@ class Run:
                 count += canvas.counted.sum().item()
         return total / count
 
+    def tune(self, batch: int = 128) -> dict:
+        """Let the process look at text that it learns from, and decide what it may."""
+        rng, length = torch.Generator().manual_seed(self.step), self.config.shape["length"]
+        with self.autocast():
+            found = self.process.tune(self.data.canvases("train", length, batch, rng, 0.0).to(self.device), rng)
+        for kept, now in zip(self.average.buffers(), self.process.buffers()):
+            kept.copy_(now)
+        return found
+
     def sample(self) -> str:
         """A text; of a task a few lines of validation with what is made of them."""
         if isinstance(self.data, Pairs):
@@ -227,9 +248,9 @@ class Run:
         *_, frame = generate(self.average, Canvas.blank(self.config.shape["length"]), steps=64, seed=1)
         return self.data.tokenizer.decode(frame.tokens[0])
 
-    def record(self, progress: Progress) -> None:
+    def record(self, progress: Progress, tuned: dict) -> None:
         row = dict(step=progress.step, loss=progress.loss, valid=progress.valid, seconds=round(progress.seconds, 1),
-                   lr=self.config.lr * rate(self.step - 1, self.config), sample=progress.sample)  # fmt: skip
+                   lr=self.config.lr * rate(self.step - 1, self.config), sample=progress.sample, **tuned)  # fmt: skip
         with open(self.out / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
@@ -239,6 +260,7 @@ class Run:
         """The checkpoint, then everything that resuming needs, in one file that is renamed when it is whole."""
         # what others may read names no place of this machine
         training = {k: v for k, v in asdict(self.config).items() if k != "out"} | {"corpus": self.data.name}
+        training["start"] = Path(training["start"]).name
         made = dict(training=training, step=self.step, seconds=round(self.seconds, 1), hardware=hardware(self.device))
         made |= {"task": self.config.task} if self.config.task else {}
         config = checkpoint.config_of(self.average, self.shape, self.data.name, labels=list(self.data.labels), **made)

@@ -139,6 +139,10 @@ class Process(nn.Module, ABC):
     def denoise(self, x: Tensor, t: Tensor, label: Tensor | None = None, cache: Cache | None = None) -> Prediction:
         """The network's prediction at state x and times t (B, L). With the trait "hint" it takes `hint` as well."""
 
+    def tune(self, canvas: Canvas, rng: torch.Generator) -> dict:
+        """Called now and then in training, on text to learn from: what the process decides for itself, to be noted as JSON."""
+        return {}
+
     def check(self) -> None:
         """Raises ValueError, in one sentence, if weights that were loaded cannot be used."""
 

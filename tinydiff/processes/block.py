@@ -47,7 +47,7 @@ class Block(Process):
         super().__init__(net, tokenizer, schedule, length, options)
         self.base = self.kind(None, tokenizer, schedule, length)
         self.sizes = SIZES if self.options["block"] == "any" else (int(self.options["block"]),)
-        self.window = (0.0, 1.0)  # of the times of training
+        self.register_buffer("window", torch.tensor([0.0, 1.0]))  # of the times of training
 
     def network(self):
         return self.base.network()
@@ -114,7 +114,7 @@ class Block(Process):
 
     def loss(self, canvas, rng):
         size = self.sizes[int(torch.randint(len(self.sizes), (1,), generator=rng))]
-        return self.nats(canvas, rng, size, *self.window).sum(1) / (~canvas.given).sum(1).clamp_min(1)
+        return self.nats(canvas, rng, size, *self.window.tolist()).sum(1) / (~canvas.given).sum(1).clamp_min(1)
 
     def nats(self, canvas, rng, size, low, high):
         """The integrand of the bound at one t for each block, drawn evenly from [low, high], (B, L)."""
@@ -141,16 +141,17 @@ class Block(Process):
 
     @torch.no_grad()
     def tune(self, canvas, rng) -> dict:
-        """Find the window whose estimates of the loss vary least over canvases, and train in it from now on. Returns what was
-        found: {"window": [low, high], "variances": {"low-high": that of the nats a character of a text}}."""
+        """Find the window whose estimates of the loss vary least over a canvas, and train in it from now on (BD3-LM, section 5.3).
+        What was found: {"window": [low, high], "variances": {"low-high": that of a text's nats a character}}."""
         if self.options["clip"] == "no":
             return {}
         variances = {}
         for low, high in WINDOWS:
             nats = self.nats(canvas, rng, self.sizes[0], low, high).sum(1) / (~canvas.given).sum(1).clamp_min(1)
             variances[low, high] = nats.double().var().item()
-        self.window = min(variances, key=variances.get)
-        return {"window": list(self.window), "variances": {f"{low:.2f}-{high:.2f}": v for (low, high), v in variances.items()}}
+        best = min(variances, key=variances.get)
+        self.window.copy_(torch.tensor(best))
+        return {"window": list(best), "variances": {f"{low:.2f}-{high:.2f}": v for (low, high), v in variances.items()}}
 
 
 def may_see(L: int, size: int, device=None) -> Tensor:
