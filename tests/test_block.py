@@ -11,7 +11,7 @@ from tests.test_exact import FLOOR, last, mean_bound, total_variation
 from tinydiff import checkpoint, exact
 from tinydiff.generate import generate
 from tinydiff.processes import build
-from tinydiff.processes.block import SIZES, WINDOWS, BlockCache, may_see
+from tinydiff.processes.block import SIZES, WINDOWS, BlockCache, block_means, may_see, spread
 from tinydiff.text import Canvas, Tokenizer
 from tinydiff.train import PRESETS, start, train
 
@@ -117,21 +117,38 @@ def test_a_later_character_changes_nothing_before_its_block():
 @pytest.mark.parametrize("size", [1, 4, 16])
 def test_the_loss_is_the_bound_for_evenly_drawn_times(size, language, rng):
     """Within four standard errors; without a window the objective is the bound up to the T_MIN that is cut off."""
-    model = perfect(language, str(size))
+    model = exact.perfect("block", language, block=str(size), clip="no")
     x = language.sample(40_000, 4, rng)
     nats = model.loss(open_canvas(x), rng) * 4
     assert abs(nats.mean().item() - language.entropy(4)) < 4 * (nats.std() / len(nats) ** 0.5).item() + 0.01
 
 
 def test_the_window_is_the_one_that_varies_least(language, rng):
-    """It is measured for all that are tried; the loss draws its times from the winner alone."""
-    model = perfect(language, "4")
+    """Measured for all that are tried, at every size; the loss draws its times from the winner; a block of one has its own."""
+    model = exact.perfect("block", language, block="any")
     found = model.tune(open_canvas(language.sample(2000, 4, rng)), rng)
-    assert len(found["variances"]) == len(WINDOWS) == 66
-    low, high = found["window"]
-    assert found["variances"][f"{low:.2f}-{high:.2f}"] == min(found["variances"].values())
-    assert model.window.tolist() == pytest.approx([low, high]) and 0.5 <= round(high - low, 2) <= 1
+    assert list(found["windows"]) == [str(size) for size in SIZES if size > 1]
+    for which, size in enumerate(SIZES):
+        low, high = model.window[which].tolist()
+        if size == 1:
+            assert (low, high) == (1, 1)
+            continue
+        variances = found["variances"][str(size)]
+        assert len(variances) == len(WINDOWS) == 66
+        assert variances[f"{low:.2f}-{high:.2f}"] == min(variances.values()) < variances["0.00-1.00"]
     assert exact.perfect("block", language, clip="no").tune(open_canvas(language.strings), rng) == {}
+
+
+@pytest.mark.parametrize("low, high", [(0.0, 1.0), (0.3, 0.8)])
+def test_the_variance_of_a_window(low, high, language, rng):
+    """That of draws within the window, which the search reads from draws over all times."""
+    model = perfect(language, "2")
+    canvas = open_canvas(language.sample(100_000, 4, rng))
+    nats, t = (block_means(part, canvas, 2) for part in model.nats(canvas, rng, 2, 0.0, 1.0))
+    direct = block_means(model.nats(canvas, rng, 2, low, high)[0], canvas, 2).double()
+    quarter = ((direct - direct.mean()) ** 2).var().sqrt().item() / len(direct) ** 0.5  # standard error of a variance
+    found = spread(nats, t)[f"{low:.2f}-{high:.2f}"]
+    assert abs(found - direct.var().item()) < 8 * quarter + 1e-3
 
 
 def test_one_network_for_all_sizes(rng):
@@ -199,8 +216,8 @@ def test_training_notes_the_window(lines, tmp_path):
     """Every validation tells the variances of all windows; the checkpoint keeps the window; stopped and resumed it is the same run."""
     whole = [p.loss for p in train(run_config(tmp_path / "a", lines))]
     rows = checkpoint.read_jsonl(tmp_path / "a" / "metrics.jsonl")
-    assert all(len(row["variances"]) == len(WINDOWS) and row["window"] for row in rows)
-    assert checkpoint.load(tmp_path / "a").window.tolist() == pytest.approx(rows[-1]["window"], abs=0.01)
+    assert all(len(row["variances"]["4"]) == len(WINDOWS) and row["windows"] for row in rows)
+    assert checkpoint.load(tmp_path / "a").window[0].tolist() == pytest.approx(rows[-1]["windows"]["4"], abs=0.01)
     first = [p.loss for p, _ in zip(train(run_config(tmp_path / "b", lines)), range(2))]
     rest = [p.loss for p in train(run_config(tmp_path / "b", lines), resume=True)]
     assert first + rest == pytest.approx(whole, abs=1e-5)

@@ -10,10 +10,12 @@ one block for everything is MDLM; within a block all is as in masked.py.
 
 Training draws t for each block from a window [low, high] instead of [0, 1]: masks almost everywhere and almost nowhere say
 little and vary much (section 4.2). The window is that of the least variance among `WINDOWS`, found anew now and then (`tune`).
-The bound knows no window.
+A block of one character is always learned masked: that is its only question. The bound knows no window.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -47,7 +49,12 @@ class Block(Process):
         super().__init__(net, tokenizer, schedule, length, options)
         self.base = self.kind(None, tokenizer, schedule, length)
         self.sizes = SIZES if self.options["block"] == "any" else (int(self.options["block"]),)
-        self.register_buffer("window", torch.tensor([0.0, 1.0]))  # of the times of training
+        even = [(1.0, 1.0) if self.clipped and size == 1 else (0.0, 1.0) for size in self.sizes]
+        self.register_buffer("window", torch.tensor(even))  # of the times of training, for each size
+
+    @property
+    def clipped(self) -> bool:
+        return self.options["clip"] == "yes"
 
     def network(self):
         return self.base.network()
@@ -113,17 +120,18 @@ class Block(Process):
     # ------------------------------------------------------------ loss and bound
 
     def loss(self, canvas, rng):
-        size = self.sizes[int(torch.randint(len(self.sizes), (1,), generator=rng))]
-        return self.nats(canvas, rng, size, *self.window.tolist()).sum(1) / (~canvas.given).sum(1).clamp_min(1)
+        which = int(torch.randint(len(self.sizes), (1,), generator=rng))
+        nats, _ = self.nats(canvas, rng, self.sizes[which], *self.window[which].tolist())
+        return nats.sum(1) / (~canvas.given).sum(1).clamp_min(1)
 
     def nats(self, canvas, rng, size, low, high):
-        """The integrand of the bound at one t for each block, drawn evenly from [low, high], (B, L)."""
+        """The integrand of the bound at one t for each block, drawn evenly from [low, high], and those t, each (B, L)."""
         B, L = canvas.tokens.shape
-        t = canvas.time(strata(B, -(-L // size), rng).mul(high - low).add(low).clamp_min(T_MIN).to(self.device)
-                        .repeat_interleave(size, 1)[:, :L])  # fmt: skip
+        drawn = strata(B, -(-L // size), rng) * (high - low) + low
+        t = canvas.time(drawn.clamp_min(T_MIN).to(self.device).repeat_interleave(size, 1)[:, :L])
         x = self.corrupt(canvas.tokens, t, rng)
         weight = torch.where(x == self.mask_id, self.schedule.weight(t.clamp_min(1e-6)), 0)
-        return weight * self.surprise(x, canvas, size)
+        return weight * self.surprise(x, canvas, size), t
 
     def bound(self, canvas, rng, size=0):
         """As Masked's in every block: exactly k masks, each number of them with its weight."""
@@ -141,17 +149,34 @@ class Block(Process):
 
     @torch.no_grad()
     def tune(self, canvas, rng) -> dict:
-        """Find the window whose estimates of the loss vary least over a canvas, and train in it from now on (BD3-LM, section 5.3).
-        What was found: {"window": [low, high], "variances": {"low-high": that of a text's nats a character}}."""
-        if self.options["clip"] == "no":
-            return {}
-        variances = {}
-        for low, high in WINDOWS:
-            nats = self.nats(canvas, rng, self.sizes[0], low, high).sum(1) / (~canvas.given).sum(1).clamp_min(1)
-            variances[low, high] = nats.double().var().item()
-        best = min(variances, key=variances.get)
-        self.window.copy_(torch.tensor(best))
-        return {"window": list(best), "variances": {f"{low:.2f}-{high:.2f}": v for (low, high), v in variances.items()}}
+        """Find for each size the window in which a block's estimate of the loss varies least, and train in it from now on
+        (BD3-LM, section 5.3). One evenly drawn t a block serves all windows: each looks at the blocks whose t it holds.
+
+        What was found: {"windows": {size: [low, high]}, "variances": {size: {"low-high": that of a block's nats a character}}}.
+        """
+        windows, variances = {}, {}
+        for which, size in enumerate(self.sizes):
+            if size > 1 and self.clipped:
+                nats, t = self.nats(canvas, rng, size, 0.0, 1.0)
+                variances[str(size)] = spread(*(block_means(part, canvas, size) for part in (nats, t)))
+                best = min(variances[str(size)], key=variances[str(size)].get)
+                windows[str(size)] = [float(end) for end in best.split("-")]
+                self.window[which] = torch.tensor(windows[str(size)])
+        return {"windows": windows, "variances": variances} if windows else {}
+
+
+def spread(nats: Tensor, t: Tensor) -> dict[str, float]:
+    """Variance of the blocks' nats (n,) within each of WINDOWS, by "low-high"."""
+    inside = {f"{low:.2f}-{high:.2f}": nats[(t >= low) & (t <= high)] for low, high in WINDOWS}
+    return {window: part.double().var().item() if len(part) > 1 else math.inf for window, part in inside.items()}
+
+
+def block_means(x: Tensor, canvas: Canvas, size: int) -> Tensor:
+    """Mean of x (B, L) over what is open in each block, (blocks with something open,)."""
+    short = -x.shape[1] % size
+    open_ = F.pad(~canvas.given, (0, short)).reshape(-1, size)
+    total = F.pad(x, (0, short)).reshape(-1, size).mul(open_).sum(1)
+    return (total / open_.sum(1).clamp_min(1))[open_.any(1)]
 
 
 def may_see(L: int, size: int, device=None) -> Tensor:
