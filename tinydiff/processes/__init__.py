@@ -78,6 +78,7 @@ class Process(nn.Module, ABC):
     most_left: ClassVar[float] = 0.01  # the largest floor with which it can be trained and sampled
     choices: ClassVar[dict[str, tuple[str, ...]]] = {}  # options with their values, the usual one first
     sizes: Sequence[int] = SIZES  # of the pieces in which text can be written, the usual one first
+    caches: ClassVar[tuple[str, ...]] = ("none",)  # what can be kept of the pieces before, the usual one first
     kind: ClassVar[type[Process] | None] = None  # whose noise it is, where that is another process's
     sight: ClassVar[str] = ""  # what of a step is worth drawing beside the text (`look`): "ratios", "walk" or "planes"
 
@@ -173,10 +174,10 @@ class Process(nn.Module, ABC):
         there = x[..., None] == torch.arange(self.V, device=x.device)
         return self.log_ratios(x, log_x0, t).masked_fill(there, LOG_ZERO).amax(-1, keepdim=True).sigmoid()
 
-    def pieces(self, size: int, remember: bool) -> Callable[..., Piece]:
+    def pieces(self, size: int, cache: str) -> Callable[..., Piece]:
         """How a text is written in pieces of `size`: a function (canvas, start, stop, denoise) -> Piece, which a sampler asks for
-        columns start .. stop when all before them is given. remember: keep what was read of those. Here the process itself, on
-        the text so far, which is read again at each call."""
+        columns start .. stop when all before them is given. cache: one of `caches`. Here the process itself, on the text so
+        far, which is read again at each call."""
         return lambda canvas, start, stop, denoise: Piece(self, canvas.slice(0, stop), denoise, 0)
 
     def weight(self, t: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ A block of one character is always learned masked: that is its only question. Th
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
@@ -43,12 +44,13 @@ class Block(Process):
     about = "Text is written block by block, each as masked diffusion that sees the finished blocks before it."
     traits = frozenset({"tokens", "prefix", "timeless", "pieces"})
     choices = {"block": (*map(str, SIZES), "any"), "clip": ("yes", "no")}
+    caches = ("exact", "none")
     kind = Masked
 
     def __init__(self, net, tokenizer, schedule, length, options):
         super().__init__(net, tokenizer, schedule, length, options)
         self.base = self.kind(None, tokenizer, schedule, length)
-        self.sizes = SIZES if self.options["block"] == "any" else (int(self.options["block"]),)
+        self.sizes = sizes_of(self.options["block"], length)
         even = [(1.0, 1.0) if self.clipped and size == 1 else (0.0, 1.0) for size in self.sizes]
         self.register_buffer("window", torch.tensor(even))  # of the times of training, for each size
 
@@ -97,7 +99,13 @@ class Block(Process):
         cache.layers = whole.first(start)
         return raw[:, start - known :]
 
-    def pieces(self, size, remember):
+    def at(self, size: int) -> Block:
+        """The same network with blocks of `size` alone, one of `sizes`."""
+        one = copy.copy(self)
+        one.sizes = (size,)
+        return one
+
+    def pieces(self, size, cache):
         memory = BlockCache(size)
 
         def piece(canvas, start, stop, denoise):
@@ -105,7 +113,7 @@ class Block(Process):
 
             def within(x, t, _=None):
                 whole, t = torch.cat([before, x], 1), F.pad(t, (start, 0))
-                return denoise(whole, t, memory if remember else BlockCache(size))
+                return denoise(whole, t, memory if cache == "exact" else BlockCache(size))
 
             return Piece(self.base, canvas.slice(start, stop), within, start)
 
@@ -133,10 +141,10 @@ class Block(Process):
         weight = torch.where(x == self.mask_id, self.schedule.weight(t.clamp_min(1e-6)), 0)
         return weight * self.surprise(x, canvas, size), t
 
-    def bound(self, canvas, rng, size=0):
+    def bound(self, canvas, rng):
         """As Masked's in every block: exactly k masks, each number of them with its weight."""
         L = canvas.tokens.shape[1]
-        size = min(size or self.sizes[0], L)
+        size = min(self.sizes[0], L)
         x, weight, _ = self.base.some_masked(blocks_of(canvas, size), rng)
         x = x.view(len(canvas.tokens), -1)[:, :L]
         weight = weight.view(len(x), -1).repeat_interleave(size, 1)[:, :L]
@@ -163,6 +171,17 @@ class Block(Process):
                 windows[str(size)] = [float(end) for end in best.split("-")]
                 self.window[which] = torch.tensor(windows[str(size)])
         return {"windows": windows, "variances": variances} if windows else {}
+
+
+def sizes_of(option: str, length: int | None) -> tuple[int, ...]:
+    """The sizes of blocks that an option means, the usual one first. Raises ValueError if they do not fit the window."""
+    if option == "any":
+        return tuple(size for size in SIZES if not length or length % size == 0)
+    size = int(option)
+    if length and length % size:
+        how = "are longer than" if size > length else "do not divide"
+        raise ValueError(f"Blocks of {size} characters {how} the window of {length}: choose a size that divides it.")
+    return (size,)
 
 
 def spread(nats: Tensor, t: Tensor) -> dict[str, float]:

@@ -13,13 +13,37 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from tinydiff.processes import LOG_ZERO, Prediction, Process, certain, draw, rand, spread
+from tinydiff.nets import Cache
+from tinydiff.processes import LOG_ZERO, Piece, Prediction, Process, certain, draw, rand, spread
+
+
+class Around(Cache):
+    """What a network that sees both sides made of the text around columns start .. stop when it was first asked. It stays as
+    it was while those columns change, which is approximate: read again, all of it would have changed with them."""
+
+    def __init__(self, start: int, stop: int):
+        super().__init__()
+        self.start, self.stop = start, stop
+
+    def ask(self, net, x, label):
+        """The network's output, (B, L, V): at the first call of everything, then of the columns alone, 0 elsewhere."""
+        here = slice(self.start, self.stop)
+        if self.layers:
+            places = torch.arange(x.shape[1], device=x.device)[here]
+            part = net(x[:, here], None, label, cache=self.fork(), places=places)
+            return F.pad(part, (0, 0, self.start, x.shape[1] - self.stop))
+        whole = Cache()
+        raw = net(x, None, label, cache=whole)
+        around = [slice(0, self.start), slice(self.stop, x.shape[1])]
+        self.layers = [tuple(torch.cat([part[:, :, where] for where in around], 2) for part in pair) for pair in whole.layers]
+        return raw
 
 
 class Masked(Process):
     name, title, paper = "masked", "Masked (MDLM)", "arXiv:2406.07524"
     about = "Characters are hidden behind masks; the network guesses what is behind all of them at once."
     traits = frozenset({"diffusion", "tokens", "prefix", "mask", "timeless", "posterior", "ratios", "pieces"})
+    caches = ("none", "prefix", "dual")
 
     def network(self):
         return dict(inputs=self.V + 1, outputs=self.V, attention="bidirectional", timed=False)
@@ -34,9 +58,27 @@ class Masked(Process):
         return torch.where((x == self.mask_id)[..., None], 0.0, certain(x, self.V))
 
     def denoise(self, x, t, label=None, cache=None):
-        raw = self.net(x, t, label)
+        raw = self.net(x, t, label) if cache is None else cache.ask(self.net, x, label)
         # SUBS (MDLM, section 3.2.3): the mask has no probability, and what is written stays
         return Prediction(torch.where((x == self.mask_id)[..., None], raw.log_softmax(-1), certain(x, self.V)), raw)
+
+    def pieces(self, size, cache):
+        """A block between what is written and masks to the end of the canvas, as LLaDA decodes (arXiv:2502.09992). Fast-dLLM's
+        caches (arXiv:2505.22618, section 3.2) keep what was read when the block was all masks: "prefix" of what stands before
+        it, "dual" also of the masks behind. Both are approximate, see `Around`."""
+
+        def piece(canvas, start, stop, denoise):
+            L = canvas.tokens.shape[1]
+            before, behind = canvas.tokens[:, :start], self.prior(canvas.slice(stop, L), None)
+            memory = None if cache == "none" else Around(start, stop if cache == "dual" else L)
+
+            def within(x, t, _=None):
+                found = denoise(torch.cat([before, x, behind], 1), F.pad(t, (start, L - stop)), memory)
+                return Prediction(found.log_x0[:, start:stop], found.raw[:, start:stop])
+
+            return Piece(self, canvas.slice(start, stop), within, start)
+
+        return piece
 
     def reverse(self, x, prediction, t, s, rng):
         alpha_t, alpha_s = self.schedule.alpha(t), self.schedule.alpha(s)

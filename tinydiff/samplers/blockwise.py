@@ -5,7 +5,7 @@ character) and diffusion (one block): BD3-LM (arXiv:2503.09573), and LLaDA's sem
 import torch
 
 from tinydiff.processes import Process
-from tinydiff.samplers import SAMPLERS, Annotated, Choice, Range, Step, column, sampler
+from tinydiff.samplers import SAMPLERS, Annotated, Choice, Step, column, sampler
 from tinydiff.text import Canvas
 
 
@@ -23,26 +23,27 @@ def spans(canvas: Canvas, block: int) -> list[tuple[int, int]]:
 
 
 def planned(process: Process, canvas: Canvas, steps: int, block: int | None = None, order: str | None = None, **_) -> int:
-    """The steps are shared by the blocks, one each at least."""
-    each = spans(canvas, block or process.sizes[0])
-    order = SAMPLERS[order or orders(process)[0]]
-    share = max(1, steps // max(1, len(each)))
-    return sum(order.planned(process, canvas.slice(*span), share) for span in each)
+    """Of the steps for the whole canvas each block takes its share, one at least."""
+    block, order = block or process.sizes[0], SAMPLERS[order or orders(process)[0]]
+    return sum(order.planned(process, canvas.slice(*span), share(steps, canvas, *span)) for span in spans(canvas, block))
+
+
+def share(steps: int, canvas: Canvas, start: int, stop: int) -> int:
+    return max(1, steps * (stop - start) // canvas.tokens.shape[1])
 
 
 @sampler("blockwise", needs={"pieces"}, paper="arXiv:2503.09573", planned=planned)
 def blockwise(process, denoise, canvas, times, rng, *,
               block: Annotated[int | None, Choice(lambda process: process.sizes, "characters a block: 1 is one after the other, all of them is one diffusion")] = None,
               order: Annotated[str | None, Choice(orders, "the sampler that writes a block")] = None,
-              cache: Annotated[int, Range(0, 1, "1: what was read of finished blocks is kept, where a network allows it; 0: it is read again at every call")] = 1):  # fmt: skip
+              cache: Annotated[str | None, Choice(lambda process: process.caches, "what is kept of the text around a block: exact, nothing, or approximately what stands before it (prefix) or on both sides (dual)")] = None):  # fmt: skip
     """Write block by block, each with an order of its own, given all before it; the steps are shared by the blocks."""
     block, order = block or process.sizes[0], SAMPLERS[order or orders(process)[0]]
-    rest, piece, each = process.prior(canvas, rng), process.pieces(block, bool(cache)), spans(canvas, block)
-    share = max(1, (len(times) - 1) // max(1, len(each)))
-    times = [times[round(i * (len(times) - 1) / share)] for i in range(share + 1)]
+    rest, piece, each = process.prior(canvas, rng), process.pieces(block, cache or process.caches[0]), spans(canvas, block)
     for start, stop in each:
-        part = piece(canvas, start, stop, denoise)
-        for step in order.run(part.process, part.denoise, part.canvas, times, rng):
+        part, few = piece(canvas, start, stop, denoise), share(len(times) - 1, canvas, start, stop)
+        some = [times[round(i * (len(times) - 1) / few)] for i in range(few + 1)]
+        for step in order.run(part.process, part.denoise, part.canvas, some, rng):
             x = torch.cat([rest[:, : part.first], step.x, rest[:, stop:]], 1)
             yield Step(x, step.prediction, step.t, part.first + step.first)
         tokens = torch.cat([canvas.tokens[:, : part.first], part.process.read(step.x), canvas.tokens[:, stop:]], 1)
