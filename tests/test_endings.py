@@ -1,0 +1,40 @@
+"""Where a text ends: each rule on texts that are known, and that the work stops there."""
+
+import pytest
+
+from tests.conftest import random_process
+from tinydiff import endings
+from tinydiff.endings import LEAST, SPAN, character_bits, until
+from tinydiff.generate import generate
+from tinydiff.text import Canvas
+
+
+def test_a_blank_line():
+    """The first one after the prompt ends the text, and belongs to it."""
+    assert endings.blank_line("a\n\nbc\n\nd", 0) == 3
+    assert endings.blank_line("a\n\nbc\n\nd", 3) == 7
+    assert endings.blank_line("a\nb\n", 0) is None
+
+
+def test_repetition():
+    """Text of many characters goes on; where one character comes again and again it ends; a prompt is not blamed."""
+    rich = "".join(chr(97 + i % 20) for i in range(3 * SPAN))
+    assert character_bits(rich) > LEAST and endings.repetition(rich, 0) is None
+    stop = endings.repetition(rich + "ha" * SPAN, 0)
+    assert len(rich) < stop <= len(rich) + SPAN
+    assert endings.repetition("ha" * SPAN, 2 * SPAN) is None
+
+
+def test_the_work_stops():
+    """Once the blank line stands that ends the text, the calls that are left are not made; by another rule they are."""
+    process = random_process("masked")
+    canvas = Canvas.template(process.tokenizer, "ab__\n\n_______")
+    for rule, calls in (("blank line", 2), ("length", 9)):
+        *_, frame = until(generate(process, canvas, sampler="left_to_right"), process, rule)
+        (end,) = endings.ending(process, frame, rule)
+        assert frame.calls == calls and (end is None if rule == "length" else 3 < end <= 6)
+
+
+def test_an_unknown_rule():
+    with pytest.raises(ValueError, match="no rule 'tea'.*length, blank line, repetition"):
+        until(iter(()), random_process("masked"), "tea")
