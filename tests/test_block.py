@@ -8,11 +8,11 @@ import torch
 
 from tests.conftest import SHAPE, random_process
 from tests.test_exact import FLOOR, last, mean_bound, total_variation
-from tinydiff import checkpoint, exact
+from tinydiff import checkpoint, evaluate, exact
 from tinydiff.generate import generate
 from tinydiff.processes import build
 from tinydiff.processes.block import SIZES, WINDOWS, BlockCache, block_means, may_see, spread
-from tinydiff.text import Canvas, Tokenizer
+from tinydiff.text import Canvas, Tokenizer, corpus
 from tinydiff.train import PRESETS, start, train
 
 DIVIDING = ("1", "2", "4")  # the sizes that divide the four characters of the language
@@ -285,3 +285,23 @@ def test_training_may_begin_with_the_masked_network(lines, tmp_path):
     assert all(torch.equal(v, weights[k]) for k, v in run.average.net.state_dict().items())
     with pytest.raises(ValueError, match="another shape"):
         start(replace(config, preset="small"), resume=False)
+
+
+# ---------------------------------------------------------------- what is measured
+
+
+def test_every_size_is_measured(lines):
+    """A row a size, each with its own bound on all held-out characters; blocks of one need no draws; more steps than blocks can
+    share are counted once."""
+    found, process = corpus(str(lines)), untrained_on(corpus(str(lines)))
+    rows = [evaluate.of_size(process.at(size), found, 2, 8) for size in sorted(process.sizes)]
+    assert [row["size"] for row in rows] == [1, 2, 4, 8] and [row["bound"]["draws"] for row in rows] == [1, 2, 2, 2]
+    assert len({row["bound"]["nats"] for row in rows}) == 4 and all(row["entropy"] is not None for row in rows)
+    assert evaluate.counts(process.at(4), "blockwise") == (8, 16, 32, 64, 128, 256)  # six blocks: six calls at the least
+
+
+def untrained_on(found):
+    torch.manual_seed(0)
+    process = build("block", found.tokenizer, **SHAPE, options=dict(block="any"))
+    torch.nn.init.normal_(process.net.head.weight, std=0.5)
+    return process.eval()

@@ -166,8 +166,9 @@ def curve_samplers(process: Process) -> list[str]:
 
 
 def counts(process: Process, sampler: str) -> tuple[int, ...]:
-    """The numbers of steps at which a sampler is measured."""
-    return STEPS if sampler == column(process)[0] else FEWER
+    """The numbers of steps at which a sampler is measured: of those that it turns into the same number, the largest."""
+    asked, blank = STEPS if sampler == column(process)[0] else FEWER, Canvas.blank(process.length or 256)
+    return tuple({SAMPLERS[sampler].planned(process, blank, n): n for n in asked}.values())
 
 
 def run(folder: Path, corpus: Corpus, batch: int = 16, draws: int = 16) -> dict:
@@ -203,7 +204,7 @@ def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
     real = [corpus.tokenizer.decode(pages[i * len(pages) // batch]) for i in range(batch)]  # spread over the text
     sample_of = torch.randperm(len(corpus.train) // length, generator=torch.Generator().manual_seed(0))[:128]
     train_part = torch.cat([corpus.train[i * length : (i + 1) * length] for i in sample_of.tolist()])
-    settings = {**DEFAULT, "sampler": DEFAULT["sampler"] if DEFAULT["sampler"] in column(process) else column(process)[0]}
+    settings = settings_for(process)
     texts, _ = samples(process, batch=batch, **settings)
     return dict(
         corpus=corpus.name,
@@ -218,12 +219,28 @@ def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
         single=[point(process, name, 1, batch // 2) for name in column(process) if not SAMPLERS[name].steps_matter],
         temperatures=[point(process, name, 128, batch, t) for name in trade_samplers(process) for t in TEMPERATURES],
         samples=texts[:4],
+        **(dict(blocks=[of_size(process.at(n), corpus, batch, draws) for n in sorted(process.sizes)]) if "blocks" in process.traits else {}),
     )
+
+
+def settings_for(process: Process) -> dict:
+    """The page's settings, as far as a process knows their sampler."""
+    return {**DEFAULT, "sampler": DEFAULT["sampler"] if DEFAULT["sampler"] in column(process) else column(process)[0]}
+
+
+def of_size(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
+    """The bound and the quality of text with blocks of one size. The smaller the blocks, the more of them have a number of masks
+    of their own in each noising, so that a quarter of the draws says enough."""
+    (size,) = process.sizes
+    texts, cost = samples(process, batch=batch, **settings_for(process))
+    few = 1 if size == 1 else max(2, draws // 4)
+    return dict(size=size, bound=bound(process, corpus.valid, few).row(), **cost, **asdict(judged(texts)))
 
 
 def trade_samplers(process: Process) -> list[str]:
     """The samplers for which quality against entropy is drawn: the first, and the greediest order."""
-    return [name for name in ("ancestral", "confidence", "left_to_right") if name in column(process)]
+    names = ("blockwise",) if "blocks" in process.traits else ("ancestral", "confidence", "left_to_right")
+    return [name for name in names if name in column(process)]
 
 
 # ---------------------------------------------------------------- the card

@@ -38,6 +38,7 @@ TRAITS = {
     "mask": "the noise is the mask: what is written is clean, and predictions hold in any order",
     "timeless": "the prediction depends on the state alone, not on t",
     "pieces": "a piece of the text can be written given those before it (`pieces`)",
+    "blocks": "learned for pieces of a text: `at` is the same network with pieces of another of `sizes`",
     "causal": "a prediction depends on what stands to the left only",
     "cache": "denoise takes a Cache of what was read before",
 }

@@ -42,7 +42,7 @@ class BlockCache(Cache):
 class Block(Process):
     name, title, paper = "block", "Blocks (BD3-LM)", "arXiv:2503.09573"
     about = "Text is written block by block, each as masked diffusion that sees the finished blocks before it."
-    traits = frozenset({"tokens", "prefix", "timeless", "pieces"})
+    traits = frozenset({"tokens", "prefix", "timeless", "pieces", "blocks"})
     choices = {"block": (*map(str, SIZES), "any"), "clip": ("yes", "no")}
     caches = ("exact", "none")
     kind = Masked
