@@ -34,6 +34,7 @@ BATCHES = (1, 8)
 TRAINING_BATCH = 32
 BACKWARD = 3  # forward and backward take three times the products of forward alone
 STEPS = 128
+LONG, BLOCK, PARTS = 4096, 16, 4  # characters of a long text, of a block, and in how many parts its time is told
 SQUARES = {"cpu": (1024, 1536, 2048), "cuda": (4096, 8192)}  # sides of the matrices whose product is the ceiling
 MAX_REPEATS = 1000
 
@@ -77,6 +78,18 @@ class Share:
 
 
 @dataclass(frozen=True)
+class Long:
+    """A long text, written in blocks of BLOCK characters with STEPS steps for each window. Milliseconds."""
+
+    cache: str
+    precision: str
+    characters: int
+    calls: int
+    milliseconds: float
+    parts: list[float]  # a character, in each of PARTS equal parts of the text
+
+
+@dataclass(frozen=True)
 class Report:
     """All that one run of the benchmark measured, and on what."""
 
@@ -86,6 +99,7 @@ class Report:
     products: dict[str, float]  # multiply-adds a second of the machine's own matrix product, by precision
     rows: list[Row]
     shares: list[Share]
+    long: list[Long]
 
     def plain(self) -> dict:
         """As JSON holds it, with the ratios written out."""
@@ -112,7 +126,8 @@ def bench(presets: tuple[str, ...] = ("small", "base"), *, repeats: int = 15, tr
     if training:
         rows += training_steps(presets, products, min(repeats, 5), compiled, device, say)
     shares = list(overheads(presets[0], max(1, repeats // 5), where, say))
-    return Report(hardware(where), torch.get_num_threads(), torch.__version__, products, rows, shares)
+    texts = list(long_texts(presets[0], LONG if repeats > 1 else 2 * LENGTH, where, say))
+    return Report(hardware(where), torch.get_num_threads(), torch.__version__, products, rows, shares, texts)
 
 
 # ---------------------------------------------------------------- the arithmetic
@@ -224,6 +239,22 @@ def overhead(process: Process, chosen: str, precision: str, device: torch.device
     return Share(process.name, chosen, precision, frame.calls, whole, whole - 1000 * sum(inside))
 
 
+def long_texts(preset, length, device, say) -> Iterator[Long]:
+    process = untrained("block", preset).to(device)
+    for cache in process.caches:
+        for precision in DTYPES:
+            say(f"{length:,} characters in blocks of {BLOCK} in {precision}, cache: {cache}")
+            yield long_text(process, cache, precision, length)
+
+
+def long_text(process: Process, cache: str, precision: str, length: int) -> Long:
+    frames = list(generate(process, Canvas.blank(length), sampler="blockwise", block=BLOCK, order="random", cache=cache,
+                           steps=STEPS, precision=precision))  # fmt: skip
+    ends = [frames[(i + 1) * len(frames) // PARTS - 1].seconds for i in range(PARTS)]
+    parts = [1000 * (end - start) * PARTS / length for start, end in zip([0.0, *ends], ends)]
+    return Long(cache, precision, length, frames[-1].calls, 1000 * ends[-1], parts)
+
+
 @contextmanager
 def stopwatch(net: torch.nn.Module, device: torch.device) -> Iterator[list[float]]:
     """The seconds that each call of `net` takes, while the context lasts."""
@@ -259,7 +290,12 @@ def tables(report: Report) -> list[Table]:
         inside = (s.milliseconds - s.outside) / s.calls
         shares.add_row(s.process, s.sampler, s.precision, str(s.calls), f"{inside:.1f}", f"{s.milliseconds:,.0f}", f"{s.outside:,.0f}",
                        f"{s.share:.1%}")  # fmt: skip
-    return [times, shares]
+    texts = Table("cache", "format", *map(right, ("calls", "s", "ms a character", *(f"part {i + 1}" for i in range(PARTS)))),
+                  title=f"{report.long[0].characters:,} characters in blocks of {BLOCK}, {STEPS} steps a window of {LENGTH}")  # fmt: skip
+    for text in report.long:
+        texts.add_row(text.cache, text.precision, f"{text.calls:,}", f"{text.milliseconds / 1000:.1f}",
+                      *(f"{ms:.2f}" for ms in (text.milliseconds / text.characters, *text.parts)))  # fmt: skip
+    return [times, shares, texts]
 
 
 def right(header: str) -> Column:
