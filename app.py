@@ -6,7 +6,7 @@ import sys
 
 import gradio as gr
 
-from tinydiff.ui import denoise, families, noise, race, rewrite, steps, training
+from tinydiff.ui import blocks, denoise, families, noise, race, rewrite, steps, training
 from tinydiff.ui.player import ASSETS
 
 HEAD = """
@@ -28,17 +28,25 @@ LAUNCH = dict(
 
 def page() -> gr.Blocks:
     """All tabs."""
-    with gr.Blocks(title="tinydiff: text diffusion you can watch", analytics_enabled=False, fill_width=True) as blocks:
+    with gr.Blocks(title="tinydiff: text diffusion you can watch", analytics_enabled=False, fill_width=True) as whole:
         gr.HTML(html_template=HEAD, js_on_load=THEME_JS, apply_default_css=False)
         with gr.Tabs():
             with gr.Tab("Denoise", id="denoise"):
-                denoise.build(blocks)
+                denoise.build(whole)
             rewriting = {"Rewrite": rewrite} if rewrite.offered() else {}
-            tabs = {"Steps": steps, "Race": race, **rewriting, "Noise": noise, "Training": training, "All families": families}
+            tabs = {
+                "Steps": steps,
+                "Race": race,
+                "Blocks": blocks,
+                **rewriting,
+                "Noise": noise,
+                "Training": training,
+                "All families": families,
+            }
             for name, tab in tabs.items():
                 with gr.Tab(name, id=name.lower().replace(" ", "-")):
                     tab.build()
-    return blocks.queue(max_size=20)
+    return whole.queue(max_size=20)
 
 
 demo = page()

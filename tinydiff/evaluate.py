@@ -219,7 +219,11 @@ def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
         single=[point(process, name, 1, batch // 2) for name in column(process) if not SAMPLERS[name].steps_matter],
         temperatures=[point(process, name, 128, batch, t) for name in trade_samplers(process) for t in TEMPERATURES],
         samples=texts[:4],
-        **(dict(blocks=[of_size(process.at(n), corpus, batch, draws) for n in sorted(process.sizes)]) if "blocks" in process.traits else {}),
+        **(
+            dict(blocks=[of_size(process.at(n), corpus, batch, draws) for n in sorted(process.sizes)])
+            if "blocks" in process.traits
+            else {}
+        ),
     )
 
 

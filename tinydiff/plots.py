@@ -17,7 +17,9 @@ from dataclasses import dataclass
 import matplotlib
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from tinydiff.render import palette
@@ -155,6 +157,56 @@ def on_one_axis(rows: Sequence[dict], width: float = 560) -> Figure:
     axes.set_yticks(range(len(rows)), [found["name"] for found in reversed(rows)])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.margins(x=0.18)
+    return figure
+
+
+def against_position(curves: Sequence[Curve], width: float = 560) -> Figure:
+    """Milliseconds a character against the place in the text."""
+    figure, axes = sheet(width, 300, "characters written", "ms a character")
+    for kind, curve in enumerate(curves):
+        draw_curve(axes, curve, kind)
+    axes.set_ylim(0, 1.15 * max((max(c.y) for c in curves), default=1))
+    axes.set_xlim(0, max((c.x[-1] for c in curves), default=1))
+    name_ends(axes, curves, 300)
+    return figure
+
+
+def bridge(known: Curve | None, errors: Sequence[float], own: Sequence[Curve], levels: Sequence[Level], ylabel: str,
+           width: float = 560) -> Figure:  # fmt: skip
+    """A quantity against the size of blocks, on powers of two: what was measured before with its standard errors (where there
+    are any), and the visitor's own runs, each a point."""
+    figure, axes = sheet(width, 300, "characters a block  (1: autoregression, all: diffusion)", ylabel)
+    if known:
+        axes.errorbar(
+            known.x, known.y, yerr=errors or None, color=ink(known.family), marker="o", markersize=5, capsize=3, linewidth=1.6
+        )
+    for curve in own:
+        axes.plot(curve.x, curve.y, color=ink("masked"), linestyle="", marker="D", markersize=8)
+        name(axes, curve.label, curve.x[-1], curve.y[-1], ink("masked"), weight="bold", xytext=(9, 0))
+    for at in levels:
+        level(axes, at)
+    calls_axis(axes, 256)
+    axes.margins(y=0.18)
+    return figure
+
+
+def windows(variances: dict[tuple[float, float], float], chosen: tuple[float, float], family: str, width: float = 420) -> Figure:
+    """How much the loss varies when its times come from [low, high], as multiples of the least, in a cell each; the chosen window
+    has a frame."""
+    figure, axes = sheet(width, 0.82 * width, "lowest time", "highest time")
+    axes.grid(visible=False)
+    least, most = min(variances.values()), max(variances.values())
+    for (low, high), variance in variances.items():
+        dark = math.log(variance / least) / max(1e-9, math.log(most / least))
+        mine = (low, high) == chosen
+        cell = dict(
+            facecolor=(*to_rgb(ink(family)), 0.04 + 0.5 * dark), edgecolor=ink("masked") if mine else "none", linewidth=2.4
+        )
+        axes.add_patch(Rectangle((low - 0.024, high - 0.024), 0.048, 0.048, zorder=3 if mine else 2, **cell))
+        text = f"{variance / least:.1f}" if variance / least < 9.95 else f"{variance / least:.0f}"
+        axes.text(low, high, text, color=ink("ink"), fontsize=SIZE - 3, ha="center", va="center", zorder=4)
+    axes.set_xlim(-0.03, 0.53)
+    axes.set_ylim(0.47, 1.03)
     return figure
 
 
