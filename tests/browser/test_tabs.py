@@ -1,4 +1,4 @@
-"""Steps, Race, Noise and Training as a visitor and as a program uses them."""
+"""Steps, Race, Blocks, Noise and Training as a visitor and as a program uses them."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from gradio_client import Client
 
-TABS = ["Steps", "Race", "Noise", "Training"]
+TABS = ["Steps", "Race", "Blocks", "Noise", "Training"]
 
 
 def tab(visit, name: str, query: str = ""):
@@ -262,6 +262,32 @@ def test_reduced_motion_shows_the_end(visit, page):
     assert "step 0" in page.locator("#race-sheet .tt-place").first.inner_text()
 
 
+# ---------------------------------------------------------------- Blocks
+
+NUMBERS = """() => Object.fromEntries([...document.querySelectorAll("#blocks-sheet dt")].map((t) => [t.textContent, t.nextSibling.textContent]))"""
+
+
+def test_a_text_grows_and_stops(visit):
+    """The text appears block by block; Stop keeps what is written; a text to the end tells its judge."""
+    page = tab(visit, "Blocks")
+    page.click("#blocks-run")
+    page.wait_for_function("() => document.querySelectorAll('#blocks-sheet .tb-mask').length > 1", timeout=60000)
+    written = "document.querySelector('#blocks-sheet .tb-text').textContent.length"
+    page.wait_for_function(f"() => {written} > 100 && {written} < 1000", timeout=60000)
+    page.click("#blocks-stop")
+    page.wait_for_function("() => /Stopped/.test(document.querySelector('#blocks-sheet .tt-status').textContent)", timeout=60000)
+    assert 100 < page.evaluate(written) < 1024 and page.evaluate(NUMBERS)["calls"]
+
+
+def test_another_model_brings_its_caches(visit):
+    """Of a plain masked model the caches are called approximate; the pictures and the note follow."""
+    page = tab(visit, "Blocks")
+    choose(page, "#blocks-model", "perfect network, masked")
+    page.wait_for_function("() => /approximate/.test(document.querySelector('#blocks-sheet .tt-note').textContent)")
+    page.locator("#blocks-cache input").click()
+    assert page.get_by_role("option").all_inner_texts() == ["none", "prefix", "dual"]
+
+
 # ---------------------------------------------------------------- programs
 
 
@@ -281,6 +307,10 @@ BAD = [
     ("/race", ("", "seven", [["masked", "confidence", 8], ["masked", "ancestral", 8]]), "seed"),
     ("/race", ("", 7, [["masked", "confidence", 8]]), "two to 4 lanes"),
     ("/race", ("", 7, "abc"), "two to 4 lanes"),
+    ("/blocks", ("nobody",), "no model 'nobody'"),
+    ("/blocks", ("perfect-block", 7), "block is 7"),
+    ("/blocks", ("perfect-masked", 16, 8, "", "exact"), "cache is 'exact'"),
+    ("/blocks", ("perfect-block", 16, 8, "", "", "length", 100_000), "length"),
     ("/race", ("", 7, [["autoregressive", "confidence", 8], ["masked", "ancestral", 8]]), "confidence"),
 ]
 

@@ -43,7 +43,7 @@ class Block(Process):
     name, title, paper = "block", "Blocks (BD3-LM)", "arXiv:2503.09573"
     about = "Text is written block by block, each as masked diffusion that sees the finished blocks before it."
     traits = frozenset({"tokens", "prefix", "timeless", "pieces", "blocks"})
-    choices = {"block": (*map(str, SIZES), "any"), "clip": ("yes", "no")}
+    choices = {"block": ("any", *map(str, SIZES)), "clip": ("yes", "no")}
     caches = ("exact", "none")
     kind = Masked
 
