@@ -92,6 +92,42 @@ def test_the_cache_is_exact(size):
             assert len(cache) == start
 
 
+def test_the_cache_is_exact_over_a_long_text():
+    """Over 1,024 characters: the half-masked blocks' predictions from the cache are those of one pass over everything, to 1e-5."""
+    process, cache = untrained("16", 1024), BlockCache(16)
+    clean = torch.randint(10, (1, 1024), generator=torch.Generator().manual_seed(1))
+    noisy = torch.where(torch.arange(1024) % 16 < 8, clean, process.mask_id)
+    with torch.no_grad():
+        whole = process.both(noisy, clean, None, 16)
+        for start in range(0, 1024, 16):
+            x = torch.cat([clean[:, :start], noisy[:, start : start + 16]], 1)
+            assert torch.allclose(process.denoise(x, None, cache=cache).raw, whole[:, start : start + 16], atol=1e-5)
+    assert len(cache) == 1008
+
+
+def test_a_long_text_slides_exactly_where_nothing_is_forgotten():
+    """A language whose characters depend on the one before loses nothing when the window slides: pairs of characters are as in true
+    texts, also those astride two windows; the cache holds no more than a window."""
+    step = torch.tensor([[0.7, 0.2, 0.1], [0.05, 0.15, 0.8], [0.5, 0.1, 0.4]], dtype=torch.float64)
+    language, held = exact.Markov(Tokenizer("abc"), torch.linalg.matrix_power(step, 99)[0], step), []
+
+    class Watched(BlockCache):
+        def __len__(self):
+            held.append(super().__len__())
+            return held[-1]
+
+    process = exact.perfect("block", language, block="4")
+    process.length = 16
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tinydiff.processes.block.BlockCache", Watched)
+        *_, frame = generate(process, Canvas.blank(96, 1000), sampler="blockwise", order="first_hitting", seed=1)
+    pairs = torch.bincount(frame.tokens[:, :-1].flatten() * 3 + frame.tokens[:, 1:].flatten(), minlength=9).view(3, 3)
+    seams = torch.bincount((frame.tokens[:, 15:95:8] * 3 + frame.tokens[:, 16:96:8]).flatten(), minlength=9).view(3, 3)
+    for found, off in ((pairs, 0.008), (seams, 0.025)):  # four standard errors of the rarest row
+        assert (found / found.sum(1, keepdim=True) - step).abs().max() < off
+    assert 0 < max(held) <= 16
+
+
 def test_who_may_see_whom():
     """Written out for four characters in blocks of two: noisy sees its noisy block and clean blocks before it; clean sees clean
     up to its own block."""
