@@ -252,6 +252,20 @@ def test_fast_caches_are_exact_until_something_changes(cache):
             assert torch.allclose(kept, whole, atol=1e-4) == (i < 2 or exact_after)
 
 
+def test_the_error_of_a_cache():
+    """Nothing where it is exact; of a network of two layers something, more where more is kept, and of one layer nothing."""
+    assert evaluate.cache_error(untrained("4"), "exact", 2) < 1e-5
+    errors = {}
+    for layers in (1, 2):
+        torch.manual_seed(0)
+        process = build("masked", Tokenizer("abcdefgh \n"), **{**SHAPE, "layers": layers, "length": 64}).eval()
+        for weights in process.net.parameters():
+            torch.nn.init.normal_(weights, std=0.3)
+        errors |= {(layers, cache): evaluate.cache_error(process, cache, 4) for cache in process.caches}
+    assert errors[2, "none"] == 0 and max(errors[1, cache] for cache in ("none", "prefix", "dual")) < 1e-4
+    assert 1e-4 < errors[2, "prefix"] < errors[2, "dual"], errors
+
+
 def test_a_cache_that_a_process_has_not(language):
     with pytest.raises(ValueError, match="cache is 'exact'; with 'uniform' there are none"):
         generate(exact.perfect("uniform", language), Canvas.blank(4), sampler="blockwise", cache="exact")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tinydiff import bench, console, evaluate, export, families, library, rewrite
+from tinydiff import bench, console, endings, evaluate, export, families, library, rewrite
+from tinydiff.render import MASK
 from tinydiff.text import corpus, plain
 from tinydiff.train import SHAPES
 
@@ -23,7 +24,8 @@ def sample(args: argparse.Namespace) -> None:
         console.play(pictures, settings, total, Console())
         return
     *_, last = pictures
-    print(export.plain(last.text))
+    start = [*last.given, False].index(False)
+    print(export.plain(endings.cut(last.text, start, settings["until"], MASK)))
 
 
 def rewrite_(args: argparse.Namespace) -> None:

@@ -26,7 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
-from tinydiff import evaluate, hub, render
+from tinydiff import endings, evaluate, hub, render
 from tinydiff.export import COLUMNS, caption, glyph, rows
 from tinydiff.generate import generate
 from tinydiff.processes import PROCESSES
@@ -133,6 +133,7 @@ def run_flags(parser: argparse.ArgumentParser) -> None:
     add("--prompt", default="", help=r"what the text starts with; \n is a new line")
     add("--template", default="", help="a text with _ for each character to be filled in, in the place of a prompt")
     add("--length", type=int, default=256, help="characters, the prompt included (256)")
+    add("--until", default="length", help=f"where the text ends: {', '.join(endings.RULES)} (length)")
     for name, about in (("steps", "denoising steps"), ("seed", "the same seed gives the same text"),
                         ("temperature", "below 1 surer, above 1 wilder"), ("top_p", "share of probability that is kept")):  # fmt: skip
         add(flag(name), type=type(default[name]), default=default[name], help=f"{about} ({default[name]})")
@@ -141,7 +142,7 @@ def run_flags(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(args: argparse.Namespace) -> dict:
     """The settings of a run as plain JSON, from the flags."""
-    names = ("model", "sampler", "steps", "length", "temperature", "top_p", "seed")
+    names = ("model", "sampler", "steps", "length", "temperature", "top_p", "seed", "until")
     options = {name.removeprefix("option_"): value for name, value in vars(args).items()
                if name.startswith("option_") and value is not None}  # fmt: skip
     text = {name: getattr(args, name).replace("\\n", "\n") for name in ("prompt", "template")}

@@ -43,6 +43,17 @@ def character_bits(text: str) -> float:
     return -sum(c / len(text) * math.log2(c / len(text)) for c in Counter(text).values())
 
 
+def check_rule(name: object) -> None:
+    """Raises ValueError, in one sentence, unless it is one of RULES."""
+    if name not in RULES:
+        raise ValueError(f"There is no rule {name!r} for where a text ends; there are {', '.join(RULES)}.")
+
+
+def cut(text: str, start: int, rule: str, mask: str) -> str:
+    """A text up to where it ends, without what is not finished if the rule came upon an end. `start` characters were given."""
+    return text[: RULES[rule](text.partition(mask)[0], start)]
+
+
 def finished(process: Process, tokens: Tensor) -> str:
     """Of one text (L,) the beginning in which nothing is masked."""
     return process.tokenizer.decode(tokens[(tokens != process.mask_id).cumprod(0).bool()])
@@ -50,12 +61,9 @@ def finished(process: Process, tokens: Tensor) -> str:
 
 def until(frames: Iterator[Frame], process: Process, rule: str) -> Iterator[Frame]:
     """The frames until every text has come to an end, of which `ending` tells. Closing it stops the work, as its own end does.
-
-    Raises ValueError, in one sentence, for a rule that does not exist.
-    """
-    if rule not in RULES:
-        raise ValueError(f"There is no rule {rule!r} for where a text ends; there are {', '.join(RULES)}.")
-    return watched(frames, process, rule)
+    Raises ValueError for a rule that does not exist."""
+    check_rule(rule)
+    return watched(frames, process, rule) if rule != "length" else frames
 
 
 def watched(frames, process, rule):

@@ -21,7 +21,7 @@ from torch import Tensor
 from tinydiff import checkpoint, library, rewrite
 from tinydiff.checkpoint import write_text
 from tinydiff.generate import generate
-from tinydiff.processes import Process
+from tinydiff.processes import Process, draw
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.text import Canvas, Corpus, paired, pairs
 
@@ -200,6 +200,12 @@ def of_task(process: Process, corpus: Corpus, task: str, draws: int) -> dict:
 def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
     """What is measured of a process that writes plain text."""
     length = process.length
+    own = dict(caches=caches(process, batch)) if len(process.caches) > 1 else {}
+    own |= (
+        dict(blocks=[of_size(process.at(n), corpus, batch, draws) for n in sorted(process.sizes)])
+        if "blocks" in process.traits
+        else {}
+    )
     pages = corpus.valid.split(length)[:-1]
     real = [corpus.tokenizer.decode(pages[i * len(pages) // batch]) for i in range(batch)]  # spread over the text
     sample_of = torch.randperm(len(corpus.train) // length, generator=torch.Generator().manual_seed(0))[:128]
@@ -219,12 +225,44 @@ def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
         single=[point(process, name, 1, batch // 2) for name in column(process) if not SAMPLERS[name].steps_matter],
         temperatures=[point(process, name, 128, batch, t) for name in trade_samplers(process) for t in TEMPERATURES],
         samples=texts[:4],
-        **(
-            dict(blocks=[of_size(process.at(n), corpus, batch, draws) for n in sorted(process.sizes)])
-            if "blocks" in process.traits
-            else {}
-        ),
+        **own,
     )
+
+
+def caches(process: Process, batch: int) -> list[dict]:
+    """What each cache of a process costs in exactness and gains in time, in blocks of its usual size: nats by which predictions
+    differ (`cache_error`), the quality of texts, calls and milliseconds a text."""
+    rows = []
+    for name in process.caches:
+        texts, cost = samples(process, "blockwise", DEFAULT["steps"], batch, temperature=DEFAULT["temperature"], cache=name)
+        rows.append(
+            dict(cache=name, block=process.sizes[0], nats=cache_error(process, name, batch), **cost, **asdict(judged(texts)))
+        )
+    return rows
+
+
+@torch.no_grad()
+def cache_error(process: Process, cache: str, batch: int) -> float:
+    """KL(p without a cache | p with it), nats a masked character, while a quarter of a block is written at each call, in random order
+    and without a cache; the first call of a block, which has nothing to remember, does not count."""
+    size, canvas, rng = process.sizes[0], Canvas.blank(process.length or 256, batch), torch.Generator().manual_seed(0)
+    asked, total, count = (lambda x, t, cache: process.denoise(x, t, cache=cache)), 0.0, 0
+    pieces = [process.pieces(size, name) for name in ("none", cache)]
+    for start in range(0, canvas.tokens.shape[1], size):
+        stop = min(start + size, canvas.tokens.shape[1])
+        parts = [piece(canvas, start, stop, asked) for piece in pieces]
+        x = torch.full((batch, stop - start), process.mask_id)
+        order = torch.rand(x.shape, generator=rng).argsort(1)
+        for call in range(4):
+            log_p, log_q = (part.denoise(x, torch.ones(x.shape)).log_x0[:, start - stop :] for part in parts)
+            masked = x == process.mask_id
+            if call:
+                total += (log_p.exp() * (log_p - log_q)).sum(-1)[masked].sum().item()
+                count += int(masked.sum())
+            x = torch.where(masked & (order < (call + 1) / 4 * x.shape[1]), draw(log_p, rng), x)
+        tokens = torch.cat([canvas.tokens[:, :start], x, canvas.tokens[:, stop:]], 1)
+        canvas = Canvas(tokens, canvas.given | (torch.arange(tokens.shape[1]) < stop))
+    return total / max(1, count)
 
 
 def settings_for(process: Process) -> dict:

@@ -25,6 +25,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tinydiff import library, render
 from tinydiff.checkpoint import write_text
+from tinydiff.endings import until
 from tinydiff.generate import generate
 from tinydiff.processes import Process
 from tinydiff.render import MASK, Picture, Run
@@ -45,8 +46,8 @@ MAX_JSON = 1 << 28  # bytes
 def begin(settings: dict) -> tuple[dict, int, Iterator[Picture]]:
     """Start a run: its settings made whole, the number of steps it will take, and its pictures as they come.
 
-    settings: model, prompt, template, length, and generate's sampler, steps, seed, temperature, top_p and options. What is
-    left out has generate's default. Raises ValueError, in one sentence, before anything is computed.
+    settings: model, prompt, template, length, until (one of endings.RULES), and generate's sampler, steps, seed, temperature,
+    top_p and options. What is left out has generate's default. Raises ValueError, in one sentence, before anything is computed.
     """
     whole = {name: settings.get(name) if settings.get(name) is not None else default for name, default in defaults().items()}
     process = library.load(whole["model"])
@@ -54,6 +55,7 @@ def begin(settings: dict) -> tuple[dict, int, Iterator[Picture]]:
         raise ValueError(f"The model {whole['model']!r} rewrites lines: open it with `python -m tinydiff rewrite`.")
     canvas = canvas_of(process, whole)
     frames = generate(process, canvas, **{name: whole[name] for name in GENERATED}, **whole["options"])
+    frames = until(frames, process, whole["until"])
     whole |= {"process": process.name, "sampler": whole["sampler"] or column(process)[0], "length": canvas.tokens.shape[1]}
     first = next(frames)
     return whole, first.steps, render.record(process, canvas, chain([first], frames))
@@ -62,7 +64,16 @@ def begin(settings: dict) -> tuple[dict, int, Iterator[Picture]]:
 def defaults() -> dict:
     """The settings of a run of which nothing was said: generate's own where it has them."""
     own = {name: p.default for name, p in inspect.signature(generate).parameters.items() if name in GENERATED}
-    return {"model": "masked", "process": None, **own, "length": 256, "prompt": "", "template": "", "options": {}}
+    return {
+        "model": "masked",
+        "process": None,
+        **own,
+        "length": 256,
+        "prompt": "",
+        "template": "",
+        "until": "length",
+        "options": {},
+    }
 
 
 def canvas_of(process: Process, settings: dict) -> Canvas:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import gradio as gr
 
 from tinydiff import evaluate, library, plots
-from tinydiff.endings import RULES, ending, until
+from tinydiff.endings import RULES, check_rule, ending, until
 from tinydiff.generate import Frame, check_number, check_options, generate
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.render import MASK
@@ -184,8 +184,7 @@ def read(model, block, each, order, cache, rule, length, prompt, temperature, se
             check_number("steps a block" if name == "each" else name, value, low, high, whole)
         process = library.open_model(model)
         check_options(process, BLOCKWISE, dict(block=block, order=order, cache=cache))
-        if rule not in RULES:
-            raise ValueError(f"There is no rule {rule!r} for where a text ends; there are {', '.join(RULES)}.")
+        check_rule(rule)
         prompt = inputs.text("prompt", prompt)
         if len(prompt) >= length:
             raise ValueError(
