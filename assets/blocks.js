@@ -44,7 +44,17 @@ function beside() {
   const pictures = root.querySelector(".tt-pictures"), lab = root.querySelector(".tb-lab");
   pictures.textContent = ""; lab.textContent = "";
   add(pictures, ...v.pictures.map(picture));
+  if (v.caches.length) add(lab, make("h2", "", "What the caches cost"), caches());
   if (v.lab) add(lab, make("h2", "", "The variance lab"), add(make("div", "tb-lab-body"), picture(v.lab.picture), make("p", "tt-about", v.lab.words)));
+}
+
+const HEAD = ["cache", "predictions off, nats", "ms a character", "judge, bits/char", "real words"];
+
+function caches() {
+  const box = make("div", "tt-scroll", null, {tabindex: 0, role: "group", "aria-label": "What the caches cost"}), sheet = make("table", "tt-table");
+  const row = (cells) => add(make("tr"), ...cells.map((words, i) => make(i ? "td" : "th", i ? "tt-num" : "", words, i ? {} : {scope: "row"})));
+  const head = add(make("tr"), ...HEAD.map((words) => make("th", "", words, {scope: "col"})));
+  return add(box, add(sheet, add(make("thead"), head), add(make("tbody"), ...v.caches.map(row))));
 }
 
 function show() {
@@ -52,7 +62,7 @@ function show() {
   v = {...(still || {state: "", text: "", start: 0, given: 0, total: 0, window: 0, facts: []}), ...v};
   if (v.state === "writing" && still?.state !== "writing") follow = true;
   text(); facts();
-  if (!still || JSON.stringify([still.pictures, still.lab, still.note]) !== JSON.stringify([v.pictures, v.lab, v.note])) beside();
+  if (!still || JSON.stringify([still.pictures, still.lab, still.note, still.caches]) !== JSON.stringify([v.pictures, v.lab, v.note, v.caches])) beside();
   still = v;
 }
 

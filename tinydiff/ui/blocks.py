@@ -26,6 +26,7 @@ from tinydiff.ui.sheet import Sheet, keep, known, recorded
 
 EVERY = 0.06  # seconds between two messages while text is written
 STRIDE = 64  # characters over which a time is told
+CHARACTERS = 256  # of the texts that evaluations time
 KEPT = 4  # runs of a visit that the pictures show
 BLOCKWISE = SAMPLERS["blockwise"]
 LIMITS = {"each": (1, 64, True), "length": (64, 4096, True), "temperature": (0, 2, False), "seed": (0, 2**31 - 1, True)}
@@ -289,7 +290,15 @@ def pictures_of(desk: Desk, model: str, block: int) -> dict:
     mine = [run for run in desk.runs if run["model"] == model]
     found = [pace([run for run in mine if run["block"] == block]), bits_bridge(rows, family), judge_bridge(rows, mine, family)]
     lab = search(card.metrics if card else [], block, family)
-    return dict(family=family, pictures=[p for p in found if p], lab=lab, note=note(model))
+    caches = [cache_row(row) for row in card.evaluation.get("caches", [])] if card else []
+    return dict(family=family, pictures=[p for p in found if p], lab=lab, note=note(model), caches=caches)
+
+
+def cache_row(row: dict) -> list[str]:
+    """What a cache was found to cost and to gain, in the order of the table's columns in assets/blocks.js."""
+    judge = "" if row["bits"] is None else f"{row['bits']:.2f}"
+    words = "" if row["words"] is None else f"{100 * row['words']:.0f} %"
+    return [row["cache"], f"{row['nats']:.1g}" if row["nats"] > 1e-6 else "0", f"{row['ms'] / CHARACTERS:.2f}", judge, words]
 
 
 def note(model: str) -> str:
