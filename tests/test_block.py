@@ -57,7 +57,7 @@ def test_blocks_of_one_are_the_autoregressive_likelihood(rng):
         found = process.bound(open_canvas(x), rng)
         told = [process.denoise(torch.cat([x[:, :i], torch.full((3, 1), 10)], 1), None).log_x0[:, i] for i in range(24)]
     chain = -torch.stack([p.gather(1, x[:, i : i + 1])[:, 0] for i, p in enumerate(told)]).sum(0)
-    assert torch.allclose(found, chain, atol=1e-3)
+    assert torch.allclose(found, chain, rtol=1e-5)
 
 
 def test_one_block_for_everything_is_mdlm(rng):
@@ -126,6 +126,17 @@ def test_a_long_text_slides_exactly_where_nothing_is_forgotten():
     for found, off in ((pairs, 0.008), (seams, 0.025)):  # four standard errors of the rarest row
         assert (found / found.sum(1, keepdim=True) - step).abs().max() < off
     assert 0 < max(held) <= 16
+
+
+def test_a_prompt_longer_than_the_window():
+    """It stands as it was given, and what follows is written with the last window of it."""
+    process = untrained("4")
+    canvas = Canvas.prompt(process.tokenizer, "abcd efgh\n" * 5, 80)
+    *_, frame = generate(process, canvas, sampler="blockwise", steps=24, seed=1)
+    assert frame.tokens[:, :50].equal(canvas.tokens[:, :50]) and (frame.tokens < process.V).all()
+    other = Canvas(torch.where(torch.arange(80) < 30, (canvas.tokens + 1) % process.V, canvas.tokens), canvas.given)
+    *_, again = generate(process, other, sampler="blockwise", steps=24, seed=1)
+    assert frame.tokens[:, 50:].equal(again.tokens[:, 50:])  # what the window has left behind is forgotten
 
 
 def test_who_may_see_whom():

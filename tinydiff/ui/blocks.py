@@ -364,7 +364,7 @@ def search(metrics: list[dict], block: int, family: str) -> dict | None:
     alt = f"Variance of the loss over windows of times at block {block}: least in {low:.2f} to {high:.2f}"
     words = (f"The loss of a block of {block}, as nats a character at one random time, drawn from each of {len(variances)} windows: multiples of the "
              f"least variance. Even times vary {even / variances[low, high]:.1f} times as much as the window from {low:.2f} to {high:.2f}, in which this "
-             f"model is trained. The search was made {len(found)} times.")  # fmt: skip
+             f"model is trained. The search was made {len(found)} time{'s' * (len(found) > 1)}.")  # fmt: skip
     return dict(
         picture=plots.both(lambda width: plots.windows(variances, (low, high), family, width), alt, wide=460), words=words
     )
