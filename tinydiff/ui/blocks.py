@@ -30,7 +30,7 @@ CHARACTERS = 256  # of the texts that evaluations time
 KEPT = 4  # runs of a visit that the pictures show
 BLOCKWISE = SAMPLERS["blockwise"]
 LIMITS = {"each": (1, 64, True), "length": (64, 4096, True), "temperature": (0, 2, False), "seed": (0, 2**31 - 1, True)}
-USUAL = dict(block=16, each=8, length=1024, rule="length", prompt="ROMEO:\n", temperature=0.8, seed=7)
+USUAL = dict(block=16, each=16, length=1024, rule="length", prompt="ROMEO:\n", temperature=0.8, seed=7)
 
 
 @dataclass
