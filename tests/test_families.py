@@ -71,7 +71,7 @@ def test_the_tab_shows_what_was_recorded(bundle, monkeypatch):
     assert tab.story()["rows"] == [] and tab.story()["pictures"] == []
     chain = [[n, 4.0 / n] for n in families.COUNTS]
     found = {"ancestral": chain, "gibbs": [[2 * n - 1, y] for n, y in chain], "left_to_right": [[128, 0.2]]}
-    monkeypatch.setattr(families, "errors", lambda say: {"masked": found, "gone": {}})
+    monkeypatch.setattr(families, "errors", lambda say, known: {"masked": found, "gone": {}})
     said = families.record()
     assert families.read() == json.loads(json.dumps(said))
     story = tab.story()
@@ -83,7 +83,7 @@ def test_the_tab_shows_what_was_recorded(bundle, monkeypatch):
 def test_the_errors_are_told_in_figures_and_shades(bundle, monkeypatch):
     """The further above the floor, the darker; calls are told where they are not the steps; one figure stands alone."""
     chain = [[2 * n - 1, 4.0 / n] for n in families.COUNTS]
-    monkeypatch.setattr(families, "errors", lambda say: {"masked": {"gibbs": chain, "left_to_right": [[128, 0.2]]}})
+    monkeypatch.setattr(families, "errors", lambda say, known: {"masked": {"gibbs": chain, "left_to_right": [[128, 0.2]]}})
     families.record()
     (noise,) = tab.story()["errors"]
     gibbs, one = noise["rows"]
@@ -99,3 +99,15 @@ def test_a_checkpoint_without_its_weights_keeps_its_numbers(bundle):
     assert "better" in [row["name"] for row in families.measured()]
     facts = dict(training.answer("better")["facts"])
     assert facts["Parameters"].endswith("million")
+
+
+def test_what_is_recorded_is_not_measured_again(monkeypatch):
+    """Only missing cells are measured; anew, all of them."""
+    asked = []
+    monkeypatch.setattr(families, "divergence", lambda process, sampler, n: asked.append((process.name, sampler)) or [n, 0.5])
+    whole = families.errors()
+    first = set(asked)
+    assert first == {(name, sampler) for name in whole for sampler in whole[name]}
+    asked.clear()
+    del whole["masked"]["gibbs"]
+    assert families.errors(known=whole)["masked"]["gibbs"] and set(asked) == {("masked", "gibbs")}

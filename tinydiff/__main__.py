@@ -102,7 +102,12 @@ def parser() -> argparse.ArgumentParser:
     measured.add_argument("--corpus", default="tiny_shakespeare", help="what it was trained on (tiny_shakespeare)")
     command("matrix", matrix).add_argument("--markdown", action="store_true", help="as it stands in the README")
     both = command("families", families_)
-    both.add_argument("--errors", action=argparse.BooleanOptionalAction, default=True, help="measure the samplers' errors anew")
+    both.add_argument(
+        "--errors",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="measure all samplers' errors anew, not only those that are not recorded",
+    )
     bench_flags(command("bench", bench_))
     files = command("export", export_)
     files.add_argument("files", nargs="+", metavar="FILE", help="ending in " + ", ".join(export.WRITERS))

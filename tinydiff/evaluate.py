@@ -166,9 +166,9 @@ def curve_samplers(process: Process) -> list[str]:
 
 
 def counts(process: Process, sampler: str) -> tuple[int, ...]:
-    """The numbers of steps at which a sampler is measured: of those that it turns into the same number, the largest."""
-    asked, blank = STEPS if sampler == column(process)[0] else FEWER, Canvas.blank(process.length or 256)
-    return tuple({SAMPLERS[sampler].planned(process, blank, n): n for n in asked}.values())
+    """The numbers of steps at which a sampler is measured."""
+    asked = STEPS if sampler == column(process)[0] else FEWER
+    return SAMPLERS[sampler].different(process, Canvas.blank(process.length or 256), asked)
 
 
 def run(folder: Path, corpus: Corpus, batch: int = 16, draws: int = 16) -> dict:

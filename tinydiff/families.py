@@ -89,14 +89,19 @@ def milliseconds(process: Process, repeats: int = 9) -> float:
 # ---------------------------------------------------------------- each sampler's own error
 
 
-def errors(say: Callable[[str], None] = lambda line: None) -> dict[str, dict[str, list]]:
-    """process -> sampler -> [calls, divergence in nats a character] for the perfect network of the bundled language."""
+def errors(say: Callable[[str], None] = lambda line: None, known: dict[str, dict[str, list]] | None = None) -> dict[str, dict[str, list]]:  # fmt: skip
+    """process -> sampler -> [calls, divergence in nats a character] for the perfect network of the bundled language. What is
+    known already is kept."""
     found: dict[str, dict[str, list]] = {}
     for name in PROCESSES:
         process = perfect(name, library.bigrams())
         for sampler in column(process):
+            if recorded := (known or {}).get(name, {}).get(sampler):
+                found.setdefault(name, {})[sampler] = recorded
+                continue
             say(f"{name} with {sampler}")
-            counts = COUNTS if SAMPLERS[sampler].steps_matter else COUNTS[-1:]
+            chosen = SAMPLERS[sampler]
+            counts = chosen.different(process, Canvas.blank(LENGTH), COUNTS) if chosen.steps_matter else COUNTS[-1:]
             found.setdefault(name, {})[sampler] = [divergence(process, sampler, n) for n in counts]
     return found
 
@@ -117,12 +122,9 @@ def floor(draws: int = 8) -> float:
 
 
 def record(say: Callable[[str], None] = lambda line: None, anew: bool = True) -> dict:
-    """Measure and write everything; what was written. Without `anew` the samplers' errors are kept as they are."""
-    known = read()
-    kept = known.get("errors") if not anew else None
-    result = dict(
-        rows=measured(), real=library.real_text(), errors=kept or errors(say), floor=floor(), texts=TEXTS, length=LENGTH
-    )
+    """Measure and write everything; what was written. Without `anew` the samplers' errors that are recorded are kept."""
+    known = {} if anew else read().get("errors", {})
+    result = dict(rows=measured(), real=library.real_text(), errors=errors(say, known), floor=floor(), texts=TEXTS, length=LENGTH)
     write_text(RECORDED, json.dumps(result, ensure_ascii=False, indent=1))
     return result
 

@@ -78,6 +78,10 @@ class Sampler:
         open_ = int((~canvas.given).sum(1).max())
         return steps if self.steps_matter and open_ else open_
 
+    def different(self, process: Process, canvas: Canvas, counts: Sequence[int]) -> tuple[int, ...]:
+        """Of the numbers of steps those that differ: of several that it turns into the same number, the largest."""
+        return tuple({self.planned(process, canvas, count): count for count in counts}.values())
+
     def fits(self, traits: frozenset[str]) -> bool:
         return self.needs <= traits
 

@@ -104,7 +104,8 @@ def counts(key: str, sampler: str) -> tuple[int, ...]:
     """The numbers of steps that are tried."""
     if not SAMPLERS[sampler].steps_matter:
         return (1,)
-    return PERFECT_COUNTS if is_perfect(key) else COUNTS
+    asked = PERFECT_COUNTS if is_perfect(key) else COUNTS
+    return SAMPLERS[sampler].different(library.open_model(key), Canvas.blank(length(key)), asked)
 
 
 def is_perfect(key: str) -> bool:
