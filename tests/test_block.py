@@ -361,6 +361,13 @@ def test_every_size_is_measured(lines):
     assert evaluate.counts(process.at(4), "blockwise") == (8, 16, 32, 64, 128, 256)  # six blocks: six calls at the least
 
 
+def test_a_long_text_is_told_in_parts(lines):
+    """A row a part, each of its own characters alone."""
+    process = untrained_on(corpus(str(lines)))
+    rows = evaluate.along(process, 120, 40)
+    assert [row["until"] for row in rows] == [40, 80, 120] and len({row["entropy"] for row in rows}) == 3
+
+
 def untrained_on(found):
     torch.manual_seed(0)
     process = build("block", found.tokenizer, **SHAPE, options=dict(block="any"))

@@ -27,6 +27,7 @@ from tinydiff.text import Canvas, Corpus, paired, pairs
 
 WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)*")
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # of a process's first sampler
+LONG = 10_000  # characters
 FEWER = (8, 32, 128)  # of the others
 DEFAULT = dict(sampler="ancestral", steps=128, temperature=0.8)  # what the page begins with
 TEMPERATURES = (0.5, 0.7, 0.8, 0.9, 1.0, 1.1)
@@ -201,11 +202,9 @@ def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
     """What is measured of a process that writes plain text."""
     length = process.length
     own = dict(caches=caches(process, batch)) if len(process.caches) > 1 else {}
-    own |= (
-        dict(blocks=[of_size(process.at(n), corpus, batch, draws) for n in sorted(process.sizes)])
-        if "blocks" in process.traits
-        else {}
-    )
+    if "blocks" in process.traits:
+        sizes = [of_size(process.at(n), corpus, batch, draws) for n in sorted(process.sizes)]
+        own |= dict(blocks=sizes, long=along(process))
     pages = corpus.valid.split(length)[:-1]
     real = [corpus.tokenizer.decode(pages[i * len(pages) // batch]) for i in range(batch)]  # spread over the text
     sample_of = torch.randperm(len(corpus.train) // length, generator=torch.Generator().manual_seed(0))[:128]
@@ -227,6 +226,14 @@ def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
         samples=texts[:4],
         **own,
     )
+
+
+def along(process: Process, length: int = LONG, part: int = 1000) -> list[dict]:
+    """Does a long text wear out? The quality of every thousand characters of one, written a character a call."""
+    canvas = Canvas.blank(length)
+    *_, frame = generate(process, canvas, sampler="blockwise", steps=1, order="first_hitting", temperature=DEFAULT["temperature"])
+    text = process.tokenizer.decode(frame.tokens[0])
+    return [dict(until=stop, **asdict(judged([text[stop - part : stop]]))) for stop in range(part, length + 1, part)]
 
 
 def caches(process: Process, batch: int) -> list[dict]:
