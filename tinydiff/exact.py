@@ -177,10 +177,10 @@ def seen(language: Language, log_likelihood: Tensor, mask: Tensor, places: Tenso
     (B, m, V), mask (n, m) bool and places (m,) of the keys, of which the last n ask. A place may have several keys, or none
     that is seen."""
     at = torch.nn.functional.one_hot(places).double()  # (m, L)
-    told = torch.einsum("qk,kl,bkv->bqlv", mask.double(), at, log_likelihood.double())
+    rows, group = mask.unique(dim=0, return_inverse=True)  # queries that see the same keys are answered together
+    told = torch.einsum("rk,kl,bkv->brlv", rows.double(), at, log_likelihood.double())
     answer = language.posterior(told.flatten(0, 1)).view(told.shape)
-    own = places[-len(mask) :]
-    return answer.gather(2, own[None, :, None, None].expand(len(answer), -1, 1, answer.shape[-1]))[:, :, 0]
+    return answer[:, group, places[-len(mask) :]]
 
 
 def perfect(name: str, language: Language, noise: Schedule | None = None, **options: str) -> Process:
