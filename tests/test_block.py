@@ -326,9 +326,10 @@ def run_config(out, lines, **more):
 
 
 def test_training_notes_the_window(lines, tmp_path):
-    """Every validation tells the variances of all windows; the checkpoint keeps the window; stopped and resumed it is the same run."""
+    """The start and every validation tell the variances of all windows; the checkpoint keeps the window; stopped and resumed it is the same run."""
     whole = [p.loss for p in train(run_config(tmp_path / "a", lines))]
     rows = checkpoint.read_jsonl(tmp_path / "a" / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [0, 2, 4]  # the first step has a window already
     assert all(len(row["variances"]["4"]) == len(WINDOWS) and row["windows"] for row in rows)
     assert checkpoint.load(tmp_path / "a").window[0].tolist() == pytest.approx(rows[-1]["windows"]["4"], abs=0.01)
     first = [p.loss for p, _ in zip(train(run_config(tmp_path / "b", lines)), range(2))]

@@ -175,6 +175,8 @@ class Run:
         if self.step == 0:
             self.out.mkdir(parents=True, exist_ok=True)
             (self.out / "metrics.jsonl").write_text("")
+            if tuned := self.tune():
+                self.write(dict(step=0, **tuned))
         while self.step < config.steps:
             loss = self.advance()
             now = time.perf_counter()
@@ -251,6 +253,10 @@ class Run:
     def record(self, progress: Progress, tuned: dict) -> None:
         row = dict(step=progress.step, loss=progress.loss, valid=progress.valid, seconds=round(progress.seconds, 1),
                    lr=self.config.lr * rate(self.step - 1, self.config), sample=progress.sample, **tuned)  # fmt: skip
+        self.write(row)
+
+    def write(self, row: dict) -> None:
+        """A line of metrics.jsonl."""
         with open(self.out / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
