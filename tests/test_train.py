@@ -55,7 +55,7 @@ def test_resuming_gives_the_losses_of_a_run_never_stopped(config, name, tmp_path
     assert first[:4] + [p.loss for p in rest] == whole
     one, two = checkpoint.load(config.out).state_dict(), checkpoint.load(broken.out).state_dict()
     assert all(one[key].equal(two[key]) for key in one)
-    rows = [[(r["step"], r["valid"]) for r in checkpoint.card(c.out).metrics] for c in (config, broken)]
+    rows = [[(r["step"], r["valid"]) for r in checkpoint.card(c.out).metrics if r["step"]] for c in (config, broken)]
     assert rows[0] == rows[1] and len(rows[0]) == 2
 
 
