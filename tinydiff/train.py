@@ -2,7 +2,8 @@
 
 Muon for the matrices inside the blocks, AdamW for the rest; an average of the weights (EMA) is what is kept. Training times
 are drawn from a bell around 1/2, which learns faster; validation knows no bell, its figure is the bound itself.
-The trainer knows no process by name. metrics.jsonl holds a row for each validation, and one for step 0 where the process decides something before it; see checkpoint.py for what is written.
+The trainer knows no process by name. metrics.jsonl holds a row for each validation, and one for step 0 where the process
+decides something before it (`tune`); see checkpoint.py for what is written.
 """
 
 from __future__ import annotations
