@@ -86,6 +86,15 @@ def test_generate_is_in_sight(visit):
     page.set_viewport_size({"width": 1280, "height": 800})
     box = page.locator("#generate").bounding_box()
     assert box["y"] > 0 and box["y"] + box["height"] <= 800
+    over = """() => {
+      const r = document.querySelector("#generate").getBoundingClientRect(), found = new Set();
+      for (let y = r.top + 3; y < r.bottom; y += 6)
+        for (let x = r.left + 4; x < r.right; x += 12) found.add(document.elementFromPoint(x, y).closest("#generate")?.id);
+      return [...found];
+    }"""
+    for scrolled in (0, 60, 120, 180):
+        page.mouse.wheel(0, 60 if scrolled else 0)
+        assert page.evaluate(over) == ["generate"]
 
 
 def test_moving_the_steps_starts_a_run(visit):
