@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from tinydiff import checkpoint, library, rewrite
 from tinydiff.checkpoint import write_text
+from tinydiff.endings import character_bits
 from tinydiff.generate import generate
 from tinydiff.processes import Process, draw
 from tinydiff.samplers import SAMPLERS, column
@@ -27,8 +27,8 @@ from tinydiff.text import Canvas, Corpus, paired, pairs
 
 WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)*")
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # of a process's first sampler
-LONG = 10_000  # characters
 FEWER = (8, 32, 128)  # of the others
+LONG = 10_000  # characters of a text that is to show whether it wears out
 DEFAULT = dict(sampler="ancestral", steps=128, temperature=0.8)  # what the page begins with
 TEMPERATURES = (0.5, 0.7, 0.8, 0.9, 1.0, 1.1)
 NOT_LEARNED = {"device", "precision", "compile", "validate_every", "save_every"}  # of training, what a card's command leaves out
@@ -131,9 +131,7 @@ def distinct(texts: list[str], n: int) -> float | None:
 
 def character_entropy(texts: list[str]) -> float | None:
     """Bits of the distribution of single characters."""
-    counts = Counter("".join(texts))
-    total = sum(counts.values())
-    return -sum(c / total * math.log2(c / total) for c in counts.values()) if total else None
+    return character_bits("".join(texts)) if any(texts) else None
 
 
 def longest_copy(text: str, source: str) -> int:
