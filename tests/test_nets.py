@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tinydiff.nets import Cache, Transformer
+from tinydiff.nets import Cache, Transformer, lowered, precision
 
 SHAPE = dict(inputs=11, outputs=10, layers=2, heads=2, width=32, length=16)
 
@@ -83,3 +83,15 @@ def test_shapes_that_cannot_be_are_told():
         Transformer(**{**SHAPE, "width": 30, "heads": 4})
     with pytest.raises(ValueError, match="'bidirectional' or 'causal'"):
         Transformer(**SHAPE, attention="sideways")
+
+
+def test_matrices_cast_once_say_the_same():
+    """A network whose matrices are held in bf16 answers to the bit what autocast, casting at each call, answers; in fp32 it is the
+    network itself, and all but the matrices is shared."""
+    net, cpu = network(timed=True), torch.device("cpu")
+    kept = lowered(net, "bf16", cpu)
+    x, t = torch.randint(0, 10, (2, 16), generator=torch.Generator().manual_seed(0)), torch.full((2, 16), 0.5)
+    with torch.no_grad(), precision("bf16", cpu)():
+        assert torch.equal(kept(x, t), net(x, t))
+    assert lowered(net, "fp32", cpu) is net and net.head.weight.dtype == torch.float32
+    assert kept.head.weight.dtype == torch.bfloat16 and kept.embed.weight is net.embed.weight

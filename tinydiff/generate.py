@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -25,7 +25,6 @@ from tinydiff.text import Canvas
 
 MAX_STEPS = 4096
 TINY = -80.0  # log of a probability that is as good as 0; of far smaller ones exp is ten times slower on a CPU
-FEW = 16  # positions for which casting the weights costs more than it saves
 BETS = 5  # likeliest characters kept of each prediction
 
 
@@ -64,8 +63,7 @@ class Asked:
 
     def ask(self, x, t, label, cache, **hint) -> Prediction:
         self.calls += 1
-        few = t.shape[1] - (0 if cache is None else len(cache)) < FEW
-        with torch.no_grad(), nullcontext() if few else self.autocast():
+        with torch.no_grad(), self.autocast():
             return self.process.denoise(x, t, label, cache, **hint)
 
 
@@ -99,7 +97,8 @@ def generate(process: Process, canvas: Canvas, *, sampler: str | None = None, st
     check_label(process, canvas)
     canvas = canvas.to(process.device)
 
-    asked = Asked(process, canvas.label, nets.precision(precision, process.device))
+    net = nets.lowered(process, precision, process.device)
+    asked = Asked(net, canvas.label, nets.precision(precision, process.device))
     rng = torch.Generator().manual_seed(seed)
 
     def run(part: Canvas):
