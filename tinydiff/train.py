@@ -267,7 +267,7 @@ class Run:
         """The mean of each number over all processes."""
         if self.together.num_processes == 1:
             return list(numbers)
-        return self.together.reduce(torch.tensor(numbers, device=self.device), "mean").tolist()
+        return self.together.reduce(torch.tensor(numbers, dtype=torch.float32, device=self.device), "mean").tolist()
 
     def dropped(self, canvas: Canvas) -> Canvas:
         """The canvas with the null class in the place of a few labels, so that the network knows both."""
