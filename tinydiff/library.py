@@ -69,9 +69,19 @@ def describe(name: str, config: dict) -> str:
     return f"{name}: {net['layers']} layers, width {net['width']}, trained on {config['corpus'].replace('_', ' ')}"
 
 
-@lru_cache(maxsize=8)
 def open_model(key: str) -> Process:
-    """A model by its key, loaded once. Raises ValueError that lists the keys."""
+    """A model by its key, loaded once, or from the Hub as "user/name/folder@commit". Raises ValueError that lists the keys."""
+    return from_hub(*hub.pull(key)) if hub.is_source(key) else opened(key)
+
+
+@lru_cache(maxsize=3)
+def from_hub(folder: Path, source: hub.Source) -> Process:
+    """A checkpoint that was pulled; a few of them are kept."""
+    return checkpoint.load(folder)
+
+
+@lru_cache(maxsize=8)
+def opened(key: str) -> Process:
     known = models() | rewriters()
     if key not in known:
         raise ValueError(f"There is no model {key!r}; there are {', '.join(known)}.")
@@ -108,7 +118,7 @@ def judge() -> Process:
 
 
 def load(source: str | Path, device: str = "cpu") -> Process:
-    """A process from a checkpoint folder, a bundled model's name, or a Hub id "user/name".
+    """A process from a checkpoint folder, a bundled model's name, or a Hub id: "user/name/folder@revision".
 
     Raises CheckpointError (a ValueError), in one sentence, for anything that is not a sound checkpoint.
     """
@@ -118,6 +128,6 @@ def load(source: str | Path, device: str = "cpu") -> Process:
     name = str(source).removeprefix("assets/").removeprefix("checkpoints/")
     if name in models() | rewriters():
         return open_model(name).to(device)
-    if hub.is_repo_id(str(source)):
-        return checkpoint.load(hub.pull(str(source)), device)
+    if hub.is_source(str(source)):
+        return open_model(str(source)).to(device)
     raise CheckpointError(f"There is no checkpoint {str(source)!r}: give a folder, a Hub id, or one of {', '.join(models())}.")
