@@ -62,7 +62,8 @@ def here(monkeypatch, home):
     from huggingface_hub import constants
 
     with Hub({TOKEN: "owner"}) as server:
-        changed = dict(ENDPOINT=server.url, HF_HUB_OFFLINE=False, HF_HOME=str(home), HF_HUB_DISABLE_XET=True)
+        changed = dict(ENDPOINT=server.url, HF_HUB_OFFLINE=False, HF_HOME=str(home), HF_HUB_DISABLE_XET=True,
+                       HUGGINGFACE_CO_URL_TEMPLATE=server.url + "/{repo_id}/resolve/{revision}/{filename}")  # fmt: skip
         for name, value in changed.items():
             monkeypatch.setattr(constants, name, value)
         monkeypatch.setenv("HF_TOKEN", TOKEN)

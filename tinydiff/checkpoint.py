@@ -10,6 +10,8 @@ import json
 import math
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +19,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from tinydiff.processes import Process, build
-from tinydiff.schedules import schedule
+from tinydiff.processes import PROCESSES, Process, build
+from tinydiff.schedules import Schedule, schedule
 from tinydiff.text import TASKS, Tokenizer
 
 FORMAT = 1
@@ -73,25 +75,16 @@ def load(folder: str | Path, device: str = "cpu") -> Process:
     """The process in a checkpoint folder, in evaluation mode. Raises CheckpointError, in one sentence."""
     folder = Path(folder)
     config = read_config(folder)
-    try:
-        check_words(config)
-        tokenizer = Tokenizer(config["characters"])
-        noise = schedule(config["schedule"]["name"], config["schedule"]["floor"])
-        shape = {key: bounded(config["net"], key, folder) for key in BOUNDS}
-        found = read_header(folder)
-        check_room(shape, found, folder)
-        process = build(config["process"], tokenizer, noise, **shape, options=config.get("options", {}))
-    except CheckpointError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)[:300]
-        raise CheckpointError(f"The config.json in {folder.name!r} does not describe a model: {what}") from None
+    shape, found = check_config(config, folder), read_header(folder)
+    check_room(shape, found, folder)
+    with blamed(folder):
+        process = build(config["process"], *words(config), **shape, options=config.get("options", {}))
     process.load_state_dict(read_weights(folder, process, found))
     try:
         process.check()
     except ValueError as error:
         raise CheckpointError(f"The weights in {folder.name!r} cannot be used: {error}") from None
-    process.task = str(config.get("task", ""))
+    process.task = config.get("task", "")
     return process.to(device).eval()
 
 
@@ -110,17 +103,45 @@ def read_config(folder: Path) -> dict:
     return config
 
 
+def check_config(config: dict, folder: Path) -> dict[str, int]:
+    """The shape of the network that a config describes, once all of the config is known to be sound."""
+    with blamed(folder):
+        check_names(config)
+        words(config)
+        return {key: bounded(config["net"], key, folder) for key in BOUNDS}
+
+
+@contextmanager
+def blamed(folder: Path) -> Iterator[None]:
+    """What goes wrong inside is the config's fault."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)[:300]
+        raise CheckpointError(f"The config.json in {folder.name!r} does not describe a model: {what}") from None
+
+
+def words(config: dict) -> tuple[Tokenizer, Schedule]:
+    return Tokenizer(config["characters"]), schedule(config["schedule"]["name"], config["schedule"]["floor"])
+
+
 def bounded(net: dict, key: str, folder: Path) -> int:
     low, high = BOUNDS[key]
     value = net[key]
     if type(value) is not int or not low <= value <= high:
-        raise CheckpointError(f"In {folder.name!r} net.{key} is {value!r}; it must be a whole number from {low} to {high}.")
+        raise CheckpointError(
+            f"In {folder.name!r} net.{key} is {str(value)[:60]}; it must be a whole number from {low} to {high}."
+        )
     return value
 
 
-def check_words(config: dict) -> None:
-    """What of a config is no number and no choice. Raises ValueError."""
+def check_names(config: dict) -> None:
+    """Raises ValueError where what a config calls by a name or a number is nothing that could be."""
     characters, corpus, floor = config["characters"], config["corpus"], config["schedule"]["floor"]
+    if config["process"] not in PROCESSES:
+        raise ValueError(f"there is no process {str(config['process'])[:60]!r}; there are {', '.join(PROCESSES)}.")
     if len(characters) > CHARACTERS or any("\ud800" <= c <= "\udfff" for c in characters):
         raise ValueError(f"characters must be a text of at most {CHARACTERS:,} different ones.")
     if not isinstance(corpus, str) or len(corpus) > NAME:

@@ -267,8 +267,12 @@ def fetch(line: Line, source: Source, name: str, found: Listing, folder: Path) -
 
 def config_of(line: Line, source: Source, found: Listing) -> dict:
     with tempfile.TemporaryDirectory(prefix="tinydiff-") as folder:
-        fetch(line, source, "config.json", found, Path(folder))
-        return checkpoint.read_config(Path(folder))
+        there = Path(folder) / source.name
+        there.mkdir()
+        fetch(line, source, "config.json", found, there)
+        config = checkpoint.read_config(there)
+        checkpoint.check_config(config, there)
+        return config
 
 
 def place(source: Source) -> Path:

@@ -8,6 +8,7 @@ nothing they write nothing.
 from __future__ import annotations
 
 import gzip
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +25,7 @@ PERFECT = "perfect-"
 
 @dataclass(frozen=True)
 class Model:
-    """A model that can be chosen. `folder` is None for a perfect network."""
+    """A model that can be chosen. `folder` is None for a perfect network and where it is still on the Hub."""
 
     key: str
     process: str
@@ -45,6 +46,30 @@ def models() -> dict[str, Model]:
         for name in PROCESSES
     }
     return {key: model for key, model in trained().items() if not model.task and model.playable} | exact
+
+
+def held(source: str, seconds: float = hub.PATIENCE) -> dict[str, Model]:
+    """What a repository of the Hub holds that writes plain text, by its pinned id; the first is fetched. Raises CheckpointError."""
+    end = time.monotonic() + seconds
+    found = [stranger(*one) for one in hub.contents(source, seconds) if not one.config.get("task")]
+    if not found:
+        raise CheckpointError(f"{source!r} holds no model that writes plain text, only such as rewrite.")
+    hub.pull(found[0].key, max(1.0, end - time.monotonic()))
+    return {model.key: model for model in found}
+
+
+def shelf(key: str) -> dict[str, Model]:
+    """The models among which one stands: those of this copy, or alone if it was pulled from the Hub."""
+    if not hub.is_source(key):
+        return models()
+    pulled = hub.pull(key)
+    model = stranger(pulled.source, checkpoint.read_config(pulled.folder))
+    return {model.key: model}
+
+
+def stranger(source: hub.Source, config: dict) -> Model:
+    """A model of the Hub."""
+    return Model(str(source), config["process"], describe(source.name, config), None, config.get("task", ""))
 
 
 def rewriters() -> dict[str, Model]:
