@@ -140,6 +140,8 @@ def test_the_pushed_card(here, trained):
     assert 'tinydiff.load("owner/many/masked")' in read.text and f"({card.TRAINING})" in read.text
     assert files[f"masked/{card.TRAINING}"].startswith(b"\x89PNG")
     assert "tags/masked-step-50" in here.model("owner/many").refs
+    whole = ModelCard(files["README.md"].decode())
+    assert whole.data.library_name == "tinydiff" and 'tinydiff.load("owner/many/FOLDER")' in whole.text
 
 
 def test_a_card_that_is_there_is_kept(here, trained, tmp_path):

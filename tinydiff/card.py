@@ -40,6 +40,27 @@ def files_for(folder: Path, source: str) -> dict[str, bytes]:
     return pictures(known) | {"README.md": text(known, source).encode()}
 
 
+def collection(repo: str) -> str:
+    """The card of a repository that holds a folder for each of several checkpoints."""
+    return f"""---
+library_name: tinydiff
+pipeline_tag: text-generation
+license: mit
+tags: [tinydiff, text-diffusion]
+---
+
+# {repo.split("/")[1]}
+
+Checkpoints of tinydiff, a folder each with a card of its own.
+
+```python
+import tinydiff
+process = tinydiff.load("{repo}/FOLDER")
+{USE}
+```
+"""
+
+
 def text(known: Card, source: str = "") -> str:
     return front_matter(known) + "\n" + body(known, source)
 

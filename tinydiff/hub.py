@@ -334,11 +334,11 @@ def push(folder: str | Path, repo_id: str, *, private: bool = False, token: str 
         patient()
         api = HfApi(token=token)
         address = api.create_repo(repo_id, private=private, exist_ok=True)
-        commit = api.create_commit(
-            repo_id,
-            [CommitOperationAdd(target.path(name), data) for name, data in files.items()],
-            commit_message=message(config, checkpoint.card(folder), inside),
-        )
+        files = {target.path(name): data for name, data in files.items()}
+        if inside and not api.file_exists(repo_id, "README.md"):
+            files["README.md"] = card.collection(repo_id).encode()
+        adding = [CommitOperationAdd(path, data) for path, data in files.items()]
+        commit = api.create_commit(repo_id, adding, commit_message=message(config, checkpoint.card(folder), inside))
         tag = "-".join(filter(None, (inside, "step", str(config.get("step", 0)))))
         api.create_tag(repo_id, tag=tag, revision=commit.oid, exist_ok=True)
     return str(address)
