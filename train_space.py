@@ -4,6 +4,7 @@
 #   "torch==2.13.0",
 #   "gradio>=6.31,<7",
 #   "huggingface_hub>=1.16,<3",
+#   "httpx>=0.27,<1",
 #   "matplotlib>=3.9,<4",
 #   "accelerate>=1.5,<2",
 #   "safetensors>=0.5,<1",
@@ -32,6 +33,7 @@ import importlib.util
 import os
 import shlex
 import sys
+import tempfile
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -65,7 +67,7 @@ def code() -> str:
 
     space = os.environ.get("TINYDIFF_SPACE", "")
     try:
-        return snapshot_download(space, repo_type="space")
+        return snapshot_download(space, repo_type="space", local_dir=tempfile.mkdtemp(prefix="tinydiff-"))
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         sys.exit(f"There is no tinydiff beside this file, and none in the Space {space!r} ({type(error).__name__}): "
                  "set TINYDIFF_SPACE to one, as user/name.")  # fmt: skip

@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import gradio as gr
@@ -41,9 +42,13 @@ class Live:
             self.thread = threading.Thread(target=self.work, daemon=True)
             self.thread.start()
 
-    def stop(self) -> None:
-        """Save, push where it is to be pushed, and end: waits until that is done."""
+    def ask(self) -> None:
+        """Ask it to save, to push where it is to be pushed, and to end."""
         self.stopping = True
+
+    def stop(self) -> None:
+        """Ask for it, and wait until that is done."""
+        self.ask()
         if self.thread is not None:
             self.thread.join()
 
@@ -113,35 +118,43 @@ def page(live: Live) -> gr.Blocks:
         words = gr.Textbox(label="Where it is", interactive=False, elem_id="live-words")
         curve = gr.LinePlot(x="step", y="nats a character", color="of", label="Loss", elem_id="live-curve")
         sample = gr.Textbox(lines=8, interactive=False, elem_id="live-sample")
-        with gr.Row():
+        with gr.Row(visible=not public() or has_login()):
             go = gr.Button("Go on", interactive=False, elem_id="live-go")
             stop = gr.Button("Stop", interactive=False, elem_id="live-stop")
-        if owned():
+        if has_login():
             gr.LoginButton()
         view = [words, curve, sample, go, stop]
         whole.load(shown, None, view, show_progress="hidden")
         gr.Timer(2).tick(shown, None, view, show_progress="hidden")
-        for button, act in ((go, live.go), (stop, lambda: setattr(live, "stopping", True))):
+        for button, act in ((go, live.go), (stop, live.ask)):
             button.click(guarded(act), None, None, show_progress="hidden", api_visibility="private").then(shown, None, view)
     return whole.queue()
 
 
-def owned() -> bool:
+def public() -> bool:
     """Is this a Space, where strangers watch?"""
     return "SPACE_ID" in os.environ
 
 
-def guarded(act):
+def has_login() -> bool:
+    """Does the Space let people sign in (`hf_oauth` in its front matter)?"""
+    return public() and "OAUTH_CLIENT_ID" in os.environ
+
+
+def guarded(act: Callable[[], None]) -> Callable:
     """`act`, on a Space for its owner alone."""
-    if not owned():
+    if not public():
         return act
+
+    def refused():
+        raise gr.Error("Only the owner of this Space can do that, where it has a login.", print_exception=False)
 
     def asked(profile: gr.OAuthProfile | None):
         if profile is None or profile.username != os.environ.get("SPACE_AUTHOR_NAME"):
-            raise gr.Error("Only the owner of this Space can stop the training: sign in first.", print_exception=False)
+            refused()
         act()
 
-    return asked
+    return asked if has_login() else refused
 
 
 def serve(args: argparse.Namespace) -> int:

@@ -1,0 +1,202 @@
+"""A run that is kept on the Hub: pushed while it trains, gone on with elsewhere, also when it is killed; the training Space, the job."""
+
+import json
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from tests.loopback import Hub, status
+from tinydiff import checkpoint, hub
+from tinydiff.checkpoint import CheckpointError
+from tinydiff.keep import Keeper
+from tinydiff.train import PRESETS, start, train
+
+ROOT = Path(__file__).resolve().parents[1]
+TOKEN = "hf_secretOfTheOwner"
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(["tinydiff.keep"])
+
+
+@pytest.fixture
+def config(lines, tmp_path):
+    return replace(PRESETS["tiny"], corpus=str(lines), out=str(tmp_path / "whole"), steps=60, batch=4, validate_every=20,
+                   save_every=5, precision="fp32", device="cpu")  # fmt: skip
+
+
+def login(url: str, home: Path) -> None:
+    """Take the server for the Hub in this process."""
+    from huggingface_hub import constants
+
+    for name, value in hub_of(url, home).items():
+        setattr(constants, name, value)
+    os.environ["HF_TOKEN"] = TOKEN
+
+
+def hub_of(url: str, home: Path) -> dict:
+    """The client's constants that say where the Hub is."""
+    return dict(ENDPOINT=url, HF_HUB_OFFLINE=False, HF_HOME=str(home), HF_HUB_DISABLE_XET=True,
+                HUGGINGFACE_CO_URL_TEMPLATE=url + "/{repo_id}/resolve/{revision}/{filename}")  # fmt: skip
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    from huggingface_hub import constants
+
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with Hub({TOKEN: "owner"}) as server:
+        for name, value in hub_of(server.url, tmp_path / "home").items():
+            monkeypatch.setattr(constants, name, value)
+        yield server
+
+
+def kept_training(config, resume, url, home):
+    """Train; push every save, in the background; as slow as the Hub."""
+    login(url, home)
+    run, keeper = start(config, resume=resume), Keeper("owner/run", minutes=1e-9)
+    for _ in run.steps():
+        keeper.offer(run)
+        time.sleep(0.02)
+    keeper.finish(run)
+
+
+def rows(folder):
+    return [(row["step"], row["loss"], row["valid"]) for row in checkpoint.card(folder).metrics]
+
+
+def test_killed_while_it_is_pushed(config, server, tmp_path):
+    """SIGKILL in the middle of five pushes: what the Hub holds is always a whole checkpoint from which training can go on, what
+    is here goes on too, and the end, here and on the Hub, is that of a run that was never killed."""
+    list(train(config))
+    killed, out = replace(config, out=str(tmp_path / "killed")), tmp_path / "killed"
+    for kill in range(5):
+        asked = len(server.log)
+        child = context.Process(
+            target=kept_training, args=(killed, (out / "resume.json").is_file(), server.url, tmp_path / "home")
+        )
+        child.start()
+        what = ("preupload", "info/lfs", "_lfs/", "commit", "tag")[kill]
+        while child.is_alive() and not any(what in request.path for request in server.log[asked:]):
+            time.sleep(0.001)
+        assert child.is_alive(), "It was never in the middle of a push."
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        elsewhere = tmp_path / f"elsewhere-{kill}"
+        if hub.pull_run("owner/run", elsewhere):
+            step = checkpoint.read_config(elsewhere)["step"]
+            assert checkpoint.load(elsewhere)
+            further = replace(config, out=str(elsewhere), steps=60)
+            assert next(train(further, resume=True)).step == step + 1
+    kept_training(killed, True, server.url, tmp_path / "home")
+    assert rows(out) == rows(config.out)
+    assert server.model("owner/run").files()["model.safetensors"] == (tmp_path / "whole" / "model.safetensors").read_bytes()
+    told = json.loads(server.model("owner/run").files()["resume.json"])
+    assert told["corpus"] == "lines.txt" and str(tmp_path) not in json.dumps(told)
+
+
+def test_a_push_that_fails_is_told_and_tried_again(config, server, monkeypatch):
+    """Training does not stop for it; the next save is pushed."""
+    monkeypatch.setenv("HF_TOKEN", "hf_ofSomebodyElse")
+    run, keeper = start(replace(config, steps=10)), Keeper("owner/run", minutes=1e-9)
+    steps, troubles = run.steps(), []
+    for now in steps:
+        keeper.offer(run)
+        while keeper.busy:
+            time.sleep(0.01)
+        troubles.append(keeper.trouble)
+        if now.step == 5:
+            monkeypatch.setenv("HF_TOKEN", TOKEN)
+    assert (
+        "hf auth login" in troubles[4]
+        and "hf_" not in troubles[4]
+        and not troubles[-1]
+        and keeper.finish(run).endswith("owner/run")
+    )
+    with pytest.raises(ValueError, match="not a Hub id"):
+        Keeper("../etc")
+    server.lie("preupload", status(500))
+    run.saved += 1
+    with pytest.raises(CheckpointError):
+        keeper.finish(run)
+
+
+FLAGS = ["--preset", "tiny", "--batch", "4", "--steps", "40", "--save-every", "5", "--validate-every", "20", "--device", "cpu",
+         "--precision", "fp32"]  # fmt: skip
+
+
+def program(server, *flags, cwd, home, script=ROOT / "train_space.py", **environment):
+    """train_space.py against the server, its output to be read."""
+    env = {**server.environment(home, TOKEN), "PYTHONUNBUFFERED": "1", "GRADIO_ANALYTICS_ENABLED": "False", **environment}
+    return subprocess.Popen([sys.executable, str(script), *map(str, flags)], cwd=cwd, env=env, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+
+
+def test_a_training_space_goes_on_after_a_restart(lines, server, tmp_path):
+    """The app trains by itself with the flags of its variable, answers on its port, pushes, saves at SIGTERM; started again on an
+    empty disk it goes on from the Hub to the end, which is that of the command line. No output names the login."""
+    variables = dict(SPACE_ID="owner/space", GRADIO_SERVER_NAME="127.0.0.1", TINYDIFF_TRAIN=" ".join(
+        [*FLAGS, "--steps", "4000", "--corpus", "lines.txt", "--push-to", "owner/run", "--push-every", "0.001"]))  # fmt: skip
+    said = []
+    for part in ("one", "two"):
+        (tmp_path / part).mkdir()
+        shutil.copy(lines, tmp_path / part)
+        app = program(server, cwd=tmp_path / part, home=tmp_path / "home", **variables)
+        pushed = len(server.log)
+        end = time.monotonic() + 90
+        while not any("commit" in r.path for r in server.log[pushed:]) and time.monotonic() < end:
+            time.sleep(0.05)
+        app.send_signal(signal.SIGTERM)
+        said.append(app.communicate(timeout=60)[0])
+        assert app.returncode == 143 and "Stopped at step" in said[-1] and TOKEN not in said[-1], said[-1]
+    steps = [int(re.search(r"Stopped at step (\d+)", words)[1]) for words in said]
+    assert steps[1] > steps[0] > 0
+    whole = hub.pull_run("owner/run", tmp_path / "back")
+    assert whole and checkpoint.read_config(tmp_path / "back")["step"] == steps[1]
+
+
+def test_a_job_takes_its_code_from_a_space(lines, server, tmp_path):
+    """train_space.py alone in a folder: the Space that is named holds the rest; without one, a sentence."""
+    needed = [*ROOT.glob("tinydiff/**/*.py"), ROOT / "assets" / "style.css"]
+    files = {str(path.relative_to(ROOT)): path.read_bytes() for path in needed}
+    server.add("owner/tinydiff", files, kind="space")
+    shutil.copy(ROOT / "train_space.py", tmp_path)
+    shutil.copy(lines, tmp_path)
+    flags = [*FLAGS, "--corpus", "lines.txt", "--out", "run", "--push-to", "owner/job"]
+    alone = dict(script=tmp_path / "train_space.py", cwd=tmp_path, home=tmp_path / "home", PYTHONPATH="")
+    done = program(server, *flags, **alone, TINYDIFF_SPACE="owner/tinydiff")
+    said = done.communicate(timeout=120)[0]
+    assert done.returncode == 0 and "Pushed to" in said and TOKEN not in said, said
+    assert {"model.safetensors", "README.md"} <= set(server.model("owner/job").files())
+    done = program(server, *flags, **alone)
+    said = done.communicate(timeout=60)[0]
+    assert done.returncode and "set TINYDIFF_SPACE" in said and "Traceback" not in said
+
+
+def test_the_job_needs_what_the_project_needs():
+    """The header of train_space.py names the packages of requirements.txt."""
+    header = re.findall(r'^#   "(.+)",?$', (ROOT / "train_space.py").read_text(), re.M)
+    assert sorted(header) == sorted((ROOT / "requirements.txt").read_text().split())
+
+
+def test_resuming_from_the_hub_by_command(lines, server, tmp_path, config):
+    """`--push-every` keeps a run on the Hub, `--resume --push-to` goes on from there, with the settings it had."""
+    flags = [*FLAGS, "--push-to", "owner/mine", "--push-every", "0.001"]
+    first = program(server, *flags, "--corpus", lines, "--out", "run", cwd=tmp_path, home=tmp_path / "home")
+    assert first.wait(120) == 0
+    more = ["--resume", "--push-to", "owner/mine", "--out", "other", "--steps", "60", "--corpus", lines]
+    second = program(server, *more, cwd=tmp_path, home=tmp_path / "home2")
+    said = second.communicate(timeout=120)[0]
+    assert second.returncode == 0 and "step 60 of 60" in said and "step 20 of 60" not in said, said
+    assert asdict(config)["batch"] == checkpoint.read_config(tmp_path / "other")["training"]["batch"] == 4
+    none = program(
+        server, "--resume", "--push-to", "owner/none", "--out", "x", "--corpus", lines, cwd=tmp_path, home=tmp_path / "home"
+    )
+    assert "nothing to resume" in none.communicate(timeout=60)[0] and none.returncode == 2
