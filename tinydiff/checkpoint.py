@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,15 +56,44 @@ def config_of(process: Process, shape: dict, corpus: str, **more) -> dict:
 
 
 def save(process: Process, config: dict, folder: str | Path) -> Path:
-    """Write config.json and model.safetensors; weights that are computed from others are left out."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write config.json and model.safetensors, both or none; weights that are computed from others are left out."""
+    with replacing(folder) as new:
+        write(process, config, new)
+    return Path(folder)
+
+
+def write(process: Process, config: dict, new: Callable[[str], Path]) -> None:
+    """The two files of a checkpoint, each where `new` says."""
     weights = {name: p.detach().to("cpu", torch.bfloat16).contiguous() for name, p in process.state_dict().items()}
-    partial = folder / "model.safetensors.partial"
-    save_file(weights, partial)
-    os.replace(partial, folder / "model.safetensors")
-    write_text(folder / "config.json", json.dumps(config, indent=1, ensure_ascii=False))
-    return folder
+    save_file(weights, new("model.safetensors"))
+    new("config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+@contextmanager
+def replacing(folder: str | Path) -> Iterator[Callable[[str], Path]]:
+    """Inside, write each file to the path that is given for its name. At the end they are on the disk and take the places of
+    the old ones; if any cannot be written, none does, and CheckpointError says why."""
+    folder, partials = Path(folder), {}
+
+    def new(name: str) -> Path:
+        return partials.setdefault(name, folder / f"{name}.partial")
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield new
+        for partial in partials.values():
+            with open(partial, "rb+") as file:
+                os.fsync(file.fileno())
+        for name, partial in partials.items():
+            os.replace(partial, folder / name)
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise CheckpointError(
+            f"Nothing could be saved in {str(folder)!r} ({why}): make room there; what was saved before is still whole."
+        ) from None
+    finally:
+        for partial in partials.values():
+            partial.unlink(missing_ok=True)
 
 
 def load(folder: str | Path, device: str = "cpu") -> Process:
@@ -161,9 +192,8 @@ def read_jsonl(path: Path) -> list[dict]:
 
 def write_text(path: Path, text: str) -> None:
     """Write whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    with replacing(path.parent) as new:
+        new(path.name).write_text(text, encoding="utf-8")
 
 
 def finite(value: float) -> float | None:
