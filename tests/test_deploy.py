@@ -82,21 +82,27 @@ def test_it_holds_what_the_page_opens_and_nothing_else(space):
 def test_the_front_matter_is_what_spaces_read(space):
     """Every field, the installed gradio as three numbers, and a description that the Hub does not cut."""
     data = front(space[1].files()["README.md"].decode())
-    assert data.pop("short_description") == deploy.described(False) and len(deploy.described(False)) <= 60 >= len(
-        deploy.described(True)
-    )
     assert data == dict(
         title="tinydiff", emoji="📜", colorFrom="red", colorTo="gray", sdk="gradio", sdk_version=importlib.metadata.version("gradio"),
         python_version="3.12", app_file="app.py", license="mit", pinned=False, suggested_hardware="cpu-basic",
-        tags=["text-diffusion", "diffusion", "text-generation"],
+        tags=["text-diffusion", "diffusion", "text-generation"], hf_oauth=True, hf_oauth_scopes=["contribute-repos"],
+        short_description="Text diffusion you can watch, every family, step by step",
     )  # fmt: skip
 
 
-def test_models_are_listed_and_fetched_beforehand():
-    """A checkpoint of the Hub stands under `models`, and its two files are fetched while the Space is built."""
+def test_the_trainer_s_front_matter():
+    """Another program, the models it is linked with, and no right to a visitor's repositories."""
     data = front(deploy.card(Target("a/b", models=("c/d",), train=True)))
-    assert data["models"] == ["c/d"] and data["preload_from_hub"] == ["c/d config.json,model.safetensors"]
-    assert data["app_file"] == "train_space.py"
+    assert data["app_file"] == "train_space.py" and data["models"] == ["c/d"]
+    assert data["hf_oauth"] is True and "hf_oauth_scopes" not in data
+
+
+@pytest.mark.parametrize("target", [Target("a/b"), Target("a/b", train=True), Target("a/b", static=True)])
+def test_a_description_is_not_cut(target):
+    """The Hub takes sixty characters, and three numbers of gradio."""
+    data = front(deploy.card(target))
+    assert len(data["short_description"]) <= 60
+    assert target.static or re.fullmatch(r"\d+\.\d+\.\d+", data["sdk_version"])
 
 
 @pytest.mark.parametrize("hardware", deploy.HARDWARE)
@@ -110,11 +116,11 @@ def test_requirements_fit_the_hardware(hardware):
     assert {row for row in ours if not row.startswith(("gradio", "torch"))} <= set(rows)
 
 
-def test_the_trainer_takes_no_models_but_the_judge():
-    """With --train the weights that the page plays with stay behind, and nothing else does."""
+def test_the_trainer_takes_one_model():
+    """With --train the weights that the page plays with stay behind, but for those that a training may begin with."""
     left = set(deploy.files()) - set(deploy.files(train=True))
     assert left and all(name.endswith("model.safetensors") for name in left)
-    assert "assets/checkpoints/autoregressive/model.safetensors" in deploy.files(train=True)
+    assert "assets/checkpoints/masked/model.safetensors" in deploy.files(train=True)
 
 
 def test_a_secret_is_set_and_stands_nowhere(hub, space):

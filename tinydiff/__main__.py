@@ -155,7 +155,7 @@ def deploy_flags(made: argparse.ArgumentParser) -> None:
     made.add_argument("--static", action="store_true", help="recorded runs of every family, with no program behind them")
     made.add_argument("--train", action="store_true", help="train_space.py in the place of the page")
     made.add_argument("--private", action="store_true", help="nobody else sees a Space that is new")
-    made.add_argument("--model", dest="models", action="append", default=[], metavar="user/name", help="a checkpoint that the Space fetches while it is built; may be repeated")  # fmt: skip
+    made.add_argument("--model", dest="models", action="append", default=[], metavar="user/name", help="a checkpoint of the Hub that the Space is linked with; may be repeated")  # fmt: skip
     made.add_argument("--secret", dest="secrets", action="append", default=[], metavar="NAME", help="set a secret to the value that this environment variable has here; may be repeated")  # fmt: skip
     made.add_argument("--variable", dest="variables", action="append", default=[], metavar="NAME=value", help="set a variable that everybody may see; may be repeated")  # fmt: skip
     made.add_argument("--dry-run", nargs="?", const="", metavar="FOLDER", help="write the files, to this folder if it is named, and list them; nothing is uploaded")  # fmt: skip

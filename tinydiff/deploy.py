@@ -24,7 +24,7 @@ from tinydiff import gallery, hub
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = {".js", ".css", ".html", ".json", ".jsonl", ".gz", ".safetensors"}  # of assets/; pictures and cards stay behind
-JUDGE = "assets/checkpoints/autoregressive/"  # the one model that the trainer asks
+START = "assets/checkpoints/masked/"  # the one model that a training may begin with
 HARDWARE = [kind.value for kind in SpaceHardware]
 ZERO = "zero-a10g"
 ZERO_TORCH = "torch>=2.8,<2.12"  # what ZeroGPU has
@@ -42,7 +42,7 @@ class Target:
     static: bool = False
     train: bool = False  # the trainer in the place of the page
     private: bool = False  # of a new Space
-    models: tuple[str, ...] = ()  # checkpoints of the Hub, fetched while the Space is built
+    models: tuple[str, ...] = ()  # checkpoints of the Hub that the Space is linked with
     secrets: tuple[str, ...] = ()  # names of environment variables
     variables: tuple[str, ...] = ()  # "NAME=value"
 
@@ -103,8 +103,8 @@ def files(train: bool = False) -> list[str]:
 
 
 def played(name: str) -> bool:
-    """Are these weights that the page plays with and the trainer never opens?"""
-    return name.startswith("assets/checkpoints/") and name.endswith(".safetensors") and not name.startswith(JUDGE)
+    """Are these weights that the page plays with and the trainer leaves alone?"""
+    return name.startswith("assets/checkpoints/") and name.endswith(".safetensors") and not name.startswith(START)
 
 
 def requirements(hardware: str) -> str:
@@ -133,17 +133,17 @@ def card(target: Target) -> str:
         kind = dict(sdk="static", app_file="index.html", short_description="Recorded runs of text diffusion, step by step")
     else:
         kind = dict(sdk="gradio", sdk_version=gradio_version(), python_version=PYTHON, suggested_hardware=target.hardware,
-                    app_file="train_space.py" if target.train else "app.py", short_description=described(target.train),
-                    models=list(target.models) or None, preload_from_hub=[f"{m} config.json,model.safetensors" for m in target.models] or None)  # fmt: skip
+                    models=list(target.models) or None, hf_oauth=True, **program(target.train))  # fmt: skip
     return f"---\n{SpaceCardData(**about, **kind).to_yaml()}\n---\n\n{WORDS}"
 
 
-def described(train: bool) -> str:
-    return (
-        "Train a small text diffusion model and watch it learn"
-        if train
-        else "Text diffusion you can watch, every family, step by step"
-    )
+def program(train: bool) -> dict[str, object]:
+    """What differs between the page, which may push a visitor's model to a new repository of theirs, and the trainer, which asks
+    who is there and pushes with its own secret."""
+    if train:
+        return dict(app_file="train_space.py", short_description="Train a small text diffusion model and watch it learn")
+    return dict(app_file="app.py", short_description="Text diffusion you can watch, every family, step by step",
+                hf_oauth_scopes=["contribute-repos"])  # fmt: skip
 
 
 WORDS = """# tinydiff

@@ -16,13 +16,13 @@ from tinydiff.processes import PROCESSES
 from tinydiff.samplers import SAMPLERS, column
 
 RUNS = ((None, 128), (None, 16), ("confidence", 64), ("renoise", 128), ("dpm_solver", 16))  # None: the family's own chain
-SEED = 7
+FIRST, SEED = "masked", 7  # as on the page
 PLAY = "function play(element, trigger, props, watch) {{\n{}\n}}\n"  # player.js is the body of a function
 
 
 def build(folder: Path) -> None:
     """Record the runs and write the folder. A few seconds a run."""
-    shelf = [record(name, folder) for _, name in families()]
+    shelf = [record(name, folder) for name in families()]
     parts = {"PLAYER": (ASSETS / "player.html").read_text("utf-8"), "SHELF": in_script(shelf)}
     (folder / "index.html").write_text(filled("gallery.html", parts), "utf-8")
     (folder / "player.js").write_text(PLAY.format((ASSETS / "player.js").read_text("utf-8")), "utf-8")
@@ -30,11 +30,10 @@ def build(folder: Path) -> None:
         shutil.copyfile(ASSETS / name, folder / name)
 
 
-def families() -> list[tuple[str, str]]:
-    """(title, name) in the order of the page."""
-    from tinydiff.ui import denoise  # gradio takes seconds, and only those who record wait for it
-
-    return denoise.noises()
+def families() -> list[str]:
+    """Trained ones first, and of those the one that the page opens with."""
+    names = dict.fromkeys(model.process for model in library.models().values())
+    return sorted(names, key=lambda name: name != FIRST)
 
 
 def chosen(name: str) -> list[tuple[str, int]]:
@@ -59,7 +58,7 @@ def record(name: str, folder: Path) -> dict:
 
 def record_run(model: str, sampler: str, steps: int, folder: Path) -> dict:
     """Write one run to the folder, as the tab Denoise would have shown it."""
-    from tinydiff.ui import denoise, inputs
+    from tinydiff.ui import denoise, inputs  # gradio takes seconds, and only those who record wait for it
 
     asked = inputs.read({"model": model, "sampler": sampler, "steps": steps, "seed": SEED})
     *_, value = denoise.write(asked, denoise.Desk())
@@ -69,5 +68,5 @@ def record_run(model: str, sampler: str, steps: int, folder: Path) -> dict:
     path = folder / "runs" / f"{asked.settings.process}-{key}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")), "utf-8")
-    words = denoise.title(sampler) + (f", {steps} steps" if counted else "")
+    words = sampler.replace("_", " ") + (f", {steps} steps" if counted else "")
     return {"key": key, "title": words, "about": SAMPLERS[sampler].about, "file": f"runs/{path.name}", "pictures": value["total"]}
