@@ -5,7 +5,7 @@
 
 It speaks what the client (2.x) uses to create, upload, tag, list, download and delete repositories of models, data sets and
 Spaces. Every request is noted in `hub.log`, its Authorization header too, and `hub.lie(pattern, answer)` makes it answer
-any path as a broken or hostile server would: see the answers `status`, `whole`, `endless`, `redirects`, `drip`, `silence`.
+any path as a broken or hostile server would: see the answers `status`, `whole`, `endless`, `redirects`, `drip`, `slow_head`, `silence`.
 """
 
 from __future__ import annotations
@@ -111,7 +111,8 @@ class Repo:
 
 @dataclass
 class Answer:
-    """What is sent back. `body` is sent with its length; where there are `parts`, they are sent one by one instead."""
+    """What is sent back. `body` is sent with its length; where there are `parts`, they are sent one by one instead. With the
+    code 0 the parts are everything that is sent."""
 
     code: int = 200
     body: bytes = b""
@@ -187,6 +188,17 @@ def endless(piece: bytes = b" " * 65536, pause: float = 0.0) -> Lie:
 def drip(request: Request) -> Answer:
     """A byte now and then: never so slow that a timeout between two reads would end it."""
     return endless(b" ", 0.3)(request)
+
+
+def slow_head(request: Request) -> Answer:
+    """The head of an answer, a byte now and then, without end."""
+
+    def pieces() -> Iterator[bytes]:
+        for byte in b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 10_000:
+            yield bytes([byte])
+            time.sleep(0.3)
+
+    return Answer(0, headers={"Connection": "close"}, parts=pieces())
 
 
 def silence(request: Request) -> Answer:
@@ -301,16 +313,20 @@ class Handler(BaseHTTPRequestHandler):
 
     def send(self, request: Request, answer: Answer) -> None:
         self.hub.log.append(Request(request.method, request.path, request.token, request.body, answer.code))
-        self.send_response(answer.code)
-        length = {} if answer.parts else {"Content-Length": str(len(answer.body))}
-        for name, value in {**length, **answer.headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
+        if answer.code:
+            self.send_head(answer)
         if self.command == "HEAD":
             return
         for part in answer.parts or [answer.body]:
             self.wfile.write(part)
         self.close_connection = self.close_connection or "Connection" in answer.headers
+
+    def send_head(self, answer: Answer) -> None:
+        self.send_response(answer.code)
+        length = {} if answer.parts else {"Content-Length": str(len(answer.body))}
+        for name, value in {**length, **answer.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
 
 
 # ---------------------------------------------------------------- what requests mean

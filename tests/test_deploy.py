@@ -181,6 +181,7 @@ def test_it_starts_as_a_space_starts_it(space, tmp_path):
         (Target("tester/new", secrets=("a=b",)), "letters, digits"),
         (Target("tester/new", variables=("COLOUR",)), "NAME=value"),
         (Target("tester/new", static=True, train=True), "runs no program"),
+        (Target("tester/new", hardware="zero-a10g", train=True), "too short to train"),
     ],
 )
 def test_a_mistake_is_one_sentence(monkeypatch, target, words):

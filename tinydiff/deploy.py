@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import HfApi, SpaceCardData, SpaceHardware, get_token
+from huggingface_hub import HfApi, SpaceCardData, SpaceHardware, get_session, get_token
 from huggingface_hub.errors import HfHubHTTPError
 
 from tinydiff import gallery, hub
@@ -30,6 +30,7 @@ ZERO = "zero-a10g"
 ZERO_TORCH = "torch>=2.8,<2.12"  # what ZeroGPU has
 CPU_WHEELS = "--extra-index-url https://download.pytorch.org/whl/cpu"  # without CUDA: 0.2 GB in the place of 3
 PYTHON = "3.12"  # ZeroGPU has this and 3.10
+PATIENCE = 60  # seconds without a byte from the Hub; by itself its client waits for ever
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -59,6 +60,8 @@ def check(target: Target) -> None:
         raise ValueError(f"There is no hardware {target.hardware!r}; there are {', '.join(HARDWARE)}.")
     if target.static and (target.train or target.models or target.secrets or target.variables):
         raise ValueError("A static Space runs no program: it takes no --train, --model, --secret or --variable.")
+    if target.train and target.hardware == ZERO:
+        raise ValueError("ZeroGPU lends a GPU for a minute at a time, too short to train: choose cpu-basic or a GPU of its own.")
     for name in (*target.secrets, *variables(target)):
         if not NAME.fullmatch(name):
             raise ValueError(
@@ -187,6 +190,7 @@ def login(target: Target) -> HfApi:
     if not get_token():
         raise ValueError("You are not logged in to the Hub: run `hf auth login`, or set HF_TOKEN.")
     with asking(target):
+        get_session().timeout = PATIENCE
         api = HfApi()
         api.whoami()
     return api
