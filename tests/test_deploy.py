@@ -201,11 +201,11 @@ def test_a_mistake_is_one_line_in_a_terminal(hub, tmp_path, name, words):
     assert ("space", name) not in hub.repos
 
 
-@pytest.mark.parametrize(("token", "words"), [(None, "not logged in"), ("hf_of_nobody", "may not write")])
-def test_without_a_login_it_says_so(hub, tmp_path, token, words):
+@pytest.mark.parametrize("token", [None, "hf_of_nobody"])
+def test_without_a_login_it_says_so(hub, tmp_path, token):
     """One sentence, before minutes go into recording runs; a token that is refused is not repeated."""
     told = deployed(hub, tmp_path, "tester/new", "--static", token=token)
-    assert told.returncode == 2 and words in told.stderr and len(told.stderr.strip().splitlines()) == 1
+    assert told.returncode == 2 and "hf auth login" in told.stderr and len(told.stderr.strip().splitlines()) == 1
     assert "hf_of_nobody" not in told.stderr
 
 

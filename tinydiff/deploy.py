@@ -17,10 +17,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import HfApi, SpaceCardData, SpaceHardware, get_session, get_token
+from huggingface_hub import HfApi, SpaceCardData, SpaceHardware, get_token
 from huggingface_hub.errors import HfHubHTTPError
 
 from tinydiff import gallery, hub
+from tinydiff.checkpoint import CheckpointError
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = {".js", ".css", ".html", ".json", ".jsonl", ".gz", ".safetensors"}  # of assets/; pictures and cards stay behind
@@ -30,7 +31,6 @@ ZERO = "zero-a10g"
 ZERO_TORCH = "torch>=2.8,<2.12"  # what ZeroGPU has
 CPU_WHEELS = "--extra-index-url https://download.pytorch.org/whl/cpu"  # without CUDA: 0.2 GB in the place of 3
 PYTHON = "3.12"  # ZeroGPU has this and 3.10
-PATIENCE = 60  # seconds without a byte from the Hub; by itself its client waits for ever
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -166,31 +166,25 @@ def listing(folder: Path) -> list[tuple[str, int]]:
 
 @contextmanager
 def asking(target: Target) -> Iterator[None]:
-    """What the Hub refuses becomes ValueError in one sentence; what it said itself is left out, it may repeat what was sent."""
-    try:
-        yield
-    except HfHubHTTPError as error:
-        raise ValueError(refused(getattr(error.response, "status_code", 0), target)) from None
-    except Exception as error:  # the client lets through whatever its connection raises
-        raise ValueError(f"The Hub cannot be reached ({type(error).__name__}): try again when there is a network.") from None
+    """What the Hub refuses becomes one sentence, as everywhere (hub.told); for Spaces there is one reason more."""
+    with hub.told(target.repo_id):
+        try:
+            yield
+        except HfHubHTTPError as error:
+            if getattr(error.response, "status_code", 0) == 402:
+                raise CheckpointError(PAID.format(target.hardware)) from None
+            raise
 
 
-def refused(status: int, target: Target) -> str:
-    if status in (401, 403):
-        return f"The Hub answers {status}: your token may not write to {target.repo_id!r}; log in with `hf auth login` and a token that may."
-    if status == 402:
-        return (
-            f"The Hub answers 402: {target.hardware} needs a paid plan; a free account may host --static and --hardware {ZERO}."
-        )
-    return f"The Hub answers {status} for the Space {target.repo_id!r}: try again later."
+PAID = "The Hub answers 402: {} needs a paid plan; a free account may host --static and --hardware zero-a10g."
 
 
 def login(target: Target) -> HfApi:
-    """The Hub, once it has recognised us."""
+    """The Hub, once it has recognised us: recording runs takes a minute, and should not be in vain."""
     if not get_token():
-        raise ValueError("You are not logged in to the Hub: run `hf auth login`, or set HF_TOKEN.")
+        raise CheckpointError(hub.LOGIN)
     with asking(target):
-        get_session().timeout = PATIENCE
+        hub.patient()
         api = HfApi()
         api.whoami()
     return api

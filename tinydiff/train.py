@@ -175,7 +175,7 @@ class Run:
         self.average = copy.deepcopy(self.process).eval().requires_grad_(False)
         self.rng = Share().manual_seed(config.seed)
         self.optimizers = optimizers(self.process, config)
-        self.step, self.seconds = 0, 0.0
+        self.step, self.saved, self.seconds = 0, -1, 0.0  # saved: the step of the last save
         self.autocast = precision(config.precision, self.device)
         if resume:
             self.restore()
@@ -267,7 +267,7 @@ class Run:
         """The mean of each number over all processes."""
         if self.together.num_processes == 1:
             return list(numbers)
-        return self.together.reduce(torch.tensor(numbers, device=self.device), "mean").tolist()
+        return self.together.reduce(torch.tensor(numbers, dtype=torch.float32, device=self.device), "mean").tolist()
 
     def dropped(self, canvas: Canvas) -> Canvas:
         """The canvas with the null class in the place of a few labels, so that the network knows both."""
@@ -331,6 +331,7 @@ class Run:
             checkpoint.write(self.average, config, new)
             save_file(self.state(), new("resume.safetensors"), metadata=about)
             new("resume.json").write_text(json.dumps(asdict(self.config), indent=1), "utf-8")
+        self.saved = self.step
 
     def state(self) -> dict[str, Tensor]:
         """Weights, their average, the optimizers and the random state, by name."""
@@ -363,6 +364,7 @@ class Run:
         with safe_open(path, "pt") as file:
             about = file.metadata()
         self.step, self.seconds = int(about["step"]), float(about["seconds"])
+        self.saved = self.step
         if self.writes:
             rows = [row for row in checkpoint.read_jsonl(self.out / "metrics.jsonl") if row["step"] <= self.step]
             text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
