@@ -75,7 +75,7 @@ def test_the_core_does_not_know_the_page():
 
 
 ORDER = ["text", "schedules", "nets", "processes", "samplers", "guidance", "generate", "endings", "rewrite", "render", "plots", "checkpoint",
-         "card", "exact", "hub", "library", "evaluate", "families", "train", "keep", "export", "bench", "console", "ui"]  # fmt: skip
+         "card", "exact", "hub", "library", "evaluate", "families", "train", "keep", "export", "bench", "console", "ui", "gallery", "deploy"]  # fmt: skip
 
 
 def test_imports_only_point_left():

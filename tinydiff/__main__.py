@@ -1,4 +1,4 @@
-"""python -m tinydiff: sample, rewrite, train, eval, push, pull, matrix, families, bench, export.
+"""python -m tinydiff: sample, rewrite, train, eval, push, pull, matrix, families, bench, export, deploy.
 
 Work is done elsewhere; here are the names of the commands."""
 
@@ -102,6 +102,15 @@ def export_(args: argparse.Namespace) -> None:
         print(path)
 
 
+def deploy_(args: argparse.Namespace) -> None:
+    """Make a Hugging Face Space of the page, or of recorded runs."""
+    from tinydiff import deploy  # the Hub's client takes a while to load
+
+    names = {field: getattr(args, field) for field in ("repo_id", "hardware", "static", "train", "private")}
+    lists = {field: tuple(getattr(args, field)) for field in ("models", "secrets", "variables")}
+    deploy.deploy(deploy.Target(**names, **lists), args.dry_run)
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands and their flags."""
     top = console.Parser(prog="python -m tinydiff", description="Text diffusion that you can watch.")
@@ -141,6 +150,7 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument("--run", dest="run_file", metavar="JSON", help="a run that was exported as JSON")
     source.add_argument("--record", action="store_true", help="make a new run, with the settings below")
     console.run_flags(files)
+    deploy_flags(command("deploy", deploy_))
     return top
 
 
@@ -163,6 +173,18 @@ def bench_flags(made: argparse.ArgumentParser) -> None:
     made.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True, help="measure compiled training too")
     made.add_argument("--device", default="auto", help="'cpu', 'cuda' or 'auto'")
     made.add_argument("--json", metavar="FILE", help="write the measurements to this file as well")
+
+
+def deploy_flags(made: argparse.ArgumentParser) -> None:
+    made.add_argument("repo_id", metavar="user/name", help="of the Space; one that is there is replaced")
+    made.add_argument("--hardware", default="cpu-basic", help="'cpu-basic', 'zero-a10g' or another that Spaces have (cpu-basic)")
+    made.add_argument("--static", action="store_true", help="recorded runs of every family, with no program behind them")
+    made.add_argument("--train", action="store_true", help="train_space.py in the place of the page")
+    made.add_argument("--private", action="store_true", help="nobody else sees a Space that is new")
+    made.add_argument("--model", dest="models", action="append", default=[], metavar="user/name", help="a checkpoint of the Hub that the Space is linked with; may be repeated")  # fmt: skip
+    made.add_argument("--secret", dest="secrets", action="append", default=[], metavar="NAME", help="set a secret to the value that this environment variable has here; may be repeated")  # fmt: skip
+    made.add_argument("--variable", dest="variables", action="append", default=[], metavar="NAME=value", help="set a variable that everybody may see; may be repeated")  # fmt: skip
+    made.add_argument("--dry-run", nargs="?", const="", metavar="FOLDER", help="write the files, to this folder if it is named, and list them; nothing is uploaded")  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> int:

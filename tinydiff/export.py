@@ -176,7 +176,12 @@ def page(run: Run) -> str:
         "SCRIPT": (ASSETS / "player.js").read_text("utf-8"),
         "RUN": in_script(render.pack(run, V, family=run.settings.get("process"))),
     }
-    head, *rest = (ASSETS / "export.html").read_text("utf-8").split("{{")
+    return filled("export.html", parts)
+
+
+def filled(name: str, parts: dict[str, str]) -> str:
+    """A page of assets/ with each {{NAME}} in it replaced by that part; what stands in a part stays as it is."""
+    head, *rest = (ASSETS / name).read_text("utf-8").split("{{")
     return head + "".join(parts[name] + after for name, after in (piece.split("}}", 1) for piece in rest))
 
 

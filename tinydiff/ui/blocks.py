@@ -15,13 +15,14 @@ import gradio as gr
 
 from tinydiff import evaluate, library, plots
 from tinydiff.endings import RULES, check_rule, ending, until
-from tinydiff.generate import Frame, check_number, check_options, generate
+from tinydiff.generate import Frame, check_number, check_options
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.render import MASK
 from tinydiff.samplers import SAMPLERS
 from tinydiff.text import Canvas
 from tinydiff.ui import inputs
 from tinydiff.ui.denoise import SAMPLE, title
+from tinydiff.ui.gpu import generate
 from tinydiff.ui.sheet import Sheet, keep, known, recorded
 
 EVERY = 0.06  # seconds between two messages while text is written

@@ -16,9 +16,10 @@ from urllib.parse import urlencode
 import gradio as gr
 
 from tinydiff import evaluate, hub, library
-from tinydiff.generate import Frame, check_number, check_options, check_sampler, generate
+from tinydiff.generate import Frame, check_number, check_options, check_sampler
 from tinydiff.processes import Process
 from tinydiff.text import Canvas
+from tinydiff.ui.gpu import generate
 
 DEFAULTS = dict(
     model="masked", length=256, top_p=1.0, seed=7, prompt="ROMEO:", template=None, options={}, **evaluate.DEFAULT,

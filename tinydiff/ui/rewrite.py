@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import gradio as gr
 
 from tinydiff import library, render
-from tinydiff.generate import Frame, check_number, check_sampler, generate
+from tinydiff.generate import Frame, check_number, check_sampler
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.rewrite import MOST, SEEDS, STEPS, SURER, USUAL, canvas_of, character_error_rate, mbr, risks, targets, usual_sampler
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.text import Canvas, plain
 from tinydiff.ui import inputs
 from tinydiff.ui.denoise import SAMPLE, Desk, pictures, title
+from tinydiff.ui.gpu import generate
 from tinydiff.ui.player import Player, curves
 from tinydiff.ui.sheet import Sheet, keep, known, recorded
 
