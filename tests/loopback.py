@@ -221,8 +221,7 @@ class Hub:
         self.lies: list[tuple[re.Pattern, Lie]] = []
         self.lock = threading.RLock()
         handler = type("Bound", (Handler,), {"hub": self})
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def __enter__(self) -> Hub:
@@ -268,6 +267,14 @@ class Hub:
     def python(self, code: str, *arguments: str, home: Path, token: str | None = None, timeout: float = 120):
         """A fresh Python that runs this code; see `run`."""
         return self.run(sys.executable, "-c", code, *arguments, home=home, token=token, timeout=timeout)
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # clients may go as they like
+            super().handle_error(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):

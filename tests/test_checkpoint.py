@@ -72,6 +72,27 @@ def test_a_wrong_config_is_refused(folder, edit, says):
     assert "\n" not in str(error.value)
 
 
+def places(config: dict, above=()):
+    for key, value in config.items():
+        yield (*above, key)
+        if isinstance(value, dict):
+            yield from places(value, (*above, key))
+
+
+@pytest.mark.parametrize("value", [None, -1, 1e308, float("nan"), 10**400, "x" * 1000, [], {}, True], ids=lambda v: repr(v)[:9])
+def test_any_value_anywhere_in_a_config(folder, value):
+    """Whatever stands in the place of whatever: a sentence, or a model that writes."""
+    sound = json.loads((folder / "config.json").read_text()) | {"task": "", "options": {}}
+    for path in places(sound):
+        (folder / "config.json").write_text(json.dumps(sound))
+        change(folder, **{"__".join(path): value})
+        try:
+            *_, frame = generate(checkpoint.load(folder), Canvas.blank(8), steps=1)
+            assert frame.tokens.shape == (1, 8)
+        except CheckpointError as error:
+            assert "\n" not in str(error) and len(str(error)) < 420
+
+
 @pytest.mark.parametrize("text,says", [("", "not JSON"), ("{", "not JSON"), ("[" * 100_000, "not JSON"), ("[1]", "format"),
                                        (" " * (checkpoint.MAX_CONFIG + 1), "over 262,144 bytes")])  # fmt: skip
 def test_a_config_that_is_no_config(folder, text, says):

@@ -89,6 +89,13 @@ def kept(home) -> list:
     return [path for path in (home / "tinydiff").rglob("*") if path.is_file()]
 
 
+def weights_with_norm(files: dict, factor: float) -> dict:
+    """The checkpoint with other weights."""
+    weights = load(files["model.safetensors"])
+    weights["net.norm.weight"] = weights["net.norm.weight"] * factor
+    return {**files, "model.safetensors": save(weights)}
+
+
 # ---------------------------------------------------------------- the round trip
 
 
@@ -177,6 +184,18 @@ def test_a_collection_names_what_it_holds(here, files):
     assert not any(request.token for request in here.log)
 
 
+def test_a_folder_called_like_its_repository(here, files):
+    """Is another model than the one in the repository's root; a folder that no id can name is passed over."""
+    other = weights_with_norm(files, 2.0)
+    here.add(
+        "stranger/model", {**files, **{f"model/{n}": d for n, d in other.items()}, **{f"a..b/{n}": d for n, d in files.items()}}
+    )
+    held = hub.contents("stranger/model")
+    assert [one.source.folder for one in held] == ["", "model"]
+    root, folder = (library.open_model(str(one.source)).net.norm.weight for one in held)
+    assert folder.equal(2 * root)
+
+
 def test_what_is_here_is_not_asked_for_again(here, files, home):
     """A commit that was pulled is read from the disk, also where there is no Hub; a name is asked for its commit alone."""
     here.add("stranger/model", files)
@@ -192,9 +211,7 @@ def test_a_repository_that_moves_on_does_not_change_what_is_pinned(here, files):
     """The old commit stays the old model, the name means the new one."""
     here.add("stranger/model", files)
     first = hub.pull("stranger/model")
-    weights = load(files["model.safetensors"])
-    weights["net.norm.weight"] = weights["net.norm.weight"] * 2
-    here.add("stranger/model", {**files, "model.safetensors": save(weights)})
+    here.add("stranger/model", weights_with_norm(files, 2.0))
     second = hub.pull("stranger/model")
     assert first.source.revision != second.source.revision and hub.pull(str(first.source)) == first
     one, two = (library.open_model(str(p.source)).net.norm.weight for p in (first, second))

@@ -25,6 +25,7 @@ BAD = [
     {"steps": 0}, {"steps": 10**9}, {"steps": 2.5}, {"length": 0}, {"length": 10**7}, {"seed": 10**12},
     {"sampler": "nonsense"}, {"sampler": None}, {"sampler": 3},
     {"model": "nonsense"}, {"model": None}, {"model": "../../etc"}, {"model": "/etc"}, {"model": ""},
+    {"model": "user/name"}, {"model": "user/name/folder@main"}, {"model": "user/../name"}, {"model": "a/b@../c"},
     {"prompt": "é"}, {"prompt": 5}, {"prompt": "a" * 256}, {"prompt": "\x7f"},
     {"template": ""}, {"template": "no blank"}, {"template": "_é"}, {"template": "_" * 5000}, {"template": 3},
     {"options": "abc"}, {"options": {"nonsense": 1}}, {"options": [1]},

@@ -110,7 +110,8 @@ class Line:
         from httpx import Client
 
         failed: list[Exception] = []
-        client = Client(follow_redirects=True, max_redirects=5, timeout=PAUSE, headers={"Accept-Encoding": "identity"})
+        headers = {"Accept-Encoding": "identity", "User-Agent": "tinydiff"}
+        client = Client(follow_redirects=True, max_redirects=5, timeout=PAUSE, headers=headers)
         asking = threading.Thread(target=attempt, args=(failed, self.stream, client, url, sink, limit), daemon=True)
         asking.start()
         asking.join(max(0.0, self.end - time.monotonic()))
@@ -223,7 +224,7 @@ def contents(source: Source | str, seconds: float = PATIENCE) -> list[Held]:
 def folders(found: Listing) -> list[str]:
     """Where checkpoints lie: "" for the root."""
     places = {name.removesuffix("config.json").removesuffix("/") for name in found.sizes if name.split("/")[-1] == "config.json"}
-    return sorted(place for place in places if place == "" or re.fullmatch(NAME, place))
+    return sorted(place for place in places if place == "" or is_source(f"user/name/{place}"))
 
 
 def listing(line: Line, source: Source) -> Listing:
@@ -277,7 +278,7 @@ def config_of(line: Line, source: Source, found: Listing) -> dict:
 
 def place(source: Source) -> Path:
     """Where a pinned checkpoint lies on this machine."""
-    return cache() / source.repo.replace("/", "--") / source.revision / (source.folder or source.name)
+    return cache() / source.repo.replace("/", "--") / source.revision / (source.folder or "@") / source.name
 
 
 @contextmanager
