@@ -199,7 +199,7 @@ def train_command(args: argparse.Namespace, program: str) -> int:
     opened = 'rewrite "plain words"' if config.task else "sample"
     print(f"The checkpoint is in {config.out}; open it with: python -m tinydiff {opened} --model {config.out}")
     if args.push_to:
-        print(f"Pushed to {hub.push(config.out, args.push_to, args.private)}")
+        print(f"Pushed to {hub.push(config.out, args.push_to, private=args.private)}")
     return 0
 
 

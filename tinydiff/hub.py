@@ -48,16 +48,18 @@ def pull(repo_id: str, revision: str | None = None) -> Path:
     return Path(paths[0]).parent
 
 
-def push(folder: str | Path, repo_id: str, private: bool = False) -> str:
-    """Upload a checkpoint folder, with the token of this machine's login; the address of the model. Raises CheckpointError."""
+def push(folder: str | Path, repo_id: str, *, private: bool = False, token: str | None = None, inside: str = "") -> str:
+    """Upload a checkpoint folder with a token, or else this machine's login; the address of the model. Raises CheckpointError."""
     from huggingface_hub import HfApi
 
     if not is_repo_id(repo_id):
         raise CheckpointError(f"{repo_id!r} is not a Hub id: it has the form 'user/name'.")
     try:
-        api = HfApi()
+        api = HfApi(token=token)
         url = api.create_repo(repo_id, private=private, exist_ok=True)
-        api.upload_folder(repo_id=repo_id, folder_path=folder, ignore_patterns=["resume.*", "*.partial"])
+        api.upload_folder(
+            repo_id=repo_id, folder_path=folder, path_in_repo=inside or None, ignore_patterns=["resume.*", "*.partial"]
+        )
     except Exception as error:
         raise CheckpointError(f"The push to {repo_id!r} failed ({type(error).__name__}): log in with `hf auth login`.") from None
     return str(url)
