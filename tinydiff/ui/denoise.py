@@ -18,7 +18,7 @@ import torch
 from tinydiff import evaluate, export, library, render
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.samplers import SAMPLERS, Range, column
-from tinydiff.ui import inputs
+from tinydiff.ui import inputs, mine
 from tinydiff.ui.inputs import DEFAULTS, LIMITS, STEPS, Asked
 from tinydiff.ui.player import ASSETS, Player, curves
 
@@ -38,6 +38,7 @@ class Desk:
         self.value: dict | None = None  # the last that was streamed
         self.link: Asked | None = None  # what the page was opened with
         self.folder: tempfile.TemporaryDirectory | None = None
+        self.secret = ""  # of the model that they trained
 
     def begin(self) -> int:
         self.turn += 1
@@ -48,6 +49,10 @@ class Desk:
 
     def wanted(self, turn: int) -> bool:
         return self.turn == turn and self.stopped != turn
+
+    def own(self) -> mine.Own | None:
+        """The model that they trained, while it is kept."""
+        return mine.SHELF.find(self.secret)
 
     def run(self) -> render.Run:
         """The run on the player: their own, or the recorded one."""
@@ -142,8 +147,10 @@ def noises() -> list[tuple[str, str]]:
     return [(PROCESSES[name].title, name) for name in sorted(held, key=lambda name: name != first)]
 
 
-def models_of(process: str) -> list[tuple[str, str]]:
-    return [(model.title, key) for key, model in library.models().items() if model.process == process]
+def models_of(process: str, own: mine.Own | None = None) -> list[tuple[str, str]]:
+    """The models of a noise, the visitor's own last."""
+    own_too = [(own.title, mine.NAME)] if own and own.process.name == process else []
+    return [(model.title, key) for key, model in library.models().items() if model.process == process] + own_too
 
 
 def title(name: str) -> str:
@@ -172,7 +179,7 @@ def raw_settings(model, sampler, steps, length, temperature, top_p, seed, mode, 
 
 def start(desk: Desk, *values) -> Iterator[dict]:
     """A run with the settings on the page."""
-    yield from write(inputs.read(raw_settings(*values)), desk)
+    yield from write(inputs.read(raw_settings(*values), desk.own()), desk)
 
 
 def denoise(settings: dict) -> Iterator[dict]:
@@ -187,17 +194,17 @@ def stop(desk: Desk) -> None:
     desk.stop()
 
 
-def noise_chosen(process: str, sampler: str):
+def noise_chosen(desk: Desk, process: str, sampler: str):
     """Another noise: its models and its samplers."""
-    choices = models_of(process)
+    choices = models_of(process, desk.own())
     models = gr.update(choices=choices, value=choices[0][1], info=inputs.origin(choices[0][1]))
     return noise_menu(process), models, *sampler_menu(library.open_model(choices[0][1]), sampler)
 
 
-def model_chosen(model: str, sampler: str):
+def model_chosen(desk: Desk, model: str, sampler: str):
     """A model that was typed or chosen may bring another noise."""
     with inputs.told():
-        process = inputs.open_model(model)
+        process = inputs.open_model(model, desk.own())
     origin = gr.update(info=inputs.origin(model))
     return noise_menu(process.name), origin, *sampler_menu(process, sampler)
 
@@ -257,7 +264,7 @@ def linked(desk: Desk) -> Iterator[dict]:
         yield from write(desk.link, desk)
 
 
-def widgets_for(asked: Asked) -> list:
+def widgets_for(asked: Asked, own: mine.Own | None = None) -> list:
     """An update for each widget, in the order of FIELDS and then the options."""
     s = asked.settings
     menu, steps, *seen = sampler_menu(asked.process, s.sampler)
@@ -265,7 +272,7 @@ def widgets_for(asked: Asked) -> list:
                for (name, option), update in zip(options(), seen)]  # fmt: skip
     typed = [{**update, "value": value} for update, value in zip(mode_chosen(mode_of(s)), (s.prompt, s.template or "", s.length))]
     prompt, template, length = typed
-    models = gr.update(choices=models_of(s.process), value=s.model, info=inputs.origin(s.model))
+    models = gr.update(choices=models_of(s.process, own), value=s.model, info=inputs.origin(s.model))
     return [noise_menu(s.process), models, menu, {**steps, "choices": ticks(s.steps), "value": s.steps}, length, s.temperature, s.top_p, s.seed, mode_of(s),
             prompt, template, *sliders]  # fmt: skip
 
@@ -287,8 +294,8 @@ def usual(sampler: str, option: str) -> float | None:
 # ---------------------------------------------------------------- the widgets
 
 
-def build(page: gr.Blocks) -> None:
-    """The widgets of the tab and their wiring."""
+def build(page: gr.Blocks) -> tuple[gr.State, Player, list]:
+    """The widgets of the tab and their wiring: the desk, the player and the fields, for who brings something to play with."""
     desk = gr.State(Desk())
     with gr.Row(elem_classes="td-press"):
         with gr.Column(elem_classes="td-page"):
@@ -300,6 +307,7 @@ def build(page: gr.Blocks) -> None:
                 fields = build_fields()
             go = gr.Button("Generate", variant="primary", elem_id="generate", elem_classes="td-go")
     wire(page, desk, player, go, fields)
+    return desk, player, fields
 
 
 def build_fields() -> list:
@@ -382,8 +390,8 @@ def wire(page: gr.Blocks, desk: gr.State, player: Player, go: gr.Button, fields:
     gr.on([go.click, steps.input, prompt.submit], start, [desk, *rest], player, trigger_mode="multiple",
           api_visibility="private", **SAMPLE)  # fmt: skip
     player.stop(stop, desk, None, **quick)
-    noise.input(noise_chosen, [noise, sampler], [noise, model, sampler, steps, *sliders], **quick)
-    model.input(model_chosen, [model, sampler], [noise, model, sampler, steps, *sliders], **told)
+    noise.input(noise_chosen, [desk, noise, sampler], [noise, model, sampler, steps, *sliders], **quick)
+    model.input(model_chosen, [desk, model, sampler], [noise, model, sampler, steps, *sliders], **told)
     sampler.input(sampler_chosen, sampler, [sampler, steps, *sliders], **quick)
     page.load(opened, desk, [desk, *fields], **told).success(linked, desk, player, api_visibility="private", **SAMPLE)
     gr.api(denoise, api_name="denoise", concurrency_id="sample", concurrency_limit=2)

@@ -20,6 +20,7 @@ from tinydiff import checkpoint, evaluate, hub, library
 from tinydiff.generate import Frame, check_number, check_options, check_sampler, generate
 from tinydiff.processes import Process
 from tinydiff.text import Canvas
+from tinydiff.ui import mine
 
 DEFAULTS = dict(
     model="masked", length=256, top_p=1.0, seed=7, prompt="ROMEO:", template=None, options={}, **evaluate.DEFAULT,
@@ -87,15 +88,15 @@ def sentence(words: str) -> gr.Error:
     return gr.Error(html.escape(words, quote=False), title="Not possible", print_exception=False)
 
 
-def read(raw: Mapping[str, object]) -> Asked:
-    """Check everything; what is not named is as in DEFAULTS. Raises gr.Error in one sentence."""
+def read(raw: Mapping[str, object], own: mine.Own | None = None) -> Asked:
+    """Check everything; what is not named is as in DEFAULTS; own is the visitor's own model. Raises gr.Error in one sentence."""
     with told():
         unknown = sorted(set(raw) - set(DEFAULTS))
         if unknown:
             raise ValueError(f"There is no setting {unknown[0]!r}; there are {', '.join(DEFAULTS)}.")
         values = {**DEFAULTS, **raw}
         numbers = {name: number(name, values[name]) for name in LIMITS}
-        process = open_model(values["model"])
+        process = open_model(values["model"], own)
         sampler = check_sampler(process, text("sampler", values["sampler"])) if "sampler" in raw else default(process)
         options = options_of(values["options"])
         check_options(process, sampler, options)
@@ -143,15 +144,24 @@ def canvas_of(process: Process, prompt: str, template: str | None, length: int) 
     return Canvas.template(process.tokenizer, template)
 
 
-def open_model(name: object) -> Process:
-    """A bundled model or a perfect network by its key, or a repository of the Hub. Folders are not open to visitors."""
+def open_model(name: object, own: mine.Own | None = None) -> Process:
+    """A bundled model or a perfect network by its key, the visitor's own, or a repository of the Hub. Folders are not open to
+    visitors."""
     name = text("model", name).strip()
+    if name == mine.NAME:
+        return own_model(own)
     if name in library.models():
         return library.open_model(name)
     if hub.is_repo_id(name):
         return from_hub(name)[0]
     known = ", ".join(library.models())
     raise ValueError(f"There is no model {name[:60]!r}; there are {known}, and any checkpoint of the Hub as user/name.")
+
+
+def own_model(own: mine.Own | None) -> Process:
+    if own is None:
+        raise ValueError("The model 'mine' is there only for who trained it, and for an hour: train your own under Train.")
+    return own.process
 
 
 @lru_cache(maxsize=2)
@@ -163,6 +173,8 @@ def from_hub(name: str) -> tuple[Process, str]:
 
 def origin(model: str) -> str:
     """One line on where a model comes from."""
+    if model == mine.NAME:
+        return "You trained it; it is here for this visit, and nobody else can see it."
     if hub.is_repo_id(model):
         return f"From the Hub, commit {from_hub(model)[1][:12]}."
     return "In this copy; or type any checkpoint of the Hub as user/name."
