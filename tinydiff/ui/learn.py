@@ -31,8 +31,9 @@ SHORTEST, LARGEST = 2_000, 1_000_000  # characters; bytes
 ALPHABET = 200  # different characters: more would take more than a few minutes
 MINUTES = (0.1, 5)
 USUAL = dict(noise="masked", minutes=1.0)
+RATE = 0.01  # of learning: what a few hundred steps profit from most
 NAME = "your text"  # what cards and files call it
-POINTS = 240  # of the curve
+POINTS, SLICE = 240, 0.25  # of the curve at the most; seconds that a point stands for at the least
 VALIDATIONS = 8  # through a training
 LOOK, MORE = 1.2, 0.15  # seconds between samples, and the share of the time that has passed if that is longer
 LINES = 3  # windows a sample
@@ -51,6 +52,11 @@ class Asked:
     @property
     def seconds(self) -> float:
         return 60 * self.minutes
+
+    @property
+    def nats(self) -> float:
+        """What a character costs who knows nothing but the alphabet."""
+        return math.log(len(set(self.text)))
 
 
 def read(text: object, noise: object, minutes: object) -> Asked:
@@ -87,7 +93,6 @@ class Story:
     """A training as far as it has come: the loss in slices of time, validations, samples."""
 
     asked: Asked
-    nats: float  # of a character before anything is known
     points: list[tuple[float, float]] = field(default_factory=list)  # seconds, nats a character
     valid: list[tuple[float, float]] = field(default_factory=list)
     samples: list[dict] = field(default_factory=list)  # newest last
@@ -101,7 +106,7 @@ class Story:
         self.slice.append(progress.loss)
         if progress.valid is not None:
             self.valid.append((round(seconds, 2), round(progress.valid, 4)))
-        full = seconds - (self.points[-1][0] if self.points else 0) >= self.asked.seconds / POINTS
+        full = seconds - (self.points[-1][0] if self.points else 0) >= max(SLICE, self.asked.seconds / POINTS)
         if full:
             self.points.append((round(seconds, 2), round(sum(self.slice) / len(self.slice), 4)))
             self.slice = []
@@ -114,7 +119,7 @@ class Story:
     def value(self, state: str) -> dict:
         """What the sheet draws. state: "waiting", "learning", "stopped" or "done"."""
         return dict(state=state, family=self.asked.noise, minutes=self.asked.minutes, seconds=round(self.seconds, 1), step=self.step,
-                    nats=round(self.nats, 4), points=self.points, valid=self.valid, samples=self.samples)  # fmt: skip
+                    nats=round(self.asked.nats, 4), points=self.points, valid=self.valid, samples=self.samples)  # fmt: skip
 
 
 def written(process: Process) -> list[str]:
@@ -133,7 +138,7 @@ def learn(asked: Asked, wanted: Callable[[], bool], keep: Callable[[Path, int], 
 
     Everything on the disk goes when the generator ends or is closed. Raises gr.Error in one sentence.
     """
-    story = Story(asked, math.log(len(set(asked.text))))
+    story = Story(asked)
     yield story.value("learning")
     with inputs.told(), tempfile.TemporaryDirectory(prefix="tinydiff-") as folder:
         try:
@@ -149,7 +154,7 @@ def begun(asked: Asked, folder: Path) -> Run:
     path = folder / f"{NAME}.txt"
     path.write_text(asked.text, encoding="utf-8")
     try:
-        tiny = replace(PRESETS["tiny"], process=asked.noise, corpus=str(path), out=str(folder / "rehearsal"))
+        tiny = replace(PRESETS["tiny"], process=asked.noise, corpus=str(path), lr=RATE, out=str(folder / "rehearsal"))
         count = max(20, int(FILLED * asked.seconds / seconds_a_step(tiny)))
         every = -(-count // VALIDATIONS)
         return start(replace(tiny, out=str(folder / "model"), steps=count, validate_every=every, save_every=count))
@@ -194,7 +199,7 @@ class Bench:
     def begin(self, asked: Asked) -> dict:
         """What the sheet shows until it is their turn."""
         self.asked, self.turn = asked, self.turn + 1
-        return Story(asked, math.log(len(set(asked.text)))).value("waiting")
+        return Story(asked).value("waiting")
 
     def stop(self) -> None:
         self.stopped = self.turn
@@ -210,13 +215,17 @@ def build(page: gr.Blocks, tabs: gr.Tabs, desk: gr.State, player: gr.HTML, field
                 "model is yours for this visit, to play with, to download, to push to the Hub.")  # fmt: skip
     text, noise, minutes, go, stop = build_fields()
     with gr.Column(visible=False, elem_id="learn-take") as take:
-        build_take(tabs, desk, player, fields)
+        play, ask = build_take(desk)
+    file = gr.DownloadButton("Download", visible="hidden", elem_id="file-model")
     sheet = Sheet("learn", recorded("learn") or None)
     quiet = dict(show_progress="hidden", api_visibility="private")
     asked = go.click(lambda bench, *values: (bench.begin(read(*values)), gr.update(visible=False)), [bench, text, noise, minutes],
                      [sheet, take], **quiet)  # fmt: skip
     asked.success(follow, [bench, desk], [sheet, take], **quiet, **TRAIN)
     stop.click(lambda bench: bench.stop(), bench, None, queue=False, **quiet)
+    played = play.click(play_with, desk, [tabs, *fields], **quiet)
+    played.success(denoise.start, [desk, *fields[1:]], player, api_visibility="private", **denoise.SAMPLE)
+    ask.click(zipped, desk, file, **quiet).success(None, None, None, js=denoise.TAKE_JS % "model")
     page.unload(forget)
     gr.api(learned, api_name="train", **TRAIN)
 
@@ -248,6 +257,9 @@ def build_fields() -> list:
 def follow(bench: Bench, desk: denoise.Desk, request: gr.Request) -> Iterator[tuple]:
     """The training that was asked for last: values for the sheet, and at the end what can be done with the model."""
     asked, turn = bench.asked, bench.turn
+    if not bench.wanted(turn):  # stopped while it waited
+        yield Story(asked).value(""), gr.skip()
+        return
 
     def keep(folder: Path, step: int) -> None:
         title = f"yours: {asked.noise}, {step:,} steps"
@@ -271,18 +283,14 @@ def forget(request: gr.Request) -> None:
 # ---------------------------------------------------------------- what is done with the model
 
 
-def build_take(tabs: gr.Tabs, desk: gr.State, player: gr.HTML, fields: list) -> None:
+def build_take(desk: gr.State) -> tuple[gr.Button, gr.Button]:
     """Play, download, push."""
-    quiet = dict(show_progress="hidden", api_visibility="private")
     with gr.Row(elem_classes="td-take"):
         play = gr.Button("Play with it in Denoise", variant="primary", elem_id="learn-play", size="sm")
         ask = gr.Button("Download", elem_id="take-model", size="sm")
-        file = gr.DownloadButton("Download", visible="hidden", elem_id="file-model")
     with gr.Accordion("Push it to your account on the Hugging Face Hub", open=False, elem_id="learn-hub"):
         build_push(desk)
-    played = play.click(play_with, desk, [tabs, *fields], **quiet)
-    played.success(denoise.start, [desk, *fields[1:]], player, api_visibility="private", **denoise.SAMPLE)
-    ask.click(zipped, desk, file, **quiet).success(None, None, None, js=denoise.TAKE_JS % "model")
+    return play, ask
 
 
 def build_push(desk: gr.State) -> None:

@@ -10,7 +10,7 @@ function frame() {
   new ResizeObserver(plot).observe(root.querySelector(".tl-plot"));
 }
 
-const clock = (seconds) => (seconds < 60 ? `${fixed(seconds, seconds % 1 ? 1 : 0)} s` : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`);
+const clock = (seconds) => (seconds < 60 ? `${fixed(seconds, seconds % 1 ? 1 : 0)} s` : `${Math.floor(seconds / 60)} min${Math.floor(seconds % 60) ? ` ${Math.floor(seconds % 60)} s` : ""}`);
 const SAID = {
   "": "Nothing yet: give a text and press “Train”.",
   waiting: "Waiting for its turn: one visitor trains at a time, for five minutes at the most.",
@@ -50,7 +50,7 @@ function plot() {
   add(art, svg("text", {x: left + 4, y: height - bottom - 6}, "nats a character"));
   add(art, svg("path", {d: v.points.map(([s, n], i) => `${i ? "L" : "M"}${x(s).toFixed(1)} ${y(n).toFixed(1)}`).join(""), class: "tl-line"}));
   for (const [s, n] of v.valid) add(art, svg("circle", {cx: x(s), cy: y(n), r: 4.5, class: "tl-dot"}));
-  if (v.points.length) add(art, svg("text", {x: Math.min(x(v.seconds), width - right), y: y(last) - 10, class: "tl-right tl-value"}, fixed(last, 2)));
+  if (v.points.length) add(art, svg("text", {x: Math.min(x(v.seconds), width - right), y: y(Math.max(...v.points.slice(-20).map((p) => p[1]))) - 8, class: "tl-right tl-value"}, fixed(last, 2)));
   box.replaceChildren(art);
 }
 
