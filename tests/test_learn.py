@@ -216,10 +216,20 @@ def test_the_shelf_forgets(monkeypatch):
 # ---------------------------------------------------------------- pushing
 
 
+@pytest.fixture(scope="module")
+def learned():
+    """A model that was trained for a second."""
+    kept = []
+    asked = learn.Asked(TEXT, "masked", 0.02)
+    list(learn.learn(asked, lambda: True, lambda folder, _: kept.extend([checkpoint.load(folder), mine.packed(folder)])))
+    return mine.Own(kept[0], "yours", kept[1], "one")
+
+
 @pytest.fixture
-def owner(shelf):
+def owner(shelf, learned):
+    """The visitor who trained it."""
     visitor = Visitor("one")
-    list(visitor.train())
+    visitor.desk.secret = shelf.keep(learned)
     return visitor
 
 

@@ -5,7 +5,6 @@ import time
 import zipfile
 
 from tests.browser.test_tabs import select, toast
-
 from tinydiff import checkpoint
 
 TEXT = "the quick brown fox jumps over the lazy dog; the dog sleeps on. " * 60

@@ -217,7 +217,7 @@ def build(page: gr.Blocks, tabs: gr.Tabs, desk: gr.State, player: gr.HTML, field
     with gr.Column(visible=False, elem_id="learn-take") as take:
         play, ask = build_take(desk)
     file = gr.DownloadButton("Download", visible="hidden", elem_id="file-model")
-    sheet = Sheet("learn", recorded("learn") or None)
+    sheet = Sheet("train", recorded("train") or None)
     quiet = dict(show_progress="hidden", api_visibility="private")
     asked = go.click(lambda bench, *values: (bench.begin(read(*values)), gr.update(visible=False)), [bench, text, noise, minutes],
                      [sheet, take], **quiet)  # fmt: skip
@@ -378,4 +378,4 @@ def record() -> dict:
 
 
 if __name__ == "__main__":
-    keep("learn", record())
+    keep("train", record())
