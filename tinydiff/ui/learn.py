@@ -311,8 +311,8 @@ def build_push(desk: gr.State) -> None:
     said = gr.Markdown(elem_id="learn-pushed")
     done = go.click(push, [desk, repo, private, *right], said, show_progress="hidden", api_visibility="private",
                     concurrency_id="push", concurrency_limit=2)  # fmt: skip
-    for field_ in right:
-        done.then(lambda: "", None, field_, queue=False, show_progress="hidden", api_visibility="private")
+    for clear in (done.success, done.failure):
+        clear(lambda: [""] * len(right), None, right, queue=False, show_progress="hidden", api_visibility="private")
 
 
 def can_login() -> bool:
