@@ -306,13 +306,11 @@ def build_push(desk: gr.State) -> None:
             token = gr.Textbox(label="Token", type="password", elem_id="learn-token", min_width=200, max_lines=1,
                                info="With the right to write. Used once, then forgotten.",
                                html_attributes=gr.InputHTMLAttributes(autocomplete="off"))  # fmt: skip
-            push, right = pushed, [token]
+            push, right = pushed_with_token, [token]
         go = gr.Button("Push", elem_id="learn-push", min_width=100, scale=0)
     said = gr.Markdown(elem_id="learn-pushed")
-    done = go.click(push, [desk, repo, private, *right], said, show_progress="hidden", api_visibility="private",
-                    concurrency_id="push", concurrency_limit=2)  # fmt: skip
-    for clear in (done.success, done.failure):
-        clear(lambda: [""] * len(right), None, right, queue=False, show_progress="hidden", api_visibility="private")
+    go.click(push, [desk, repo, private, *right], [said, *right], show_progress="hidden", api_visibility="private",
+             concurrency_id="push", concurrency_limit=2)  # fmt: skip
 
 
 def can_login() -> bool:
@@ -351,6 +349,15 @@ def pushed(desk: denoise.Desk, repo: str, private: bool, token: str) -> str:
         with tempfile.TemporaryDirectory(prefix="tinydiff-") as folder:
             mine.unpack(own.archive, Path(folder))
             return f"It is at <{hub.push(folder, repo, private=bool(private), token=token)}>."
+
+
+def pushed_with_token(desk: denoise.Desk, repo: str, private: bool, token: str) -> tuple[str, str]:
+    """Push, and clear the token's field whether that worked or not: so what is wrong is told and not raised."""
+    try:
+        return pushed(desk, repo, private, token), ""
+    except gr.Error as error:
+        gr.Warning(error.message, title=error.title)
+        return "", ""
 
 
 def pushed_logged_in(desk: denoise.Desk, repo: str, private: bool, login: gr.OAuthToken | None) -> str:
