@@ -24,7 +24,7 @@ from tinydiff import checkpoint, console, evaluate, render
 from tinydiff.__main__ import main, parser
 from tinydiff.processes import PROCESSES
 from tinydiff.samplers import SAMPLERS, Range, matrix
-from tinydiff.train import Config
+from tinydiff.train import Config, start
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -339,7 +339,7 @@ def test_the_second_interrupt_ends_the_program():
 def test_progress_on_a_terminal_names_what_it_learns(corpus, tmp_path, monkeypatch, capsys):
     """With a terminal the bar passes every step on and shows the sample of each validation."""
     config = console.config_of(parser().parse_args(["train", "--corpus", corpus, "--out", str(tmp_path), "--steps", "2", *TINY]))
-    steps = list(console.bar(tinydiff.train(config), config, 0))
+    steps = list(console.bar(start(config)))
     assert [p.step for p in steps] == [1, 2]
     assert "bits a character" in capsys.readouterr().out
 

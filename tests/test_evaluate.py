@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.conftest import SHAPE, random_process
-from tinydiff import checkpoint, console, evaluate, exact, library
+from tinydiff import card, checkpoint, console, evaluate, exact, library
 from tinydiff.text import Corpus, Tokenizer
 
 
@@ -88,9 +88,9 @@ def test_evaluating_a_checkpoint_writes_its_card(tmp_path, monkeypatch):
     data = Corpus("letters", process.tokenizer, ids, ids[: 24 * 8])
     result = evaluate.run(folder, data, batch=4, draws=2)
     assert json.loads((folder / "evaluation.json").read_text()) == result == library.checkpoint.card(folder).evaluation
-    card = (folder / "README.md").read_text()
-    assert card.startswith("---\n") and f"**{result['bound']['nats']:.4f} nats**" in card
-    assert "an abacus" in card and "--process masked --steps 7" in card
+    text = (folder / "README.md").read_text()
+    assert text.startswith("---\n") and f"**{result['bound']['nats']:.4f} nats**" in text
+    assert "an abacus" in text and "--process masked --steps 7" in text
     samplers = {row["sampler"] for row in result["steps"] + result["single"]}
     assert {"ancestral", "confidence", "left_to_right"} <= samplers
     assert {row["steps"] for row in result["steps"]} == {1, 4}
@@ -100,18 +100,18 @@ def test_a_card_without_evaluation_says_so(tmp_path):
     """Nothing is made up."""
     process = random_process("masked")
     folder = checkpoint.save(process, checkpoint.config_of(process, {**SHAPE, "labels": 0}, "letters"), tmp_path / "m")
-    evaluate.write_card(folder)
+    card.write(folder)
     assert "Not evaluated yet." in (folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", list(library.trained()))
 def test_the_command_of_a_card_is_its_run(name):
     """The flags in a bundled card, read as the trainer reads them, are the settings of that run."""
-    card = library.card_of(name)
-    command = re.search(r"`python train_space.py (.*?)`", (card.path / "README.md").read_text("utf-8"))[1]
+    known = library.card_of(name)
+    command = re.search(r"`python train_space.py (.*?)`", (known.path / "README.md").read_text("utf-8"))[1]
     parser = argparse.ArgumentParser()
     console.train_flags(parser)
-    config, made = asdict(console.config_of(parser.parse_args(command.split()))), card.config["training"]
-    assert {k: config[k] for k in made if k not in evaluate.NOT_LEARNED} == {
-        k: v for k, v in made.items() if k not in evaluate.NOT_LEARNED
+    config, made = asdict(console.config_of(parser.parse_args(command.split()))), known.config["training"]
+    assert {k: config[k] for k in made if k not in card.NOT_LEARNED} == {
+        k: v for k, v in made.items() if k not in card.NOT_LEARNED
     }

@@ -36,9 +36,9 @@ def shelf(rewriter, monkeypatch):
     """The library with that checkpoint among those it holds."""
     monkeypatch.setattr(library, "CHECKPOINTS", rewriter.parent)
     monkeypatch.setattr(rewrite, "STEPS", (1, 8))
-    library.open_model.cache_clear()
+    library.opened.cache_clear()
     yield
-    library.open_model.cache_clear()
+    library.opened.cache_clear()
 
 
 # ---------------------------------------------------------------- pairs

@@ -74,8 +74,8 @@ def test_the_core_does_not_know_the_page():
     assert not any(name.split(".")[0] == "torch" for name in names)
 
 
-ORDER = ["text", "schedules", "nets", "processes", "samplers", "guidance", "generate", "endings", "rewrite", "render", "checkpoint", "exact",
-         "hub", "library", "evaluate", "families", "train", "plots", "export", "bench", "console", "ui"]  # fmt: skip
+ORDER = ["text", "schedules", "nets", "processes", "samplers", "guidance", "generate", "endings", "rewrite", "render", "plots", "checkpoint",
+         "card", "exact", "hub", "library", "evaluate", "families", "train", "export", "bench", "console", "ui"]  # fmt: skip
 
 
 def test_imports_only_point_left():

@@ -1,6 +1,7 @@
 """Training: it learns, it resumes as if it had never stopped, and it stops when it must."""
 
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 
 from tinydiff import checkpoint
 from tinydiff.processes import PROCESSES
-from tinydiff.train import PRESETS, SHAPES, Config, Run, TrainingError, rate, train
+from tinydiff.train import PRESETS, SHAPES, Run, TrainingError, rate, train
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +109,29 @@ def test_labels_are_learned(tmp_path, config):
     assert checkpoint.read_config(tmp_path / "run")["labels"][0] == "comedies"
 
 
+@pytest.mark.parametrize("name", PROCESSES)
+def test_a_batch_computed_in_parts_is_the_batch(config, name, tmp_path):
+    """In four parts or at once, with labels or given text or none: the same losses, because the parts share out the same random
+    numbers, and the same weights to float precision."""
+    whole = [p.loss for p in train(replace(config, process=name, batch=8, given=0.5))]
+    parts = replace(config, process=name, batch=8, given=0.5, accumulate=4, out=str(tmp_path / "parts"))
+    assert [p.loss for p in train(parts)] == pytest.approx(whole, abs=2e-4)
+
+
+def test_minutes_end_a_run(config, monkeypatch):
+    """It stops at the first step past its minutes, is saved, and its learning rate has fallen by the clock."""
+    ticks = iter(range(10_000))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(ticks)))
+    run = list(train(replace(config, steps=10_000, minutes=0.2, warmup=1)))
+    assert run[-1].seconds >= 12 > run[-2].seconds and run[-1].share == 1 and run[-1].valid is not None
+    rows = checkpoint.card(config.out).metrics
+    assert checkpoint.read_config(Path(config.out))["step"] == run[-1].step == rows[-1]["step"] < 20
+    assert rows[-1]["lr"] < 0.2 * config.lr
+
+
 def test_the_rate_rises_and_falls():
     """From 1 % over the warm-up to its height, then linearly to 2 %."""
-    config = Config(steps=1000, warmup=100)
-    rates = [rate(step, config) for step in range(1001)]
+    rates = [rate(step, step / 1000, 100) for step in range(1001)]
     assert rates[0] == pytest.approx(0.01) and max(rates) == rates[99] > 0.9 and rates[1000] == pytest.approx(0.02)
 
 

@@ -1,4 +1,6 @@
-"""python -m tinydiff: sample, rewrite, train, eval, matrix, families, bench, export. Work is done elsewhere; here are the names of the commands."""
+"""python -m tinydiff: sample, rewrite, train, eval, push, pull, matrix, families, bench, export.
+
+Work is done elsewhere; here are the names of the commands."""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tinydiff import bench, console, endings, evaluate, export, families, library, rewrite
+from tinydiff import bench, console, endings, evaluate, export, families, hub, library, rewrite
 from tinydiff.render import MASK
 from tinydiff.text import corpus, plain
 from tinydiff.train import SHAPES
@@ -47,6 +49,23 @@ def eval_(args: argparse.Namespace) -> None:
     """Measure a checkpoint and write its evaluation.json and its card."""
     result = evaluate.run(Path(args.folder), corpus(args.corpus))
     print(json.dumps(result, indent=1, ensure_ascii=False))
+
+
+def push(args: argparse.Namespace) -> None:
+    """Upload checkpoints to the Hugging Face Hub: one into a repository, or several, each into a folder of one."""
+    target = hub.Source.parse(args.target)
+    if target.revision or (target.folder and len(args.folders) > 1):
+        raise ValueError(f"{args.target!r} is no place to push to: give user/name, or user/name/folder for one checkpoint.")
+    for folder in args.folders:
+        inside = Path(folder).resolve().name if len(args.folders) > 1 else target.folder
+        print(f"Pushed {folder} to {hub.push(folder, target.repo, private=args.private, inside=inside)}")
+
+
+def pull(args: argparse.Namespace) -> None:
+    """Fetch a checkpoint from the Hugging Face Hub, without a login; its folder, and the commit that it is."""
+    found = hub.pull(args.source, seconds=args.seconds)
+    print(found.folder)
+    print(found.source.revision)
 
 
 def matrix(args: argparse.Namespace) -> None:
@@ -100,6 +119,13 @@ def parser() -> argparse.ArgumentParser:
     measured = command("eval", eval_)
     measured.add_argument("folder", help="of the checkpoint")
     measured.add_argument("--corpus", default="tiny_shakespeare", help="what it was trained on (tiny_shakespeare)")
+    pushed = command("push", push)
+    pushed.add_argument("folders", nargs="+", metavar="FOLDER", help="of a checkpoint")
+    pushed.add_argument("target", metavar="USER/NAME", help="a repository, which is made if it is not there; or USER/NAME/FOLDER")
+    pushed.add_argument("--private", action="store_true", help="make the repository a private one")
+    pulled = command("pull", pull)
+    pulled.add_argument("source", metavar="USER/NAME[/FOLDER][@REVISION]", help="a public checkpoint")
+    pulled.add_argument("--seconds", type=float, default=600, help="after which it is given up (600)")
     command("matrix", matrix).add_argument("--markdown", action="store_true", help="as it stands in the README")
     both = command("families", families_)
     both.add_argument(

@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +19,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from tinydiff.processes import Process, build
-from tinydiff.schedules import schedule
-from tinydiff.text import Tokenizer
+from tinydiff.processes import PROCESSES, Process, build
+from tinydiff.schedules import Schedule, schedule
+from tinydiff.text import TASKS, Tokenizer
 
 FORMAT = 1
 MAX_CONFIG, MAX_WEIGHTS = 1 << 18, 1 << 28  # bytes
 BOUNDS = {"layers": (1, 24), "heads": (1, 32), "width": (8, 1536), "length": (1, 4096), "labels": (0, 10_000)}
+CHARACTERS, NAME, FLOOR = 1 << 14, 200, 1e-9  # most of a vocabulary, longest name of a corpus, least that a schedule may leave
+MAX_HEADER, MAX_TENSORS = 1 << 20, 10_000
+BYTES = {"F32": 4, "F16": 2, "BF16": 2}  # of the numbers that weights may be
 
 
 class CheckpointError(ValueError):
@@ -54,38 +60,60 @@ def config_of(process: Process, shape: dict, corpus: str, **more) -> dict:
 
 
 def save(process: Process, config: dict, folder: str | Path) -> Path:
-    """Write config.json and model.safetensors; weights that are computed from others are left out."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write config.json and model.safetensors, both or none; weights that are computed from others are left out."""
+    with replacing(folder) as new:
+        write(process, config, new)
+    return Path(folder)
+
+
+def write(process: Process, config: dict, new: Callable[[str], Path]) -> None:
+    """The two files of a checkpoint, each where `new` says."""
     weights = {name: p.detach().to("cpu", torch.bfloat16).contiguous() for name, p in process.state_dict().items()}
-    partial = folder / "model.safetensors.partial"
-    save_file(weights, partial)
-    os.replace(partial, folder / "model.safetensors")
-    write_text(folder / "config.json", json.dumps(config, indent=1, ensure_ascii=False))
-    return folder
+    save_file(weights, new("model.safetensors"))
+    new("config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+@contextmanager
+def replacing(folder: str | Path) -> Iterator[Callable[[str], Path]]:
+    """Inside, write each file to the path that is given for its name. At the end they are on the disk and take the places of
+    the old ones; if any cannot be written, none does, and CheckpointError says why."""
+    folder, partials = Path(folder), {}
+
+    def new(name: str) -> Path:
+        return partials.setdefault(name, folder / f"{name}.partial")
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield new
+        for partial in partials.values():
+            with open(partial, "rb+") as file:
+                os.fsync(file.fileno())
+        for name, partial in partials.items():
+            os.replace(partial, folder / name)
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise CheckpointError(
+            f"Nothing could be saved in {str(folder)!r} ({why}): make room there; what was saved before is still whole."
+        ) from None
+    finally:
+        for partial in partials.values():
+            partial.unlink(missing_ok=True)
 
 
 def load(folder: str | Path, device: str = "cpu") -> Process:
     """The process in a checkpoint folder, in evaluation mode. Raises CheckpointError, in one sentence."""
     folder = Path(folder)
     config = read_config(folder)
-    try:
-        tokenizer = Tokenizer(config["characters"])
-        noise = schedule(config["schedule"]["name"], config["schedule"]["floor"])
-        shape = {key: bounded(config["net"], key, folder) for key in BOUNDS}
-        check_weights(folder)
-        process = build(config["process"], tokenizer, noise, **shape, options=config.get("options", {}))
-    except CheckpointError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
-        raise CheckpointError(f"The config.json in {folder.name!r} does not describe a model: {what}") from None
-    process.load_state_dict(read_weights(folder, process))
+    shape, found = check_config(config, folder), read_header(folder)
+    check_room(shape, found, folder)
+    with blamed(folder):
+        process = build(config["process"], *words(config), **shape, options=config.get("options", {}))
+    process.load_state_dict(read_weights(folder, process, found))
     try:
         process.check()
     except ValueError as error:
         raise CheckpointError(f"The weights in {folder.name!r} cannot be used: {error}") from None
-    process.task = str(config.get("task", ""))
+    process.task = config.get("task", "")
     return process.to(device).eval()
 
 
@@ -104,12 +132,53 @@ def read_config(folder: Path) -> dict:
     return config
 
 
+def check_config(config: dict, folder: Path) -> dict[str, int]:
+    """The shape of the network that a config describes, once all of the config is known to be sound."""
+    with blamed(folder):
+        check_names(config)
+        words(config)
+        return {key: bounded(config["net"], key, folder) for key in BOUNDS}
+
+
+@contextmanager
+def blamed(folder: Path) -> Iterator[None]:
+    """What goes wrong inside is the config's fault."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)[:300]
+        raise CheckpointError(f"The config.json in {folder.name!r} does not describe a model: {what}") from None
+
+
+def words(config: dict) -> tuple[Tokenizer, Schedule]:
+    return Tokenizer(config["characters"]), schedule(config["schedule"]["name"], config["schedule"]["floor"])
+
+
 def bounded(net: dict, key: str, folder: Path) -> int:
     low, high = BOUNDS[key]
     value = net[key]
     if type(value) is not int or not low <= value <= high:
-        raise CheckpointError(f"In {folder.name!r} net.{key} is {value!r}; it must be a whole number from {low} to {high}.")
+        raise CheckpointError(
+            f"In {folder.name!r} net.{key} is {str(value)[:60]}; it must be a whole number from {low} to {high}."
+        )
     return value
+
+
+def check_names(config: dict) -> None:
+    """Raises ValueError where what a config calls by a name or a number is nothing that could be."""
+    characters, corpus, floor = config["characters"], config["corpus"], config["schedule"]["floor"]
+    if config["process"] not in PROCESSES:
+        raise ValueError(f"there is no process {str(config['process'])[:60]!r}; there are {', '.join(PROCESSES)}.")
+    if len(characters) > CHARACTERS or any("\ud800" <= c <= "\udfff" for c in characters):
+        raise ValueError(f"characters must be a text of at most {CHARACTERS:,} different ones.")
+    if not isinstance(corpus, str) or len(corpus) > NAME:
+        raise ValueError(f"corpus must be a name of at most {NAME} characters.")
+    if 0 < floor < FLOOR:
+        raise ValueError(f"the schedule's floor must be at least {FLOOR:g}, not {floor!r}.")
+    if config.get("task", "") not in ("", *TASKS):
+        raise ValueError(f"there is no task {str(config['task'])[:60]!r}; there are {', '.join(TASKS)}.")
 
 
 def check_weights(folder: Path) -> None:
@@ -120,15 +189,60 @@ def check_weights(folder: Path) -> None:
         raise CheckpointError(f"The weights in {folder.name!r} are over {MAX_WEIGHTS:,} bytes: too large for this page.")
 
 
-def read_weights(folder: Path, process: Process) -> dict[str, torch.Tensor]:
-    """The weights as float32, after comparing the header with what the process needs and the values with finiteness."""
+def read_header(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the weights, as their file's header tells them, after comparing that with the file's own size."""
+    check_weights(folder)
+    path = folder / "model.safetensors"
+    size = path.stat().st_size
+    try:
+        with open(path, "rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > min(size - 8, MAX_HEADER):
+                raise ValueError("its header is longer than it may be")
+            told = json.loads(file.read(length))
+        return {name: placed(tensor, size - 8 - length) for name, tensor in entries(told)}
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        why = "its header is not what it should be" if isinstance(error, (KeyError, AttributeError, RecursionError)) else error
+        raise CheckpointError(f"The model.safetensors in {folder.name!r} is damaged or cut short ({why}).") from None
+
+
+def entries(told: dict) -> list[tuple[str, dict]]:
+    """The tensors of a header. Raises ValueError if they are too many."""
+    found = [(name, tensor) for name, tensor in told.items() if name != "__metadata__"]
+    if len(found) > MAX_TENSORS:
+        raise ValueError(f"{len(found):,} tensors")
+    return found
+
+
+def placed(tensor: dict, room: int) -> tuple[int, ...]:
+    """The shape of a tensor that lies within `room` bytes and is as long as its shape says. Raises ValueError."""
+    kind, shape, (start, stop) = tensor["dtype"], tensor["shape"], tensor["data_offsets"]
+    if kind not in BYTES:
+        raise ValueError(f"numbers of the kind {str(kind)[:20]!r}; {', '.join(BYTES)} are read")
+    if any(type(n) is not int or not 0 <= n <= MAX_WEIGHTS for n in (*shape, start, stop)) or len(shape) > 8:
+        raise ValueError("a shape or a place that cannot be")
+    if not start <= stop <= room or stop - start != math.prod(shape) * BYTES[kind]:
+        raise ValueError("a tensor that does not lie where it is said to")
+    return tuple(shape)
+
+
+def check_room(shape: dict[str, int], found: dict[str, tuple[int, ...]], folder: Path) -> None:
+    """Are there as many weights as the blocks of the network alone need? Asked before any memory is taken for a network."""
+    needed, there = 12 * shape["layers"] * shape["width"] ** 2, sum(math.prod(s) for s in found.values())
+    if needed > there:
+        raise CheckpointError(
+            f"The weights in {folder.name!r} do not fit its config.json, which describes more than {needed:,}; there are {there:,}."
+        )
+
+
+def read_weights(folder: Path, process: Process, found: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
+    """The weights as float32, after comparing their shapes with what the process needs, and the values with finiteness."""
     needed = {name: tuple(p.shape) for name, p in process.state_dict().items()}
+    if found != needed:
+        wrong = min(name for name in found.keys() | needed if found.get(name) != needed.get(name))
+        raise CheckpointError(f"The weights in {folder.name!r} do not fit its config.json: {wrong[:60]!r} differs.")
     try:
         with safe_open(folder / "model.safetensors", framework="pt") as file:
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
-            if found != needed:
-                wrong = sorted(name for name in found.keys() | needed if found.get(name) != needed.get(name))
-                raise CheckpointError(f"The weights in {folder.name!r} do not fit its config.json: {wrong[0]!r} differs.")
             weights = {name: file.get_tensor(name).float() for name in needed}
     except (SafetensorError, OSError, RuntimeError) as error:
         raise CheckpointError(f"The model.safetensors in {folder.name!r} is damaged or cut short ({error}).") from None
@@ -161,9 +275,8 @@ def read_jsonl(path: Path) -> list[dict]:
 
 def write_text(path: Path, text: str) -> None:
     """Write whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    with replacing(path.parent) as new:
+        new(path.name).write_text(text, encoding="utf-8")
 
 
 def finite(value: float) -> float | None:

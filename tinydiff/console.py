@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import inspect
 import json
+import math
 import os
 import signal
 import sys
@@ -17,22 +18,23 @@ import threading
 import time
 import typing
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
 from tinydiff import endings, evaluate, hub, render
 from tinydiff.export import COLUMNS, caption, glyph, rows
 from tinydiff.generate import generate
+from tinydiff.keep import Keeper
 from tinydiff.processes import PROCESSES
 from tinydiff.render import Picture
 from tinydiff.samplers import SAMPLERS, Choice, Range, matrix
-from tinydiff.train import PRESETS, Config, TrainingError, start
+from tinydiff.train import PRESETS, Config, Run, TrainingError, start
 from tinydiff.train import Progress as Trained
 
 EVERY = 30.0  # seconds between two lines of progress where there is no terminal
@@ -93,12 +95,17 @@ def config_flags(parser: argparse.ArgumentParser) -> None:
 
 def config_of(args: argparse.Namespace) -> Config:
     """The Config that the flags ask for: their preset's with what is given, or that of the run to be resumed."""
-    given = {f.name: getattr(args, f.name) for f in fields(Config) if hasattr(args, f.name)}
-    stopped = Path(given.get("out", Config.out)) / "resume.json"
+    given = {f.name: getattr(args, f.name) for f in fields(Config) if hasattr(args, f.name)} | {"out": str(out_of(args))}
+    stopped = out_of(args) / "resume.json"
     if args.resume and stopped.is_file():
         return replace(Config(**json.loads(stopped.read_text("utf-8"))), **given)
-    base = PRESETS.get(given.get("preset", ""), Config())
-    return replace(base, **{"out": f"runs/{given.get('process', base.process)}", **given})
+    return replace(PRESETS.get(given.get("preset", ""), Config()), **given)
+
+
+def out_of(args: argparse.Namespace) -> Path:
+    """The folder of the run that the flags ask for."""
+    preset = PRESETS.get(getattr(args, "preset", ""), Config())
+    return Path(getattr(args, "out", "") or f"runs/{getattr(args, 'process', preset.process)}")
 
 
 def option_flags(parser: argparse.ArgumentParser) -> None:
@@ -176,61 +183,112 @@ class Stop:
 
 def train_flags(parser: argparse.ArgumentParser) -> None:
     config_flags(parser)
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, with the settings it had")
-    parser.add_argument("--push-to", metavar="USER/NAME", help="upload the checkpoint to the Hugging Face Hub at the end")
-    parser.add_argument("--private", action="store_true", help="make that Hub repository a private one")
+    add = parser.add_argument
+    add("--resume", action="store_true",
+        help="go on with the run in --out, or with the one that was pushed to --push-to, with the settings it had")  # fmt: skip
+    add("--push-to", metavar="USER/NAME", help="upload the checkpoint to the Hugging Face Hub at the end")
+    add("--push-every", metavar="MINUTES", type=float, default=0.0,
+        help="upload it during the training too, in the background, with all that resuming needs; 0 is never (0)")  # fmt: skip
+    add("--private", action="store_true", help="make that Hub repository a private one")
+    add("--trackio", metavar="PROJECT", help="log the run to trackio as well, if it is installed")
 
 
 def train_command(args: argparse.Namespace, program: str) -> int:
     """Train as the flags say, show how it goes, and say how to open what came out or how to go on."""
-    if args.push_to and not hub.is_repo_id(args.push_to):
-        raise ValueError(f"{args.push_to!r} is not a Hub id: it has the form 'user/name'.")
-    config = config_of(args)
+    keeper = Keeper(args.push_to, args.private, args.push_every) if args.push_to else None
+    config = fetched_config(args)
     run = start(config, resume=args.resume)
-    if run.step >= config.steps:
-        raise ValueError(f"The run in {config.out!r} has all its {config.steps} steps: give a larger --steps to go on.")
+    if run.share >= 1:
+        raise ValueError(f"The run in {config.out!r} is at its end: give more --steps, or more --minutes, to go on.")
     with Stop() as stop:
-        report = bar if sys.stdout.isatty() else lines
-        for _ in report(run.steps(), config, run.step):
-            if stop.status:
+        for _ in tracked(reported(run), config, args.trackio if run.writes else None):
+            if any(run.agreed(stop.status)):  # one process was told to stop: all do, at the same step
                 run.save()
-                print(f"Stopped at step {run.step} and saved; go on with: {program} --resume --out {config.out}")
-                return stop.status
-    opened = 'rewrite "plain words"' if config.task else "sample"
-    print(f"The checkpoint is in {config.out}; open it with: python -m tinydiff {opened} --model {config.out}")
-    if args.push_to:
-        print(f"Pushed to {hub.push(config.out, args.push_to, private=args.private)}")
-    return 0
+                break
+            if keeper and run.writes:
+                keeper.offer(run)
+    if run.writes:
+        print(ended(run, program), flush=True)
+        if keeper:
+            print(f"Pushed to {keeper.finish(run)}")
+    run.together.end_training()
+    return stop.status
 
 
-def bar(steps: Iterator[Trained], config: Config, first: int) -> Iterator[Trained]:
+def ended(run: Run, program: str) -> str:
+    """What to do with a run that has stopped or is at its end."""
+    out = run.config.out
+    if run.share < 1:
+        return f"Stopped at step {run.step} and saved; go on with: {program} --resume --out {out}"
+    opened = 'rewrite "plain words"' if run.config.task else "sample"
+    return f"The checkpoint is in {out}; open it with: python -m tinydiff {opened} --model {out}"
+
+
+def fetched_config(args: argparse.Namespace) -> Config:
+    """The Config that the flags ask for; what they want to resume and is not here comes from the Hub."""
+    if args.resume and args.push_to and not (out_of(args) / "resume.json").is_file():
+        hub.pull_run(args.push_to, out_of(args))
+    return config_of(args)
+
+
+def reported(run: Run) -> Iterator[Trained]:
+    """The run's steps, while they are shown: on a terminal as a bar, else in lines, of several processes by the first."""
+    show = bar if sys.stdout.isatty() else lines
+    return show(run) if run.writes else run.steps()
+
+
+def bar(run: Run) -> Iterator[Trained]:
     """Progress on a terminal: a bar, and a sample of the text at each validation."""
-    columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(None), TextColumn("{task.description}"), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(None), TextColumn("{task.fields[left]} left"))
     with Progress(*columns) as progress:
-        task, clock = progress.add_task("", total=config.steps, completed=first), Clock(config, first)
-        for now in steps:
-            progress.update(task, completed=now.step, description=clock.words(now))
+        task, clock = progress.add_task("", total=1.0, completed=run.share, left="?"), Clock(run)
+        for now in run.steps():
+            words = f"step {now.step}: {clock.words(now)}"
+            progress.update(task, completed=now.share, description=words, left=clock.left(now))
             if now.sample is not None:
                 progress.console.print(Text(now.sample.strip(), "dim"))
-                progress.console.print(Text(f"step {now.step}: {clock.words(now)}"))
+                progress.console.print(Text(words))
             yield now
 
 
-def lines(steps: Iterator[Trained], config: Config, first: int) -> Iterator[Trained]:
+def lines(run: Run) -> Iterator[Trained]:
     """Progress where there is no terminal: a line at each validation and now and then between."""
-    clock, said = Clock(config, first), 0.0
-    for now in steps:
+    clock, said = Clock(run), 0.0
+    for now in run.steps():
         if now.valid is not None or time.monotonic() - said > EVERY:
             said = time.monotonic()
             print(f"step {now.step} of {now.steps}: {clock.words(now)}, {clock.left(now)} left", flush=True)
         yield now
 
 
+def tracked(steps: Iterator[Trained], config: Config, project: str | None) -> Iterator[Trained]:
+    """The steps, logged to trackio under the project's name, if one is given. Raises ValueError if it is not installed."""
+    if not project:
+        yield from steps
+        return
+    try:
+        import trackio
+    except ImportError:
+        raise ValueError("--trackio needs the package of that name: pip install trackio.") from None
+    about = {k: v for k, v in asdict(config).items() if k != "out"} | {"corpus": Path(config.corpus).name}
+    trackio.init(project=project, config=about)
+    try:
+        for now in steps:
+            row = {"loss": now.loss, "bits a character": now.bits, "sample": now.sample}
+            trackio.log({name: value for name, value in row.items() if value is not None}, step=now.step)
+            yield now
+    finally:
+        trackio.finish()
+
+
 class Clock:
     """How fast a run goes, counted from its first step in this program, and the last validation that it reported."""
 
-    def __init__(self, config: Config, first: int):
-        self.size, self.first, self.start, self.bits = config.batch * config.shape["length"], first, None, None
+    def __init__(self, run: Run):
+        config = run.config
+        self.size = config.batch * config.shape["length"] * run.together.num_processes
+        self.limit = 60 * config.minutes or math.inf
+        self.first, self.start, self.bits = run.step, None, None
 
     def pace(self, now: Trained) -> float:
         """Seconds a step. The first step, which compiles, counts only while there is no other."""
@@ -245,7 +303,7 @@ class Clock:
         return f"loss {now.loss:.3f}{known}, {self.size / max(self.pace(now), 1e-9):,.0f} tokens/s"
 
     def left(self, now: Trained) -> str:
-        seconds = round((now.steps - now.step) * self.pace(now))
+        seconds = round(max(0, min((now.steps - now.step) * self.pace(now), self.limit - now.seconds)))
         return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 

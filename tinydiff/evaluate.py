@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tinydiff import checkpoint, library, rewrite
+from tinydiff import card, checkpoint, library, rewrite
 from tinydiff.checkpoint import write_text
 from tinydiff.endings import character_bits
 from tinydiff.generate import generate
@@ -31,9 +31,6 @@ FEWER = (8, 32, 128)  # of the others
 LONG = 10_000  # characters of a text that is to show whether it wears out
 DEFAULT = dict(sampler="ancestral", steps=128, temperature=0.8)  # what the page begins with
 TEMPERATURES = (0.5, 0.7, 0.8, 0.9, 1.0, 1.1)
-NOT_LEARNED = {"device", "precision", "compile", "validate_every", "save_every"}  # of training, what a card's command leaves out
-USE = """*_, frame = tinydiff.generate(process, tinydiff.Canvas.blank(256))
-print(process.tokenizer.decode(frame.tokens[0]))"""
 
 
 @dataclass(frozen=True)
@@ -180,7 +177,7 @@ def run(folder: Path, corpus: Corpus, batch: int = 16, draws: int = 16) -> dict:
     process = checkpoint.load(folder)
     result = of_task(process, corpus, task, draws) if task else of_texts(process, corpus, batch, draws)
     write_text(folder / "evaluation.json", json.dumps(result, indent=1, ensure_ascii=False))
-    write_card(folder)
+    card.write(folder)
     return result
 
 
@@ -289,99 +286,3 @@ def trade_samplers(process: Process) -> list[str]:
     """The samplers for which quality against entropy is drawn: the first, and the greediest order."""
     names = ("blockwise",) if "blocks" in process.traits else ("ancestral", "confidence", "left_to_right")
     return [name for name in names if name in column(process)]
-
-
-# ---------------------------------------------------------------- the card
-
-
-def write_card(folder: Path) -> None:
-    """README.md of a checkpoint: what it is, how it was made, and what was measured; also the Hub's model card."""
-    card = checkpoint.card(folder)
-    write_text(card.path / "README.md", front_matter(card) + "\n" + body(card))
-
-
-def front_matter(card: checkpoint.Card) -> str:
-    """Metadata that the Hub reads, with the bound as a model-index entry."""
-    measured = card.evaluation.get("bound")
-    kind = "text2text-generation" if card.config.get("task") else "text-generation"
-    index = f"""model-index:
-- name: tinydiff-{card.config["process"]}
-  results:
-  - task: {{type: {kind}}}
-    dataset: {{name: {card.evaluation.get("corpus")}, type: text, split: last 10 %}}
-    metrics:
-    - {{type: bits-per-character, value: {measured["bits"]:.4f}, verified: false}}
-""" if measured else ""  # fmt: skip
-    return f"---\nlibrary_name: tinydiff\npipeline_tag: {kind}\nlicense: mit\ntags: [text-diffusion]\n{index}---\n"
-
-
-def body(card: checkpoint.Card) -> str:
-    config = card.config
-    made = config.get("training", {})
-    flags = " ".join(flag(key, value) for key, value in made.items() if key not in NOT_LEARNED and value != "")
-    task = config.get("task")
-    net = config["net"]
-    lines = [
-        f"# tinydiff: {config['process']}",
-        "",
-        f"A Transformer of {net['layers']} layers, {net['heads']} heads and width {net['width']} over {net['length']} characters, "
-        f"trained on {config['corpus'].replace('_', ' ')} (the first 90 %){f' for the task {task}' if task else ''}.",
-        "",
-        f"```python\nimport tinydiff\nprocess = tinydiff.load(\"PATH OR HUB ID\")\n{rewrite.USE if task else USE}\n```",
-        "",
-        f"Made by `python train_space.py {flags}` in {config.get('step', 0):,} steps, "
-        f"{config.get('seconds', 0) / 60:.0f} minutes on {config.get('hardware', 'unknown hardware')}.",
-    ]  # fmt: skip
-    found = rewrite.measurements if task and card.evaluation else measurements
-    return "\n".join(lines + found(card.evaluation)) + "\n"
-
-
-def flag(name: str, value: object) -> str:
-    """As the trainer's command line takes it."""
-    dashed = name.replace("_", "-")
-    if isinstance(value, bool):
-        return f"--{dashed}" if value else f"--no-{dashed}"
-    return f"--{dashed} {value}"
-
-
-def measurements(result: dict) -> list[str]:
-    if not result:
-        return ["", "Not evaluated yet."]
-    held, seen, real = result["bound"], result["train_bound"], result["real"]
-    rows, chosen = result["steps"] + result["single"], result["default"]
-    return [
-        "",
-        f"Bound on the last 10 %: **{held['nats']:.4f} nats** a character, standard error {held['error']:.4f} over "
-        f"{held['windows']} windows ({held['bits']:.4f} bits); on text it was trained on {seen['nats']:.4f} nats.",
-        "",
-        f"The page's default settings ({chosen['sampler']}, {chosen['steps']} steps, temperature {chosen['temperature']}): "
-        f"{percent(chosen['words'])} real words (real text {percent(real['words'])}), {chosen['bits'] or 0:.2f} bits a character "
-        f"under the judge ({real['bits'] or 0:.2f}), {percent(chosen['distinct4'])} distinct 4-grams ({percent(real['distinct4'])}).",
-        "",
-        f"Longest run copied from the training text, over {result['texts']} texts: {result['longest_copy']} characters "
-        f"(real held-out text: {result['real_longest_copy']}).",
-        "",
-        "| sampler | steps | calls | judge, bits/char | real words | distinct 4-grams | entropy, bits |",
-        "|---|---|---|---|---|---|---|",
-        f"| real text | | | {cells(real)} |",
-        *(f"| {row['sampler']} | {row['steps']} | {row['calls']} | {cells(row)} |" for row in rows),
-        "",
-        "Temperature at 128 steps: quality against entropy.",
-        "",
-        "| sampler | temperature | judge, bits/char | real words | distinct 4-grams | entropy, bits |",
-        "|---|---|---|---|---|---|",
-        *(f"| {row['sampler']} | {row['temperature']} | {cells(row)} |" for row in result["temperatures"]),
-        "",
-        "A sample:",
-        "",
-        "```\n" + result["samples"][0] + "\n```",
-    ]
-
-
-def cells(row: dict) -> str:
-    bits = "" if row["bits"] is None else f"{row['bits']:.2f}"
-    return " | ".join([bits, percent(row["words"]), percent(row["distinct4"]), f"{row['entropy']:.2f}"])
-
-
-def percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.0f} %"

@@ -1,65 +1,435 @@
-"""The Hugging Face Hub: pull() a checkpoint that anybody made, push() one of ours.
+"""The Hugging Face Hub: pull() a checkpoint that anybody made, contents() of a repository, push() one of ours.
 
-Pulling trusts nothing: sizes are looked at before a byte of weights is fetched, the commit is pinned, no token of ours is
-sent, and only config.json and model.safetensors are ever read.
+A repository holds one checkpoint, or a folder for each of several. Pulling trusts nothing. It asks with plain GETs, which
+know no login, so that nobody can have a private repository of this machine's owner read to them; all of them together end in
+time; of each file no more is read than the Hub said it has; the commit is pinned; only config.json and model.safetensors are
+read (checkpoint.py says how), and what was not found sound is not kept.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import re
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
+from urllib.parse import quote
 
-from tinydiff.checkpoint import MAX_CONFIG, MAX_WEIGHTS, CheckpointError
+from tinydiff import card, checkpoint
+from tinydiff.checkpoint import MAX_CONFIG, CheckpointError
 
-REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")
-LIMITS = {"config.json": MAX_CONFIG, "model.safetensors": MAX_WEIGHTS}
-OPTIONAL = ("metrics.jsonl", "evaluation.json")
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}"
+REPO = re.compile(rf"{NAME}/{NAME}")
+SOURCE = re.compile(rf"(?P<repo>{NAME}/{NAME})(?:/(?P<folder>{NAME}))?(?:@(?P<revision>[A-Za-z0-9][A-Za-z0-9_.-]{{0,99}}))?")
+SHA = re.compile(r"[0-9a-f]{40}")
+LIMITS = {"config.json": MAX_CONFIG, "model.safetensors": 1 << 26}  # bytes of what is pulled
+MAX_LISTING = 1 << 22  # bytes of the description of a repository
+MAX_HELD = 16  # checkpoints of one repository that are looked at
+PATIENCE = 9.0  # seconds for all that is asked of the Hub at once
+PAUSE = 4.0  # seconds without a byte after which it is dead
+OWN = ("config.json", "model.safetensors", "metrics.jsonl", "evaluation.json")  # what is pushed, beside the card
+RESUME = ("resume.safetensors", "resume.json")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A checkpoint on the Hub, as people write it: user/name, user/name@revision, user/name/folder@revision."""
+
+    repo: str
+    folder: str = ""  # "" is the repository's root
+    revision: str = ""  # a branch, a tag or a commit's 40 digits; "" is the newest
+
+    @staticmethod
+    def parse(text: str) -> Source:
+        """Raises CheckpointError if it has not that form."""
+        found = SOURCE.fullmatch(text)
+        if not found or ".." in text or "--" in text:
+            raise CheckpointError(f"{text[:120]!r} is not a Hub id: it has the form 'user/name', 'user/name/folder' or 'user/name@revision'.")  # fmt: skip
+        return Source(found["repo"], found["folder"] or "", found["revision"] or "")
+
+    def __str__(self) -> str:
+        return "/".join(filter(None, (self.repo, self.folder))) + (f"@{self.revision}" if self.revision else "")
+
+    @property
+    def name(self) -> str:
+        """What it is called: its folder, or its repository."""
+        return self.folder or self.repo.split("/")[1]
+
+    def path(self, file: str) -> str:
+        """The path of a file of it inside the repository."""
+        return f"{self.folder}/{file}" if self.folder else file
+
+
+class Pulled(NamedTuple):
+    folder: Path  # of a sound checkpoint on this machine
+    source: Source  # where it came from, its revision the commit
+
+
+class Held(NamedTuple):
+    """One of the checkpoints in a repository."""
+
+    source: Source  # pinned to the commit
+    config: dict
 
 
 def is_repo_id(text: str) -> bool:
     return bool(REPO.fullmatch(text)) and ".." not in text and "--" not in text
 
 
-def pull(repo_id: str, revision: str | None = None) -> Path:
-    """The folder of a public checkpoint on the Hub. Raises CheckpointError in one sentence; never waits over 10 s to ask."""
-    from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
+def is_source(text: str) -> bool:
+    return bool(SOURCE.fullmatch(text)) and ".." not in text and "--" not in text
 
-    if not is_repo_id(repo_id):
-        raise CheckpointError(f"{repo_id!r} is not a Hub id: it has the form 'user/name'.")
+
+# ---------------------------------------------------------------- asking
+
+
+class Line:
+    """Plain GETs without a login, which have so many seconds together. Raises CheckpointError, in one sentence, naming `what`."""
+
+    def __init__(self, what: str, seconds: float):
+        self.what, self.seconds, self.end = what, seconds, time.monotonic() + seconds
+
+    def read(self, url: str, limit: int) -> bytes:
+        """What a URL answers, at most `limit` bytes."""
+        with tempfile.SpooledTemporaryFile(limit) as sink:
+            self.fetch(url, sink, limit)
+            sink.seek(0)
+            return sink.read()
+
+    def fetch(self, url: str, sink: BinaryIO, limit: int) -> None:
+        """Write what a URL answers into `sink`. It is asked for in a thread, because a server that sends its head byte by byte,
+        or a name that is looked up without end, would outlast every timeout there is; a thread that comes too late finds its
+        connection closed."""
+        from httpx import Client
+
+        failed: list[Exception] = []
+        client = Client(follow_redirects=True, max_redirects=5, timeout=PAUSE, headers={"Accept-Encoding": "identity"})
+        asking = threading.Thread(target=attempt, args=(failed, self.stream, client, url, sink, limit), daemon=True)
+        asking.start()
+        asking.join(max(0.0, self.end - time.monotonic()))
+        late = asking.is_alive()
+        client.close()
+        if late:
+            raise self.too_slow()
+        if failed:
+            raise self.told(failed[0])
+
+    def stream(self, client, url: str, sink: BinaryIO, limit: int) -> None:
+        size = 0
+        with client.stream("GET", url) as response:
+            response.raise_for_status()
+            for piece in response.iter_raw():
+                size += len(piece)
+                if size > limit:
+                    raise CheckpointError(f"The Hub sends more of {self.what!r} than it may have, {limit:,} bytes: nothing is kept of it.")  # fmt: skip
+                if time.monotonic() > self.end:
+                    raise self.too_slow()
+                sink.write(piece)
+
+    def too_slow(self) -> CheckpointError:
+        return CheckpointError(f"{self.what!r} did not come from the Hub within {self.seconds:.0f} seconds: try again, or fetch it with `python -m tinydiff pull`.")  # fmt: skip
+
+    def told(self, error: Exception) -> CheckpointError:
+        """What went wrong, as a sentence."""
+        if isinstance(error, CheckpointError):
+            return error
+        if isinstance(error, OSError):
+            return CheckpointError(f"This machine could not keep {self.what!r} ({error.strerror}): make room on its disk.")
+        response = getattr(error, "response", None)
+        if response is None:
+            return CheckpointError(f"The Hub cannot be reached ({type(error).__name__}): try again later, or use a model of this copy.")  # fmt: skip
+        return CheckpointError(refusal(self.what, response.status_code, response.headers.get("X-Error-Code", "")))
+
+
+def attempt(failed: list[Exception], function: Callable, *arguments) -> None:
     try:
-        info = HfApi(token=False).model_info(repo_id, revision=revision, files_metadata=True, timeout=10)
-    except HfHubHTTPError as error:
-        status = getattr(error.response, "status_code", "an error")
-        raise CheckpointError(f"The Hub answers {status} for {repo_id!r}: there is no public model of that name.") from None
+        function(*arguments)
     except Exception as error:
-        raise CheckpointError(f"The Hub cannot be reached ({type(error).__name__}): try again, or use a local one.") from None
-    sizes = {file.rfilename: file.size or 0 for file in info.siblings}
+        failed.append(error)
+
+
+def refusal(what: str, status: int, code: str) -> str:
+    """What an error of the Hub means."""
+    if code == "GatedRepo" or status == 403:
+        return f"{what!r} is gated: only those whom its owner lets in may read it, and it is asked for without a login."
+    if code == "RevisionNotFound":
+        return f"{what!r} has no such revision: leave out what stands after the @ for the newest one."
+    if status in (401, 404):
+        return f"There is no public model {what!r} on the Hub: look at its spelling; private ones are not opened here."
+    if status == 429:
+        return "The Hub asks for patience (429): try again in some minutes."
+    return f"The Hub answers {status} for {what!r}: try again later."
+
+
+# ---------------------------------------------------------------- pulling
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a repository at a commit: size in bytes and, where it is told, the SHA-256 of each."""
+
+    sha: str
+    sizes: dict[str, int]
+    digests: dict[str, str]
+
+
+def pull(source: Source | str, seconds: float = PATIENCE) -> Pulled:
+    """A public checkpoint on the Hub, fetched unless that commit of it is here already. Raises CheckpointError, in one sentence,
+    for anything that is no sound checkpoint or does not come within so many seconds."""
+    source = source if isinstance(source, Source) else Source.parse(source)
+    if SHA.fullmatch(source.revision) and (folder := place(source)).is_dir():
+        return Pulled(folder, source)
+    line = Line(str(source), seconds)
+    found = listing(line, source)
+    source = replace(source, revision=found.sha)
+    if not (folder := place(source)).is_dir():
+        check_sizes(source, found)
+        try:
+            with apart(folder) as partial:
+                for name in LIMITS:
+                    fetch(line, source, name, found, partial)
+                checkpoint.load(partial)
+        except OSError as error:
+            raise line.told(error) from None
+    return Pulled(folder, source)
+
+
+def contents(source: Source | str, seconds: float = PATIENCE) -> list[Held]:
+    """The checkpoints in a repository, or the one in the folder that is named, in the order of their names; only their configs
+    are fetched. Raises CheckpointError if there is none that could be read."""
+    source = source if isinstance(source, Source) else Source.parse(source)
+    line = Line(str(source), seconds)
+    found = listing(line, source)
+    source, held, wrong = replace(source, revision=found.sha), [], []
+    for folder in [source.folder] if source.folder else folders(found)[:MAX_HELD]:
+        one = replace(source, folder=folder)
+        try:
+            check_sizes(one, found)
+            held.append(Held(one, config_of(line, one, found)))
+        except CheckpointError as error:
+            wrong.append(error)
+    if not held:
+        raise wrong[0] if wrong else CheckpointError(f"{source.repo!r} holds no checkpoint of tinydiff: config.json and model.safetensors, in its root or in folders.")  # fmt: skip
+    return held
+
+
+def folders(found: Listing) -> list[str]:
+    """Where checkpoints lie: "" for the root."""
+    places = {name.removesuffix("config.json").removesuffix("/") for name in found.sizes if name.split("/")[-1] == "config.json"}
+    return sorted(place for place in places if place == "" or re.fullmatch(NAME, place))
+
+
+def listing(line: Line, source: Source) -> Listing:
+    """What the Hub says of a repository; nothing of it is believed unless it has the form it should have."""
+    at = f"/revision/{quote(source.revision, safe='')}" if source.revision else ""
+    data = line.read(f"{endpoint()}/api/models/{source.repo}{at}?blobs=true", MAX_LISTING)
+    try:
+        told = json.loads(data)
+        sha, files = told["sha"], {file["rfilename"]: file for file in told["siblings"]}
+        if not SHA.fullmatch(sha):
+            raise ValueError
+        sizes = {name: file["size"] for name, file in files.items() if type(file.get("size")) is int and file["size"] >= 0}
+        digests = {name: str(file["lfs"].get("sha256")) for name, file in files.items() if file.get("lfs")}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise CheckpointError(f"The Hub's answer for {source.repo!r} cannot be read: try again later.") from None
+    if told.get("gated"):
+        raise CheckpointError(refusal(source.repo, 403, "GatedRepo"))
+    return Listing(sha, sizes, digests)
+
+
+def check_sizes(source: Source, found: Listing) -> None:
     for name, limit in LIMITS.items():
-        if name not in sizes:
-            raise CheckpointError(f"{repo_id!r} has no {name}, so it is not a checkpoint of tinydiff.")
-        if sizes[name] > limit:
-            raise CheckpointError(f"{name} of {repo_id!r} has {sizes[name]:,} bytes, over the {limit:,} that are allowed.")
-    wanted = [*LIMITS, *(name for name in OPTIONAL if 0 < sizes.get(name, 0) < MAX_CONFIG * 8)]
-    try:
-        paths = [hf_hub_download(repo_id, name, revision=info.sha, token=False) for name in wanted]
-    except Exception as error:
-        raise CheckpointError(f"{repo_id!r} could not be fetched ({type(error).__name__}): try again later.") from None
-    return Path(paths[0]).parent
+        size = found.sizes.get(source.path(name))
+        if size is None:
+            raise CheckpointError(f"{str(replace(source, revision=''))!r} has no {name}, so it is no checkpoint of tinydiff; other formats are not loaded.")  # fmt: skip
+        if size > limit:
+            raise CheckpointError(f"{name} of {source.repo!r} has {size:,} bytes, over the {limit:,} that are allowed.")
 
 
-def push(folder: str | Path, repo_id: str, *, private: bool = False, token: str | None = None, inside: str = "") -> str:
-    """Upload a checkpoint folder with a token, or else this machine's login; the address of the model. Raises CheckpointError."""
-    from huggingface_hub import HfApi
+def fetch(line: Line, source: Source, name: str, found: Listing, folder: Path) -> None:
+    """One file into a folder, as long as the listing says and with that content."""
+    path = source.path(name)
+    with open(folder / name, "wb+") as file:
+        line.fetch(f"{endpoint()}/{source.repo}/resolve/{source.revision}/{path}", file, found.sizes[path])
+        if file.tell() != found.sizes[path]:
+            raise CheckpointError(f"{name} of {source.repo!r} came cut short: try again.")
+        file.seek(0)
+        if path in found.digests and hashlib.sha256(file.read()).hexdigest() != found.digests[path]:
+            raise CheckpointError(f"{name} of {source.repo!r} is not the file that the Hub lists: nothing is kept of it.")
 
-    if not is_repo_id(repo_id):
-        raise CheckpointError(f"{repo_id!r} is not a Hub id: it has the form 'user/name'.")
-    try:
+
+def config_of(line: Line, source: Source, found: Listing) -> dict:
+    with tempfile.TemporaryDirectory(prefix="tinydiff-") as folder:
+        there = Path(folder) / source.name
+        there.mkdir()
+        fetch(line, source, "config.json", found, there)
+        config = checkpoint.read_config(there)
+        checkpoint.check_config(config, there)
+        return config
+
+
+def place(source: Source) -> Path:
+    """Where a pinned checkpoint lies on this machine."""
+    return cache() / source.repo.replace("/", "--") / source.revision / (source.folder or source.name)
+
+
+@contextmanager
+def apart(folder: Path) -> Iterator[Path]:
+    """A folder to work in, which becomes `folder` if all goes well and is deleted if not."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="partial-", dir=cache()) as work:
+        partial = Path(work) / folder.name
+        partial.mkdir()
+        yield partial
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.replace(partial, folder)
+        except OSError:
+            if not folder.is_dir():  # nobody else was quicker
+                raise
+
+
+def endpoint() -> str:
+    """Where the Hub is. Raises CheckpointError where this machine is told to stay off it."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise CheckpointError("The Hub is not asked, because HF_HUB_OFFLINE is set: unset it, or use a model of this copy.")
+    return constants.ENDPOINT
+
+
+def cache() -> Path:
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HOME) / "tinydiff"
+
+
+# ---------------------------------------------------------------- pushing
+
+
+def push(folder: str | Path, repo_id: str, *, private: bool = False, token: str | None = None, inside: str = "",
+         resume: bool = False) -> str:  # fmt: skip
+    """Upload a checkpoint folder as one commit, tagged with its step; the address of the repository, which is made if it is not
+    there. What belongs to the checkpoint is pushed and nothing else; the card names the id to load it by.
+
+    token: the login to use, by default this machine's; it is told to nobody but the Hub. inside: a folder of the repository.
+    resume: also what training needs to go on elsewhere (`pull_run`). May be called from any thread.
+    Raises CheckpointError, in one sentence.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    target, folder = push_target(repo_id, inside), Path(folder)
+    config = checkpoint.read_config(folder)
+    checkpoint.read_header(folder)
+    wanted = [name for name in (*OWN, *(RESUME if resume else ())) if (folder / name).is_file()]
+    files = {name: (folder / name).read_bytes() for name in wanted} | card.files_for(folder, str(target))
+    with told(repo_id):
+        patient()
         api = HfApi(token=token)
-        url = api.create_repo(repo_id, private=private, exist_ok=True)
-        api.upload_folder(
-            repo_id=repo_id, folder_path=folder, path_in_repo=inside or None, ignore_patterns=["resume.*", "*.partial"]
-        )
+        address = api.create_repo(repo_id, private=private, exist_ok=True)
+        files = {target.path(name): data for name, data in files.items()}
+        if inside and not api.file_exists(repo_id, "README.md"):
+            files["README.md"] = card.collection(repo_id).encode()
+        adding = [CommitOperationAdd(path, data) for path, data in files.items()]
+        commit = api.create_commit(repo_id, adding, commit_message=message(config, checkpoint.card(folder), inside))
+        tag = "-".join(filter(None, (inside, "step", str(config.get("step", 0)))))
+        api.create_tag(repo_id, tag=tag, revision=commit.oid, exist_ok=True)
+    return str(address)
+
+
+def push_target(repo_id: str, inside: str) -> Source:
+    if not is_repo_id(repo_id):
+        raise CheckpointError(f"{repo_id[:120]!r} is not a Hub id: it has the form 'user/name'.")
+    return Source.parse("/".join(filter(None, (repo_id, inside))))
+
+
+def message(config: dict, known: checkpoint.Card, inside: str) -> str:
+    """What a commit is called: "masked: step 6000, 2.4234 bits a character"."""
+    bits = card.bits(known)
+    said = f"step {config.get('step', 0)}" + ("" if bits is None else f", {bits:.4f} bits a character")
+    return f"{inside or config['process']}: {said}"
+
+
+def pull_run(repo_id: str, folder: str | Path, token: str | None = None) -> bool:
+    """Bring back a training run that was pushed with `resume`, from one's own repository and with one's own login, into a
+    folder. False if there is none. Files come whole or not at all, those that resuming begins with last.
+    Raises CheckpointError, in one sentence."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    target, folder = push_target(repo_id, ""), Path(folder)
+    with told(repo_id):
+        patient()
+        api = HfApi(token=token)
+        try:
+            info = api.model_info(repo_id, files_metadata=True, timeout=PATIENCE)
+        except RepositoryNotFoundError:
+            return False
+        sizes = {file.rfilename: file.size for file in info.siblings}
+        wanted = [name for name in (*OWN, *RESUME) if name in sizes]
+        if not set(RESUME) <= set(wanted):
+            return False
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="partial-", dir=folder) as work:
+            api.snapshot_download(repo_id, revision=info.sha, local_dir=work, allow_patterns=wanted)
+            if any((Path(work) / name).stat().st_size != sizes[name] for name in wanted):
+                raise CheckpointError(f"The run in {target.repo!r} came cut short: try again.")
+            for name in wanted:
+                os.replace(Path(work) / name, folder / name)
+    return True
+
+
+def patient() -> None:
+    """The client of huggingface_hub waits for ever where nobody answers; a minute without a byte is enough."""
+    from huggingface_hub import get_session
+
+    get_session().timeout = 60
+
+
+@contextmanager
+def told(repo_id: str) -> Iterator[None]:
+    """Whatever goes wrong inside becomes one sentence; none of them holds an answer of the Hub, which could hold a login."""
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
+
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except LocalTokenNotFoundError:
+        raise CheckpointError(LOGIN) from None
+    except OfflineModeIsEnabled:
+        raise CheckpointError("The Hub is not asked, because HF_HUB_OFFLINE is set: unset it to push.") from None
+    except HfHubHTTPError as error:
+        raise CheckpointError(forbidden(repo_id, error)) from None
     except Exception as error:
-        raise CheckpointError(f"The push to {repo_id!r} failed ({type(error).__name__}): log in with `hf auth login`.") from None
-    return str(url)
+        raise CheckpointError(
+            f"The Hub cannot be reached ({type(error).__name__}): nothing was changed, try again later."
+        ) from None
+
+
+LOGIN = "The Hub does not know who you are: run `hf auth login`, or set HF_TOKEN to a token that may write."
+
+
+def forbidden(repo_id: str, error) -> str:
+    """What an error of the Hub means for who pushes."""
+    status = getattr(error.response, "status_code", 0)
+    if status in (402, 413, 507) or (status == 403 and re.search(r"storage|quota", str(error), re.I)):
+        return f"The Hub has no room left for {repo_id!r}: delete what is not needed there, or ask for more storage."
+    if status == 401:
+        return LOGIN
+    if status == 403:
+        return f"This login may not write to {repo_id!r}: the name before the / must be yours, and the token one that may write."
+    if status == 404:
+        return f"The Hub has no {repo_id!r} that this login can write to: look at its spelling and at the token."
+    if status in (409, 412):
+        return f"{repo_id!r} is being changed by somebody else, or its name is taken: try again, or choose another name."
+    if status == 429:
+        return "The Hub asks for patience (429): try again in some minutes."
+    return f"The Hub answers {status} for {repo_id!r}: try again later."

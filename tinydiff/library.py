@@ -8,6 +8,7 @@ nothing they write nothing.
 from __future__ import annotations
 
 import gzip
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +25,7 @@ PERFECT = "perfect-"
 
 @dataclass(frozen=True)
 class Model:
-    """A model that can be chosen. `folder` is None for a perfect network."""
+    """A model that can be chosen. `folder` is None for a perfect network and where it is still on the Hub."""
 
     key: str
     process: str
@@ -45,6 +46,30 @@ def models() -> dict[str, Model]:
         for name in PROCESSES
     }
     return {key: model for key, model in trained().items() if not model.task and model.playable} | exact
+
+
+def held(source: str, seconds: float = hub.PATIENCE) -> dict[str, Model]:
+    """What a repository of the Hub holds that writes plain text, by its pinned id; the first is fetched. Raises CheckpointError."""
+    end = time.monotonic() + seconds
+    found = [stranger(*one) for one in hub.contents(source, seconds) if not one.config.get("task")]
+    if not found:
+        raise CheckpointError(f"{source!r} holds no model that writes plain text, only such as rewrite.")
+    hub.pull(found[0].key, max(1.0, end - time.monotonic()))
+    return {model.key: model for model in found}
+
+
+def shelf(key: str) -> dict[str, Model]:
+    """The models among which one stands: those of this copy, or alone if it was pulled from the Hub."""
+    if not hub.is_source(key):
+        return models()
+    pulled = hub.pull(key)
+    model = stranger(pulled.source, checkpoint.read_config(pulled.folder))
+    return {model.key: model}
+
+
+def stranger(source: hub.Source, config: dict) -> Model:
+    """A model of the Hub."""
+    return Model(str(source), config["process"], describe(source.name, config), None, config.get("task", ""))
 
 
 def rewriters() -> dict[str, Model]:
@@ -69,9 +94,19 @@ def describe(name: str, config: dict) -> str:
     return f"{name}: {net['layers']} layers, width {net['width']}, trained on {config['corpus'].replace('_', ' ')}"
 
 
-@lru_cache(maxsize=8)
 def open_model(key: str) -> Process:
-    """A model by its key, loaded once. Raises ValueError that lists the keys."""
+    """A model by its key, loaded once, or from the Hub as "user/name/folder@commit". Raises ValueError that lists the keys."""
+    return from_hub(*hub.pull(key)) if hub.is_source(key) else opened(key)
+
+
+@lru_cache(maxsize=3)
+def from_hub(folder: Path, source: hub.Source) -> Process:
+    """A checkpoint that was pulled; a few of them are kept."""
+    return checkpoint.load(folder)
+
+
+@lru_cache(maxsize=8)
+def opened(key: str) -> Process:
     known = models() | rewriters()
     if key not in known:
         raise ValueError(f"There is no model {key!r}; there are {', '.join(known)}.")
@@ -108,7 +143,7 @@ def judge() -> Process:
 
 
 def load(source: str | Path, device: str = "cpu") -> Process:
-    """A process from a checkpoint folder, a bundled model's name, or a Hub id "user/name".
+    """A process from a checkpoint folder, a bundled model's name, or a Hub id: "user/name/folder@revision".
 
     Raises CheckpointError (a ValueError), in one sentence, for anything that is not a sound checkpoint.
     """
@@ -118,6 +153,6 @@ def load(source: str | Path, device: str = "cpu") -> Process:
     name = str(source).removeprefix("assets/").removeprefix("checkpoints/")
     if name in models() | rewriters():
         return open_model(name).to(device)
-    if hub.is_repo_id(str(source)):
-        return checkpoint.load(hub.pull(str(source)), device)
+    if hub.is_source(str(source)):
+        return open_model(str(source)).to(device)
     raise CheckpointError(f"There is no checkpoint {str(source)!r}: give a folder, a Hub id, or one of {', '.join(models())}.")

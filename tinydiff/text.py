@@ -135,9 +135,18 @@ class Canvas:
         padding = None if self.padding is None else self.padding[:, start:stop]
         return replace(self, tokens=self.tokens[:, start:stop], given=self.given[:, start:stop], padding=padding)
 
+    def part(self, part: int, parts: int) -> Canvas:
+        """The rows of one of `parts` equal parts of the batch."""
+        size = len(self.tokens) // parts
+        return self.each(lambda x: x[part * size : (part + 1) * size])
+
     def to(self, device) -> Canvas:
+        return self.each(lambda x: x.to(device))
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Canvas:
+        """The canvas with every tensor changed."""
         parts = (self.tokens, self.given, self.label, self.padding)
-        return Canvas(*(None if part is None else part.to(device) for part in parts))
+        return Canvas(*(None if x is None else change(x) for x in parts))
 
 
 def check_size(length: int, batch: int) -> None:

@@ -4,6 +4,10 @@ Muon for the matrices inside the blocks, AdamW for the rest; an average of the w
 are drawn from a bell around 1/2, which learns faster; validation knows no bell, its figure is the bound itself.
 The trainer knows no process by name. metrics.jsonl holds a row for each validation, and one for step 0 where the process
 decides something before it (`tune`); see checkpoint.py for what is written.
+
+Under `accelerate launch` a step has `batch` windows on each process; `accumulate` computes a process's windows in parts. All
+draw the same random numbers and keep their own rows of them (`processes.Share`), gradients are averaged, and the first process
+writes: the losses are those of one process that computes the whole batch at once.
 """
 
 from __future__ import annotations
@@ -11,21 +15,23 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
 import torch
+from accelerate import Accelerator
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tinydiff import checkpoint, library, rewrite
 from tinydiff.generate import generate
 from tinydiff.nets import precision
-from tinydiff.processes import Process, build
+from tinydiff.processes import Process, Share, build
 from tinydiff.text import Canvas, Corpus, Pairs, check_window, corpus, pairs
 
 SHAPES = {
@@ -49,10 +55,12 @@ class Config:
     schedule: Annotated[str, "noise schedule; empty is the one that suits the process"] = ""
     options: Annotated[str, "what the process leaves open, as name=value,name=value"] = ""
     steps: Annotated[int, "optimizer steps"] = 6000
-    batch: Annotated[int, "windows a step"] = 32
+    minutes: Annotated[float, "minutes of training after which it ends, if the steps have not ended it; 0 is no limit"] = 0.0
+    batch: Annotated[int, "windows a step, on each process of `accelerate launch`"] = 32
+    accumulate: Annotated[int, "parts in which these windows are computed, where memory is short"] = 1
     start: Annotated[str, "a checkpoint, bundled or not, whose network is the first; empty begins with random weights"] = ""
     lr: Annotated[float, "highest learning rate"] = 3e-3
-    warmup: Annotated[int, "steps in which the learning rate rises; then it falls linearly to 2 % of its height"] = 100
+    warmup: Annotated[int, "steps in which the learning rate rises; it falls linearly to 2 % of its height at the end"] = 100
     weight_decay: Annotated[float, "of the matrices"] = 0.1
     muon: Annotated[bool, "Muon for the matrices; without it AdamW for everything"] = True
     bell: Annotated[float, "standard deviation of training times around 1/2; 0 draws them uniformly"] = 0.2
@@ -98,6 +106,7 @@ class Progress:
 
     step: int
     steps: int
+    share: float  # of the way to the end, which is steps or minutes: 1 is the end
     loss: float  # nats a character, the training objective
     seconds: float  # since the run began, over all its resumptions
     process: Process = field(repr=False)  # the averaged weights
@@ -136,12 +145,25 @@ def data_of(config: Config) -> Corpus | Pairs:
     return pairs(data, config.task, length)
 
 
+class Objective(nn.Module):
+    """The training loss of a process, as a module: what accelerate spreads over processes."""
+
+    def __init__(self, process: Process):
+        super().__init__()
+        self.process = process
+
+    def forward(self, canvas: Canvas, rng: Share) -> Tensor:
+        return self.process.loss(canvas, rng).mean()
+
+
 class Run:
     """A training run: the network, its average, the optimizers, the random state, and where all of it is saved."""
 
     def __init__(self, config: Config, data: Corpus | Pairs, resume: bool):
+        check(config)
         self.config, self.data, self.out = config, data, Path(config.out)
-        self.device = pick_device(config.device)
+        self.together = Accelerator(cpu=config.device == "cpu")
+        self.device = self.together.device if self.together.num_processes > 1 else pick_device(config.device)
         torch.manual_seed(config.seed)
         self.shape = {**config.shape, "labels": len(data.labels)}
         self.process = build(
@@ -151,9 +173,9 @@ class Run:
         if config.start and not resume:
             self.begin_with(config.start)
         self.average = copy.deepcopy(self.process).eval().requires_grad_(False)
-        self.rng = torch.Generator().manual_seed(config.seed)
+        self.rng = Share().manual_seed(config.seed)
         self.optimizers = optimizers(self.process, config)
-        self.step, self.seconds = 0, 0.0
+        self.step, self.saved, self.seconds = 0, -1, 0.0  # saved: the step of the last save
         self.autocast = precision(config.precision, self.device)
         if resume:
             self.restore()
@@ -161,6 +183,18 @@ class Run:
             raise ValueError(f"There is a run in {config.out!r} already: resume it, or choose another folder.")
         if config.compile:
             self.process.net.compile()
+        self.objective = self.together.prepare_model(Objective(self.process), device_placement=False)
+
+    @property
+    def writes(self) -> bool:
+        """Is this the process that writes and reports?"""
+        return self.together.is_main_process
+
+    @property
+    def share(self) -> float:
+        """How much of the way is done, by steps or by minutes, whichever is further."""
+        limit = 60 * self.config.minutes
+        return max(self.step / self.config.steps, min(1.0, self.seconds / limit) if limit else 0.0)
 
     def begin_with(self, source: str) -> None:
         """Take the weights of another checkpoint's network, which must be of the same make."""
@@ -174,16 +208,13 @@ class Run:
     def steps(self) -> Iterator[Progress]:
         config, clock = self.config, time.perf_counter()
         if self.step == 0:
-            self.out.mkdir(parents=True, exist_ok=True)
-            (self.out / "metrics.jsonl").write_text("")
-            if tuned := self.tune():
-                self.write(dict(step=0, **tuned))
-        while self.step < config.steps:
+            self.begin()
+        while self.share < 1:
             loss = self.advance()
-            now = time.perf_counter()
-            self.seconds, clock = self.seconds + now - clock, now
-            last = self.step == config.steps
-            progress = Progress(self.step, config.steps, loss, self.seconds, self.average)
+            loss, spent = self.agreed(loss, time.perf_counter() - clock)
+            self.seconds, clock = self.seconds + spent, time.perf_counter()
+            last = self.share >= 1
+            progress = Progress(self.step, config.steps, self.share, loss, self.seconds, self.average)
             if last or self.step % config.validate_every == 0:
                 progress = replace(progress, valid=self.validate(), sample=self.sample())
                 self.record(progress, self.tune())
@@ -193,22 +224,36 @@ class Run:
                 clock = time.perf_counter()
             yield progress
 
+    def begin(self) -> None:
+        """An empty metrics.jsonl, and what the process decides before the first step."""
+        if self.writes:
+            self.out.mkdir(parents=True, exist_ok=True)
+            (self.out / "metrics.jsonl").write_text("")
+        if tuned := self.tune():
+            self.write(dict(step=0, **tuned))
+
     def advance(self) -> float:
-        """One optimizer step; the training loss in nats a character."""
-        config = self.config
+        """One optimizer step; this process's part of the training loss, in nats a character."""
+        config, rng, parts = self.config, self.rng, self.config.accumulate
         self.process.train()
-        length = config.shape["length"]
-        canvas = self.data.canvases("train", length, config.batch, self.rng, config.given)
-        canvas = self.dropped(canvas).to(self.device)
-        with self.autocast():
-            loss = self.process.loss(canvas, self.rng).mean()
-        if not loss.isfinite():
-            raise TrainingError(f"The loss is not finite at step {self.step + 1}; {self.last_good()}.")
-        loss.backward()
+        whole = self.data.canvases("train", config.shape["length"], config.batch * self.together.num_processes, rng, config.given)
+        whole, drawn, loss = self.dropped(whole), rng.get_state(), 0.0
+        for part in range(parts):
+            rng.set_state(drawn)
+            rng.part, rng.parts = self.together.process_index * parts + part, self.together.num_processes * parts
+            last = part == parts - 1  # with whose backward the processes average their gradients
+            with nullcontext() if last else self.together.no_sync(self.objective):
+                with self.autocast():
+                    nats = self.objective(whole.part(rng.part, rng.parts).to(self.device), rng) / parts
+                if not nats.isfinite():
+                    raise TrainingError(f"The loss is not finite at step {self.step + 1}; {self.last_good()}.")
+                self.together.backward(nats)
+                loss += nats.item()
         nn.utils.clip_grad_norm_(self.process.parameters(), config.clip)
+        self.lr = config.lr * rate(self.step, self.share, config.warmup)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = config.lr * rate(self.step, config)
+                group["lr"] = self.lr
             optimizer.step()
             optimizer.zero_grad()
         self.step += 1
@@ -216,7 +261,13 @@ class Run:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.process.parameters()), 1 - decay)
         # losses are told for each open position; what is shown, for each character that counts, as the bound is
-        return loss.item() * ((~canvas.given).sum() / canvas.counted.sum()).item()
+        return loss * ((~whole.given).sum() / whole.counted.sum()).item()
+
+    def agreed(self, *numbers: float) -> list[float]:
+        """The mean of each number over all processes."""
+        if self.together.num_processes == 1:
+            return list(numbers)
+        return self.together.reduce(torch.tensor(numbers, dtype=torch.float32, device=self.device), "mean").tolist()
 
     def dropped(self, canvas: Canvas) -> Canvas:
         """The canvas with the null class in the place of a few labels, so that the network knows both."""
@@ -252,37 +303,49 @@ class Run:
         return self.data.tokenizer.decode(frame.tokens[0])
 
     def record(self, progress: Progress, tuned: dict) -> None:
-        row = dict(step=progress.step, loss=progress.loss, valid=progress.valid, seconds=round(progress.seconds, 1),
-                   lr=self.config.lr * rate(self.step - 1, self.config), sample=progress.sample, **tuned)  # fmt: skip
-        self.write(row)
+        self.write(dict(step=progress.step, loss=progress.loss, valid=progress.valid, seconds=round(progress.seconds, 1),
+                        lr=self.lr, sample=progress.sample, **tuned))  # fmt: skip
 
     def write(self, row: dict) -> None:
         """A line of metrics.jsonl."""
+        if not self.writes:
+            return
         with open(self.out / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
     # ------------------------------------------------------------ saving and resuming
 
     def save(self) -> None:
-        """The checkpoint, then everything that resuming needs, in one file that is renamed when it is whole."""
+        """The checkpoint and everything that resuming needs, all of it or nothing. Raises CheckpointError if it cannot be written;
+        what was saved before stays."""
+        if not self.writes:
+            return
         # what others may read names no place of this machine
         training = {k: v for k, v in asdict(self.config).items() if k != "out"} | {"corpus": self.data.name}
         training["start"] = Path(training["start"]).name
-        made = dict(training=training, step=self.step, seconds=round(self.seconds, 1), hardware=hardware(self.device))
+        made = dict(training=training, step=self.step, seconds=round(self.seconds, 1), hardware=self.hardware())
         made |= {"task": self.config.task} if self.config.task else {}
         config = checkpoint.config_of(self.average, self.shape, self.data.name, labels=list(self.data.labels), **made)
-        checkpoint.save(self.average, config, self.out)
+        about = {"step": str(self.step), "seconds": str(self.seconds)}
+        with checkpoint.replacing(self.out) as new:
+            checkpoint.write(self.average, config, new)
+            save_file(self.state(), new("resume.safetensors"), metadata=about)
+            new("resume.json").write_text(json.dumps(asdict(self.config), indent=1), "utf-8")
+        self.saved = self.step
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights, their average, the optimizers and the random state, by name."""
         tensors = {f"process.{k}": v for k, v in self.process.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
         for i, optimizer in enumerate(self.optimizers):
             for key, slots in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer.{i}.{key}.{slot}": torch.as_tensor(v) for slot, v in slots.items()}
         tensors["rng"] = self.rng.get_state()
-        partial = self.out / "resume.safetensors.partial"
-        about = {"step": str(self.step), "seconds": str(self.seconds)}
-        save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, partial, metadata=about)
-        os.replace(partial, self.out / "resume.safetensors")
-        checkpoint.write_text(self.out / "resume.json", json.dumps(asdict(self.config), indent=1))
+        return {k: v.cpu().contiguous() for k, v in tensors.items()}
+
+    def hardware(self) -> str:
+        processes = self.together.num_processes
+        return hardware(self.device) + (f", {processes} processes" if processes > 1 else "")
 
     def restore(self) -> None:
         path = self.out / "resume.safetensors"
@@ -298,20 +361,31 @@ class Run:
                 state.setdefault(int(index), {})[slot] = value
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
         self.rng.set_state(tensors["rng"])
-        from safetensors import safe_open
-
         with safe_open(path, "pt") as file:
             about = file.metadata()
         self.step, self.seconds = int(about["step"]), float(about["seconds"])
-        rows = [row for row in checkpoint.read_jsonl(self.out / "metrics.jsonl") if row["step"] <= self.step]
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        checkpoint.write_text(self.out / "metrics.jsonl", text)
+        self.saved = self.step
+        if self.writes:
+            rows = [row for row in checkpoint.read_jsonl(self.out / "metrics.jsonl") if row["step"] <= self.step]
+            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            checkpoint.write_text(self.out / "metrics.jsonl", text)
 
     def last_good(self) -> str:
         path = self.out / "config.json"
         if not path.is_file():
             return "no checkpoint was written before it"
         return f"the last good checkpoint, of step {checkpoint.read_config(self.out)['step']}, is in {str(self.out)!r}"
+
+
+def check(config: Config) -> None:
+    """Raises ValueError, in one sentence, for numbers with which nothing can be trained."""
+    for name in ("steps", "batch", "accumulate", "validate_every", "save_every"):
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name} is {getattr(config, name)}; give at least 1.")
+    if not 0 <= config.minutes < math.inf:
+        raise ValueError(f"minutes is {config.minutes}; give a number from 0, which is no limit.")
+    if config.batch % config.accumulate:
+        raise ValueError(f"A batch of {config.batch} cannot be computed in {config.accumulate} equal parts: choose a divisor.")
 
 
 def options_of(text: str) -> dict[str, str]:
@@ -327,10 +401,9 @@ def inside(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix + "."): value for key, value in tensors.items() if key.startswith(prefix + ".")}
 
 
-def rate(step: int, config: Config) -> float:
-    """Share of the highest learning rate at a step: a linear rise, then a linear fall to 2 %."""
-    rise = min(1.0, (step + 1) / max(1, config.warmup))
-    return rise * (0.02 + 0.98 * (1 - step / config.steps))
+def rate(step: int, share: float, warmup: int) -> float:
+    """Share of the highest learning rate: a linear rise over `warmup` steps, and a linear fall to 2 % along the way, 0 to 1."""
+    return min(1.0, (step + 1) / max(1, warmup)) * (0.02 + 0.98 * (1 - share))
 
 
 def optimizers(process: Process, config: Config) -> list[torch.optim.Optimizer]:

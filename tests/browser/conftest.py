@@ -52,12 +52,12 @@ def wait_until_served(url: str, server: subprocess.Popen, seconds: float = 90) -
 
 
 class Server:
-    """`python app.py` as a visitor of the repository starts it, or python with other arguments."""
+    """`python app.py` as a visitor of the repository starts it, or python with other arguments or another environment."""
 
-    def __init__(self, *program: str):
+    def __init__(self, *program: str, **environment: str):
         port = free_port()
         env = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1",
-               "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)}  # fmt: skip
+               "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port), **environment}  # fmt: skip
         self.url = f"http://127.0.0.1:{port}"
         self.process = subprocess.Popen([sys.executable, *(program or ["app.py"])], cwd=ROOT, env=env)
         self.ready_after = wait_until_served(self.url, self.process)

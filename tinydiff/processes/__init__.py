@@ -210,9 +210,23 @@ def chosen(name: str, choices: dict[str, tuple[str, ...]], options: Mapping[str,
     return {key: options.get(key, values[0]) for key, values in choices.items()}
 
 
+class Share(torch.Generator):
+    """Random numbers for part `part` of a batch that is computed in `parts` parts, one after the other or on several machines:
+    each part draws the numbers of all and keeps its own rows, so the parts together are the batch computed at once."""
+
+    part, parts = 0, 1
+
+
+def rows(draw: Callable[[int], Tensor], batch: int, rng: torch.Generator) -> Tensor:
+    """What `draw` draws for `batch` rows, (batch, ...); with a Share, its rows of what is drawn for all."""
+    part, parts = (rng.part, rng.parts) if isinstance(rng, Share) else (0, 1)
+    return draw(batch * parts)[part * batch : (part + 1) * batch]
+
+
 def spread(batch: int, rng: torch.Generator) -> Tensor:
     """`batch` uniform numbers in [0, 1), one in each of as many equal parts (VDM, arXiv:2107.00630, appendix I.1)."""
-    return (torch.arange(batch, device=rng.device) / batch + torch.rand(1, generator=rng, device=rng.device)) % 1
+    start = torch.rand(1, generator=rng, device=rng.device)
+    return rows(lambda n: (torch.arange(n, device=rng.device) / n + start) % 1, batch, rng)
 
 
 def draw(log_p: Tensor, rng: torch.Generator) -> Tensor:
@@ -224,8 +238,9 @@ def draw(log_p: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def rand(like: Tensor, rng: torch.Generator) -> Tensor:
-    """Uniform numbers in [0, 1), one for each element of `like`."""
-    return torch.rand(like.shape, generator=rng, device=rng.device).to(like.device)
+    """Uniform numbers in [0, 1), one for each element of `like` (B, ...)."""
+    drawn = rows(lambda n: torch.rand(n, *like.shape[1:], generator=rng, device=rng.device), len(like), rng)
+    return drawn.to(like.device)
 
 
 def certain(x: Tensor, V: int) -> Tensor:

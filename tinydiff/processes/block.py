@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tinydiff.nets import Cache
-from tinydiff.processes import SIZES, T_MIN, Piece, Prediction, Process, certain
+from tinydiff.processes import SIZES, T_MIN, Piece, Prediction, Process, certain, rows
 from tinydiff.processes.masked import Masked
 from tinydiff.text import Canvas
 
@@ -214,7 +214,11 @@ def blocks_of(canvas: Canvas, size: int) -> Canvas:
     return Canvas(tokens.reshape(-1, size), given.reshape(-1, size))
 
 
-def strata(rows: int, columns: int, rng: torch.Generator) -> Tensor:
-    """Uniform numbers in [0, 1), (rows, columns); in each column one in each of `rows` equal parts, in any order."""
-    order = torch.rand(rows, columns, generator=rng, device=rng.device).argsort(0)
-    return (order + torch.rand(rows, columns, generator=rng, device=rng.device)) / rows
+def strata(batch: int, columns: int, rng: torch.Generator) -> Tensor:
+    """Uniform numbers in [0, 1), (batch, columns); in each column one in each of `batch` equal parts, in any order."""
+
+    def drawn(n: int) -> Tensor:
+        order, within = torch.rand(2, n, columns, generator=rng, device=rng.device)
+        return (order.argsort(0) + within) / n
+
+    return rows(drawn, batch, rng)

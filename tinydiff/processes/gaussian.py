@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinydiff.processes import T_MIN, Prediction, Process, certain, spread
+from tinydiff.processes import T_MIN, Prediction, Process, certain, rows, spread
 
 LEAST = 1e-6  # the variance of what is given, in the place of 0
 LOG_SNR_END = 7.0  # where the bound hands over to reading the nearest code: it then differs from it by under 1e-6 nats
@@ -71,7 +71,8 @@ class Reals(Process):
 
     def normal(self, like: Tensor, rng) -> Tensor:
         """Standard normal numbers, (B, L, D)."""
-        return torch.randn(*like.shape[:2], self.D, generator=rng, device=rng.device).to(like.device)
+        L, where = like.shape[1], dict(generator=rng, device=rng.device)
+        return rows(lambda n: torch.randn(n, L, self.D, **where), len(like), rng).to(like.device)
 
     def likelihood(self, x, t):
         return (self.evidence(x, t) @ self.codes().T).log_softmax(-1)

@@ -21,8 +21,9 @@ import math
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from tinydiff.processes import LOG_ZERO, Prediction, Process, draw, spread
+from tinydiff.processes import LOG_ZERO, Prediction, Process, draw, rand, rows, spread
 
 T_END = 1e-6  # the bound ends here; the rest of it, for any network, is under 1e-4 nats a character
 
@@ -37,12 +38,15 @@ class Uniform(Process):
         return dict(inputs=self.V, outputs=self.V, attention="bidirectional", timed=True)
 
     def prior(self, canvas, rng):
-        noise = torch.randint(self.V, canvas.tokens.shape, generator=rng, device=rng.device)
-        return self.pin(noise.to(canvas.tokens.device), canvas)
+        return self.pin(self.anything(canvas.tokens, rng), canvas)
 
     def corrupt(self, x0, t, rng):
-        kept = torch.rand(x0.shape, generator=rng, device=rng.device).to(x0.device) < self.schedule.alpha(t)
-        return torch.where(kept, x0, torch.randint(self.V, x0.shape, generator=rng, device=rng.device).to(x0.device))
+        return torch.where(rand(x0, rng) < self.schedule.alpha(t), x0, self.anything(x0, rng))
+
+    def anything(self, like: Tensor, rng) -> Tensor:
+        """Random characters, (B, L)."""
+        L, where = like.shape[1], dict(generator=rng, device=rng.device)
+        return rows(lambda n: torch.randint(self.V, (n, L), **where), len(like), rng).to(like.device)
 
     def likelihood(self, x, t):
         return log_kernel(self.schedule.alpha(t), x, self.V)

@@ -6,6 +6,7 @@ is noticed by the old one at its next step.
 
 from __future__ import annotations
 
+import html
 import json
 import random
 import tempfile
@@ -15,7 +16,8 @@ from pathlib import Path
 import gradio as gr
 import torch
 
-from tinydiff import evaluate, export, library, render
+from tinydiff import evaluate, export, hub, library, render
+from tinydiff.library import Model
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.samplers import SAMPLERS, Range, column
 from tinydiff.ui import inputs, mine
@@ -26,6 +28,8 @@ EXAMPLE = ASSETS / "example.json"
 SAMPLE = dict(concurrency_id="sample", concurrency_limit=2, show_progress="hidden")
 FIELDS = ("noise", "model", "sampler", "steps", "length", "temperature", "top_p", "seed", "mode", "prompt", "template")
 PROMPT, TEMPLATE = "starts with", "fill the blanks"
+BUNDLED, HUB = "bundled", "Hub id"
+HUB_INFO = "A checkpoint, or a repository of several, that anybody made; nothing in it is run."
 
 torch.set_num_threads(1)  # two visitors share two cores; threads that wait for each other cost more than they bring
 
@@ -37,6 +41,7 @@ class Desk:
         self.turn, self.stopped = 0, 0
         self.value: dict | None = None  # the last that was streamed
         self.link: Asked | None = None  # what the page was opened with
+        self.models = library.models()  # that the menus hold: those of `here`, or of a repository of the Hub
         self.folder: tempfile.TemporaryDirectory | None = None
         self.secret = ""  # of the model that they trained
 
@@ -53,6 +58,11 @@ class Desk:
     def own(self) -> mine.Own | None:
         """The model that they trained, while it is kept."""
         return mine.SHELF.find(self.secret)
+
+    def here(self) -> dict[str, Model]:
+        """The models of this copy, and the visitor's own last."""
+        own = self.own()
+        return library.models() | ({mine.NAME: Model(mine.NAME, own.process.name, own.title, None)} if own else {})
 
     def run(self) -> render.Run:
         """The run on the player: their own, or the recorded one."""
@@ -140,17 +150,15 @@ def record_example(path: Path = EXAMPLE) -> None:
 # ---------------------------------------------------------------- what the menus hold
 
 
-def noises() -> list[tuple[str, str]]:
-    """Trained ones first, in the order of the models, beginning with the one that the page opens with."""
-    held = dict.fromkeys(model.process for model in library.models().values())
-    first = library.models()[DEFAULTS["model"]].process if DEFAULTS["model"] in library.models() else ""
+def noises(models: dict[str, Model]) -> list[tuple[str, str]]:
+    """In the order of the models, beginning with the one that the page opens with."""
+    held = dict.fromkeys(model.process for model in models.values())
+    first = models[DEFAULTS["model"]].process if DEFAULTS["model"] in models else ""
     return [(PROCESSES[name].title, name) for name in sorted(held, key=lambda name: name != first)]
 
 
-def models_of(process: str, own: mine.Own | None = None) -> list[tuple[str, str]]:
-    """The models of a noise, the visitor's own last."""
-    own_too = [(own.title, mine.NAME)] if own and own.process.name == process else []
-    return [(model.title, key) for key, model in library.models().items() if model.process == process] + own_too
+def models_of(process: str, models: dict[str, Model]) -> list[tuple[str, str]]:
+    return [(model.title, key) for key, model in models.items() if model.process == process]
 
 
 def title(name: str) -> str:
@@ -196,21 +204,61 @@ def stop(desk: Desk) -> None:
 
 def noise_chosen(desk: Desk, process: str, sampler: str):
     """Another noise: its models and its samplers."""
-    choices = models_of(process, desk.own())
-    models = gr.update(choices=choices, value=choices[0][1], info=inputs.origin(choices[0][1]))
-    return noise_menu(process), models, *sampler_menu(library.open_model(choices[0][1]), sampler)
+    choices = models_of(process, desk.models)
+    if not choices:
+        raise inputs.sentence("The models of that repository are not here any more: load its Hub id again.")
+    with inputs.told():
+        return menus(desk.models, choices[0][1], sampler, desk.own())
 
 
 def model_chosen(desk: Desk, model: str, sampler: str):
-    """A model that was typed or chosen may bring another noise."""
+    """Another model of this noise, with samplers of its own."""
     with inputs.told():
-        process = inputs.open_model(model, desk.own())
-    origin = gr.update(info=inputs.origin(model))
-    return noise_menu(process.name), origin, *sampler_menu(process, sampler)
+        return menus(desk.models, model, sampler, desk.own())
 
 
-def noise_menu(process: str):
-    return gr.update(value=process, info=PROCESSES[process].about)
+def where_chosen(desk: Desk, where: str, sampler: str):
+    """The models of this copy again, or a place for an id of the Hub; until one is loaded, nothing else changes."""
+    if where == HUB:
+        return gr.update(visible=True), *unchanged()
+    desk.models = desk.here()
+    return gr.update(visible=False), *menus(desk.models, DEFAULTS["model"], sampler)
+
+
+def hub_asked(desk: Desk, source: str, sampler: str):
+    """The menus hold what a repository holds, for this visitor. A refusal stands under the id and changes nothing else."""
+    try:
+        models = library.held(inputs.text("Hub id", source).strip())
+        found = menus(models, next(iter(models)), sampler)
+    except ValueError as error:
+        return refused(str(error)), *unchanged()
+    desk.models = models
+    return gr.update(info=shelf_info(models), elem_classes=[]), *found
+
+
+def refused(words: str):
+    """The sentence under the Hub id; it may hold what was typed, and the page reads markup there."""
+    return gr.update(info=html.escape(words, quote=False), elem_classes=["td-refused"])
+
+
+def shelf_info(models: dict[str, Model]) -> str:
+    """What stands under a Hub id that was loaded."""
+    sha = hub.Source.parse(next(iter(models))).revision
+    return f"Commit {sha[:12]}: {len(models)} model{'s' if len(models) > 1 else ''} to play with."
+
+
+def unchanged() -> list:
+    """In the place of `menus`."""
+    return [gr.skip()] * (4 + len(options()))
+
+
+def menus(models: dict[str, Model], key: str, sampler: str, own: mine.Own | None = None) -> list:
+    """Noise, model, sampler, steps and options, with one of the models chosen."""
+    process = inputs.open_model(key, own)
+    about = dict(value=process.name, info=PROCESSES[process.name].about)
+    noise = gr.update(choices=noises(models), **about)
+    model = gr.update(choices=models_of(process.name, models), value=key, info=inputs.origin(key))
+    return [noise, model, *sampler_menu(process, sampler)]
 
 
 def sampler_menu(process: Process, wanted: str):
@@ -251,9 +299,10 @@ def opened(desk: Desk, request: gr.Request):
     handed back so that Gradio clears it away some time after the visitor left."""
     raw = inputs.from_query(dict(request.query_params))
     if not raw:
-        return desk, *[gr.skip()] * (len(FIELDS) + len(options()))
+        return desk, *[gr.skip()] * (2 + len(FIELDS) + len(options()))
     desk.link = inputs.read(raw)
-    return desk, *widgets_for(desk.link)
+    desk.models = library.shelf(desk.link.settings.model)
+    return desk, *place_for(desk), *widgets_for(desk.link, desk.models)
 
 
 def linked(desk: Desk) -> Iterator[dict]:
@@ -264,16 +313,23 @@ def linked(desk: Desk) -> Iterator[dict]:
         yield from write(desk.link, desk)
 
 
-def widgets_for(asked: Asked, own: mine.Own | None = None) -> list:
+def place_for(desk: Desk) -> tuple:
+    """Where the models of a link come from: the choice, and the Hub id."""
+    model = desk.link.settings.model
+    if not hub.is_source(model):
+        return gr.skip(), gr.skip()
+    return HUB, gr.update(visible=True, value=model, info=shelf_info(desk.models))
+
+
+def widgets_for(asked: Asked, models: dict[str, Model], own: mine.Own | None = None) -> list:
     """An update for each widget, in the order of FIELDS and then the options."""
     s = asked.settings
-    menu, steps, *seen = sampler_menu(asked.process, s.sampler)
+    noise, model, menu, steps, *seen = menus(models, s.model, s.sampler, own)
     sliders = [{**update, **({"value": value} if (value := s.options.get(option, usual(name, option))) is not None else {})}
                for (name, option), update in zip(options(), seen)]  # fmt: skip
     typed = [{**update, "value": value} for update, value in zip(mode_chosen(mode_of(s)), (s.prompt, s.template or "", s.length))]
     prompt, template, length = typed
-    models = gr.update(choices=models_of(s.process, own), value=s.model, info=inputs.origin(s.model))
-    return [noise_menu(s.process), models, menu, {**steps, "choices": ticks(s.steps), "value": s.steps}, length, s.temperature, s.top_p, s.seed, mode_of(s),
+    return [noise, model, menu, {**steps, "choices": ticks(s.steps), "value": s.steps}, length, s.temperature, s.top_p, s.seed, mode_of(s),
             prompt, template, *sliders]  # fmt: skip
 
 
@@ -295,7 +351,8 @@ def usual(sampler: str, option: str) -> float | None:
 
 
 def build(page: gr.Blocks) -> tuple[gr.State, Player, list]:
-    """The widgets of the tab and their wiring: the desk, the player and the fields, for who brings something to play with."""
+    """The widgets of the tab and their wiring: the desk, the player, and the fields with where models come from, for who
+    brings something to play with."""
     desk = gr.State(Desk())
     with gr.Row(elem_classes="td-press"):
         with gr.Column(elem_classes="td-page"):
@@ -304,20 +361,25 @@ def build(page: gr.Blocks) -> tuple[gr.State, Player, list]:
         with gr.Column(elem_classes="td-panel"):
             gr.HTML(html_template=FOLD, js_on_load=FOLD_JS, apply_default_css=False, elem_classes="td-fold-host")
             with gr.Column(elem_classes="td-fields"):
-                fields = build_fields()
+                where, source, *fields = build_fields()
             go = gr.Button("Generate", variant="primary", elem_id="generate", elem_classes="td-go")
     wire(page, desk, player, go, fields)
-    return desk, player, fields
+    wire_hub(page, desk, player, where, source, fields)
+    return desk, player, [where, source, *fields]
 
 
 def build_fields() -> list:
-    """The widgets for FIELDS and then for every option of every sampler."""
-    opened = inputs.read({}).process
+    """The widgets for the place of the models and the Hub id, for FIELDS and then for every option of every sampler."""
+    opened, models = inputs.read({}).process, library.models()
     process = opened.name
     menu, steps, *seen = sampler_menu(opened, DEFAULTS["sampler"])
-    noise = gr.Radio(noises(), value=process, label="Noise", info=PROCESSES[process].about, elem_classes="td-ticks td-many")
-    model = gr.Dropdown(models_of(process), value=DEFAULTS["model"], label="Model", allow_custom_value=True,
+    noise = gr.Radio(noises(models), value=process, label="Noise", info=PROCESSES[process].about, elem_classes="td-ticks td-many")
+    model = gr.Dropdown(models_of(process, models), value=DEFAULTS["model"], label="Model", elem_id="model",
                         info=inputs.origin(DEFAULTS["model"]))  # fmt: skip
+    where = gr.Radio([BUNDLED, HUB], value=BUNDLED, label="Models from", show_label=False, elem_id="where",
+                     elem_classes="td-ticks")  # fmt: skip
+    source = gr.Textbox("", label="Hub id", show_label=False, placeholder="user/name", visible=False, max_lines=1, max_length=300,
+                        submit_btn="Load", info=HUB_INFO, elem_id="hub-id")  # fmt: skip
     sampler = gr.Dropdown(**shown(menu), label="Sampler")
     steps = gr.Radio(STEPS, value=DEFAULTS["steps"], label="Steps", elem_classes="td-ticks td-ruler", elem_id="steps",
                      info="1: all characters at once, each alone. 256: about one at a time.")  # fmt: skip
@@ -335,7 +397,7 @@ def build_fields() -> list:
     sliders = [option_widget(*pair, shown(update)) for pair, update in zip(options(), seen)]
     dice.click(new_seed, None, seed, queue=False, api_visibility="private")
     mode.input(mode_chosen, mode, [prompt, template, length], queue=False, show_progress="hidden", api_visibility="private")
-    return [noise, model, sampler, steps, length, temperature, top_p, seed, mode, prompt, template, *sliders]
+    return [where, source, noise, model, sampler, steps, length, temperature, top_p, seed, mode, prompt, template, *sliders]
 
 
 def shown(update: dict) -> dict:
@@ -383,18 +445,27 @@ def maker(writer, kind: str):
 
 
 def wire(page: gr.Blocks, desk: gr.State, player: Player, go: gr.Button, fields: list) -> None:
-    noise, model, sampler, steps, *_ = fields
+    sampler, steps = fields[2:4]
     prompt, sliders, rest = fields[9], fields[11:], fields[1:]
-    told = dict(show_progress="hidden", api_visibility="private")  # through the queue an error becomes a toast
-    quick = dict(queue=False, **told)
+    quick = dict(queue=False, show_progress="hidden", api_visibility="private")
     gr.on([go.click, steps.input, prompt.submit], start, [desk, *rest], player, trigger_mode="multiple",
           api_visibility="private", **SAMPLE)  # fmt: skip
     player.stop(stop, desk, None, **quick)
-    noise.input(noise_chosen, [desk, noise, sampler], [noise, model, sampler, steps, *sliders], **quick)
-    model.input(model_chosen, [desk, model, sampler], [noise, model, sampler, steps, *sliders], **told)
     sampler.input(sampler_chosen, sampler, [sampler, steps, *sliders], **quick)
-    page.load(opened, desk, [desk, *fields], **told).success(linked, desk, player, api_visibility="private", **SAMPLE)
     gr.api(denoise, api_name="denoise", concurrency_id="sample", concurrency_limit=2)
+
+
+def wire_hub(page: gr.Blocks, desk: gr.State, player: Player, where: gr.Radio, source: gr.Textbox, fields: list) -> None:
+    """What may have to ask the Hub: it waits in a queue of its own, so that nobody's run waits for it."""
+    noise, model, sampler, steps, *_ = fields
+    shown = [noise, model, sampler, steps, *fields[11:]]
+    asks = dict(show_progress="hidden", api_visibility="private", concurrency_id="hub", concurrency_limit=8)
+    noise.input(noise_chosen, [desk, noise, sampler], shown, **asks)
+    model.input(model_chosen, [desk, model, sampler], shown, **asks)
+    where.input(where_chosen, [desk, where, sampler], [source, *shown], **asks)
+    source.submit(hub_asked, [desk, source, sampler], [source, *shown], **{**asks, "show_progress": "minimal"})
+    loaded = page.load(opened, desk, [desk, where, source, *fields], **asks)
+    loaded.success(linked, desk, player, api_visibility="private", **SAMPLE)
 
 
 FOLD = """<button type="button" class="td-fold" aria-expanded="false">Settings</button>"""

@@ -11,12 +11,11 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from urllib.parse import urlencode
 
 import gradio as gr
 
-from tinydiff import checkpoint, evaluate, hub, library
+from tinydiff import evaluate, hub, library
 from tinydiff.generate import Frame, check_number, check_options, check_sampler, generate
 from tinydiff.processes import Process
 from tinydiff.text import Canvas
@@ -96,14 +95,15 @@ def read(raw: Mapping[str, object], own: mine.Own | None = None) -> Asked:
             raise ValueError(f"There is no setting {unknown[0]!r}; there are {', '.join(DEFAULTS)}.")
         values = {**DEFAULTS, **raw}
         numbers = {name: number(name, values[name]) for name in LIMITS}
-        process = open_model(values["model"], own)
+        model = pinned(values["model"])
+        process = open_model(model, own)
         sampler = check_sampler(process, text("sampler", values["sampler"])) if "sampler" in raw else default(process)
         options = options_of(values["options"])
         check_options(process, sampler, options)
         prompt = text("prompt", values["prompt"])
         template = None if values["template"] is None else text("template", values["template"])
         canvas = canvas_of(process, prompt, template, numbers["length"])
-        settings = Settings(model=values["model"], process=process.name, sampler=sampler.name, prompt=prompt,
+        settings = Settings(model=model, process=process.name, sampler=sampler.name, prompt=prompt,
                             template=template, options=options, **numbers)  # fmt: skip
     return Asked(settings, process, canvas)
 
@@ -144,40 +144,35 @@ def canvas_of(process: Process, prompt: str, template: str | None, length: int) 
     return Canvas.template(process.tokenizer, template)
 
 
-def open_model(name: object, own: mine.Own | None = None) -> Process:
-    """A bundled model or a perfect network by its key, the visitor's own, or a repository of the Hub. Folders are not open to
-    visitors."""
+def pinned(name: object) -> str:
+    """The key of a model: a bundled one or a perfect network by its name, or a checkpoint of the Hub with the commit that it is
+    now, fetched if it is not here. Folders of this machine are not open to visitors."""
     name = text("model", name).strip()
-    if name == mine.NAME:
-        return own_model(own)
-    if name in library.models():
-        return library.open_model(name)
-    if hub.is_repo_id(name):
-        return from_hub(name)[0]
+    if name == mine.NAME or name in library.models():
+        return name
+    if hub.is_source(name):
+        return str(hub.pull(name).source)
     known = ", ".join(library.models())
     raise ValueError(f"There is no model {name[:60]!r}; there are {known}, and any checkpoint of the Hub as user/name.")
 
 
-def own_model(own: mine.Own | None) -> Process:
-    if own is None:
+def open_model(name: object, own: mine.Own | None = None) -> Process:
+    """A model that writes plain text, by its key or Hub id, or the visitor's own. Raises ValueError."""
+    if name == mine.NAME and own is None:
         raise ValueError("The model 'mine' is there only for who trained it, and for an hour: train your own under Train.")
-    return own.process
-
-
-@lru_cache(maxsize=2)
-def from_hub(name: str) -> tuple[Process, str]:
-    """A checkpoint of the Hub and the commit that it was pinned to."""
-    folder = hub.pull(name)
-    return checkpoint.load(folder), folder.name
+    if name == mine.NAME:
+        return own.process
+    process = library.open_model(key := pinned(name))
+    if process.task:
+        raise ValueError(f"The model {key!r} rewrites lines and writes no plain text: choose another.")
+    return process
 
 
 def origin(model: str) -> str:
     """One line on where a model comes from."""
     if model == mine.NAME:
         return "You trained it; it is here for this visit, and nobody else can see it."
-    if hub.is_repo_id(model):
-        return f"From the Hub, commit {from_hub(model)[1][:12]}."
-    return "In this copy; or type any checkpoint of the Hub as user/name."
+    return f"From the Hub, commit {hub.Source.parse(model).revision[:12]}." if hub.is_source(model) else "In this copy."
 
 
 # ---------------------------------------------------------------- links

@@ -13,16 +13,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 
 import gradio as gr
 
-from tinydiff import checkpoint, evaluate, hub
+from tinydiff import card, checkpoint, hub
 from tinydiff.generate import check_number, generate
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.text import Canvas
-from tinydiff.train import PRESETS, Config, Progress, Run, TrainingError, start
+from tinydiff.train import PRESETS, Progress, Run, TrainingError, start
 from tinydiff.ui import denoise, inputs, mine
 from tinydiff.ui.player import ASSETS
 from tinydiff.ui.sheet import Sheet, keep, known, recorded
@@ -34,10 +33,10 @@ USUAL = dict(noise="masked", minutes=1.0)
 RATE = 0.01  # of learning: what a few hundred steps profit from most
 NAME = "your text"  # what cards and files call it
 POINTS, SLICE = 240, 0.25  # of the curve at the most; seconds that a point stands for at the least
-VALIDATIONS = 8  # through a training
+VALIDATED = 200  # steps between two validations
 LOOK, MORE = 1.2, 0.15  # seconds between samples, and the share of the time that has passed if that is longer
 LINES = 3  # windows a sample
-REHEARSED, FILLED = 6, 0.85  # steps that tell how many fit into the minutes; the share of the time that they may take
+MOST, FILLED = 100_000, 0.9  # steps; the share of the minutes that they may take, validations come on top
 TRAIN = dict(concurrency_id="train", concurrency_limit=1)
 
 
@@ -145,31 +144,25 @@ def learn(asked: Asked, wanted: Callable[[], bool], keep: Callable[[Path, int], 
             yield from trained(story, begun(asked, Path(folder)), wanted)
         except TrainingError:
             raise ValueError("The loss is no longer a number, so this training ended: try another noise.") from None
+        except checkpoint.CheckpointError:
+            raise ValueError("What was learned could not be saved, this machine has no room: try again later.") from None
         keep(Path(folder) / "model", story.step)
     yield story.value("done" if wanted() else "stopped")
 
 
 def begun(asked: Asked, folder: Path) -> Run:
-    """The run that fits into the minutes, in folder/model; a few steps are rehearsed to know how long one takes."""
+    """The run that fills the minutes, in folder/model; the text is read, and gone before the first step."""
     path = folder / f"{NAME}.txt"
     path.write_text(asked.text, encoding="utf-8")
     try:
-        tiny = replace(PRESETS["tiny"], process=asked.noise, corpus=str(path), lr=RATE, out=str(folder / "rehearsal"))
-        count = max(20, int(FILLED * asked.seconds / seconds_a_step(tiny)))
-        every = -(-count // VALIDATIONS)
-        return start(replace(tiny, out=str(folder / "model"), steps=count, validate_every=every, save_every=count))
+        return start(replace(PRESETS["tiny"], process=asked.noise, corpus=str(path), out=str(folder / "model"), lr=RATE, steps=MOST,
+                             minutes=FILLED * asked.minutes, validate_every=VALIDATED, save_every=MOST))  # fmt: skip
     finally:
         path.unlink()
 
 
-def seconds_a_step(config: Config) -> float:
-    """Found by taking a few."""
-    moments = [time.monotonic() for _ in islice(start(config).steps(), REHEARSED)]
-    return (moments[-1] - moments[0]) / (REHEARSED - 1)
-
-
 def trained(story: Story, run: Run, wanted: Callable[[], bool]) -> Iterator[dict]:
-    """Take the steps until the time is up or they are wanted no more, then save and write the card."""
+    """Take the steps while they are wanted, then save and write the card."""
     began, next_look = time.monotonic(), LOOK
     for progress in run.steps():
         fresh = story.take(progress, time.monotonic() - began)
@@ -179,11 +172,11 @@ def trained(story: Story, run: Run, wanted: Callable[[], bool]) -> Iterator[dict
             fresh = True
         if fresh:
             yield story.value("learning")
-        if story.seconds > story.asked.seconds or not wanted():
+        if not wanted():
             break
     story.look(progress.process)
     run.save()
-    evaluate.write_card(run.out)
+    card.write(run.out)
 
 
 # ---------------------------------------------------------------- the tab
@@ -224,7 +217,7 @@ def build(page: gr.Blocks, tabs: gr.Tabs, desk: gr.State, player: gr.HTML, field
     asked.success(follow, [bench, desk], [sheet, take], **quiet, **TRAIN)
     stop.click(lambda bench: bench.stop(), bench, None, queue=False, **quiet)
     played = play.click(play_with, desk, [tabs, *fields], **quiet)
-    played.success(denoise.start, [desk, *fields[1:]], player, api_visibility="private", **denoise.SAMPLE)
+    played.success(denoise.start, [desk, *fields[3:]], player, api_visibility="private", **denoise.SAMPLE)
     ask.click(zipped, desk, file, **quiet).success(None, None, None, js=denoise.TAKE_JS % "model")
     page.unload(forget)
     gr.api(learned, api_name="train", **TRAIN)
@@ -329,8 +322,10 @@ def own_model(desk: denoise.Desk) -> mine.Own:
 def play_with(desk: denoise.Desk) -> list:
     """Denoise with the visitor's model chosen: the tab, then its fields."""
     own_model(desk)
+    desk.models = desk.here()
     asked = inputs.read({"model": mine.NAME, "prompt": ""}, desk.own())
-    return [gr.update(selected="denoise"), *denoise.widgets_for(asked, desk.own())]
+    place = denoise.BUNDLED, gr.update(visible=False)
+    return [gr.update(selected="denoise"), *place, *denoise.widgets_for(asked, desk.models, desk.own())]
 
 
 def zipped(desk: denoise.Desk) -> str:

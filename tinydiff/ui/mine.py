@@ -18,7 +18,7 @@ from tinydiff.processes import Process
 
 NAME = "mine"  # as what the model menus and the settings know the model of the visitor who asks
 MOST, LIFE = 8, 3600  # models, seconds
-FILES = ("config.json", "model.safetensors", "README.md", "metrics.jsonl")
+FILES = ("config.json", "model.safetensors", "metrics.jsonl", "README.md", "*.png")  # of a checkpoint, what is kept
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ def packed(folder: Path) -> bytes:
     """The files of a checkpoint as a zip."""
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in FILES:
-            archive.write(folder / name, name)
+        for path in (path for pattern in FILES for path in folder.glob(pattern)):
+            archive.write(path, path.name)
     return whole.getvalue()
 
 
 def unpack(archive: bytes, folder: Path) -> None:
     """Write what `packed` took."""
     with zipfile.ZipFile(io.BytesIO(archive)) as files:
-        files.extractall(folder, FILES)
+        files.extractall(folder)

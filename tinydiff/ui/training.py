@@ -8,6 +8,7 @@ import gradio as gr
 import torch
 
 from tinydiff import library, plots
+from tinydiff.card import drawable
 from tinydiff.checkpoint import Card
 from tinydiff.families import untrained
 from tinydiff.processes import PROCESSES
@@ -40,7 +41,7 @@ def story(key: str) -> dict:
 
 
 def trained(card: Card) -> dict:
-    family, rows = card.config["process"], whole(card.metrics)
+    family, rows = card.config["process"], drawable(card.metrics)
     return {
         "family": family,
         "picture": picture(rows, held(card), family) if rows else "",
@@ -48,11 +49,6 @@ def trained(card: Card) -> dict:
         "facts": facts(card),
         "note": note(rows, PROCESSES[family].traits),
     }
-
-
-def whole(metrics: list[dict]) -> list[dict]:
-    """The rows that can be drawn: others may be cut short or of a run that went wrong."""
-    return [row for row in metrics if all(isinstance(row.get(key), (int, float)) and math.isfinite(row[key]) for key in ("step", "loss", "valid"))]  # fmt: skip
 
 
 def held(card: Card) -> float | None:

@@ -1,0 +1,100 @@
+"""A Hub id on the Denoise tab: the menus hold what the repository holds, a link reproduces it, a refusal stands at its place."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.browser.conftest import Server, Watch
+from tests.browser.test_denoise import finished, generate, state
+from tests.loopback import Hub, status
+
+CHECKPOINTS = Path(__file__).resolve().parents[2] / "assets" / "checkpoints"
+TOKEN = "hf_secretOfTheOwner"
+
+
+@pytest.fixture(scope="module")
+def hub():
+    with Hub({TOKEN: "owner"}) as server:
+        files = {f"{folder}/{name}": (CHECKPOINTS / model / name).read_bytes()
+                 for folder, model in (("mine", "masked"), ("wild", "uniform")) for name in ("config.json", "model.safetensors")}  # fmt: skip
+        server.add("stranger/many", files)
+        server.add(
+            "owner/private",
+            {name.removeprefix("mine/"): data for name, data in files.items() if name.startswith("mine/")},
+            private=True,
+        )
+        server.lie("stranger/broken", status(500))
+        yield server
+
+
+@pytest.fixture(scope="module")
+def served(hub, tmp_path_factory):
+    """The page of an owner who is logged in to that Hub."""
+    home = str(tmp_path_factory.mktemp("home"))
+    server = Server(HF_HUB_OFFLINE="0", HF_ENDPOINT=hub.url, HF_HOME=home, HF_TOKEN=TOKEN)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def opened(served, page):
+    watch = Watch(page)
+
+    def open_(query: str = ""):
+        page.goto(f"{served.url}/{query}")
+        page.wait_for_selector("#denoise-player .td-cells span")
+        return page
+
+    yield open_
+    assert not watch.strangers and not watch.errors
+
+
+def ask(page, source: str):
+    """Type an id of the Hub and press Enter."""
+    if not page.locator("#hub-id").is_visible():
+        page.locator("#where label", has_text="Hub id").click()
+    page.locator("#hub-id textarea, #hub-id input").fill(source)
+    page.keyboard.press("Enter")
+
+
+def told(page, words: str):
+    page.locator("#hub-id", has_text=words).wait_for(timeout=30_000)
+
+
+def test_a_hub_id_fills_the_menus(opened, hub):
+    """Nothing is asked of the Hub at load. A repository's noises are the noises, its commit is shown, its model writes a text,
+    and the link with that model and commit writes the same text for another visitor; then the bundled models come back."""
+    before = len(hub.log)
+    page = opened()
+    assert len(hub.log) == before
+    ask(page, "stranger/many")
+    sha = hub.model("stranger/many").refs["heads/main"]
+    told(page, f"Commit {sha[:12]}: 2 models")
+    noises = page.locator(".td-many").first.locator("label")
+    assert noises.count() == 2
+    assert "mine: 4 layers" in page.locator("#model input").input_value()
+    noises.nth(1).click()
+    page.wait_for_function("() => document.querySelector('#model input').value.startsWith('wild:')", timeout=30_000)
+    generate(page)
+    text = finished(page)["text"]
+    assert f"stranger%2Fmany%2Fwild%40{sha}" in page.url
+    page.goto(page.url)
+    page.wait_for_selector("#denoise-player .td-cells span")
+    told(page, f"Commit {sha[:12]}")
+    assert finished(page)["text"] == text
+    page.locator("#where label", has_text="bundled").click()
+    page.wait_for_function("() => document.querySelectorAll('.td-many')[0].querySelectorAll('label').length > 4", timeout=30_000)
+    assert not hub.sent_tokens()
+
+
+def test_a_refusal_stands_at_its_place(opened, hub):
+    """A sentence under the id; what stood on the sheet and in the menus stays. The owner's private model is not there."""
+    page = opened()
+    before, model = finished(page)["text"], page.locator("#model input").input_value()
+    for source, words in (("nobody/nothing", "no public model"), ("owner/private", "no public model"), ("../../etc", "is not a Hub id"),
+                          ("stranger/broken", "answers 500"), ("<img src=x onerror=alert(1)>", "is not a Hub id")):  # fmt: skip
+        ask(page, source)
+        told(page, words)
+        assert state(page)["text"] == before and page.locator("#model input").input_value() == model
+        assert page.locator("#hub-id img").count() == 0
+    assert not hub.sent_tokens()

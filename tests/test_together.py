@@ -1,0 +1,72 @@
+"""Several processes under `accelerate launch` train as one does."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tinydiff import checkpoint
+from tinydiff.train import PRESETS, train
+
+ROOT = Path(__file__).resolve().parents[1]
+LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
+          "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]  # fmt: skip
+PROGRAM = """
+import json, sys
+from tinydiff.train import Config, start
+run = start(Config(**json.loads(sys.argv[1])))
+losses = [now.loss for now in run.steps()]
+if run.writes:
+    print(json.dumps(losses))
+run.together.end_training()
+"""
+
+
+def launched(*program, cwd):
+    """Two processes on the CPU."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, *LAUNCH, *map(str, program)], env=env, cwd=cwd, capture_output=True, text=True, timeout=240
+    )
+
+
+@pytest.fixture
+def config(tmp_path):
+    text = tmp_path / "words.txt"
+    rng = torch.Generator().manual_seed(0)
+    words = ["the king ", "a rose\n", "my lord ", "to be ", "or not "]
+    text.write_text("".join(words[i] for i in torch.randint(5, (2000,), generator=rng)))
+    return replace(PRESETS["tiny"], corpus=str(text), out=str(tmp_path / "one"), steps=50, batch=16, given=0.5, precision="fp32",
+                   validate_every=25, save_every=25, device="cpu")  # fmt: skip
+
+
+def test_two_processes_are_one_with_twice_the_batch(config, tmp_path):
+    """Uniform noise, parts of the text given, each process's windows in two parts: all 50 losses to 1e-4, the bounds too, and one
+    writer."""
+    config = replace(config, process="uniform")
+    whole = [p.loss for p in train(config)]
+    (tmp_path / "program.py").write_text(PROGRAM)
+    two = replace(config, batch=8, accumulate=2, out=str(tmp_path / "two"))
+    done = launched(tmp_path / "program.py", json.dumps(asdict(two)), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    losses = json.loads(done.stdout.strip().splitlines()[-1])
+    assert len(losses) == 50 and losses == pytest.approx(whole, abs=1e-4)
+    rows = [checkpoint.card(c.out).metrics for c in (config, two)]
+    assert [r["step"] for r in rows[1]] == [25, 50]
+    assert [r["valid"] for r in rows[1]] == pytest.approx([r["valid"] for r in rows[0]], abs=1e-4)
+    assert checkpoint.read_config(tmp_path / "two")["hardware"].endswith("2 processes")
+
+
+def test_the_command_line_reports_once(config, tmp_path):
+    """train_space.py under `accelerate launch`: one line a validation, one checkpoint, and `--resume` goes on."""
+    flags = ["--corpus", config.corpus, "--preset", "tiny", "--batch", 4, "--device", "cpu", "--out", "run", "--steps", 4]
+    done = launched(ROOT / "train_space.py", *flags, "--validate-every", 2, "--save-every", 2, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("step 4 of 4") == done.stdout.count("The checkpoint is in run") == 1
+    done = launched(ROOT / "train_space.py", "--resume", "--out", "run", "--steps", 6, cwd=tmp_path)
+    assert done.returncode == 0 and checkpoint.read_config(tmp_path / "run")["step"] == 6

@@ -1,0 +1,157 @@
+"""The page of a training Space: the curve and the samples of one run while it trains, to stop and to go on; kept on the Hub."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import gradio as gr
+import pandas as pd
+
+from tinydiff import console
+from tinydiff.keep import Keeper
+from tinydiff.train import Progress, Run, TrainingError, start
+
+POINTS = 300  # of the loss, on the curve
+MISTAKES = (ValueError, TrainingError, OSError)
+
+
+class Live:
+    """A training run in the background: `go` begins it or goes on, from the Hub where there is nothing here; `stop` saves it."""
+
+    def __init__(self, args: argparse.Namespace):
+        self.args, self.thread, self.stopping = args, None, False
+        self.keeper = Keeper(args.push_to, args.private, args.push_every) if args.push_to else None
+        self.losses: list[tuple[int, float]] = []  # (step, nats a character), means of neighbours
+        self.bounds: list[tuple[int, float]] = []
+        self.samples: list[tuple[int, str]] = []
+        self.words, self.share = "It has not begun.", 0.0
+
+    @property
+    def busy(self) -> bool:
+        return self.thread is not None and self.thread.is_alive()
+
+    def go(self) -> None:
+        if not self.busy:
+            self.stopping, self.words = False, "It begins."
+            self.thread = threading.Thread(target=self.work, daemon=True)
+            self.thread.start()
+
+    def stop(self) -> None:
+        """Save, push where it is to be pushed, and end: waits until that is done."""
+        self.stopping = True
+        if self.thread is not None:
+            self.thread.join()
+
+    def work(self) -> None:
+        try:
+            run = self.opened()
+            self.train(run)
+            run.save()
+            done = "It is at its end" if run.share >= 1 else f"Stopped at step {run.step}"
+            self.words = f"{done} and saved in {run.config.out}."
+            if self.keeper:
+                self.words = f"{done}; pushed to {self.keeper.finish(run)}"
+        except MISTAKES as error:
+            self.words = " ".join(str(error).split())
+
+    def opened(self) -> Run:
+        """The run of the flags, or what there is of it already, here or on the Hub."""
+        config = console.fetched_config(argparse.Namespace(**{**vars(self.args), "resume": True}))
+        run = start(config, resume=(Path(config.out) / "resume.json").is_file())
+        self.remember(run)
+        return run
+
+    def remember(self, run: Run) -> None:
+        """The curve and the samples of what was trained before."""
+        path = run.out / "metrics.jsonl"
+        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if run.step and path.is_file() else []
+        rows = [row for row in rows if "valid" in row]
+        self.losses = [(row["step"], row["loss"]) for row in rows]
+        self.bounds = [(row["step"], row["valid"]) for row in rows]
+        self.samples = [(row["step"], row["sample"]) for row in rows]
+
+    def train(self, run: Run) -> None:
+        clock = console.Clock(run)
+        for now in run.steps():
+            self.take(now)
+            self.words = f"Step {now.step}: {clock.words(now)}, {clock.left(now)} left."
+            if self.keeper:
+                self.keeper.offer(run)
+                self.words += f" {self.keeper.trouble}"
+            if self.stopping:
+                break
+
+    def take(self, now: Progress) -> None:
+        self.share = now.share
+        self.losses.append((now.step, now.loss))
+        if len(self.losses) > 2 * POINTS:
+            pairs = zip(self.losses[::2], self.losses[1::2])
+            self.losses = [(b, (x + y) / 2) for (_, x), (b, y) in pairs]
+        if now.valid is not None:
+            self.bounds.append((now.step, now.valid))
+            self.samples.append((now.step, now.sample))
+
+    def curve(self) -> pd.DataFrame:
+        rows = [(step, nats, name) for name, points in (("training", self.losses), ("validation", self.bounds))
+                for step, nats in list(points)]  # fmt: skip
+        return pd.DataFrame(rows, columns=["step", "nats a character", "of"])
+
+
+def page(live: Live) -> gr.Blocks:
+    def shown():
+        step, sample = live.samples[-1] if live.samples else (0, "")
+        controls = [gr.update(interactive=not live.busy), gr.update(interactive=live.busy and not live.stopping)]
+        return live.words, live.curve(), gr.update(value=sample, label=f"A sample, after {step} steps"), *controls
+
+    with gr.Blocks(title="tinydiff: training", analytics_enabled=False) as whole:
+        gr.Markdown("# tinydiff\nA model of text in training. The loss is in nats a character; validation is the bound itself.")
+        words = gr.Textbox(label="Where it is", interactive=False, elem_id="live-words")
+        curve = gr.LinePlot(x="step", y="nats a character", color="of", label="Loss", elem_id="live-curve")
+        sample = gr.Textbox(lines=8, interactive=False, elem_id="live-sample")
+        with gr.Row():
+            go = gr.Button("Go on", interactive=False, elem_id="live-go")
+            stop = gr.Button("Stop", interactive=False, elem_id="live-stop")
+        if owned():
+            gr.LoginButton()
+        view = [words, curve, sample, go, stop]
+        whole.load(shown, None, view, show_progress="hidden")
+        gr.Timer(2).tick(shown, None, view, show_progress="hidden")
+        for button, act in ((go, live.go), (stop, lambda: setattr(live, "stopping", True))):
+            button.click(guarded(act), None, None, show_progress="hidden", api_visibility="private").then(shown, None, view)
+    return whole.queue()
+
+
+def owned() -> bool:
+    """Is this a Space, where strangers watch?"""
+    return "SPACE_ID" in os.environ
+
+
+def guarded(act):
+    """`act`, on a Space for its owner alone."""
+    if not owned():
+        return act
+
+    def asked(profile: gr.OAuthProfile | None):
+        if profile is None or profile.username != os.environ.get("SPACE_AUTHOR_NAME"):
+            raise gr.Error("Only the owner of this Space can stop the training: sign in first.", print_exception=False)
+        act()
+
+    return asked
+
+
+def serve(args: argparse.Namespace) -> int:
+    """Train and show it, until Ctrl-C or SIGTERM, which save; the exit status."""
+    live = Live(args)
+    live.go()
+    page(live).launch(prevent_thread_lock=True, ssr_mode=False, footer_links=[])
+    with console.Stop() as stop:
+        while not stop.status:
+            time.sleep(0.2)
+        live.stop()
+        print(live.words, flush=True)
+    return stop.status
