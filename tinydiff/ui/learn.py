@@ -17,7 +17,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from tinydiff import card, checkpoint, hub
+from tinydiff import card, checkpoint, hub, library
 from tinydiff.generate import check_number, generate
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.text import Canvas
@@ -233,7 +233,7 @@ def build_fields() -> list:
                 file = gr.Button("Open a .txt", size="sm", elem_id="learn-file")
                 rhymes = gr.Button("Take the rhymes", size="sm", elem_id="learn-rhymes")
         with gr.Column(scale=2, min_width=280):
-            noise = gr.Radio(denoise.noises(), value=USUAL["noise"], label="Noise",
+            noise = gr.Radio(denoise.noises(library.models()), value=USUAL["noise"], label="Noise",
                              info=PROCESSES[USUAL["noise"]].about, elem_classes="td-ticks td-many", elem_id="learn-noise")  # fmt: skip
             minutes = gr.Slider(*MINUTES, USUAL["minutes"], step=0.1, label="Minutes", elem_id="learn-minutes",
                                 info="After these it stops by itself. One visitor trains at a time.")  # fmt: skip
