@@ -6,7 +6,7 @@ import sys
 
 import gradio as gr
 
-from tinydiff.ui import blocks, denoise, families, noise, race, rewrite, steps, training
+from tinydiff.ui import blocks, denoise, families, learn, noise, race, rewrite, steps, training
 from tinydiff.ui.player import ASSETS
 
 HEAD = """
@@ -28,24 +28,27 @@ LAUNCH = dict(
 
 def page() -> gr.Blocks:
     """All tabs."""
-    with gr.Blocks(title="tinydiff: text diffusion you can watch", analytics_enabled=False, fill_width=True) as whole:
+    with gr.Blocks(
+        title="tinydiff: text diffusion you can watch", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)
+    ) as whole:
         gr.HTML(html_template=HEAD, js_on_load=THEME_JS, apply_default_css=False)
-        with gr.Tabs():
+        with gr.Tabs() as tabs:
             with gr.Tab("Denoise", id="denoise"):
-                denoise.build(whole)
-            rewriting = {"Rewrite": rewrite} if rewrite.offered() else {}
-            tabs = {
-                "Steps": steps,
-                "Race": race,
-                "Blocks": blocks,
+                playing = denoise.build(whole)
+            rewriting = {"Rewrite": rewrite.build} if rewrite.offered() else {}
+            rest = {
+                "Steps": steps.build,
+                "Race": race.build,
+                "Blocks": blocks.build,
                 **rewriting,
-                "Noise": noise,
-                "Training": training,
-                "All families": families,
+                "Noise": noise.build,
+                "Train": lambda: learn.build(whole, tabs, *playing),
+                "Training": training.build,
+                "All families": families.build,
             }
-            for name, tab in tabs.items():
+            for name, build in rest.items():
                 with gr.Tab(name, id=name.lower().replace(" ", "-")):
-                    tab.build()
+                    build()
     return whole.queue(max_size=20)
 
 

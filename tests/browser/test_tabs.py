@@ -1,4 +1,4 @@
-"""Steps, Race, Blocks, Noise and Training as a visitor and as a program uses them."""
+"""Steps, Race, Blocks, Noise, Train and Training as a visitor and as a program uses them."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from gradio_client import Client
 
-TABS = ["Steps", "Race", "Blocks", "Noise", "Training"]
+TABS = ["Steps", "Race", "Blocks", "Noise", "Train", "Training"]
 
 
 def tab(visit, name: str, query: str = ""):
@@ -313,6 +313,9 @@ BAD = [
     ("/blocks", ("perfect-block", 7), "block is 7"),
     ("/blocks", ("perfect-masked", 16, 8, "", "exact"), "cache is 'exact'"),
     ("/blocks", ("perfect-block", 16, 8, "", "", "length", 100_000), "length"),
+    ("/train", ("", "masked", 1), "no text"),
+    ("/train", ("abc " * 1000, "nonsense", 1), "nonsense"),
+    ("/train", ("abc " * 1000, "masked", 9), "minutes"),
     ("/race", ("", 7, [["autoregressive", "confidence", 8], ["masked", "ancestral", 8]]), "confidence"),
 ]
 

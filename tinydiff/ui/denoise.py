@@ -20,7 +20,7 @@ from tinydiff import evaluate, export, hub, library, render
 from tinydiff.library import Model
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.samplers import SAMPLERS, Range, column
-from tinydiff.ui import inputs
+from tinydiff.ui import inputs, mine
 from tinydiff.ui.inputs import DEFAULTS, LIMITS, STEPS, Asked
 from tinydiff.ui.player import ASSETS, Player, curves
 
@@ -41,8 +41,9 @@ class Desk:
         self.turn, self.stopped = 0, 0
         self.value: dict | None = None  # the last that was streamed
         self.link: Asked | None = None  # what the page was opened with
-        self.models = library.models()  # that the menus hold: those of this copy, or of a repository of the Hub
+        self.models = library.models()  # that the menus hold: those of `here`, or of a repository of the Hub
         self.folder: tempfile.TemporaryDirectory | None = None
+        self.secret = ""  # of the model that they trained
 
     def begin(self) -> int:
         self.turn += 1
@@ -53,6 +54,15 @@ class Desk:
 
     def wanted(self, turn: int) -> bool:
         return self.turn == turn and self.stopped != turn
+
+    def own(self) -> mine.Own | None:
+        """The model that they trained, while it is kept."""
+        return mine.SHELF.find(self.secret)
+
+    def here(self) -> dict[str, Model]:
+        """The models of this copy, and the visitor's own last."""
+        own = self.own()
+        return library.models() | ({mine.NAME: Model(mine.NAME, own.process.name, own.title, None)} if own else {})
 
     def run(self) -> render.Run:
         """The run on the player: their own, or the recorded one."""
@@ -177,7 +187,7 @@ def raw_settings(model, sampler, steps, length, temperature, top_p, seed, mode, 
 
 def start(desk: Desk, *values) -> Iterator[dict]:
     """A run with the settings on the page."""
-    yield from write(inputs.read(raw_settings(*values)), desk)
+    yield from write(inputs.read(raw_settings(*values), desk.own()), desk)
 
 
 def denoise(settings: dict) -> Iterator[dict]:
@@ -198,20 +208,20 @@ def noise_chosen(desk: Desk, process: str, sampler: str):
     if not choices:
         raise inputs.sentence("The models of that repository are not here any more: load its Hub id again.")
     with inputs.told():
-        return menus(desk.models, choices[0][1], sampler)
+        return menus(desk.models, choices[0][1], sampler, desk.own())
 
 
 def model_chosen(desk: Desk, model: str, sampler: str):
     """Another model of this noise, with samplers of its own."""
     with inputs.told():
-        return menus(desk.models, model, sampler)
+        return menus(desk.models, model, sampler, desk.own())
 
 
 def where_chosen(desk: Desk, where: str, sampler: str):
     """The models of this copy again, or a place for an id of the Hub; until one is loaded, nothing else changes."""
     if where == HUB:
         return gr.update(visible=True), *unchanged()
-    desk.models = library.models()
+    desk.models = desk.here()
     return gr.update(visible=False), *menus(desk.models, DEFAULTS["model"], sampler)
 
 
@@ -242,9 +252,9 @@ def unchanged() -> list:
     return [gr.skip()] * (4 + len(options()))
 
 
-def menus(models: dict[str, Model], key: str, sampler: str) -> list:
+def menus(models: dict[str, Model], key: str, sampler: str, own: mine.Own | None = None) -> list:
     """Noise, model, sampler, steps and options, with one of the models chosen."""
-    process = inputs.open_model(key)
+    process = inputs.open_model(key, own)
     about = dict(value=process.name, info=PROCESSES[process.name].about)
     noise = gr.update(choices=noises(models), **about)
     model = gr.update(choices=models_of(process.name, models), value=key, info=inputs.origin(key))
@@ -311,10 +321,10 @@ def place_for(desk: Desk) -> tuple:
     return HUB, gr.update(visible=True, value=model, info=shelf_info(desk.models))
 
 
-def widgets_for(asked: Asked, models: dict[str, Model]) -> list:
+def widgets_for(asked: Asked, models: dict[str, Model], own: mine.Own | None = None) -> list:
     """An update for each widget, in the order of FIELDS and then the options."""
     s = asked.settings
-    noise, model, menu, steps, *seen = menus(models, s.model, s.sampler)
+    noise, model, menu, steps, *seen = menus(models, s.model, s.sampler, own)
     sliders = [{**update, **({"value": value} if (value := s.options.get(option, usual(name, option))) is not None else {})}
                for (name, option), update in zip(options(), seen)]  # fmt: skip
     typed = [{**update, "value": value} for update, value in zip(mode_chosen(mode_of(s)), (s.prompt, s.template or "", s.length))]
@@ -340,8 +350,9 @@ def usual(sampler: str, option: str) -> float | None:
 # ---------------------------------------------------------------- the widgets
 
 
-def build(page: gr.Blocks) -> None:
-    """The widgets of the tab and their wiring."""
+def build(page: gr.Blocks) -> tuple[gr.State, Player, list]:
+    """The widgets of the tab and their wiring: the desk, the player, and the fields with where models come from, for who
+    brings something to play with."""
     desk = gr.State(Desk())
     with gr.Row(elem_classes="td-press"):
         with gr.Column(elem_classes="td-page"):
@@ -354,6 +365,7 @@ def build(page: gr.Blocks) -> None:
             go = gr.Button("Generate", variant="primary", elem_id="generate", elem_classes="td-go")
     wire(page, desk, player, go, fields)
     wire_hub(page, desk, player, where, source, fields)
+    return desk, player, [where, source, *fields]
 
 
 def build_fields() -> list:

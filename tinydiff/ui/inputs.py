@@ -19,6 +19,7 @@ from tinydiff import evaluate, hub, library
 from tinydiff.generate import Frame, check_number, check_options, check_sampler
 from tinydiff.processes import Process
 from tinydiff.text import Canvas
+from tinydiff.ui import mine
 from tinydiff.ui.gpu import generate
 
 DEFAULTS = dict(
@@ -87,8 +88,8 @@ def sentence(words: str) -> gr.Error:
     return gr.Error(html.escape(words, quote=False), title="Not possible", print_exception=False)
 
 
-def read(raw: Mapping[str, object]) -> Asked:
-    """Check everything; what is not named is as in DEFAULTS. Raises gr.Error in one sentence."""
+def read(raw: Mapping[str, object], own: mine.Own | None = None) -> Asked:
+    """Check everything; what is not named is as in DEFAULTS; own is the visitor's own model. Raises gr.Error in one sentence."""
     with told():
         unknown = sorted(set(raw) - set(DEFAULTS))
         if unknown:
@@ -96,7 +97,7 @@ def read(raw: Mapping[str, object]) -> Asked:
         values = {**DEFAULTS, **raw}
         numbers = {name: number(name, values[name]) for name in LIMITS}
         model = pinned(values["model"])
-        process = open_model(model)
+        process = open_model(model, own)
         sampler = check_sampler(process, text("sampler", values["sampler"])) if "sampler" in raw else default(process)
         options = options_of(values["options"])
         check_options(process, sampler, options)
@@ -148,7 +149,7 @@ def pinned(name: object) -> str:
     """The key of a model: a bundled one or a perfect network by its name, or a checkpoint of the Hub with the commit that it is
     now, fetched if it is not here. Folders of this machine are not open to visitors."""
     name = text("model", name).strip()
-    if name in library.models():
+    if name == mine.NAME or name in library.models():
         return name
     if hub.is_source(name):
         return str(hub.pull(name).source)
@@ -156,8 +157,12 @@ def pinned(name: object) -> str:
     raise ValueError(f"There is no model {name[:60]!r}; there are {known}, and any checkpoint of the Hub as user/name.")
 
 
-def open_model(name: object) -> Process:
-    """A model that writes plain text, by its key or Hub id. Raises ValueError."""
+def open_model(name: object, own: mine.Own | None = None) -> Process:
+    """A model that writes plain text, by its key or Hub id, or the visitor's own. Raises ValueError."""
+    if name == mine.NAME and own is None:
+        raise ValueError("The model 'mine' is there only for who trained it, and for an hour: train your own under Train.")
+    if name == mine.NAME:
+        return own.process
     process = library.open_model(key := pinned(name))
     if process.task:
         raise ValueError(f"The model {key!r} rewrites lines and writes no plain text: choose another.")
@@ -166,6 +171,8 @@ def open_model(name: object) -> Process:
 
 def origin(model: str) -> str:
     """One line on where a model comes from."""
+    if model == mine.NAME:
+        return "You trained it; it is here for this visit, and nobody else can see it."
     return f"From the Hub, commit {hub.Source.parse(model).revision[:12]}." if hub.is_source(model) else "In this copy."
 
 

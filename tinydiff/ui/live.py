@@ -16,6 +16,7 @@ import pandas as pd
 from tinydiff import console
 from tinydiff.keep import Keeper
 from tinydiff.train import Progress, Run, TrainingError, start
+from tinydiff.ui.learn import can_login
 
 POINTS = 300  # of the loss, on the curve
 MISTAKES = (ValueError, TrainingError, OSError)
@@ -118,10 +119,10 @@ def page(live: Live) -> gr.Blocks:
         words = gr.Textbox(label="Where it is", interactive=False, elem_id="live-words")
         curve = gr.LinePlot(x="step", y="nats a character", color="of", label="Loss", elem_id="live-curve")
         sample = gr.Textbox(lines=8, interactive=False, elem_id="live-sample")
-        with gr.Row(visible=not public() or has_login()):
+        with gr.Row(visible=not public() or can_login()):
             go = gr.Button("Go on", interactive=False, elem_id="live-go")
             stop = gr.Button("Stop", interactive=False, elem_id="live-stop")
-        if has_login():
+        if can_login():
             gr.LoginButton()
         view = [words, curve, sample, go, stop]
         whole.load(shown, None, view, show_progress="hidden")
@@ -134,11 +135,6 @@ def page(live: Live) -> gr.Blocks:
 def public() -> bool:
     """Is this a Space, where strangers watch?"""
     return "SPACE_ID" in os.environ
-
-
-def has_login() -> bool:
-    """Does the Space let people sign in (`hf_oauth` in its front matter)?"""
-    return public() and "OAUTH_CLIENT_ID" in os.environ
 
 
 def guarded(act: Callable[[], None]) -> Callable:
@@ -154,7 +150,7 @@ def guarded(act: Callable[[], None]) -> Callable:
             refused()
         act()
 
-    return asked if has_login() else refused
+    return asked if can_login() else refused
 
 
 def serve(args: argparse.Namespace) -> int:

@@ -1,0 +1,98 @@
+"""Train as a visitor uses it: paste a text, watch, stop, play in Denoise, download."""
+
+import io
+import time
+import zipfile
+
+from tests.browser.test_tabs import select, toast
+from tinydiff import checkpoint
+
+TEXT = "the quick brown fox jumps over the lazy dog; the dog sleeps on. " * 60
+STATUS = "document.querySelector('#train-sheet .tt-status').textContent"
+CURVE = "document.querySelector('#train-sheet .tl-line').getAttribute('d')"
+
+
+def train(visit, minutes: str = "2", text: str = TEXT):
+    """The tab with a training that has begun."""
+    page = visit()
+    select(page, "Train")
+    page.fill("#learn-text textarea", text)
+    page.fill("#learn-minutes input[type=number]", minutes)
+    page.keyboard.press("Tab")
+    page.click("#learn-run")
+    return page
+
+
+def stopped(page):
+    page.wait_for_function(
+        f"() => /Learning/.test({STATUS}) && document.querySelectorAll('.tl-now .tl-text').length", timeout=30_000
+    )
+    page.click("#learn-stop")
+    page.wait_for_function(f"() => /Stopped/.test({STATUS})", timeout=30_000)
+    page.wait_for_selector("#learn-play")
+
+
+def test_a_curve_and_a_sample_come_at_once(visit):
+    """Within seconds of Train the curve grows and a sample of the visitor's own characters stands beside it; time left ends it."""
+    page, begun = train(visit), time.monotonic()
+    page.wait_for_function(f"() => /Learning/.test({STATUS}) && {CURVE}.length > 10", timeout=30_000)
+    first = page.evaluate(CURVE)
+    page.wait_for_function("() => document.querySelectorAll('.tl-now .tl-text').length === 3", timeout=30_000)
+    assert time.monotonic() - begun < 10
+    page.wait_for_function(f"() => {CURVE}.length > {len(first) + 20}", timeout=30_000)
+    assert set("".join(page.locator(".tl-now .tl-text").all_text_contents())) <= set(TEXT)
+    stopped(page)
+
+
+def test_stopped_played_with_and_downloaded(visit):
+    """Stop keeps what was learned: it is downloaded as a checkpoint that loads, and one press has it chosen in Denoise, where it
+    writes with the characters of its text; another visit is offered nothing of it."""
+    page = train(visit)
+    stopped(page)
+    with page.expect_download() as waiting:
+        page.click("#take-model")
+    with zipfile.ZipFile(io.BytesIO(waiting.value.path().read_bytes())) as files:
+        files.extractall(waiting.value.path().parent / "mine")
+    assert set(checkpoint.load(waiting.value.path().parent / "mine").tokenizer.characters) == set(TEXT)
+    page.click("#learn-play")
+    page.wait_for_selector("#denoise-player .td-cells span", state="visible")
+    assert page.get_by_role("tab", name="Denoise").get_attribute("aria-selected") == "true"
+    assert page.get_by_label("Model", exact=True).first.input_value().startswith("yours: masked")
+    page.wait_for_function(
+        "() => /real words|speed/.test(document.querySelector('#denoise-player .td-stats').textContent)", timeout=60_000
+    )
+    written = "".join(page.locator("#denoise-player .td-cells span").all_text_contents())
+    assert len(written) == 256 and "model=mine" in page.url
+    other = page.context.browser.new_context().new_page()
+    other.goto(page.url)
+    assert "who trained it" in toast(other)
+    other.close()
+
+
+def test_a_file_of_text(visit, tmp_path):
+    """A file fills the text field; one that is no text, and an empty field, are told in a sentence."""
+    page = visit()
+    select(page, "Train")
+    for name, content in (("mine.txt", TEXT.encode()), ("mine.png", b"\x89PNG\0\xff" * 999)):
+        (tmp_path / name).write_bytes(content)
+        with page.expect_file_chooser() as chooser:
+            page.click("#learn-file")
+        chooser.value.set_files(tmp_path / name)
+        page.wait_for_function(
+            "(n) => document.querySelector('#learn-text textarea').value.length === n", arg=len(content.decode(errors="replace"))
+        )
+    page.click("#learn-run")
+    assert "no UTF-8 text" in toast(page)
+
+
+def test_a_token_leaves_the_field(visit):
+    """After Push the field is empty, whether it worked or not, and what the page says of it does not hold it."""
+    page = train(visit)
+    stopped(page)
+    page.locator("#learn-hub button").first.click()
+    page.fill("#learn-repo input, #learn-repo textarea", "user/name")
+    page.fill("#learn-token input", "hf_NotARealToken42")
+    page.click("#learn-push")
+    assert "push" in toast(page)
+    page.wait_for_function("() => document.querySelector('#learn-token input').value === ''")
+    assert "hf_NotARealToken42" not in page.content() + page.url

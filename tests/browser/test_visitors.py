@@ -1,0 +1,136 @@
+"""Twenty visitors at once, through gradio_client: nobody crashes, nobody sees another's text, and the server forgets them."""
+
+import os
+import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import httpx
+import pytest
+from gradio_client import Client
+
+from tests.browser.conftest import Server
+from tinydiff import render
+
+WRITERS, LEAVERS, LEARNERS = 15, 3, 2
+PROMPTS = [f"VISITOR {chr(65 + i)} SAYS:" for i in range(WRITERS)]
+TEXT = "the quick brown fox jumps over the lazy dog; the dog sleeps on. " * 60
+SPARE = 48 * 2**20  # bytes that the server may keep
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server whose temporary files can be seen."""
+    place = tmp_path_factory.mktemp("server")
+    before, os.environ["TMPDIR"] = os.environ.get("TMPDIR"), str(place)
+    served = Server()
+    os.environ.pop("TMPDIR") if before is None else os.environ.update(TMPDIR=before)
+    served.place = place
+    yield served
+    served.close()
+
+
+class Tab:
+    """A page in a browser, as the server knows it: a session, events that join the queue, one stream that brings the answers."""
+
+    def __init__(self, url: str):
+        self.client, self.session = httpx.Client(base_url=url, timeout=60), secrets.token_hex(6)
+        self.names = {d["api_name"]: d["id"] for d in self.client.get("/config").json()["dependencies"]}
+
+    def ask(self, name: str, *data) -> httpx.Response:
+        body = dict(data=data, fn_index=self.names[name], session_hash=self.session)
+        return self.client.post("/gradio_api/queue/join", json=body)
+
+    def close_after(self, messages: int) -> None:
+        """Watch until so many answers have come, and close."""
+        with self.client.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as stream:
+            came = (line for line in stream.iter_lines() if "process_generating" in line)
+            assert len(list(islice(came, messages))) == messages
+        self.client.close()
+
+
+def wish(i: int) -> dict:
+    return dict(model="masked", prompt=PROMPTS[i], seed=i, steps=32, length=128)
+
+
+def written(client: Client, settings: dict) -> str:
+    """The text that a visitor gets."""
+    *_, value = client.submit(settings, api_name="/denoise")
+    return render.unpack(value).frames[-1].text
+
+
+def leave(url: str) -> None:
+    """Ask for a long text, see it begin, and close the tab."""
+    tab = Tab(url)
+    assert tab.ask("denoise", dict(model="masked", steps=256, length=1024)).status_code == 200
+    tab.close_after(1)
+
+
+def taught(client: Client) -> list[dict]:
+    """Everything that is shown of a training."""
+    return list(client.submit(TEXT, "masked", 0.1, api_name="/train"))
+
+
+def storm(server, clients: list[Client]) -> tuple[list[str], list[list[dict]]]:
+    """All twenty at once: the texts of the writers, what the learners saw."""
+    with ThreadPoolExecutor(WRITERS + LEAVERS + LEARNERS) as crowd:
+        learners = [crowd.submit(taught, client) for client in clients[WRITERS:]]
+        leavers = [crowd.submit(leave, server.url) for _ in range(LEAVERS)]
+        writers = [crowd.submit(written, client, wish(i)) for i, client in enumerate(clients[:WRITERS])]
+        assert all(leaver.result(120) is None for leaver in leavers)
+        return [writer.result(120) for writer in writers], [learner.result(120) for learner in learners]
+
+
+def test_twenty_visitors_at_once(server):
+    """Fifteen write, three close in the middle, two train. Each writer gets the very text of a visitor who is alone; the learners
+    see their own characters; runs that nobody watches stop, and memory and the disk are as they were after the first twenty."""
+    with ThreadPoolExecutor(4) as pool:
+        clients = list(pool.map(lambda _: Client(server.url, verbose=False), range(WRITERS + LEARNERS)))
+    alone = [written(clients[i], wish(i)) for i in range(WRITERS)]
+    assert all(text.startswith(prompt) for text, prompt in zip(alone, PROMPTS)) and len(set(alone)) == WRITERS
+    levels = []
+    for _ in range(2):
+        texts, lessons = storm(server, clients)
+        assert texts == alone
+        for values in lessons:
+            shown = [text for value in values for sample in value["samples"] for text in sample["texts"]]
+            assert values[-1]["state"] == "done" and shown and set("".join(shown)) <= set(TEXT)
+        quiet(server)
+        levels.append(server.memory())
+    print(f"memory after twenty visitors {levels[0] / 2**20:.0f} MiB, after twenty more {levels[1] / 2**20:.0f} MiB")
+    assert levels[1] - levels[0] < SPARE
+
+
+def quiet(server) -> None:
+    """Wait until nothing is computed and nothing of a training lies on the disk."""
+    end = time.monotonic() + 30
+    while server.busy(0.5) > 0.2 or list(Path(server.place).glob("tinydiff-*")):
+        assert time.monotonic() < end, "Somebody's run goes on."
+
+
+def test_a_closed_tab_leaves_nothing(server):
+    """Who closes the tab while a model learns leaves no file and no work behind, and the next one can train at once."""
+    tab = Tab(server.url)
+    assert tab.ask("train", TEXT, "masked", 5).status_code == 200
+    tab.close_after(4)
+    quiet(server)
+    assert taught(Client(server.url, verbose=False))[-1]["state"] == "done"
+
+
+def test_a_full_queue_says_so(server):
+    """When more wait than there is room for, the next ones are told in a sentence, at once; the others stay."""
+    tabs = [Tab(server.url) for _ in range(26)]
+    answers = [tab.ask("denoise", dict(model="masked", steps=256, length=1024)) for tab in tabs]
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert 2 <= len(refused) <= 6 and all(answer.status_code in (200, 503) for answer in answers)
+    for answer in refused:
+        assert "full" in answer.json()["detail"] and "\n" not in answer.json()["detail"]
+    for tab, answer in zip(tabs, answers):
+        if answer.status_code == 200:
+            tab.client.post(
+                "/gradio_api/cancel", json=dict(session_hash=tab.session, fn_index=tab.names["denoise"], **answer.json())
+            )
+    quiet(server)
+    assert written(Client(server.url, verbose=False), wish(0)).startswith(PROMPTS[0])

@@ -1,0 +1,272 @@
+"""The tab Train: what visitors may learn from, what is kept of it and for whom, and that nothing else stays anywhere."""
+
+import io
+import json
+import math
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from tinydiff import checkpoint, hub, library
+from tinydiff.processes import PROCESSES
+from tinydiff.ui import denoise, inputs, learn, mine
+
+TEXT = (learn.ASSETS / "rhymes.txt").read_text("utf-8")
+SECRET_LINE = "Mulberry-77 stands here and nowhere else.\n"
+FILES = {"config.json", "model.safetensors", "metrics.jsonl", "README.md"}
+TOKEN = "hf_NotARealTokenButAsLongAsOne42"
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Where temporary files are made in this test."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def shelf(monkeypatch):
+    """An empty shelf."""
+    fresh = mine.Shelf()
+    monkeypatch.setattr(mine, "SHELF", fresh)
+    return fresh
+
+
+class Visitor:
+    """A session of the page, without the page."""
+
+    def __init__(self, name: str):
+        self.bench, self.desk, self.request = learn.Bench(), denoise.Desk(), gr.Request(session_hash=name)
+
+    def train(self, text=TEXT, noise="masked", minutes=0.02):
+        self.bench.begin(learn.Asked(text, noise, minutes))
+        return learn.follow(self.bench, self.desk, self.request)
+
+
+def refusal(call, *values) -> str:
+    with pytest.raises(gr.Error) as caught:
+        call(*values)
+    return caught.value.message
+
+
+def own(session="someone") -> mine.Own:
+    return mine.Own(library.open_model("perfect-masked"), "yours", b"", session)
+
+
+# ---------------------------------------------------------------- what may be asked
+
+BAD = [
+    (("", "masked", 1), "no text"),
+    ((" \n" * 2000, "masked", 1), "no text"),
+    ((None, "masked", 1), "give a text"),
+    (("abc " * 400, "masked", 1), "1,600 characters"),
+    (("a" * 3000, "masked", 1), "alone"),
+    (("ab " * 400_000, "masked", 1), "1 MB"),
+    (("é" * 300_000 + "e" * 500_000, "masked", 1), "1 MB"),
+    (("".join(map(chr, range(0x4E00, 0x4F00))) * 10, "masked", 1), "256 different"),
+    ((TEXT + "\0", "masked", 1), "no UTF-8 text"),
+    ((TEXT + "\ufffd", "masked", 1), "no UTF-8 text"),
+    ((TEXT + "\ud800", "masked", 1), "no UTF-8 text"),
+    ((TEXT, "nonsense", 1), "nonsense"),
+    ((TEXT, None, 1), "no noise"),
+    *(((TEXT, "masked", minutes), "minutes") for minutes in (math.nan, math.inf, 0, -1, 6, "one", None, True)),
+]
+
+
+@pytest.mark.parametrize("values,word", BAD, ids=range(len(BAD)))
+def test_a_bad_wish_is_one_sentence(values, word):
+    """It is refused before anything is learned, in one short sentence that names what is wrong."""
+    words = refusal(learn.read, *values)
+    assert word in words and 10 < len(words) < 300 and "\n" not in words and "Traceback" not in words
+
+
+def test_the_limits_themselves_are_allowed():
+    """The shortest text, the longest, the richest alphabet and both ends of the minutes are taken."""
+    rich = "".join(map(chr, range(0x4E00, 0x4E00 + learn.ALPHABET))) * 10
+    for text in (rich, "ab" * (learn.SHORTEST // 2), "ab" * (learn.LARGEST // 2)):
+        for minutes in learn.MINUTES:
+            assert learn.read(text, "masked", minutes).text == text
+
+
+# ---------------------------------------------------------------- learning
+
+
+@pytest.mark.parametrize("noise", PROCESSES)
+def test_every_noise_learns_and_plays(noise, shelf):
+    """A training shows a loss that falls from the start, samples and a validation; its model writes in Denoise for its visitor."""
+    visitor = Visitor("one")
+    *_, (value, take) = visitor.train(noise=noise, minutes=0.04)
+    assert value["state"] == "done" and take["visible"] and value["step"] >= 3
+    assert min(loss for _, loss in value["points"]) < value["nats"] and value["samples"][-1]["step"] == value["step"]
+    asked = inputs.read({"model": mine.NAME, "prompt": "", "length": 96, "steps": 2}, visitor.desk.own())
+    *_, last = denoise.write(asked, visitor.desk)
+    assert last["done"] and asked.process.name == noise
+
+
+def test_what_can_be_downloaded(shelf, place):
+    """The zip holds a checkpoint that loads, its card and its curve; none of them names a folder of this machine."""
+    visitor = Visitor("one")
+    list(visitor.train())
+    with zipfile.ZipFile(learn.zipped(visitor.desk)) as files:
+        assert set(files.namelist()) >= FILES
+        held = {name: files.read(name) for name in files.namelist()}
+        files.extractall(place / "out")
+    assert checkpoint.load(place / "out").name == "masked"
+    assert json.loads(held["config.json"])["corpus"] == learn.NAME
+    assert not any(str(place).encode() in content or b"tinydiff-" + b"0" in content for content in held.values())
+    assert json.loads(held["metrics.jsonl"].splitlines()[-1])["valid"] > 0
+
+
+def test_stop_keeps_what_was_learned(shelf):
+    """After Stop no further step is taken, and the model of that step is the visitor's."""
+    visitor = Visitor("one")
+    training = visitor.train(minutes=5)
+    while not (value := next(training)[0])["points"]:
+        pass
+    visitor.bench.stop()
+    *_, (last, take) = training
+    assert last["state"] == "stopped" and take["visible"] and value["step"] <= last["step"] <= value["step"] + 50
+    with zipfile.ZipFile(io.BytesIO(visitor.desk.own().archive)) as files:
+        assert json.loads(files.read("config.json"))["step"] == last["step"]
+
+
+def test_stop_before_the_turn_comes(shelf):
+    """Who stops while others train gets no training."""
+    visitor = Visitor("one")
+    training = visitor.train()
+    visitor.bench.stop()
+    assert [value["state"] for value, _ in training] == [""] and visitor.desk.own() is None
+
+
+@pytest.mark.parametrize("how", ["finished", "stopped", "closed"])
+def test_nothing_stays_on_the_disk(how, place, shelf):
+    """The text is on the disk at no step; when the training ends, however it ends, nothing of it is."""
+    visitor = Visitor("one")
+    training = visitor.train(text=TEXT + SECRET_LINE * 20)
+    next(training), next(training)
+    lying = [path for path in place.rglob("*") if path.is_file()]
+    assert lying and not any(SECRET_LINE.encode() in path.read_bytes() for path in lying)
+    if how == "closed":
+        training.close()
+    else:
+        visitor.bench.stop() if how == "stopped" else None
+        list(training)
+    assert list(place.iterdir()) == []
+    assert (visitor.desk.own() is None) == (how == "closed")
+
+
+def test_a_training_that_goes_wrong(monkeypatch, place):
+    """It ends in one sentence without a folder's name, and leaves nothing behind."""
+
+    def wrong(*_):
+        raise learn.TrainingError(f"The loss is not finite; the last good checkpoint is in {place}.")
+
+    monkeypatch.setattr(learn, "trained", wrong)
+    words = refusal(list, learn.learn(learn.Asked(TEXT, "masked", 0.02), lambda: True, lambda *_: None))
+    assert "another noise" in words and str(place) not in words and list(place.iterdir()) == []
+
+
+# ---------------------------------------------------------------- whose it is
+
+
+def test_nobody_else_has_it(shelf):
+    """Another visitor neither finds it in a menu nor opens it by its name; the one who trained it does both."""
+    one, other = Visitor("one"), Visitor("other")
+    list(one.train())
+    assert mine.NAME in one.desk.here() and mine.NAME not in {**other.desk.here(), **library.models()}
+    assert "who trained it" in refusal(inputs.read, {"model": mine.NAME, "prompt": ""}, other.desk.own())
+    assert "gone" in refusal(learn.play_with, other.desk) and "gone" in refusal(learn.zipped, other.desk)
+    assert learn.play_with(one.desk)[0]["selected"] == "denoise"
+
+
+def test_a_link_does_not_carry_it(shelf):
+    """The link and the values that reach the browser hold no secret."""
+    one = Visitor("one")
+    list(one.train())
+    asked = inputs.read({"model": mine.NAME, "prompt": "", "steps": 2, "length": 32}, one.desk.own())
+    *_, value = denoise.write(asked, one.desk)
+    assert one.desk.secret and one.desk.secret not in json.dumps(value) + asked.settings.query()
+
+
+def test_the_shelf_is_small():
+    """It never holds more than its limit, and the oldest go first."""
+    shelf = mine.Shelf()
+    secrets = [shelf.keep(own(f"session {i}")) for i in range(3 * mine.MOST)]
+    assert [shelf.find(secret) is not None for secret in secrets] == [False] * 2 * mine.MOST + [True] * mine.MOST
+    assert len(set(secrets)) == len(secrets) and min(map(len, secrets)) >= 32
+
+
+def test_the_shelf_forgets(monkeypatch):
+    """A session's model goes with the session or with its next model; every model goes after an hour."""
+    shelf = mine.Shelf()
+    first, second, other = shelf.keep(own("a")), shelf.keep(own("a")), shelf.keep(own("b"))
+    assert shelf.find(first) is None and shelf.find(second)
+    shelf.forget("a")
+    assert shelf.find(second) is None and shelf.find(other)
+    later = time.monotonic() + mine.LIFE + 1
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert shelf.find(other) is None and not shelf.models
+
+
+# ---------------------------------------------------------------- pushing
+
+
+@pytest.fixture(scope="module")
+def learned():
+    """A model that was trained for a second."""
+    kept = []
+    asked = learn.Asked(TEXT, "masked", 0.02)
+    list(learn.learn(asked, lambda: True, lambda folder, _: kept.extend([checkpoint.load(folder), mine.packed(folder)])))
+    return mine.Own(kept[0], "yours", kept[1], "one")
+
+
+@pytest.fixture
+def owner(shelf, learned):
+    """The visitor who trained it."""
+    visitor = Visitor("one")
+    visitor.desk.secret = shelf.keep(learned)
+    return visitor
+
+
+def test_a_push_hands_on_the_files_and_the_token(owner, monkeypatch, place, capfd):
+    """The Hub gets the four files, the visitor's wish and the token, which is then nowhere: not in the answer, on the disk, in
+    what the visitor keeps on the page, or in the log."""
+    got = {}
+
+    def push(folder, repo_id, *, private, token):
+        got.update(files=sorted(path.name for path in Path(folder).iterdir()), repo=repo_id, private=private, token=token)
+        return f"https://huggingface.co/{repo_id}"
+
+    monkeypatch.setattr(hub, "push", push)
+    said = learn.pushed(owner.desk, " user/name ", True, TOKEN)
+    assert set(got.pop("files")) >= FILES
+    assert got == dict(repo="user/name", private=True, token=TOKEN)
+    assert "user/name" in said and list(place.iterdir()) == []
+    assert TOKEN not in said + repr(vars(owner.desk)) + repr(vars(owner.bench)) + "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("repo,token,word", [
+    ("user/name", "", "token"), ("user/name", "hf_with space", "token"), ("user/name", "hf_line\nbreak", "token"),
+    ("user/name", "x" * 9999, "token"), ("user/name", None, "token"), ("user/name", 5, "token"),
+    ("nonsense", TOKEN, "Hub id"), ("../../etc", TOKEN, "Hub id"), ("", TOKEN, "Hub id"), (None, TOKEN, "repository"),
+    ("user/name", TOKEN, "push"),
+])  # fmt: skip
+def test_a_push_that_cannot_be_is_one_sentence(owner, repo, token, word, capfd, place):
+    """A token or a name that cannot be right, and a Hub that is not reached: one sentence each, and no token in it or the log."""
+    words = refusal(learn.pushed, owner.desk, repo, True, token)
+    assert word in words and "\n" not in words and len(words) < 300
+    said = words + "".join(capfd.readouterr())
+    assert "Traceback" not in said and (not isinstance(token, str) or len(token) < 8 or token not in said)
+    assert list(place.iterdir()) == []
+
+
+def test_the_login_of_a_space(owner, monkeypatch):
+    """Where a Space offers the login of the Hub it takes the place of the token; without one there is a sentence."""
+    assert not learn.can_login()
+    monkeypatch.setenv("SPACE_ID", "user/space"), monkeypatch.setenv("OAUTH_CLIENT_ID", "id")
+    assert learn.can_login()
+    assert "not logged in" in refusal(learn.pushed_logged_in, owner.desk, "user/name", True, None)
