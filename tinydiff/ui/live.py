@@ -17,6 +17,7 @@ from tinydiff import console
 from tinydiff.keep import Keeper
 from tinydiff.train import Progress, Run, TrainingError, start
 from tinydiff.ui.learn import can_login
+from tinydiff.ui.look import HEAD, LAUNCH, THEME_JS
 
 POINTS = 300  # of the loss, on the curve
 MISTAKES = (ValueError, TrainingError, OSError)
@@ -110,12 +111,13 @@ class Live:
 
 def page(live: Live) -> gr.Blocks:
     def shown():
-        step, sample = live.samples[-1] if live.samples else (0, "")
+        step, sample = live.samples[-1] if live.samples else (0, "The first one comes with the first validation.")
         controls = [gr.update(interactive=not live.busy), gr.update(interactive=live.busy and not live.stopping)]
-        return live.words, live.curve(), gr.update(value=sample, label=f"A sample, after {step} steps"), *controls
+        return live.words, live.curve(), gr.update(value=sample, label=f"A sample, after {step:,} steps"), *controls
 
     with gr.Blocks(title="tinydiff: training", analytics_enabled=False) as whole:
-        gr.Markdown("# tinydiff\nA model of text in training. The loss is in nats a character; validation is the bound itself.")
+        gr.HTML(html_template=HEAD, js_on_load=THEME_JS, apply_default_css=False)
+        gr.Markdown("A model of text in training. The loss is in nats a character; validation is the bound itself.")
         words = gr.Textbox(label="Where it is", interactive=False, elem_id="live-words")
         curve = gr.LinePlot(x="step", y="nats a character", color="of", label="Loss", elem_id="live-curve")
         sample = gr.Textbox(lines=8, interactive=False, elem_id="live-sample")
@@ -157,7 +159,7 @@ def serve(args: argparse.Namespace) -> int:
     """Train and show it, until Ctrl-C or SIGTERM, which save; the exit status."""
     live = Live(args)
     live.go()
-    page(live).launch(prevent_thread_lock=True, ssr_mode=False, footer_links=[])
+    page(live).launch(**LAUNCH | dict(prevent_thread_lock=True, footer_links=[]))
     with console.Stop() as stop:
         while not stop.status:
             time.sleep(0.2)
