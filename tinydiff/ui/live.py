@@ -19,7 +19,7 @@ from tinydiff.train import Progress, Run, TrainingError, start
 from tinydiff.ui.learn import can_login
 from tinydiff.ui.look import HEAD, LAUNCH, THEME_JS
 
-POINTS = 300  # of the loss, on the curve
+POINTS = 150  # of the loss on the curve, at the least, once there are so many steps
 MISTAKES = (ValueError, TrainingError, OSError)
 
 
@@ -29,7 +29,8 @@ class Live:
     def __init__(self, args: argparse.Namespace):
         self.args, self.thread, self.stopping = args, None, False
         self.keeper = Keeper(args.push_to, args.private, args.push_every) if args.push_to else None
-        self.losses: list[tuple[int, float]] = []  # (step, nats a character), means of neighbours
+        self.losses: list[tuple[int, float]] = []  # (step, nats a character), each the mean of `wide` steps
+        self.wide, self.bucket = 1, []
         self.bounds: list[tuple[int, float]] = []
         self.samples: list[tuple[int, str]] = []
         self.words, self.share = "It has not begun.", 0.0
@@ -95,10 +96,13 @@ class Live:
 
     def take(self, now: Progress) -> None:
         self.share = now.share
-        self.losses.append((now.step, now.loss))
-        if len(self.losses) > 2 * POINTS:
+        self.bucket.append(now.loss)
+        if len(self.bucket) == self.wide:
+            self.losses.append((now.step, sum(self.bucket) / self.wide))
+            self.bucket = []
+        if len(self.losses) == 2 * POINTS:
             pairs = zip(self.losses[::2], self.losses[1::2])
-            self.losses = [(b, (x + y) / 2) for (_, x), (b, y) in pairs]
+            self.losses, self.wide = [(step, (x + y) / 2) for (_, x), (step, y) in pairs], 2 * self.wide
         if now.valid is not None:
             self.bounds.append((now.step, now.valid))
             self.samples.append((now.step, now.sample))
@@ -117,9 +121,11 @@ def page(live: Live) -> gr.Blocks:
 
     with gr.Blocks(title="tinydiff: training", analytics_enabled=False) as whole:
         gr.HTML(html_template=HEAD, js_on_load=THEME_JS, apply_default_css=False)
-        gr.Markdown("A model of text in training. The loss is in nats a character; validation is the bound itself.")
+        gr.Markdown(
+            "A model of text in training. The loss is in nats a character; validation is the bound itself.", elem_id="live-about"
+        )
         words = gr.Textbox(label="Where it is", interactive=False, elem_id="live-words")
-        curve = gr.LinePlot(x="step", y="nats a character", color="of", label="Loss", elem_id="live-curve")
+        curve = gr.LinePlot(x="step", y="nats a character", color="of", color_title="", label="Loss", elem_id="live-curve")
         sample = gr.Textbox(lines=8, interactive=False, elem_id="live-sample")
         with gr.Row(visible=not public() or can_login()):
             go = gr.Button("Go on", interactive=False, elem_id="live-go")
