@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser.conftest import Server, Watch
 from tests.browser.test_denoise import finished, generate, state
@@ -91,10 +92,26 @@ def test_a_refusal_stands_at_its_place(opened, hub):
     """A sentence under the id; what stood on the sheet and in the menus stays. The owner's private model is not there."""
     page = opened()
     before, model = finished(page)["text"], page.locator("#model input").input_value()
-    for source, words in (("nobody/nothing", "no public model"), ("owner/private", "no public model"), ("../../etc", "is not a Hub id"),
-                          ("stranger/broken", "answers 500"), ("<img src=x onerror=alert(1)>", "is not a Hub id")):  # fmt: skip
+    for source, words in (("nobody/nothing", "no public model 'nobody/nothing'"),
+                          ("owner/private", "no public model 'owner/private'"), ("../../etc", "'../../etc' is not a Hub id"),
+                          ("stranger/broken", "answers 500"), ("<img src=x onerror=alert(1)>", "onerror=alert(1)›' is not a Hub id")):  # fmt: skip
         ask(page, source)
         told(page, words)
         assert state(page)["text"] == before and page.locator("#model input").input_value() == model
         assert page.locator("#hub-id img").count() == 0
     assert not hub.sent_tokens()
+
+
+@pytest.mark.parametrize("width,scheme", [(1280, "light"), (1280, "dark"), (375, "light")])
+def test_the_id_is_for_everybody(opened, page, width, scheme):
+    """axe finds nothing, also where a refusal stands; and nothing scrolls sideways."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page = opened(f"?__theme={scheme}")
+    finished(page)
+    if width == 375:
+        page.click(".td-fold")
+    ask(page, "nobody/nothing")
+    told(page, "no public model")
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    report = Axe().run(page)
+    assert report.violations_count == 0, report.generate_report()

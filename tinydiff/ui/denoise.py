@@ -6,7 +6,6 @@ is noticed by the old one at its next step.
 
 from __future__ import annotations
 
-import html
 import json
 import random
 import tempfile
@@ -237,8 +236,8 @@ def hub_asked(desk: Desk, source: str, sampler: str):
 
 
 def refused(words: str):
-    """The sentence under the Hub id; it may hold what was typed, and the page reads markup there."""
-    return gr.update(info=html.escape(words, quote=False), elem_classes=["td-refused"])
+    """The sentence under the Hub id. It may hold what was typed, and the page reads markup there, whose signs become others."""
+    return gr.update(info=words.translate(str.maketrans("<>*`", "‹›∗'")), elem_classes=["td-refused"])
 
 
 def shelf_info(models: dict[str, Model]) -> str:
@@ -463,7 +462,8 @@ def wire_hub(page: gr.Blocks, desk: gr.State, player: Player, where: gr.Radio, s
     noise.input(noise_chosen, [desk, noise, sampler], shown, **asks)
     model.input(model_chosen, [desk, model, sampler], shown, **asks)
     where.input(where_chosen, [desk, where, sampler], [source, *shown], **asks)
-    source.submit(hub_asked, [desk, source, sampler], [source, *shown], **{**asks, "show_progress": "minimal"})
+    source.submit(hub_asked, [desk, source, sampler], [source, *shown], trigger_mode="always_last",
+                  **{**asks, "show_progress": "minimal"})  # fmt: skip
     loaded = page.load(opened, desk, [desk, where, source, *fields], **asks)
     loaded.success(linked, desk, player, api_visibility="private", **SAMPLE)
 
