@@ -11,6 +11,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
+from tests.loopback import Hub
 from tinydiff import checkpoint, hub, library
 from tinydiff.processes import PROCESSES
 from tinydiff.ui import denoise, inputs, learn, mine
@@ -247,6 +248,22 @@ def test_a_push_hands_on_the_files_and_the_token(owner, monkeypatch, place, capf
     assert got == dict(repo="user/name", private=True, token=TOKEN)
     assert "user/name" in said and list(place.iterdir()) == []
     assert TOKEN not in said + repr(vars(owner.desk)) + repr(vars(owner.bench)) + "".join(capfd.readouterr())
+
+
+def test_a_push_to_a_hub(owner, monkeypatch, capfd):
+    """On a Hub it is a private repository under the visitor's name whose card names it; only the visitor's token was ever sent, and
+    the files do not hold it; a token that the Hub does not know is one sentence without it."""
+    from huggingface_hub import constants
+
+    with Hub({TOKEN: "user"}) as here:
+        monkeypatch.setattr(constants, "ENDPOINT", here.url), monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        assert f"{here.url}/user/name" in learn.pushed(owner.desk, "user/name", True, TOKEN)
+        repo = here.model("user/name")
+        assert repo.private and repo.files().keys() >= FILES and b'load("user/name")' in repo.files()["README.md"]
+        assert here.sent_tokens() == {TOKEN} and not any(TOKEN.encode() in data for data in repo.files().values())
+        words = refusal(learn.pushed, owner.desk, "user/other", True, TOKEN[::-1])
+    assert "\n" not in words and TOKEN[::-1] not in words + "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize("repo,token,word", [
