@@ -11,6 +11,7 @@
 #   "numpy>=1.26,<3",
 #   "pillow>=10,<13",
 #   "rich>=13,<16",
+#   "pyarrow>=15",
 # ]
 # ///
 """Train a model and, if asked, push it to the Hugging Face Hub.

@@ -17,6 +17,7 @@ import pytest
 from tests.loopback import Hub, status
 from tinydiff import checkpoint, hub
 from tinydiff.checkpoint import CheckpointError
+from tinydiff.deploy import PARQUET
 from tinydiff.keep import Keeper
 from tinydiff.train import PRESETS, start, train
 
@@ -181,9 +182,9 @@ def test_a_job_takes_its_code_from_a_space(lines, server, tmp_path):
 
 
 def test_the_job_needs_what_the_project_needs():
-    """The header of train_space.py names the packages of requirements.txt."""
+    """The header of train_space.py names the packages of requirements.txt, and what reads the Hub's corpora."""
     header = re.findall(r'^#   "(.+)",?$', (ROOT / "train_space.py").read_text(), re.M)
-    assert sorted(header) == sorted((ROOT / "requirements.txt").read_text().split())
+    assert sorted(header) == sorted([*(ROOT / "requirements.txt").read_text().split(), PARQUET])
 
 
 def test_resuming_from_the_hub_by_command(lines, server, tmp_path, config):

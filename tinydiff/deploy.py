@@ -30,6 +30,7 @@ HARDWARE = [kind.value for kind in SpaceHardware]
 ZERO = "zero-a10g"
 ZERO_TORCH = "torch>=2.8,<2.12"  # what ZeroGPU has
 CPU_WHEELS = "--extra-index-url https://download.pytorch.org/whl/cpu"  # without CUDA: 0.2 GB in the place of 3
+PARQUET = "pyarrow>=15"  # reads the corpora of the Hub
 PYTHON = "3.12"  # ZeroGPU has this and 3.10
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -93,7 +94,7 @@ def build(target: Target, folder: Path) -> None:
         for name in files(target.train):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)
-        (folder / "requirements.txt").write_text(requirements(target.hardware), "utf-8")
+        (folder / "requirements.txt").write_text(requirements(target.hardware, target.train), "utf-8")
     (folder / "README.md").write_text(card(target), "utf-8")
 
 
@@ -110,11 +111,13 @@ def played(name: str) -> bool:
     return name.startswith("assets/checkpoints/") and name.endswith(".safetensors") and not name.startswith(START)
 
 
-def requirements(hardware: str) -> str:
+def requirements(hardware: str, train: bool = False) -> str:
     """requirements.txt for the hardware: ours, but for gradio, which comes with `sdk_version`, and for where torch comes from."""
     rows = [row for row in (ROOT / "requirements.txt").read_text("utf-8").splitlines() if not row.startswith("gradio")]
     if hardware == ZERO:
         rows = [ZERO_TORCH if row.startswith("torch==") else row for row in rows] + ["spaces"]
+    if train:
+        rows = [*rows, PARQUET]
     if hardware.startswith("cpu"):
         rows = [CPU_WHEELS, *rows]
     return "\n".join(rows) + "\n"
