@@ -202,12 +202,10 @@ def pictures(known: Card) -> dict[str, bytes]:
 
 
 def quality(known: Card) -> list[plots.Curve]:
-    """A line for each sampler that was measured at several numbers of steps."""
-    lines: dict[str, list[tuple[float, float]]] = {}
-    for row in known.evaluation.get("steps", ()):
-        if row.get("bits") is not None:
-            lines.setdefault(row["sampler"], []).append((row["calls"], row["bits"]))
-    return [plots.Curve(name, *zip(*sorted(points)), family=known.config["process"]) for name, points in lines.items() if len(points) > 1]  # fmt: skip
+    """The line of the sampler that comes first, the family's own; the others stand in the table."""
+    rows = [row for row in known.evaluation.get("steps", ()) if row.get("bits") is not None]
+    points = sorted((row["calls"], row["bits"]) for row in rows if row["sampler"] == rows[0]["sampler"])
+    return [plots.Curve(rows[0]["sampler"], *zip(*points), family=known.config["process"])] if len(points) > 1 else []
 
 
 def shown(known: Card) -> list[str]:
