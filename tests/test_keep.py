@@ -123,7 +123,7 @@ def test_a_push_that_fails_is_told_and_tried_again(config, server, monkeypatch):
     )
     with pytest.raises(ValueError, match="not a Hub id"):
         Keeper("../etc")
-    server.lie("preupload", status(500))
+    server.lie("preupload", status(403))
     run.saved += 1
     with pytest.raises(CheckpointError):
         keeper.finish(run)
