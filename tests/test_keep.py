@@ -129,6 +129,24 @@ def test_a_push_that_fails_is_told_and_tried_again(config, server, monkeypatch):
         keeper.finish(run)
 
 
+def test_no_room_for_a_copy_does_not_end_the_training(config, server, monkeypatch):
+    """It is told, and pushed when there is room again."""
+    real, full = shutil.copytree, [True]
+
+    def copytree(*args, **more):
+        if full:
+            raise OSError(28, "No space left on device")
+        return real(*args, **more)
+
+    monkeypatch.setattr(shutil, "copytree", copytree)
+    run, keeper = start(replace(config, steps=10)), Keeper("owner/run", minutes=1e-9)
+    for _ in run.steps():
+        keeper.offer(run)
+    assert run.step == 10 and "No space left" in keeper.trouble and ("model", "owner/run") not in server.repos
+    full.clear()
+    assert keeper.finish(run).endswith("owner/run") and not keeper.trouble
+
+
 FLAGS = ["--preset", "tiny", "--batch", "4", "--steps", "40", "--save-every", "5", "--validate-every", "20", "--device", "cpu",
          "--precision", "fp32"]  # fmt: skip
 

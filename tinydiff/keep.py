@@ -31,9 +31,8 @@ class Keeper:
     def offer(self, run: Run) -> None:
         """Push what the run has saved, if it is time, it is new, and no push is under way."""
         due = self.every and time.monotonic() - self.at >= self.every
-        if due and run.saved > self.pushed and not self.busy:
-            copy, step = copied(run.out), run.saved
-            self.thread = threading.Thread(target=self.push, args=(copy, step), daemon=True)
+        if due and run.saved > self.pushed and not self.busy and (copy := self.copy(run)):
+            self.thread = threading.Thread(target=self.push, args=(copy, run.saved), daemon=True)
             self.thread.start()
 
     @property
@@ -44,17 +43,28 @@ class Keeper:
         """Push what was saved last and wait for it: the address. Raises CheckpointError if it fails."""
         if self.busy:
             self.thread.join()
-        if run.saved > self.pushed:
-            self.push(copied(run.out), run.saved)
+        if run.saved > self.pushed and (copy := self.copy(run)):
+            self.push(copy, run.saved)
         if self.trouble:
             raise CheckpointError(self.trouble)
         return self.address
+
+    def copy(self, run: Run) -> Path | None:
+        """What is to be pushed; None, and what is wrong, where there is no room for it."""
+        try:
+            return copied(run.out)
+        except OSError as error:
+            self.at, self.trouble = (
+                time.monotonic(),
+                f"Nothing was pushed, because no copy of the run could be made here: {error}.",
+            )
+            return None
 
     def push(self, folder: Path, step: int) -> None:
         try:
             self.address = hub.push(folder, self.repo_id, private=self.private, token=self.token, resume=self.every > 0)
             self.trouble, self.pushed = "", step
-        except CheckpointError as error:
+        except (CheckpointError, OSError) as error:
             self.trouble = str(error)
         finally:
             self.at = time.monotonic()
