@@ -36,6 +36,7 @@ POINTS, SLICE = 240, 0.25  # of the curve at the most; seconds that a point stan
 VALIDATED = 200  # steps between two validations
 LOOK, MORE = 1.2, 0.15  # seconds between samples, and the share of the time that has passed if that is longer
 LINES = 3  # windows a sample
+STEPS = 32  # in Denoise to begin with, for each window of a small network
 MOST, FILLED = 100_000, 0.9  # steps; the share of the minutes that they may take, validations come on top
 TRAIN = dict(concurrency_id="train", concurrency_limit=1)
 
@@ -323,7 +324,7 @@ def play_with(desk: denoise.Desk) -> list:
     """Denoise with the visitor's model chosen: the tab, then its fields."""
     own_model(desk)
     desk.models = desk.here()
-    asked = inputs.read({"model": mine.NAME, "prompt": ""}, desk.own())
+    asked = inputs.read({"model": mine.NAME, "prompt": "", "steps": STEPS}, desk.own())
     place = denoise.BUNDLED, gr.update(visible=False)
     return [gr.update(selected="denoise"), *place, *denoise.widgets_for(asked, desk.models, desk.own())]
 
