@@ -164,6 +164,11 @@ def refusal(what: str, status: int, code: str) -> str:
         return f"{what!r} has no such revision: leave out what stands after the @ for the newest one."
     if status in (401, 404):
         return f"There is no public model {what!r} on the Hub: look at its spelling; private ones are not opened here."
+    return later(what, status)
+
+
+def later(what: str, status: int) -> str:
+    """What an error means that is nobody's mistake here."""
     if status == 429:
         return "The Hub asks for patience (429): try again in some minutes."
     return f"The Hub answers {status} for {what!r}: try again later."
@@ -431,6 +436,4 @@ def forbidden(repo_id: str, error) -> str:
         return f"The Hub has no {repo_id!r} that this login can write to: look at its spelling and at the token."
     if status in (409, 412):
         return f"{repo_id!r} is being changed by somebody else, or its name is taken: try again, or choose another name."
-    if status == 429:
-        return "The Hub asks for patience (429): try again in some minutes."
-    return f"The Hub answers {status} for {repo_id!r}: try again later."
+    return later(repo_id, status)
