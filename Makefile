@@ -1,16 +1,20 @@
-# make app: the page.  make test: everything that is proven.  Both work on a fresh machine with Python 3.10 - 3.12.
+# make app: the page.  make test: everything that is proven, in small.  make test-long: what is rare, many times over.
+# All work on a fresh machine with Python 3.10 - 3.12.
 PYTHON ?= python3
 BIN := .venv/bin
 APT := $(shell [ "$$(id -u)" = 0 ] && echo apt-get || echo sudo -n apt-get)
 
-.PHONY: app test check venv browser clean
+.PHONY: app test test-long check venv browser clean
 
 app: .venv/app
 	$(BIN)/python app.py
 
-test: .venv/dev browser
+test: .venv/dev browser check
 	$(BIN)/python -m pytest --ignore tests/browser -n 2
 	$(BIN)/python -m pytest tests/browser
+
+test-long: .venv/dev browser
+	$(BIN)/python -m pytest -m 'long and not real_hub'
 
 check: .venv/dev
 	$(BIN)/ruff format --check .
