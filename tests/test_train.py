@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ import torch
 
 from tinydiff import checkpoint
 from tinydiff.processes import PROCESSES
-from tinydiff.train import PRESETS, SHAPES, Run, TrainingError, rate, train
+from tinydiff.train import NUMBERS, PRESETS, SHAPES, Config, Run, TrainingError, check, pick_device, rate, train
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,48 @@ def test_bad_configs_are_told_before_the_first_step(config):
         file.write("too short for a window")
     with pytest.raises(ValueError, match="at least 640 characters"):
         train(replace(config, corpus=short))
+
+
+NAN, FAR = math.nan, int("9" * 400)
+NO_NUMBERS = {  # what was taken without a word, and what stands beside it
+    "ema": (NAN, -0.1, 2.0), "given": (NAN, -0.1, 7.0), "drop_label": (NAN, -1.0, 1.1), "clip": (NAN, -1.0, 0.0, math.inf),
+    "bell": (NAN, -1.0, math.inf), "warmup": (-5, 2.5), "lr": (NAN, 0.0, -1e-3, math.inf), "weight_decay": (NAN, -0.1, math.inf),
+    "seed": (-1, 2**63), "steps": (0, -1, 3.0), "batch": (0, -4), "accumulate": (0, -1), "minutes": (-1.0, NAN, math.inf),
+    "validate_every": (0, -7), "save_every": (0, -7),
+}  # fmt: skip
+
+
+def test_every_number_of_a_config_has_limits(config):
+    """Outside of them, not finite, of 400 digits, or no number at all: one short sentence that names the field; at both limits,
+    nothing is said. No number of Config is without."""
+    numbers = {f.name for f in fields(Config) if type(f.default) in (int, float)}
+    assert set(NUMBERS) == set(NO_NUMBERS) == numbers
+    for name, wrong in NO_NUMBERS.items():
+        for value in (*wrong, FAR, -FAR, "7", None, True, [1]):
+            with pytest.raises(ValueError, match=f"^{name} is ") as told:
+                check(replace(config, **{name: value}))
+            assert "\n" not in str(told.value) and len(str(told.value)) < 200
+        for value in set(NUMBERS[name]) - ({10**6} if name == "accumulate" else set()):
+            check(replace(config, **{name: value}))
+
+
+def test_every_word_of_a_config_is_a_text(config):
+    """What stands in a file in the place of a text or of true and false is told, too."""
+    for one in fields(Config):
+        if type(one.default) in (str, bool):
+            with pytest.raises(ValueError, match=f"^{one.name} is "):
+                check(replace(config, **{one.name: 7}))
+
+
+@pytest.mark.parametrize("name", ["xyz", "", "meta", "cuda", "cuda:99", "cuda:-1", "cpu:0", "CPU", "mps", "cuda:" + "9" * 400])
+def test_a_device_that_is_not_here(config, name):
+    """One sentence, before the first step; a GPU that there is none of is told as such."""
+    if name == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(ValueError, match="There is no device" if "cuda" not in name else "device") as told:
+        train(replace(config, device=name))
+    assert len(str(told.value)) < 200
+    assert pick_device("cpu").type == "cpu" and pick_device("auto").type in ("cpu", "cuda")
 
 
 def test_the_average_is_what_is_kept(config):

@@ -21,7 +21,7 @@ from tinydiff import nets
 from tinydiff.processes import T_MIN, Prediction, Process
 from tinydiff.samplers import SAMPLERS, Range, Sampler, Step, column
 from tinydiff.schedules import grid
-from tinydiff.text import Canvas
+from tinydiff.text import Canvas, brief, is_number
 
 MAX_STEPS = 4096
 TINY = -80.0  # log of a probability that is as good as 0; of far smaller ones exp is ten times slower on a CPU
@@ -273,9 +273,14 @@ def check_sampler(process: Process, name: str | None) -> Sampler:
 
 def check_number(name: str, value: object, low: float, high: float, whole: bool = False) -> None:
     """Raises ValueError unless value is a finite number (a whole one if asked) from low to high."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or not low <= value <= high or (whole and value != int(value)):
-        raise ValueError(f"{name} is {value!r}; give a {'whole ' if whole else ''}number from {low:g} to {high:g}.")
+    if not is_number(value) or not low <= value <= high or (whole and value != int(value)):
+        span = f"{plainly(low)} to {plainly(high)}"
+        raise ValueError(f"{name} is {brief(value)}; give a {'whole ' if whole else ''}number from {span}.")
+
+
+def plainly(number: float) -> str:
+    """A limit as people write it."""
+    return str(number) if isinstance(number, int) else f"{number:g}"
 
 
 def check_options(process: Process, chosen: Sampler, options: dict) -> None:
@@ -287,7 +292,9 @@ def check_options(process: Process, chosen: Sampler, options: dict) -> None:
         if isinstance(span, Range):
             check_number(name, value, span.low, span.high)
         elif value not in span.of(process):
-            raise ValueError(f"{name} is {value!r}; with '{process.name}' there are {', '.join(map(str, span.of(process)))}.")
+            raise ValueError(
+                f"{name} is {brief(value)}; with '{process.name}' there are {', '.join(map(str, span.of(process)))}."
+            )
 
 
 def check_tokens(process: Process, canvas: Canvas) -> None:

@@ -21,6 +21,7 @@ from torch import Tensor
 BLANK = "_"  # what a template writes for "to be filled in"
 MASK_SIGN = "·"  # what decode writes for the mask
 MAX_CANVAS = 1 << 20  # characters: more is a slip of the finger, not a text
+HUGE = 1e300  # no number of ours is larger
 
 
 class Tokenizer:
@@ -61,6 +62,20 @@ class Tokenizer:
         """Ids (L,) as text; the mask is shown as a middle dot."""
         signs = self.characters + MASK_SIGN
         return "".join(signs[i] for i in ids.tolist())
+
+
+def brief(value: object, room: int = 60) -> str:
+    """A value as a sentence names it: its repr, of a long one the beginning, so that no answer is as long as what was sent."""
+    try:
+        words = repr(value)
+    except ValueError:  # Python refuses to write out whole numbers of more than 4,300 digits
+        return "a number of thousands of digits"
+    return words if len(words) <= room else f"{words[:room]}... ({len(words):,} characters)"
+
+
+def is_number(value: object) -> bool:
+    """Is it a finite number, and not so large that a float could not hold it?"""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= HUGE
 
 
 def shown(characters: str) -> str:
@@ -151,9 +166,11 @@ class Canvas:
 
 def check_size(length: int, batch: int) -> None:
     if not (isinstance(length, int) and isinstance(batch, int) and length >= 1 and batch >= 1):
-        raise ValueError(f"A text needs at least one character, not length {length!r} and batch {batch!r}.")
+        raise ValueError(f"A text needs at least one character, not length {brief(length)} and batch {brief(batch)}.")
     if length * batch > MAX_CANVAS:
-        raise ValueError(f"{batch} texts of {length:,} characters are more than the {MAX_CANVAS:,} there is room for.")
+        raise ValueError(
+            f"{brief(batch)} texts of {brief(length)} characters are more than the {MAX_CANVAS:,} there is room for."
+        )
 
 
 # ---------------------------------------------------------------- corpora

@@ -15,10 +15,11 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -29,10 +30,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tinydiff import checkpoint, library, rewrite
-from tinydiff.generate import generate
+from tinydiff.generate import check_number, generate
 from tinydiff.nets import precision
 from tinydiff.processes import Process, Share, build
-from tinydiff.text import Canvas, Corpus, Pairs, check_window, corpus, pairs
+from tinydiff.text import Canvas, Corpus, Pairs, brief, check_window, corpus, pairs
 
 SHAPES = {
     "tiny": dict(layers=2, heads=2, width=64, length=64),
@@ -131,6 +132,7 @@ def train(config: Config, *, resume: bool = False) -> Iterator[Progress]:
 
 def start(config: Config, *, resume: bool = False) -> Run:
     """The run that `train` steps through, for who wants to save it at any moment. Raises as `train` does."""
+    check(config)
     return Run(config, data_of(config), resume)
 
 
@@ -377,15 +379,25 @@ class Run:
         return f"the last good checkpoint, of step {checkpoint.read_config(self.out)['step']}, is in {str(self.out)!r}"
 
 
+NUMBERS = {  # of Config: what each may be, both ends included
+    "steps": (1, 10**9), "minutes": (0, 10**6), "batch": (1, 10**6), "accumulate": (1, 10**6),
+    "lr": (1e-8, 1), "warmup": (0, 10**9), "weight_decay": (0, 10), "bell": (0, 10), "given": (0, 1), "drop_label": (0, 1),
+    "ema": (0, 1), "clip": (1e-6, 10**6), "seed": (0, 2**63 - 1), "validate_every": (1, 10**9), "save_every": (1, 10**9),
+}  # fmt: skip
+
+
 def check(config: Config) -> None:
-    """Raises ValueError, in one sentence, for numbers with which nothing can be trained."""
-    for name in ("steps", "batch", "accumulate", "validate_every", "save_every"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} is {getattr(config, name)}; give at least 1.")
-    if not 0 <= config.minutes < math.inf:
-        raise ValueError(f"minutes is {config.minutes}; give a number from 0, which is no limit.")
+    """Raises ValueError, in one sentence, for values with which nothing can be trained."""
+    for field_ in fields(Config):
+        value, kind = getattr(config, field_.name), type(field_.default)
+        if field_.name in NUMBERS:
+            value = repr(value) if kind is int and isinstance(value, float) else value  # 4.0 windows are no number of windows
+            check_number(field_.name, value, *NUMBERS[field_.name], whole=kind is int)
+        elif type(value) is not kind:
+            raise ValueError(f"{field_.name} is {brief(value)}; give {'a text' if kind is str else 'true or false'}.")
     if config.batch % config.accumulate:
         raise ValueError(f"A batch of {config.batch} cannot be computed in {config.accumulate} equal parts: choose a divisor.")
+    pick_device(config.device)
 
 
 def options_of(text: str) -> dict[str, str]:
@@ -419,8 +431,15 @@ def optimizers(process: Process, config: Config) -> list[torch.optim.Optimizer]:
 
 
 def pick_device(name: str) -> torch.device:
+    """The device that is called "cpu", "cuda", "cuda:1" ... or "auto", a GPU where there is one. Raises ValueError, in one
+    sentence, for what is no such name and for a GPU that is not here."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    found = re.fullmatch(r"cpu|cuda(?::(\d{1,3}))?", name)
+    if not found:
+        raise ValueError(f"There is no device {brief(name)}; there are 'cpu', 'cuda' and 'auto'.")
+    if name != "cpu" and int(found[1] or 0) >= torch.cuda.device_count():
+        raise ValueError(f"The device {name!r} is not here: give 'cpu', or 'auto' for whatever there is.")
     return torch.device(name)
 
 
