@@ -47,9 +47,11 @@ def test_a_report_holds_every_cell_and_is_json():
     """One row for each shape, format and batch; times positive; the JSON gives the same ratios as the rows."""
     said = []
     report = bench.bench(("tiny",), repeats=1, training=False, say=said.append)
-    assert {(r.preset, r.precision, r.batch) for r in report.rows} == {
-        ("tiny", p, b) for p in bench.DTYPES for b in bench.BATCHES
-    }
+    measured = bench.formats(CPU)
+    assert {(r.preset, r.precision, r.batch) for r in report.rows} == {("tiny", p, b) for p in measured for b in bench.BATCHES}
+    assert (
+        {s.precision for s in report.shares} == {text.precision for text in report.long} == set(report.products) == set(measured)
+    )
     assert all(r.milliseconds > 0 and r.ceiling > 0 for r in report.rows) and said
     plain = json.loads(json.dumps(report.plain()))
     assert [row["ratio"] for row in plain["rows"]] == [r.milliseconds / r.ceiling for r in report.rows]
@@ -58,6 +60,13 @@ def test_a_report_holds_every_cell_and_is_json():
     for table in bench.tables(report):
         Console(file=out, width=140).print(table)
     assert "tiny" in out.getvalue() and report.hardware in out.getvalue()
+
+
+@pytest.mark.parametrize("fast, asked, formats", [(True, False, 2), (False, True, 2), (False, False, 1)])
+def test_bf16_is_measured_where_it_is_fast_or_asked_for(monkeypatch, fast, asked, formats):
+    """Where bf16 is slow no time is spent on it unless somebody asks; what programs take by themselves is always measured."""
+    monkeypatch.setattr(bench, "fast_bf16", lambda device: fast)
+    assert bench.formats(CPU, asked) == ["fp32", "bf16"][:formats]
 
 
 @pytest.mark.parametrize("name", PROCESSES)

@@ -1,12 +1,17 @@
 """The Transformer: what it may see, what it remembers, and how it starts."""
 
+import importlib
 import math
+import threading
+import time
 
 import pytest
 import torch
 
-from tinydiff.nets import Cache, Transformer, lowered, precision
+from tinydiff.nets import Cache, Transformer, fast_bf16, lowered, precision
 
+CPU = torch.device("cpu")
+chooser = importlib.import_module("tinydiff.nets.precision")  # the function of that name hides it
 SHAPE = dict(inputs=11, outputs=10, layers=2, heads=2, width=32, length=16)
 
 
@@ -95,3 +100,65 @@ def test_matrices_cast_once_say_the_same():
         assert torch.equal(kept(x, t), net(x, t))
     assert lowered(net, "fp32", cpu) is net and net.head.weight.dtype == torch.float32
     assert kept.head.weight.dtype == torch.bfloat16 and kept.embed.weight is net.embed.weight
+
+
+# ---------------------------------------------------------------- bf16 or fp32
+
+
+@pytest.fixture
+def untried(monkeypatch):
+    """A process that has not found out yet what its machine does fast."""
+    monkeypatch.setattr(chooser, "_tried", {})
+
+
+@pytest.mark.parametrize("slower, fast", [(9.0, False), (1.0, False), (0.9, False), (0.7, True), (0.1, True)])
+@pytest.mark.parametrize("capable", [True, False])
+def test_the_clock_decides_and_no_flag(untried, monkeypatch, slower, fast, capable):
+    """bf16 is taken where its products are clearly faster, whatever the processor says that it can; "auto" follows."""
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: capable)
+    monkeypatch.setattr(chooser, "product_seconds", lambda dtype, device: slower if dtype == torch.bfloat16 else 1.0)
+    assert fast_bf16(CPU) == fast == chooser.is_bf16("auto", CPU)
+    net = network()
+    assert (lowered(net, "auto", CPU) is net) == (not fast)
+
+
+def test_one_slow_moment_decides_nothing(untried, monkeypatch):
+    """The first product of each format is not counted, nor one during which the machine did something else."""
+    took = {torch.bfloat16: iter([50.0, 1.0, 30.0, 1.0, 1.0, 9.0]), torch.float32: iter([0.01, 2.0, 2.0, 2.0, 40.0, 2.0])}
+    monkeypatch.setattr(chooser, "product_seconds", lambda dtype, device: next(took[dtype]))
+    assert fast_bf16(CPU)
+
+
+def test_the_trial_is_made_once_and_leaves_no_trace(untried, monkeypatch):
+    """One trial for all threads that ask at once, in a fraction of a second; random numbers and threads are as before."""
+    tries, real, said = [], chooser.trial, []
+    monkeypatch.setattr(chooser, "trial", lambda device: tries.append(device) or real(device))
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    start = time.perf_counter()
+    asking = [threading.Thread(target=lambda: said.append(fast_bf16(CPU))) for _ in range(4)]
+    [one.start() for one in asking], [one.join() for one in asking]
+    assert time.perf_counter() - start < 1
+    assert len(tries) == 1 and len(said) == 4 and len(set(said)) == 1
+    assert torch.get_rng_state().equal(state) and torch.get_num_threads() == threads
+
+
+def test_what_is_chosen_is_the_faster_on_this_machine(untried):
+    """Measured apart from the trial, on another product: the chosen format does not take much longer than the other."""
+    x = torch.ones(128, 256)
+    with chooser.one_thread(), torch.no_grad():
+
+        def quickest(dtype):
+            weight, times = torch.ones(512, 256, dtype=dtype), []
+            for _ in range(4):
+                start = time.perf_counter()
+                torch.nn.functional.linear(x.to(dtype), weight)
+                times.append(time.perf_counter() - start)
+            return min(times)
+
+        low, full = quickest(torch.bfloat16), quickest(torch.float32)
+    assert low < 1.1 * full if fast_bf16(CPU) else full < 2 * low
+
+
+def test_a_device_that_was_never_tried_out_computes_in_fp32(untried):
+    """Of other devices nothing is known, and nothing is run on them."""
+    assert not fast_bf16(torch.device("meta"))

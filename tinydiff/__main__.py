@@ -86,7 +86,7 @@ def bench_(args: argparse.Namespace) -> None:
     """Measure the speed of this machine, beside what it could do."""
     tell = Console(stderr=True)
     report = bench.bench(tuple(args.preset or MEASURED), repeats=args.repeats, training=args.training,
-                         compiled=args.compile, device=args.device, say=lambda line: tell.print(line, style="dim"))  # fmt: skip
+                         compiled=args.compile, bf16=args.bf16, device=args.device, say=lambda line: tell.print(line, style="dim"))  # fmt: skip
     if args.json:
         Path(args.json).write_text(json.dumps(report.plain(), indent=1), encoding="utf-8")
     for table in bench.tables(report):
@@ -171,6 +171,7 @@ def bench_flags(made: argparse.ArgumentParser) -> None:
     made.add_argument("--repeats", type=int, default=15, help="measurements of which the median is taken (15)")
     made.add_argument("--training", action=argparse.BooleanOptionalAction, default=True, help="measure training steps too")
     made.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True, help="measure compiled training too")
+    made.add_argument("--bf16", action="store_true", help="measure bfloat16 even where this machine multiplies it slowly")
     made.add_argument("--device", default="auto", help="'cpu', 'cuda' or 'auto'")
     made.add_argument("--json", metavar="FILE", help="write the measurements to this file as well")
 

@@ -2,9 +2,10 @@
 
     ceiling = multiply-adds of the Transformer's matrix products / multiply-adds a second of a large matrix product
 
-both measured in the same run and in the same number format, so the ratio compares machines of any speed. Times are medians;
-what comes before the first of them (allocation, compilation) is not counted. Softmax, norms and rotations are no part of the
-ceiling: they are what the ratio pays for. Networks are untrained: the time does not depend on the weights.
+both measured in the same run and in the same number format, so the ratio compares machines of any speed. float32 is always
+measured, bfloat16 where it is fast or asked for. Times are medians; what comes before the first of them (allocation,
+compilation) is not counted. Softmax, norms and rotations are no part of the ceiling: they are what the ratio pays for.
+Networks are untrained: the time does not depend on the weights.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from rich.table import Column, Table
 from tinydiff.generate import generate
 from tinydiff.nets import fast_bf16
 from tinydiff.nets import precision as autocast
+from tinydiff.nets.precision import settle
 from tinydiff.processes import PROCESSES, Process, build
 from tinydiff.samplers import column
 from tinydiff.text import Canvas, Corpus, Tokenizer
@@ -108,11 +110,12 @@ class Report:
 
 
 def bench(presets: tuple[str, ...] = ("small", "base"), *, repeats: int = 15, training: bool = True, compiled: bool = True,
-          device: str = "auto", say: Callable[[str], None] = lambda line: None) -> Report:  # fmt: skip
+          bf16: bool = False, device: str = "auto", say: Callable[[str], None] = lambda line: None) -> Report:  # fmt: skip
     """Measure everything, in one run on this machine.
 
     presets: names in train.SHAPES; repeats: 1 .. 1000, of which the median is taken; training, compiled: what takes longest
-    can be left out; say: told what is being measured. Raises ValueError for what cannot be.
+    can be left out; bf16: measure bfloat16 even where it is slow; say: told what is being measured. Raises ValueError for
+    what cannot be.
     """
     unknown = [preset for preset in presets if preset not in SHAPES]
     if unknown:
@@ -121,13 +124,18 @@ def bench(presets: tuple[str, ...] = ("small", "base"), *, repeats: int = 15, tr
         raise ValueError(f"repeats is {repeats}; give a whole number from 1 to {MAX_REPEATS}.")
     where = pick_device(device)
     say("the machine's own matrix product")
-    products = {name: product_rate(dtype, where) for name, dtype in DTYPES.items()}
+    products = {name: product_rate(DTYPES[name], where) for name in formats(where, bf16)}
     rows = list(calls(presets, products, repeats, where, say))
     if training:
         rows += training_steps(presets, products, min(repeats, 5), compiled, device, say)
-    shares = list(overheads(presets[0], max(1, repeats // 5), where, say))
-    texts = list(long_texts(presets[0], LONG if repeats > 1 else 2 * LENGTH, where, say))
+    shares = list(overheads(presets[0], products, max(1, repeats // 5), where, say))
+    texts = list(long_texts(presets[0], products, LONG if repeats > 1 else 2 * LENGTH, where, say))
     return Report(hardware(where), torch.get_num_threads(), torch.__version__, products, rows, shares, texts)
+
+
+def formats(device: torch.device, bf16: bool = False) -> list[str]:
+    """The number formats worth measuring: float32, and bfloat16 where it is fast or asked for."""
+    return [name for name in DTYPES if name == "fp32" or bf16 or fast_bf16(device)]
 
 
 # ---------------------------------------------------------------- the arithmetic
@@ -163,11 +171,6 @@ def median_ms(work: Callable[[], object], repeats: int, device: torch.device, wa
     return 1000 * statistics.median(times[warm:])
 
 
-def settle(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 # ---------------------------------------------------------------- what is measured
 
 
@@ -179,7 +182,7 @@ def untrained(name: str, preset: str) -> Process:
 def calls(presets, products, repeats, device, say) -> Iterator[Row]:
     for preset in presets:
         process = untrained("masked", preset).to(device)
-        for precision in DTYPES:
+        for precision in products:
             for batch in BATCHES:
                 say(f"a call of {preset} at ({batch}, {LENGTH}) in {precision}")
                 took = call_ms(process, precision, batch, repeats, device)
@@ -221,11 +224,11 @@ def noise() -> Corpus:
     return Corpus("noise", tokenizer, ids, ids)
 
 
-def overheads(preset, repeats, device, say) -> Iterator[Share]:
+def overheads(preset, precisions, repeats, device, say) -> Iterator[Share]:
     for name in PROCESSES:
         process = untrained(name, preset).to(device)
         chosen = column(process)[0]
-        for precision in DTYPES:
+        for precision in precisions:
             say(f"{STEPS} steps of {name} with {chosen} in {precision}")
             runs = [overhead(process, chosen, precision, device) for _ in range(1 + repeats)]
             yield sorted(runs[1:], key=lambda run: run.share)[repeats // 2]
@@ -239,10 +242,10 @@ def overhead(process: Process, chosen: str, precision: str, device: torch.device
     return Share(process.name, chosen, precision, frame.calls, whole, whole - 1000 * sum(inside))
 
 
-def long_texts(preset, length, device, say) -> Iterator[Long]:
+def long_texts(preset, precisions, length, device, say) -> Iterator[Long]:
     process = untrained("block", preset).to(device)
     for cache in process.caches:
-        for precision in DTYPES:
+        for precision in precisions:
             say(f"{length:,} characters in blocks of {BLOCK} in {precision}, cache: {cache}")
             yield long_text(process, cache, precision, length)
 

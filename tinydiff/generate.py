@@ -78,7 +78,7 @@ def generate(process: Process, canvas: Canvas, *, sampler: str | None = None, st
     temperature: 0 .. 10, divides the log-probabilities; top_p: (0, 1], the share of probability kept
     guidance:    weight of classifier-free guidance, 0 .. 20; only where the canvas has a label
     spacing:     how the steps lie on the time axis: "uniform", "cosine" or "information"
-    precision:   "bf16", "fp32", or "auto": bf16 where the hardware multiplies it faster
+    precision:   "bf16", "fp32", or "auto": bf16 where this machine multiplies it faster
     options:     the sampler's own
 
     Raises ValueError, in one sentence, before anything is computed.
