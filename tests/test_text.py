@@ -20,8 +20,46 @@ def test_round_trip(tokenizer):
 
 def test_an_unknown_character_is_named_with_its_place(tokenizer):
     """Which, and where."""
-    with pytest.raises(ValueError, match=r"'x' at position 3 "):
+    with pytest.raises(ValueError, match=r"'x' at position 3"):
         tokenizer.encode("hex")
+
+
+SHAKESPEARE = Tokenizer("\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+
+
+@pytest.mark.parametrize("typed,means", [
+    ("’tis ‘so’", "'tis 'so'"), ("“Ay”", "'Ay'"), ('"Ay"', "'Ay'"), ("come—go", "come--go"), ("a–b ‐ ‑ −", "a-b - - -"),
+    ("well…", "well..."), ("my\u00a0lord", "my lord"), ("ﬁre, ﬂag", "fire, flag"), ("ＲＯＭＥＯ：", "ROMEO:"), ("so\u00adft\u200b", "soft"),
+    ("a\r\nb\u2028c\td", "a\nb\nc d"),
+])  # fmt: skip
+def test_typographic_characters_are_written_plainly(typed, means):
+    """As prompt, suffix and template; the length counts what is then written."""
+    assert SHAKESPEARE.typed(typed) == means
+    assert SHAKESPEARE.decode(SHAKESPEARE.encode(typed)) == means
+    canvas = Canvas.prompt(SHAKESPEARE, typed, len(means) + 5, suffix="…")
+    assert SHAKESPEARE.decode(canvas.tokens[0][canvas.given[0]]) == means + "..."
+    canvas = Canvas.template(SHAKESPEARE, typed + "_" + typed)
+    assert canvas.given[0].tolist() == [True] * len(means) + [False] + [True] * len(means)
+
+
+def test_what_an_alphabet_has_stays_as_it_is():
+    """A model that learned curly quotes and dashes writes them; an accent that is typed apart finds its letter; what the
+    alphabet has not even plainly stays, to be named."""
+    own = Tokenizer("’'“\"—-… .é")
+    assert own.typed("’“—… é") == "’“—… é" and own.typed("e\u0301") == "é"
+    assert Tokenizer("ab").typed("a“—…b") == "a“—…b"
+    assert Tokenizer("a…").typed("a...") == "a..."
+
+
+def test_strange_characters_are_named_and_nothing_is_listed():
+    """Each once, the first with its place, and what to do; an alphabet of 65 is no part of a sentence."""
+    with pytest.raises(ValueError) as error:
+        SHAKESPEARE.encode("naïve café, 5 € or 7 € 中")
+    said = str(error.value)
+    assert all(repr(c) in said for c in "ïé5") and "at position 3" in said and "3 more" in said and "leave them out" in said
+    assert len(said) < 150 and "ABC" not in said
+    with pytest.raises(ValueError, match=r"'\\x1b' at position 2: leave it out"):
+        SHAKESPEARE.encode("a\x1bb")
 
 
 def test_prompt_suffix_and_template(tokenizer):

@@ -33,7 +33,7 @@ def canvas_of(tokenizer: Tokenizer, sources: Sequence[str], length: int) -> Canv
 
     Raises ValueError, in one sentence, for a source that is empty, too long, or has characters that the model does not know.
     """
-    room = length // 2 - 1
+    room, sources = length // 2 - 1, [tokenizer.typed(source) for source in sources]
     if not sources:
         raise ValueError("There is nothing to rewrite: give a line of words.")
     for source in sources:

@@ -24,6 +24,19 @@ MAX_CANVAS = 1 << 20  # characters: more is a slip of the finger, not a text
 HUGE = 1e300  # no number of ours is larger
 
 
+NAMED = 3  # of the characters that a text may not have, as many are named in a sentence
+SINGLE, DOUBLE = "‘’‚‛′‹›`´", '“”„‟″«»"'
+PLAIN = {  # how a character may be written in plainer ones, the best way first; "" leaves it out
+    **dict.fromkeys(SINGLE, ("'",)),
+    **dict.fromkeys(DOUBLE, ('"', "'")),
+    **dict.fromkeys("‐‑‒–−", ("-",)),
+    **dict.fromkeys("—―", ("--", "-")),
+    **dict.fromkeys("\u2028\u2029\x85", ("\n", " ")),
+    **dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff\r", ("",)),
+    "\t": (" ",),
+}
+
+
 class Tokenizer:
     """Characters as tokens: ids 0 .. V-1 in the order of `characters`; the mask is V.
 
@@ -48,15 +61,38 @@ class Tokenizer:
     def mask_id(self) -> int:
         return len(self.characters)
 
+    def typed(self, text: str) -> str:
+        """`text` with the characters that the vocabulary lacks written plainly where it has what that takes: curly quotes,
+        dashes, ellipses, ligatures and odd spaces (PLAIN, else Unicode's NFKC). What it has stays, and so does what cannot
+        be written: `encode` names that. The length may change."""
+        if self.ids.keys() >= set(text):
+            return text
+        whole = unicodedata.normalize("NFC", text).replace("\r\n", "\n")
+        return "".join(c if c in self.ids else self.plainly(c) for c in whole)
+
+    def plainly(self, c: str) -> str:
+        """A character outside the vocabulary in characters of it, or itself where that cannot be done."""
+        folded = unicodedata.normalize("NFKC", c)
+        for way in (*PLAIN.get(c, ()), folded, *PLAIN.get(folded, ())):
+            if self.ids.keys() >= set(way):
+                return way
+        return c
+
     def encode(self, text: str) -> Tensor:
-        """`text` as ids, (L,) int64. Raises ValueError that names the first character outside the vocabulary."""
-        for place, c in enumerate(text):
-            if c not in self.ids:
-                raise ValueError(
-                    f"The character {c!r} at position {place + 1} is not one of the {len(self)} that this model knows: "
-                    f"{shown(self.characters)}"
-                )
+        """`typed(text)` as ids, (L,) int64. Raises ValueError that names the characters outside the vocabulary."""
+        text = self.typed(text)
+        if strange := list(dict.fromkeys(c for c in text if c not in self.ids)):
+            raise ValueError(self.refused(strange, text.index(strange[0]) + 1))
         return torch.tensor([self.ids[c] for c in text], dtype=torch.int64)
+
+    @staticmethod
+    def refused(strange: list[str], place: int) -> str:
+        """The sentence on characters outside the vocabulary, the first of which stands at `place`."""
+        first, *others = map(repr, strange[:NAMED])
+        more = [f"{len(strange) - NAMED} more"] * (len(strange) > NAMED)
+        also = "".join(f" and {name}" if name == (others + more)[-1] else f", {name}" for name in others + more)
+        them = "them" if also else "it"
+        return f"This model does not know {first} at position {place}{also}: leave {them} out or write something else there."
 
     def decode(self, ids: Tensor) -> str:
         """Ids (L,) as text; the mask is shown as a middle dot."""
@@ -76,10 +112,6 @@ def brief(value: object, room: int = 60) -> str:
 def is_number(value: object) -> bool:
     """Is it a finite number, and not so large that a float could not hold it?"""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= HUGE
-
-
-def shown(characters: str) -> str:
-    return characters.replace("\n", "⏎").replace(" ", "␣").replace("\t", "⇥")
 
 
 @dataclass(frozen=True)
@@ -104,6 +136,7 @@ class Canvas:
         Raises ValueError for characters outside the vocabulary, and if there is no room left to write in.
         """
         canvas = Canvas.blank(length, batch)
+        text, suffix = tokenizer.typed(text), tokenizer.typed(suffix)
         if len(text) + len(suffix) >= length:
             raise ValueError(
                 f"The prompt has {len(text) + len(suffix)} characters and the text only {length}: "
@@ -124,6 +157,7 @@ class Canvas:
             raise ValueError(f"This model writes {blank!r} itself, so it cannot stand for a blank: choose another sign.")
         if blank not in text:
             raise ValueError(f"The template has no blank: write {blank!r} for each character to be filled in.")
+        text = blank.join(map(tokenizer.typed, text.split(blank)))
         open_ = torch.tensor([c == blank for c in text])
         filler = tokenizer.characters[0]
         tokens = tokenizer.encode("".join(filler if c == blank else c for c in text))
@@ -381,7 +415,8 @@ def halves(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> Tensor:
     """Texts, each followed by END to the end of its half of a window of `length`: (N, length // 2) int64."""
     rows = torch.full((len(texts), length // 2), tokenizer.ids[END])
     for row, text in zip(rows, texts):
-        row[: len(text)] = tokenizer.encode(text)
+        ids = tokenizer.encode(text)
+        row[: len(ids)] = ids
     return rows
 
 

@@ -187,7 +187,7 @@ def read(model, block, each, order, cache, rule, length, prompt, temperature, se
         process = library.open_model(model)
         check_options(process, BLOCKWISE, dict(block=block, order=order, cache=cache))
         check_rule(rule)
-        prompt = inputs.text("prompt", prompt)
+        prompt = process.tokenizer.typed(inputs.text("prompt", prompt))
         if len(prompt) >= length:
             raise ValueError(
                 f"The prompt has {len(prompt):,} characters and the text {int(length):,}: shorten it, or write more."

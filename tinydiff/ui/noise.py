@@ -46,10 +46,11 @@ def build() -> None:
 
 def answer(sentence: str, observer: str = PERFECT) -> dict:
     """What the sheet shows of a sentence; an empty one leaves it as it is. Raises gr.Error in one sentence."""
-    if sentence == "":
-        return gr.skip()
     if not isinstance(sentence, str) or len(sentence) > LONGEST:
         raise inputs.sentence(f"Give a sentence of 1 to {LONGEST} characters.")
+    sentence = library.bigrams().tokenizer.typed(sentence)[:LONGEST]
+    if sentence == "":
+        return gr.skip()
     if observer not in (PERFECT, TRAINED):
         raise inputs.sentence(f"There is no such observer; there are {PERFECT!r} and {TRAINED!r}.")
     with inputs.told():
