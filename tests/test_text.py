@@ -1,8 +1,14 @@
 """Tokenizer, Canvas, corpora and windows, and each bad input with its sentence."""
 
+import hashlib
+import os
+import random
+import tracemalloc
+
 import pytest
 import torch
 
+from tinydiff import text
 from tinydiff.text import MAX_CANVAS, Canvas, Tokenizer, check_window, corpus, random_given, windows
 
 
@@ -122,6 +128,67 @@ def test_a_corpus_is_split_once(tmp_path):
     check_window(data, 100)
     with pytest.raises(ValueError, match="at least 2,560 characters or a smaller length"):
         check_window(data, 256)
+
+
+PIECES = [  # what stands across the edge of two pieces of a file: half a line end, half a character, a mark that is none
+    "a\r\nb", "\r", "\r\r\n", "é", "語", "🙂", "\ufeff", "\r\n\r\n", "\u2028\x85", "x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("room", [4, 5, 7])
+def test_a_corpus_read_in_pieces_is_the_whole(tmp_path, monkeypatch, room):
+    """However the pieces fall, what is read is the file decoded at once, with its line ends as Unix writes them and without its
+    byte-order mark; the tokenizer knows its characters in order; the fingerprint is the SHA-256 of that text."""
+    monkeypatch.setattr(text, "LONG", room)
+    rng = random.Random(0)
+    for mark in (b"", b"\xef\xbb\xbf"):
+        whole = "begin " + "".join(rng.choice(PIECES) for _ in range(60))
+        (tmp_path / "pieces.txt").write_bytes(mark + whole.encode())
+        data, clean = corpus(tmp_path / "pieces.txt"), whole.replace("\r\n", "\n")
+        assert data.text + data.tokenizer.decode(data.valid) == clean
+        assert data.tokenizer.characters == "".join(sorted(set(clean)))
+        assert data.fingerprint == hashlib.sha256(clean.encode()).hexdigest()
+    for bad in (b"\xff", "é".encode()[:1], "🙂".encode()[:3], b"\xed\xa0\x80"):
+        for before in range(9):
+            (tmp_path / "bad.txt").write_bytes(b"a" * before + bad)
+            with pytest.raises(ValueError, match=f"not UTF-8 at byte {before}:"):
+                corpus(tmp_path / "bad.txt")
+
+
+@pytest.mark.parametrize("V,kind", [(2, torch.uint8), (255, torch.uint8), (256, torch.int16), (40_000, torch.int32)])
+def test_a_corpus_takes_little_memory(tmp_path, monkeypatch, rng, V, kind):
+    """A character of it is a byte, or as many as its number and the mask's need; reading takes no more than twice the ids and the
+    tables, whatever the file's size; the windows of a batch are int64."""
+    signs = [chr(0x21 + i) for i in range(V)] if V < 40_000 else [chr(0x4E00 + i) for i in range(20_000)] + [chr(0x20000 + i) for i in range(V - 20_000)]  # fmt: skip
+    monkeypatch.setattr(text, "LONG", 1 << 14)
+    path = tmp_path / "large.txt"
+    path.write_text("".join(signs) + "".join(random.Random(0).choices(signs, k=600_000)), encoding="utf-8")
+    tracemalloc.start()
+    data = corpus(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert data.train.dtype == data.valid.dtype == kind and len(data.tokenizer) == V
+    tables = text.UNICODE * (1 + data.train.element_size()) + 250 * V
+    assert peak < 2 * data.train.element_size() * 600_000 + tables + 16 * text.LONG
+    tokens = data.canvases("train", 50, 3, rng, 0.0).tokens
+    assert tokens.dtype == torch.int64 and tokens.max() < V
+
+
+def test_a_file_that_is_no_file_is_told(tmp_path, monkeypatch):
+    """Devices, links to them and to themselves, pipes, folders, names that are too long, what cannot be read, what is larger than
+    memory: one sentence, at once."""
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "mem").symlink_to("/proc/self/mem")
+    for name in ("zero", "loop", "pipe", "mem", ".", "x" * 5000, "\0", "/dev/full"):
+        with pytest.raises(ValueError) as told:
+            corpus(tmp_path / name)
+        assert "\n" not in str(told.value) and 20 < len(str(told.value)) < 300
+    (tmp_path / "text").write_text("abc" * 9)
+    monkeypatch.setattr(text, "memory", lambda: 20)
+    with pytest.raises(ValueError, match="memory: give a part of it"):
+        corpus(tmp_path / "text")
 
 
 @pytest.mark.parametrize("label,classes", [("genre", 6), ("play", 38), ("speaker", 65)])

@@ -66,7 +66,7 @@ def bound(process: Process, ids: Tensor, draws: int = 16, batch: int = 16) -> Bo
     given. More in `bound_over`."""
     length = process.length or 256
     starts = [*range(0, len(ids) - length, length), len(ids) - length]
-    tokens = torch.stack([ids[a : a + length] for a in starts])
+    tokens = torch.stack([ids[a : a + length] for a in starts]).long()
     given = torch.zeros_like(tokens, dtype=torch.bool)
     given[-1, : length * (len(starts) - 1) - starts[-1]] = True
     return bound_over(process, Canvas(tokens, given), draws, batch)

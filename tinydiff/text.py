@@ -7,14 +7,21 @@ This file does not know about noise: the mask is one id outside the vocabulary, 
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import hashlib
 import importlib.util
+import math
+import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +29,8 @@ BLANK = "_"  # what a template writes for "to be filled in"
 MASK_SIGN = "·"  # what decode writes for the mask
 MAX_CANVAS = 1 << 20  # characters: more is a slip of the finger, not a text
 HUGE = 1e300  # no number of ours is larger
+LONG, SHORT = 1 << 20, 1 << 12  # characters or bytes of a text that are looked at together; fewer are looked at one by one
+UNICODE = 0x110000  # code points there are
 
 
 NAMED = 3  # of the characters that a text may not have, as many are named in a sentence
@@ -95,9 +104,17 @@ class Tokenizer:
         return f"This model does not know {first} at position {place}{also}: leave {them} out or write something else there."
 
     def decode(self, ids: Tensor) -> str:
-        """Ids (L,) as text; the mask is shown as a middle dot."""
+        """Ids (L,) of any whole type as text; the mask is shown as a middle dot."""
+        if len(ids) > SHORT:
+            return written(self.characters + MASK_SIGN, ids)
         signs = self.characters + MASK_SIGN
         return "".join(signs[i] for i in ids.tolist())
+
+
+def written(signs: str, ids: Tensor) -> str:
+    """signs[i] for each id (N,), through a table: a list of a long text's characters would take fifty times its room."""
+    table = np.frombuffer(signs.encode("utf-32-le", "surrogatepass"), np.uint32)
+    return "".join(table[part.numpy()].tobytes().decode("utf-32-le", "surrogatepass") for part in ids.split(LONG))
 
 
 def brief(value: object, room: int = 60) -> str:
@@ -219,11 +236,19 @@ class Corpus:
 
     name: str
     tokenizer: Tokenizer
-    train: Tensor  # (N,) int64
-    valid: Tensor  # (M,) int64
+    train: Tensor  # (N,) ids in the smallest type that holds them (`id_type`); batches are int64
+    valid: Tensor  # (M,)
     labels: tuple[str, ...] = ()  # names of the classes, () where there are none
-    train_label: Tensor | None = None  # (N,) int64: class at each character
+    train_label: Tensor | None = None  # (N,) class at each character
     valid_label: Tensor | None = None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the training text and the validation text behind it, in UTF-8: by it a text is known again."""
+        found = hashlib.sha256()
+        for part in (*self.train.split(LONG), *self.valid.split(LONG)):
+            found.update(self.tokenizer.decode(part).encode("utf-8", "surrogatepass"))
+        return found.hexdigest()
 
     @property
     def text(self) -> str:
@@ -235,7 +260,7 @@ class Corpus:
         tokens, starts = windows(getattr(self, split), length, batch, rng)
         label = getattr(self, f"{split}_label")
         given = random_given(batch, length, rng, given_share).to(tokens.device)
-        return Canvas(tokens, given, None if label is None else label[starts + length // 2])
+        return Canvas(tokens, given, None if label is None else label[starts + length // 2].long())
 
 
 def corpus(source: str | Path, *, label: str | None = None) -> Corpus:
@@ -245,45 +270,115 @@ def corpus(source: str | Path, *, label: str | None = None) -> Corpus:
     Raises ValueError in one sentence for a source that is missing, empty, binary or not UTF-8.
     """
     if str(source) == "shakespeare":
-        return _split("shakespeare", _plays(label or "genre"), labelled=label is not None)
+        data = _split("shakespeare", _plays(label or "genre"))
+        return data if label else Corpus(data.name, data.tokenizer, data.train, data.valid)
     if label is not None:
         raise ValueError(f"The corpus {str(source)!r} has no labels; only 'shakespeare' has.")
     path = _tiny_shakespeare() if str(source) == "tiny_shakespeare" else Path(source)
-    return _split(path.stem, [[(read_text(path), path.stem)]], labelled=False)
+    tokenizer, ids = read(path)
+    cut = int(0.9 * len(ids))
+    return Corpus(path.stem, tokenizer, ids[:cut], ids[cut:])
 
 
-def read_text(path: Path) -> str:
-    """The UTF-8 text of a file. Raises ValueError that says what is wrong with it."""
-    if not path.is_file():
-        raise ValueError(f"There is no corpus file {str(path)!r}: name a UTF-8 text file.")
-    data = path.read_bytes()
-    if not data:
-        raise ValueError(f"The corpus {path.name!r} is empty.")
-    if b"\0" in data:
-        raise ValueError(f"The corpus {path.name!r} is a binary file: give plain text.")
+def read(path: Path) -> tuple[Tokenizer, Tensor]:
+    """The tokenizer of a UTF-8 text file, and its characters as ids (N,) of `id_type`. The file is read twice, piece by piece,
+    to find its characters and to number them, so that little more memory is taken than the ids are. Raises ValueError that says
+    what is wrong with it."""
+    check_file(path)
+    seen, count = np.zeros(UNICODE, dtype=bool), 0
+    for codes in code_points(path):
+        seen[codes], count = True, count + len(codes)
+    if not count:
+        raise ValueError(f"The corpus {brief(path.name)} is empty.")
+    known = seen.nonzero()[0]
+    tokenizer, kind = Tokenizer("".join(map(chr, known))), id_type(len(known))
+    number = np.zeros(UNICODE, dtype=kind)
+    number[known] = np.arange(len(known))
+    ids, place = np.empty(count, dtype=kind), 0
+    for codes in code_points(path):
+        if place + len(codes) > count or not seen[codes].all():
+            break
+        ids[place : place + len(codes)], place = number[codes], place + len(codes)
+    if place != count:
+        raise ValueError(f"The corpus {brief(path.name)} was changed while it was read: try again.")
+    return tokenizer, torch.from_numpy(ids)
+
+
+def id_type(V: int) -> type[np.integer]:
+    """The smallest type that holds the ids of V characters and the mask."""
+    return np.uint8 if V < 1 << 8 else np.int16 if V < 1 << 15 else np.int32
+
+
+def check_file(path: Path) -> None:
+    """Raises ValueError unless there is such a file, and memory for its characters."""
     try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
+        found = path.is_file()  # follows links; false for devices, which have no end
+        size = path.stat().st_size if found else 0
+    except (OSError, ValueError) as error:  # a name too long, a loop of links
+        raise ValueError(f"The corpus {brief(str(path))} cannot be opened ({getattr(error, 'strerror', error)}).") from None
+    if not found:
+        raise ValueError(f"There is no corpus file {brief(str(path), 200)}: name a UTF-8 text file.")
+    if size > (room := memory()):
+        raise ValueError(f"The corpus {brief(path.name)} has {size / 1e9:.1f} GB and this machine {room / 1e9:.1f} GB of memory: give a part of it.")  # fmt: skip
+
+
+def memory() -> float:
+    """Bytes of memory that this program may take: the machine's, or the container's where that is less."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else math.inf
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # not Linux, or "max"
+            return min(pages, int(Path(limit).read_text()))
+    return pages
+
+
+def code_points(path: Path) -> Iterator[np.ndarray]:
+    """The characters of a UTF-8 file as numbers, (n,) uint32, piece by piece; a byte-order mark is left out, and a line may end as
+    Windows writes it. Raises ValueError for what is no text."""
+    decoder, done, held, waiting = codecs.getincrementaldecoder("utf-8")(), 0, "", 0
+    try:
+        with open(path, "rb") as file:
+            while data := file.read(LONG):
+                if b"\0" in data:
+                    raise ValueError(f"The corpus {brief(path.name)} is a binary file: give plain text.")
+                text, waiting = held + decoder.decode(data), len(decoder.getstate()[0])
+                held = "\r" if text.endswith("\r") else ""  # the other half of a line end may come
+                yield numbered(text.removesuffix(held), done == 0)
+                done += len(data)
+            waiting = len(decoder.getstate()[0])
+            yield numbered(held + decoder.decode(b"", final=True), False)
     except UnicodeDecodeError as error:
-        raise ValueError(f"The corpus {path.name!r} is not UTF-8 at byte {error.start}: save it as UTF-8.") from None
+        raise ValueError(
+            f"The corpus {brief(path.name)} is not UTF-8 at byte {done - waiting + error.start}: save it as UTF-8."
+        ) from None
+    except OSError as error:
+        raise ValueError(f"The corpus {brief(path.name)} cannot be read ({error.strerror}).") from None
 
 
-def _split(name: str, documents: list[list[tuple[str, str]]], labelled: bool) -> Corpus:
+def numbered(text: str, first: bool) -> np.ndarray:
+    """A piece of a file as code points, without what stands for no character of the text."""
+    text = text.replace("\r\n", "\n")
+    return np.frombuffer((text.removeprefix("\ufeff") if first else text).encode("utf-32-le"), np.uint32)
+
+
+def _split(name: str, documents: list[list[tuple[str, str]]]) -> Corpus:
     """A corpus of documents, each a list of (text, label) pieces; the last tenth of every document validates."""
     tokenizer = Tokenizer.of("".join(text for document in documents for text, _ in document))
     names = tuple(sorted({label for document in documents for _, label in document}))
     number = {label: i for i, label in enumerate(names)}
     halves: dict[str, list[Tensor]] = {"train": [], "valid": [], "train_label": [], "valid_label": []}
     for document in documents:
-        ids = tokenizer.encode("".join(text for text, _ in document))
-        labels = torch.cat([torch.full((len(text),), number[label]) for text, label in document])
+        ids = compact(tokenizer.encode("".join(text for text, _ in document)), len(tokenizer))
+        labels = compact(torch.cat([torch.full((len(text),), number[label]) for text, label in document]), len(names))
         cut = int(0.9 * len(ids))
         for half, part in (("train", slice(None, cut)), ("valid", slice(cut, None))):
             halves[half].append(ids[part])
             halves[f"{half}_label"].append(labels[part])
-    tensors = {key: torch.cat(parts) for key, parts in halves.items()}
-    if not labelled:
-        return Corpus(name, tokenizer, tensors["train"], tensors["valid"])
-    return Corpus(name, tokenizer, labels=names, **tensors)
+    return Corpus(name, tokenizer, labels=names, **{key: torch.cat(parts) for key, parts in halves.items()})
+
+
+def compact(ids: Tensor, V: int) -> Tensor:
+    """Ids in the smallest type that holds them."""
+    return torch.from_numpy(ids.numpy().astype(id_type(V)))
 
 
 def _tiny_shakespeare() -> Path:
@@ -356,9 +451,10 @@ class Pairs:
     name: str
     tokenizer: Tokenizer
     task: str
-    train: Tensor  # (N, L) int64
-    valid: Tensor  # (M, L) int64; no target of it is one of `train`
+    train: Tensor  # (N, L) ids as a Corpus holds them
+    valid: Tensor  # (M, L); no target of it is one of `train`
     labels: tuple[str, ...] = ()
+    fingerprint: str = ""  # of the corpus
 
     def canvases(self, split: str, length: int, batch: int, rng: torch.Generator, given_share: float) -> Canvas:
         """A batch to train on, as a Corpus gives it. The windows have the length they were made with, and the whole source
@@ -392,7 +488,8 @@ def pairs(corpus: Corpus, task: str = "restore", length: int = 128) -> Pairs:
             "give a longer text with a line break after each line."
         )
     rows = (torch.cat([halves(corpus.tokenizer, side, length) for side in zip(*some)], 1) for some in (train, valid))
-    return Pairs(corpus.name, corpus.tokenizer, task, *rows)
+    train, valid = (compact(some, len(corpus.tokenizer)) for some in rows)
+    return Pairs(corpus.name, corpus.tokenizer, task, train, valid, fingerprint=corpus.fingerprint)
 
 
 def plain(text: str) -> str:
@@ -422,6 +519,7 @@ def halves(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> Tensor:
 
 def paired(tokens: Tensor, tokenizer: Tokenizer) -> Canvas:
     """The canvas of pairs (B, L): the first half given, the second open; of its ENDs the first counts, the others are padding."""
+    tokens = tokens.long()
     given = (torch.arange(tokens.shape[1]) < tokens.shape[1] // 2).expand(tokens.shape)
     ends = (tokens == tokenizer.ids[END]) & ~given
     return Canvas(tokens, given, padding=ends & (ends.cumsum(1) > 1))
@@ -438,7 +536,7 @@ def ended(text: str) -> str:
 def windows(ids: Tensor, length: int, batch: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """`batch` windows that start anywhere: tokens (B, L) and their start positions (B,)."""
     starts = torch.randint(len(ids) - length + 1, (batch,), generator=rng, device=rng.device).to(ids.device)
-    return ids[starts[:, None] + torch.arange(length, device=ids.device)], starts
+    return ids[starts[:, None] + torch.arange(length, device=ids.device)].long(), starts
 
 
 def random_given(batch: int, length: int, rng: torch.Generator, share: float = 0.25) -> Tensor:
