@@ -8,11 +8,12 @@ import gradio as gr
 
 from tinydiff.ui import blocks, denoise, families, learn, noise, race, rewrite, steps, training
 from tinydiff.ui.look import HEAD, LAUNCH, THEME_JS
+from tinydiff.ui.server import Page
 
 
-def page() -> gr.Blocks:
+def page() -> Page:
     """All tabs."""
-    with gr.Blocks(
+    with Page(
         title="tinydiff: text diffusion you can watch", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)
     ) as whole:
         gr.HTML(html_template=HEAD, js_on_load=THEME_JS, apply_default_css=False)
@@ -33,7 +34,7 @@ def page() -> gr.Blocks:
             for name, build in rest.items():
                 with gr.Tab(name, id=name.lower().replace(" ", "-")):
                     build()
-    return whole.queue(max_size=20)
+    return whole.queue()
 
 
 demo = page()

@@ -193,12 +193,31 @@ def test_a_link_does_not_carry_it(shelf):
     assert one.desk.secret and one.desk.secret not in json.dumps(value) + asked.settings.query()
 
 
-def test_the_shelf_is_small():
-    """It never holds more than its limit, and the oldest go first."""
-    shelf = mine.Shelf()
-    secrets = [shelf.keep(own(f"session {i}")) for i in range(3 * mine.MOST)]
-    assert [shelf.find(secret) is not None for secret in secrets] == [False] * 2 * mine.MOST + [True] * mine.MOST
-    assert len(set(secrets)) == len(secrets) and min(map(len, secrets)) >= 32
+def test_a_full_shelf_refuses_the_newcomer(shelf):
+    """Nobody's model makes room for another's: who comes when it is full is told so, before they train and if they have trained;
+    who has a model there may train again, and when one leaves there is room."""
+    secrets = [shelf.keep(own(f"session {i}")) for i in range(mine.MOST)]
+    assert len(set(secrets)) == mine.MOST and min(map(len, secrets)) >= 32
+    visitor = Visitor("newcomer")
+    wish = (visitor.bench, TEXT, "masked", 1.0)
+    for words in (refusal(learn.wished, *wish, visitor.request), refusal(list, visitor.train())):
+        assert "no room" in words and "\n" not in words
+    with pytest.raises(ValueError, match="no room"):
+        shelf.keep(own("newcomer"))
+    assert all(shelf.find(secret) for secret in secrets)
+    assert learn.wished(*wish, gr.Request(session_hash="session 3"))[0]["state"] == "waiting"
+    shelf.drop(secrets[5])
+    assert learn.wished(*wish, visitor.request)[0]["state"] == "waiting"
+
+
+def test_files_go_with_the_visit(shelf, learned, place):
+    """What was downloaded lies in one place, from which it is served; when the visit is over it is gone, and the model too."""
+    visitor = Visitor("one")
+    visitor.desk.secret = shelf.keep(learned)
+    path = Path(learn.zipped(visitor.desk))
+    assert path.is_file() and path.is_relative_to(place / "gradio")
+    visitor.desk.leave()
+    assert not list((place / "gradio").iterdir()) and visitor.desk.own() is None
 
 
 def test_the_shelf_forgets(monkeypatch):

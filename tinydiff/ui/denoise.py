@@ -14,6 +14,7 @@ from pathlib import Path
 
 import gradio as gr
 import torch
+from gradio.utils import get_upload_folder
 
 from tinydiff import evaluate, export, hub, library, render
 from tinydiff.library import Model
@@ -68,9 +69,20 @@ class Desk:
         return render.unpack(self.value or example())
 
     def file(self, name: str) -> Path:
-        """Where a file to download is written; it goes when the desk goes."""
-        self.folder = self.folder or tempfile.TemporaryDirectory(prefix="tinydiff-")
+        """Where a file to download is written; it goes with the visit. Gradio copies what lies elsewhere than in its own
+        folder, and keeps the copy."""
+        if self.folder is None:
+            Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
+            self.folder = tempfile.TemporaryDirectory(prefix="tinydiff-", dir=get_upload_folder())
         return Path(self.folder.name) / name
+
+    def leave(self) -> None:
+        """The visit is over: nothing of it stays."""
+        self.stop()
+        mine.SHELF.drop(self.secret)
+        if self.folder is not None:
+            self.folder.cleanup()
+        self.folder = self.value = None
 
 
 # ---------------------------------------------------------------- a run
@@ -352,7 +364,7 @@ def usual(sampler: str, option: str) -> float | None:
 def build(page: gr.Blocks) -> tuple[gr.State, Player, list]:
     """The widgets of the tab and their wiring: the desk, the player, and the fields with where models come from, for who
     brings something to play with."""
-    desk = gr.State(Desk())
+    desk = gr.State(Desk(), delete_callback=Desk.leave)
     with gr.Row(elem_classes="td-press"):
         with gr.Column(elem_classes="td-page"):
             player = Player(example(), linked=True, elem_id="denoise-player")

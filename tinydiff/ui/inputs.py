@@ -18,7 +18,7 @@ import gradio as gr
 from tinydiff import evaluate, hub, library
 from tinydiff.generate import Frame, check_number, check_options, check_sampler
 from tinydiff.processes import Process
-from tinydiff.text import Canvas
+from tinydiff.text import Canvas, brief
 from tinydiff.ui import mine
 from tinydiff.ui.gpu import generate
 
@@ -93,7 +93,7 @@ def read(raw: Mapping[str, object], own: mine.Own | None = None) -> Asked:
     with told():
         unknown = sorted(set(raw) - set(DEFAULTS))
         if unknown:
-            raise ValueError(f"There is no setting {unknown[0]!r}; there are {', '.join(DEFAULTS)}.")
+            raise ValueError(f"There is no setting {brief(unknown[0])}; there are {', '.join(DEFAULTS)}.")
         values = {**DEFAULTS, **raw}
         numbers = {name: number(name, values[name]) for name in LIMITS}
         model = pinned(values["model"])
@@ -125,13 +125,13 @@ def number(name: str, value: object) -> int | float:
 
 def text(name: str, value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"The {name} is {value!r}; give a text.")
+        raise ValueError(f"The {name} is {brief(value)}; give a text.")
     return value.replace("\r\n", "\n")
 
 
 def options_of(value: object) -> dict[str, float]:
     if not isinstance(value, dict):
-        raise ValueError(f"The options are {value!r}; give a name and a number for each, or {{}}.")
+        raise ValueError(f"The options are {brief(value)}; give a name and a number for each, or {{}}.")
     return value
 
 
@@ -154,7 +154,7 @@ def pinned(name: object) -> str:
     if hub.is_source(name):
         return str(hub.pull(name).source)
     known = ", ".join(library.models())
-    raise ValueError(f"There is no model {name[:60]!r}; there are {known}, and any checkpoint of the Hub as user/name.")
+    raise ValueError(f"There is no model {brief(name)}; there are {known}, and any checkpoint of the Hub as user/name.")
 
 
 def open_model(name: object, own: mine.Own | None = None) -> Process:
@@ -190,5 +190,5 @@ def parsed(name: str, value: str) -> object:
         return value
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):  # brackets within brackets, deeper than Python goes
         return value

@@ -213,14 +213,12 @@ def build(page: gr.Blocks, tabs: gr.Tabs, desk: gr.State, player: gr.HTML, field
     file = gr.DownloadButton("Download", visible="hidden", elem_id="file-model")
     sheet = Sheet("train", recorded("train") or None)
     quiet = dict(show_progress="hidden", api_visibility="private")
-    asked = go.click(lambda bench, *values: (bench.begin(read(*values)), gr.update(visible=False)), [bench, text, noise, minutes],
-                     [sheet, take], **quiet)  # fmt: skip
+    asked = go.click(wished, [bench, text, noise, minutes], [sheet, take], concurrency_id="learn", concurrency_limit=8, **quiet)
     asked.success(follow, [bench, desk], [sheet, take], **quiet, **TRAIN)
     stop.click(lambda bench: bench.stop(), bench, None, queue=False, **quiet)
     played = play.click(play_with, desk, [tabs, *fields], **quiet)
     played.success(denoise.start, [desk, *fields[3:]], player, api_visibility="private", **denoise.SAMPLE)
     ask.click(zipped, desk, file, **quiet).success(None, None, None, js=denoise.TAKE_JS % "model")
-    page.unload(forget)
     gr.api(learned, api_name="train", **TRAIN)
 
 
@@ -248,9 +246,21 @@ def build_fields() -> list:
     return [text, noise, minutes, go, stop]
 
 
+def wished(bench: Bench, text: str, noise: str, minutes: float, request: gr.Request) -> tuple:
+    """Train was pressed: what is shown until the turn comes."""
+    asked = read(text, noise, minutes)
+    with inputs.told():
+        mine.SHELF.check(request.session_hash)
+    return bench.begin(asked), gr.update(visible=False)
+
+
 def follow(bench: Bench, desk: denoise.Desk, request: gr.Request) -> Iterator[tuple]:
     """The training that was asked for last: values for the sheet, and at the end what can be done with the model."""
     asked, turn = bench.asked, bench.turn
+    if asked is None:
+        raise inputs.sentence("Nothing was asked for: press Train first.")
+    with inputs.told():
+        mine.SHELF.check(request.session_hash)
     if not bench.wanted(turn):  # stopped while it waited
         yield Story(asked).value(""), gr.skip()
         return
@@ -267,11 +277,6 @@ def follow(bench: Bench, desk: denoise.Desk, request: gr.Request) -> Iterator[tu
 def learned(text: str, noise: str = USUAL["noise"], minutes: float = USUAL["minutes"]) -> Iterator[dict]:
     """Train a tiny model on a text and watch: loss and samples as they come. The model itself is not kept."""
     yield from learn(read(text, noise, minutes), lambda: True, lambda folder, step: None)
-
-
-def forget(request: gr.Request) -> None:
-    """A visitor has left."""
-    mine.SHELF.forget(request.session_hash)
 
 
 # ---------------------------------------------------------------- what is done with the model

@@ -18,6 +18,7 @@ from tinydiff.keep import Keeper
 from tinydiff.train import Progress, Run, TrainingError, start
 from tinydiff.ui.learn import can_login
 from tinydiff.ui.look import HEAD, LAUNCH, THEME_JS
+from tinydiff.ui.server import Page
 
 POINTS = 150  # of the loss on the curve, at the least, once there are so many steps
 MISTAKES = (ValueError, TrainingError, OSError)
@@ -113,13 +114,13 @@ class Live:
         return pd.DataFrame(rows, columns=["step", "nats a character", "of"])
 
 
-def page(live: Live) -> gr.Blocks:
+def page(live: Live) -> Page:
     def shown():
         step, sample = live.samples[-1] if live.samples else (0, "The first one comes with the first validation.")
         controls = [gr.update(interactive=not live.busy), gr.update(interactive=live.busy and not live.stopping)]
         return live.words, live.curve(), gr.update(value=sample, label=f"A sample, after {step:,} steps"), *controls
 
-    with gr.Blocks(title="tinydiff: training", analytics_enabled=False) as whole:
+    with Page(title="tinydiff: training", analytics_enabled=False) as whole:
         gr.HTML(html_template=HEAD, js_on_load=THEME_JS, apply_default_css=False)
         gr.Markdown(
             "A model of text in training. The loss is in nats a character; validation is the bound itself.", elem_id="live-about"

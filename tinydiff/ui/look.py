@@ -2,6 +2,7 @@
 
 import gradio as gr
 
+from tinydiff.ui import server
 from tinydiff.ui.player import ASSETS
 
 HEAD = """
@@ -18,4 +19,5 @@ LAUNCH = dict(
     ),
     ssr_mode=False,
     footer_links=["api"],
+    **server.LAUNCH,
 )

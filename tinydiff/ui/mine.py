@@ -1,7 +1,7 @@
 """What visitors trained, kept in memory: each model under a secret that only its visitor's session holds.
 
-The shelf is small and forgets: the oldest goes when it is full, each goes after an hour, and
-with the session that it belongs to.
+The shelf is small and forgets: each model goes after an hour, and with the visit that it belongs to. Nobody's model makes room
+for another's: a full shelf refuses the newcomer, before they have trained.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from tinydiff.processes import Process
 
 NAME = "mine"  # as what the model menus and the settings know the model of the visitor who asks
-MOST, LIFE = 8, 3600  # models, seconds
+MOST, LIFE = 24, 3600  # models, of about a megabyte each with their archives; seconds
 FILES = ("config.json", "model.safetensors", "metrics.jsonl", "README.md", "*.png")  # of a checkpoint, what is kept
 
 
@@ -39,12 +39,21 @@ class Shelf:
         self.models: dict[str, Own] = {}
         self.lock = threading.Lock()
 
+    def check(self, session: str) -> None:
+        """Raises ValueError where there is no room for a model of this session."""
+        with self.lock:
+            self.tidy()
+            others = sum(own.session != session for own in self.models.values())
+        if others >= MOST:
+            raise ValueError(f"The page keeps {others} models for its visitors and has no room for another: try again later.")
+
     def keep(self, own: Own) -> str:
-        """The secret under which it can be found again; a session has one model, its newest."""
+        """The secret under which it can be found again; a session has one model, its newest. Raises ValueError where there is
+        no room."""
+        self.check(own.session)
         secret = secrets.token_urlsafe(24)
         self.forget(own.session)
         with self.lock:
-            self.tidy(room=1)
             self.models[secret] = own
         return secret
 
@@ -58,10 +67,15 @@ class Shelf:
         with self.lock:
             self.models = {secret: own for secret, own in self.models.items() if own.session != session}
 
-    def tidy(self, room: int = 0) -> None:
-        """Take down what is too old, and the oldest until there is room."""
-        young = [(secret, own) for secret, own in self.models.items() if time.monotonic() - own.made < LIFE]
-        self.models = dict(young[max(0, len(young) + room - MOST) :])
+    def drop(self, secret: str) -> None:
+        """A visitor has left."""
+        with self.lock:
+            self.models.pop(secret, None)
+
+    def tidy(self) -> None:
+        """Take down what is too old."""
+        now = time.monotonic()
+        self.models = {secret: own for secret, own in self.models.items() if now - own.made < LIFE}
 
 
 SHELF = Shelf()

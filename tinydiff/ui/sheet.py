@@ -12,6 +12,7 @@ import gradio as gr
 
 from tinydiff import library
 from tinydiff.checkpoint import write_text
+from tinydiff.text import brief
 from tinydiff.ui import inputs
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
@@ -46,7 +47,7 @@ def first_model() -> str:
 def known(name: str, value: object, choices) -> str:
     """One of the choices. Raises gr.Error that lists them."""
     if not isinstance(value, str) or value not in choices:
-        raise inputs.sentence(f"There is no {name} {str(value)[:40]!r}; there are {', '.join(choices)}.")
+        raise inputs.sentence(f"There is no {name} {brief(value)}; there are {', '.join(choices)}.")
     return value
 
 

@@ -1,0 +1,448 @@
+"""How strangers reach the page: what is read of a request, which routes there are, who waits in which line, what a session
+leaves behind. Everything here stands between the network and the tabs, and knows no tab.
+
+Gradio's queue counts all lines together, keeps events that nobody reads, and holds a copy of every widget for every visitor. So
+the page has lines of its own (`Lines`), a door (`Door`) that knows who is listening, and sessions that are small (`Visit`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import time
+import traceback
+from collections import Counter
+from contextlib import asynccontextmanager, contextmanager, suppress
+from copy import copy
+from urllib.parse import parse_qs
+
+import gradio as gr
+from fastapi import HTTPException
+from gradio import queueing
+from gradio.route_utils import get_fn
+from gradio.server_messages import ProcessCompletedMessage
+from gradio.state_holder import SessionState, StateHolder
+from starlette.middleware import Middleware
+
+from tinydiff.text import brief
+
+BODY = 4 << 20  # bytes of a request: a text of LARGEST bytes, however its JSON is written, and no more
+FIELDS = 1 << 18  # bytes of all values that join a line which takes no long text
+LONG = {"train", "learn"}  # the lines that do
+WAITING = {"train": 8}  # events that a line holds; every other line holds MANY
+MANY, OWN, ALL = 200, 8, 400  # of any other line, of one session in a line, of all lines
+UNREAD = 15.0  # seconds for which an event waits for somebody who reads its answer; then it goes
+TIDY = 5.0  # seconds between two looks at what has been left behind
+SESSIONS, GRACE = 256, 60.0  # that are remembered; seconds for which one whose page is closed is among them
+LOG = logging.getLogger("tinydiff")
+
+# what the page and its API need, and Gradio's other routes, which the door keeps shut
+ROUTES = {
+    "/", "/config", "/config/", "/theme.css", "/favicon.ico", "/robots.txt", "/manifest.json", "/pwa_icon", "/pwa_icon/{size}",
+    "/static/{path:path}", "/svelte/{path:path}", "/assets/{path:path}",
+    "/login/huggingface", "/login/callback", "/logout",
+    *("/gradio_api" + path for path in (
+        "/startup-events", "/app_id", "/app_id/", "/info", "/info/", "/openapi.json", "/theme.css", "/heartbeat/{session_hash}",
+        "/queue/join", "/queue/data", "/queue/status", "/cancel", "/reset", "/reset/", "/run/{api_name}", "/run/{api_name}/",
+        "/call/{api_name}", "/call/{api_name}/", "/call/{api_name}/{event_id}",
+        "/call/v2/{api_name}", "/call/v2/{api_name}/", "/call/v2/{api_name}/{event_id}", "/file={path_or_url:path}",
+    )),
+}  # fmt: skip
+SHUT = {
+    "/openapi.json", "/login", "/login/", "/monitoring", "/monitoring/summary", "/monitoring/{key}", "/gradio_api/deep_link",
+    *("/gradio_api" + path for path in (
+        "/user", "/user/", "/login_check", "/login_check/", "/token", "/token/", "/dev/reload", "/runs", "/runs/",
+        "/custom_component/{id}/{environment}/{type}/{file_name}", "/proxy={url_path:path}", "/file/{path:path}",
+        "/stream/{event_id}", "/stream/{event_id}/close", "/stream/{session_hash}/{run}/{component_id}/playlist.m3u8",
+        "/stream/{session_hash}/{run}/{component_id}/{segment_id}.{ext}",
+        "/stream/{session_hash}/{run}/{component_id}/playlist-file", "/api/{api_name}", "/api/{api_name}/",
+        "/component_server", "/component_server/", "/upload_progress", "/upload", "/process_recording",
+        "/vibe-edit", "/vibe-edit/", "/undo-vibe-edit", "/undo-vibe-edit/", "/vibe-code", "/vibe-code/",
+        "/vibe-starter-queries", "/vibe-starter-queries/",
+    )),
+}  # fmt: skip
+OPEN = re.compile("|".join(re.sub(r"\{\w+\}", "[^/]+", re.sub(r"\{\w+:path\}", ".*", path)) for path in ROUTES))
+
+
+# ---------------------------------------------------------------- the page
+
+
+class Page(gr.Blocks):
+    """Blocks whose visitors are told in a sentence what is wrong, and wait in `Lines`."""
+
+    def queue(self) -> Page:
+        super().queue(api_open=False)  # what computes is reached through its line alone
+        self._queue = Lines(self)
+        return self
+
+    def launch(self, *, app_kwargs: dict | None = None, **more):
+        return super().launch(app_kwargs=dict(app_kwargs or {}), **more)  # Gradio writes into it
+
+    async def preprocess_data(self, block_fn, inputs, state, explicit_call=False):
+        wanted = len(block_fn.inputs)
+        if len(inputs) < wanted:
+            raise refusal(f"This takes {wanted} values and got {len(inputs)}: reload the page, or see the API's description.")
+        try:
+            return await super().preprocess_data(block_fn, inputs, state, explicit_call)
+        except Exception as error:
+            LOG.warning("a value was refused: %s", type(error).__name__)
+            words = "A value does not fit its field: choose among what the field offers, or reload the page."
+            raise refusal(words) from None
+
+    async def process_api(self, *args, **more):
+        try:
+            return await super().process_api(*args, **more)
+        except gr.Error as error:
+            error.print_exception = False  # it was meant for the visitor
+            raise
+        except Exception:
+            traceback.print_exc()
+            raise refusal("That went wrong here, and not by your doing: try other settings, or reload the page.") from None
+
+
+def refusal(words: str) -> gr.Error:
+    """A sentence for the visitor, which holds nothing that a stranger wrote."""
+    return gr.Error(words, title="Not possible", print_exception=False)
+
+
+# ---------------------------------------------------------------- who waits
+
+
+class Lines(queueing.Queue):
+    """Gradio's queue, in which every line has its own length and nobody waits who has gone.
+
+    An event joins its line when somebody listens for its answer (`attend`), and leaves it with them. Until then it is in the
+    lobby, for UNREAD seconds. In a line the second event of a session stands behind the first of everybody else's.
+    """
+
+    def __init__(self, blocks: gr.Blocks):
+        super().__init__(True, blocks.max_threads, 1, None, blocks)
+        self.readers: Counter[str] = Counter()  # open streams of answers by session or event
+        self.lobby: dict[str, queueing.Event] = {}
+        self.left: set[str] = set()  # sessions that nobody listened to at the last look
+
+    def compute_analytics_summary(self, records):
+        """Nobody reads it."""
+        return self.cached_event_analytics_summary
+
+    async def push(self, body, request, username):
+        fn = get_fn(self.blocks, None, body)
+        if words := self.too_much(fn, body, request):
+            raise HTTPException(429, words)
+        if fn.api_visibility == "private":
+            self.replace(fn, body.session_hash)
+        done = await super().push(body, request, username)
+        event = self.event_ids_to_events.get(done[1]) if done[0] else None
+        self.event_analytics.clear()
+        if event is not None and not self.attended(event):
+            self.line(event).queue.remove(event)
+            self.lobby[event._id] = event
+        elif event is not None:
+            self.stand(event)
+        return done
+
+    def too_much(self, fn, body, request) -> str:
+        """Why an event cannot wait, in a sentence; "" if it can."""
+        name, size = fn.concurrency_id, request.scope.get("tinydiff.body", 0)
+        if size > FIELDS and name not in LONG:
+            return f"The values are {size:,} bytes long; give at most {FIELDS:,}."
+        if name != "train" and len(self.lobby) >= MANY:
+            self.drop(next(iter(self.lobby.values())))  # nobody has come for it yet
+        waiting = self.waiting(name)
+        if body.session_hash is not None and sum(event.session_hash == body.session_hash for event in waiting) >= OWN:
+            return f"{OWN} of your runs wait already: wait for them, or stop one."
+        if len(waiting) >= WAITING.get(name, MANY):
+            return f"{len(waiting)} others wait already: try again in a few minutes."
+        if len(self) >= ALL:
+            return f"{len(self)} others wait already: try again in a minute."
+        return ""
+
+    def waiting(self, name: str) -> list[queueing.Event]:
+        """The events of a line."""
+        line = self.event_queue_per_concurrency_id.get(name)
+        return line.queue if line else []
+
+    def line(self, event: queueing.Event) -> queueing.EventQueue:
+        return self.event_queue_per_concurrency_id[event.concurrency_id]
+
+    def stand(self, event: queueing.Event) -> None:
+        """Let it stand where it is fair: behind all who have no more before it than its own session has."""
+        line = self.line(event).queue
+        if event in line:
+            line.remove(event)
+        seen: Counter[str] = Counter()
+        mine, place = sum(other.session_hash == event.session_hash for other in line), len(line)
+        for i, other in enumerate(line):
+            if seen[other.session_hash] > mine:
+                place = i
+                break
+            seen[other.session_hash] += 1
+        line.insert(place, event)
+        self.broadcast_estimations(event.concurrency_id, place)
+
+    # ------------------------------------------------------------ who listens
+
+    def attended(self, event: queueing.Event) -> bool:
+        return bool(self.readers[event.session_hash] or self.readers[event._id])
+
+    def attend(self, key: str) -> None:
+        """Somebody listens for the answers to a session, or to one event."""
+        self.readers[key] += 1
+        for event in [event for event in self.lobby.values() if key in (event.session_hash, event._id)]:
+            del self.lobby[event._id]
+            self.stand(event)
+
+    def leave(self, key: str) -> None:
+        """They listen no more; what they waited for goes."""
+        self.readers[key] -= 1
+        if self.readers[key] <= 0:
+            del self.readers[key]
+            self.let_go(lambda event: key in (event.session_hash, event._id) and not self.attended(event))
+
+    def let_go(self, gone) -> None:
+        """Take the events out of every line for which gone(event), and stop them where they run."""
+        for event in [event for event in self.everybody() if gone(event)]:
+            self.drop(event)
+        for job in self.active_jobs:
+            for event in job or []:
+                event.alive = event.alive and not gone(event)
+
+    def everybody(self) -> list[queueing.Event]:
+        lines = [event for line in self.event_queue_per_concurrency_id.values() for event in line.queue]
+        return [*lines, *self.lobby.values()]
+
+    def drop(self, event: queueing.Event) -> None:
+        """An event that is not begun yet."""
+        self.lobby.pop(event._id, None)
+        with suppress(ValueError):
+            self.line(event).queue.remove(event)
+        self.event_ids_to_events.pop(event._id, None)
+        self.pending_event_ids_session.get(event.session_hash, set()).discard(event._id)
+
+    def replace(self, fn, session: str | None) -> None:
+        """A visitor presses again before their turn has come: the former press is answered with no change."""
+        for event in [event for event in self.everybody() if event.fn is fn and event.session_hash == session]:
+            nothing = [{"__type__": "update"}] * len(fn.outputs)
+            ids = self.pending_event_ids_session.get(session, set()) - {event._id}
+            self.send_message(event, ProcessCompletedMessage(output={"data": nothing, "is_generating": False}, success=True))
+            self.drop(event)
+            self.pending_event_ids_session[session] = ids | {event._id}  # until the answer is read
+
+    async def clean_events(self, *, session_hash=None, event_id=None):
+        await super().clean_events(session_hash=session_hash, event_id=event_id)
+        for event in [event for event in self.lobby.values() if session_hash == event.session_hash or event_id == event._id]:
+            self.drop(event)
+
+    async def remove_from_queue(self, event_id: str):
+        if event_id in self.lobby:
+            self.drop(self.lobby[event_id])
+        await super().remove_from_queue(event_id)
+
+    # ------------------------------------------------------------ what is left behind
+
+    async def keep_tidy(self) -> None:
+        while True:
+            await asyncio.sleep(TIDY)
+            self.tidy()
+            self.blocks.app.state_holder.tidy()
+
+    def tidy(self) -> None:
+        """Forget events that nobody has come for, and the answers of sessions that nobody listens to."""
+        late = time.monotonic() - UNREAD
+        for event in [event for event in self.lobby.values() if event.enqueue_time < late]:
+            self.drop(event)
+        alive = {event.session_hash for event in self.event_ids_to_events.values()}
+        kept = {*self.pending_messages_per_session, *self.pending_event_ids_session}
+        quiet = {session for session in kept if session not in alive and not self.readers[session]}
+        for session in quiet & self.left:
+            self.pending_messages_per_session.pop(session, None)
+            self.pending_event_ids_session.pop(session, None)
+        self.left = quiet
+
+
+# ---------------------------------------------------------------- what a session keeps
+
+
+class Visit(SessionState):
+    """A session without the copy of every widget that Gradio keeps for deep links, which the page has not."""
+
+    def __init__(self, blocks: gr.Blocks):
+        self.blocks_config = copy(blocks.default_config)
+        self.config_values, self.state_data, self._state_ttl = {}, {}, {}
+        self.is_closed, self.STATE_TTL_WHEN_CLOSED = False, 3600
+
+    def __setitem__(self, key, value):
+        super().__setitem__(key, value)
+        self.config_values.clear()
+
+    def _update_config(self, key):
+        pass
+
+    def _update_value_in_config(self, key, value):
+        pass
+
+
+class Visits(StateHolder):
+    """The sessions there are, SESSIONS at the most. A session whose page is closed is forgotten after GRACE seconds."""
+
+    def __init__(self):
+        super().__init__()
+        self.held: Counter[str] = Counter()  # open streams of each
+        self.touched: dict[str, float] = {}
+
+    def __getitem__(self, session_id: str) -> Visit:
+        self.touched[session_id] = time.monotonic()
+        if session_id not in self.session_data:
+            self.session_data[session_id] = Visit(self.blocks)
+            self.tidy()
+        return super().__getitem__(session_id)
+
+    def hold(self, session_id: str) -> None:
+        """A stream has been opened."""
+        self.held[session_id] += 1
+
+    def release(self, session_id: str) -> None:
+        """It is closed."""
+        self.held[session_id] -= 1
+        if self.held[session_id] <= 0:
+            del self.held[session_id]
+        if session_id in self.session_data:
+            self.touched[session_id] = time.monotonic()
+
+    def tidy(self) -> None:
+        """Forget who has gone; and the longest unused, where there are too many."""
+        early = time.monotonic() - GRACE
+        for session in [s for s in self.session_data if not self.held[s] and self.touched.get(s, 0) < early]:
+            self.forget(session)
+        while len(self.session_data) > SESSIONS:
+            self.forget(next(iter(self.session_data)))
+
+    def forget(self, session_id: str) -> None:
+        """Clear away a session and what it has kept (`gr.State.delete_callback`)."""
+        session = self.session_data.pop(session_id)
+        self.time_last_used.pop(session_id, None)
+        self.touched.pop(session_id, None)
+        for key, value in session.state_data.items():
+            session.blocks_config.blocks[key].delete_callback(value)
+
+
+# ---------------------------------------------------------------- the door
+
+
+class Door:
+    """ASGI: reads no more than BODY bytes of a request, knows who listens, and answers in a sentence where Gradio would not."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if not OPEN.fullmatch(path):
+            return await answer(send, 404, "There is nothing at this address: the page is at /.")
+        if scope["method"] not in ("GET", "HEAD"):
+            body = await read(receive)
+            if body is None:
+                return await answer(send, 413, f"That is more than {BODY:,} bytes: send less.")
+            scope["tinydiff.body"] = len(body)
+            receive = again(body, receive)
+        with listening(scope["app"], *listener(scope, path)):
+            await self.guarded(scope, receive, send)
+
+    async def guarded(self, scope, receive, send):
+        begun = False
+
+        async def watched(message):
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as error:
+            LOG.warning("a request was refused: %s %s: %s", scope["method"], brief(scope["path"]), type(error).__name__)
+            if not begun:
+                await answer(send, 400, "This request cannot be read: the page's footer says how its API is used.")
+
+
+async def read(receive) -> bytes | None:
+    """The whole body of a request; None where it is too large."""
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        part, more = message.get("body", b""), message.get("more_body", False)
+        size += len(part)
+        if size <= BODY:
+            parts.append(part)
+    return b"".join(parts) if size <= BODY else None
+
+
+def again(body: bytes, receive):
+    """`receive` of a request whose body was read."""
+    waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def received():
+        return waiting.pop() if waiting else await receive()
+
+    return received
+
+
+async def answer(send, status: int, words: str) -> None:
+    content = json.dumps({"detail": words}).encode()
+    head = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": content})
+
+
+def listener(scope, path: str) -> tuple[str, str]:
+    """(the session or the event whose answers a request listens for, the session that it keeps open); "" for none."""
+    parts = path.strip("/").split("/")
+    if scope["method"] != "GET" or parts[0] != "gradio_api":
+        return "", ""
+    if parts[1:] == ["queue", "data"]:
+        session = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
+        return session, session
+    if parts[1] == "call" and len(parts) > 3:
+        return parts[-1], parts[-1]
+    return "", parts[-1] if parts[1] == "heartbeat" else ""
+
+
+@contextmanager
+def listening(app, answers: str, session: str):
+    """The lines and the sessions know of an open stream."""
+    lines, visits = app.get_blocks()._queue, app.state_holder
+    if answers:
+        lines.attend(answers)
+    if session:
+        visits.hold(session)
+    try:
+        yield
+    finally:
+        if answers:
+            lines.leave(answers)
+        if session:
+            visits.release(session)
+
+
+@asynccontextmanager
+async def opened(app):
+    """Before the first request: sessions are small, the lines are kept tidy."""
+    app.state_holder = Visits()
+    app.state_holder.set_blocks(app.get_blocks())
+    tidying = asyncio.create_task(app.get_blocks()._queue.keep_tidy())
+    try:
+        yield
+    finally:
+        tidying.cancel()
+
+
+LAUNCH = dict(
+    app_kwargs=dict(middleware=[Middleware(Door)], lifespan=opened),
+    max_file_size=BODY,
+    run_history=False,  # it would ask the Hub, as whoever runs this
+    enable_monitoring=False,
+    state_session_capacity=SESSIONS,
+)
