@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import io
+import itertools
 import json
 import os
 import shutil
@@ -16,6 +17,8 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 import tinydiff
 import train_space
@@ -40,7 +43,7 @@ def model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     path = tmp_path_factory.mktemp("corpus") / "tale.txt"
-    path.write_text("once upon a time there was a tale. " * 60, encoding="utf-8")
+    path.write_text("once upon a time there was a tale. " * 80, encoding="utf-8")
     return str(path)
 
 
@@ -300,6 +303,133 @@ def test_a_resumed_run_keeps_its_settings(trained, tmp_path, capsys):
     assert (console.config_of(args).lr, console.config_of(args).steps, console.config_of(args).batch) == (0.001, 4, 2)
     assert main(["train", "--resume", "--out", out, "--steps", "4"]) == 0
     assert json.loads((tmp_path / "run" / "config.json").read_text())["step"] == 4
+
+
+def unchanged(folder):
+    """What a folder holds, to be compared with what it holds later."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("flags,says", [
+    (["--process", "uniform"], "--process"), (["--preset", "small"], "--preset"), (["--schedule", "cosine"], "--schedule"),
+    (["--no-muon"], "--muon"), (["--task", "restore"], "--task"), (["--corpus", "letters"], "has not 'n' but has 'N'"),
+    (["--corpus", "more"], "has 'xyz'"), (["--corpus", "text"], "another text"), (["--device", "xyz"], "device"),
+    (["--lr", "nan"], "lr is nan"),
+])  # fmt: skip
+def test_resuming_another_run_is_refused(trained, corpus, tmp_path, capsys, flags, says):
+    """Another kind of noise, shape, schedule or optimizer; another text with as many letters, with more of them, or with the same
+    ones: one sentence that names what differs, and the run stays as it was to the byte, alphabet included."""
+    tale = Path(corpus).read_text("utf-8")
+    for name, other in (("letters", tale.replace("n", "N")), ("more", tale + "xyz" * 9), ("text", tale.replace("tale", "late"))):
+        (tmp_path / name).write_text(other, "utf-8")
+    (tmp_path / "lines.txt").write_text("".join(f"tale {i}\n" for i in range(300)), "utf-8")
+    out = shutil.copytree(trained[0], tmp_path / "run")
+    flags = [str(tmp_path / word) if (tmp_path / word).is_file() else word for word in flags]
+    flags += ["--corpus", tmp_path / "lines.txt"] if "--task" in flags else []
+    before = unchanged(out)
+    assert says in one_sentence(capsys, "train", "--resume", "--out", out, "--steps", "4", *flags)
+    assert unchanged(out) == before
+
+
+def test_the_same_flags_beside_resume_change_nothing(trained, corpus, tmp_path):
+    """The flags with which a run was begun may stand beside --resume, as they do in a training Space."""
+    out = str(shutil.copytree(trained[0], tmp_path / "run"))
+    flags = ["--process", "masked", "--corpus", corpus, "--lr", "0.001", *TINY]
+    assert main(["train", "--resume", "--out", out, "--steps", "3", *flags]) == 0
+
+
+def test_evaluating_on_another_text_is_refused(trained, corpus, model, tmp_path, capsys, monkeypatch):
+    """With other letters or another text than it learned from, and where nothing can be written, before anything is measured."""
+    monkeypatch.setattr(evaluate, "of_texts", lambda *_: pytest.fail("It was measured."))
+    tale, other = Path(corpus).read_text("utf-8"), tmp_path / "other.txt"
+    for text, says in ((tale.replace("n", "N"), "has not 'n' but has 'N'"), (tale + "once ", "another text")):
+        other.write_text(text, "utf-8")
+        words = one_sentence(capsys, "eval", trained[0], "--corpus", other)
+        assert says in words and "learned from 'tale'" in words
+
+    def closed(**_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(checkpoint.tempfile, "TemporaryFile", closed)
+    words = one_sentence(capsys, "eval", trained[0], "--corpus", corpus)
+    assert "Read-only file system" in words and "choose another folder" in words
+
+
+def test_a_second_trainer_is_told_that_there_is_one(corpus, tmp_path, capsys):
+    """While a training runs in a folder another is refused with that reason, new or resumed, and takes nothing from its rows."""
+    out = tmp_path / "run"
+    argv = ["--corpus", corpus, "--out", out, "--steps", "4", *TINY, "--validate-every", "3"]
+    steps = start(console.config_of(parser().parse_args(["train", *map(str, argv)]))).steps()
+    next(steps)
+    assert "Another training is running" in one_sentence(capsys, "train", *argv)
+    assert [now.step for now in itertools.islice(steps, 2)] == [2, 3]
+    assert "Another training is running" in one_sentence(capsys, "train", "--resume", "--out", out)
+    assert len(list(steps)) == 1 and [row["step"] for row in checkpoint.read_jsonl(out / "metrics.jsonl")] == [3, 4]
+    with checkpoint.alone(out):
+        pass  # it is over
+
+
+DAMAGE = {  # of a file of a run, and a word of the sentence
+    "resume.json": [(b"", "JSON"), (b"{", "not JSON"), (b"[" * 99_999, "not JSON"), (b"[]", "JSON"), (b"\xff", "not JSON"),
+                    (b'{"steps": "x"}', "steps is 'x'"), (b'{"steps": %s}' % (b"9" * 400), "steps is 999"), (b'{"magic": 1}', "'magic'"),
+                    (b'{"corpus": 7}', "corpus is 7"), (b'{"preset": []}', "preset is []"), (b'{"out": null}', "out is None")],
+    "config.json": [(b"", "JSON"), (b"{}", "format"), (b'{"format": 1}', "missing")],
+    "resume.safetensors": [(b"", "damaged"), (b"\0" * 8, "damaged"), (b"\xff" * 99, "damaged")],
+    "metrics.jsonl": [],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_run_is_one_sentence(trained, tmp_path, capsys, name):
+    """Cut anywhere, empty, nested without end, of other types or with other numbers: --resume refuses in one short sentence; rows
+    of metrics.jsonl that cannot be read are left out."""
+    out = shutil.copytree(trained[0], tmp_path / "run")
+    whole = (out / name).read_bytes()
+    for data, says in [*DAMAGE[name], (whole[: len(whole) // 2], "" if name != "resume.safetensors" else "damaged")]:
+        (out / name).write_bytes(data)
+        if name != "metrics.jsonl":
+            words = one_sentence(capsys, "train", "--resume", "--out", out, "--steps", "3")
+            assert says in words and len(words) < 400, words
+    assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in trained[0].iterdir())
+
+
+def test_rows_that_are_no_rows_do_not_stop_a_run(trained, tmp_path):
+    """Whatever stands in metrics.jsonl, the rows before it are kept and training goes on; U+2028 in a sample ends no row."""
+    out = shutil.copytree(trained[0], tmp_path / "run")
+    first = json.dumps({"step": 1, "sample": "a\u2028b\x85c"}, ensure_ascii=False).encode() + b"\n"
+    for bad in (b"[]", b"7", b'{"step": "x"}', b'{"x": 1}', b"\xff", b"[" * 99_999, b'{"step": 1e999}', b'{"step": NaN}'):
+        (out / "metrics.jsonl").write_bytes(first + bad + b"\n" + first)
+        assert [row["sample"] for row in checkpoint.read_jsonl(out / "metrics.jsonl")] == ["a\u2028b\x85c"]
+    assert main(["train", "--resume", "--out", str(out), "--steps", "3"]) == 0
+    assert [row["step"] for row in checkpoint.read_jsonl(out / "metrics.jsonl")] == [1, 3]
+
+
+def weights_of(out, change):
+    """What resuming needs, changed: its tensors and what its header tells."""
+    with safe_open(out / "resume.safetensors", "pt") as file:
+        tensors, about = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()
+    change(tensors, about)
+    save_file(tensors, out / "resume.safetensors", metadata=about)
+
+
+def slot(tensors):
+    return next(key for key in tensors if key.startswith("optimizer.0") and tensors[key].ndim)
+
+
+@pytest.mark.parametrize("change", [
+    lambda t, a: a.clear(), lambda t, a: a.update(step="x"), lambda t, a: a.update(step="-1"), lambda t, a: a.update(step="9" * 400),
+    lambda t, a: a.update(seconds="nan"), lambda t, a: a.update(seconds="1e999"), lambda t, a: t.pop("rng"),
+    lambda t, a: t.update(rng=torch.zeros(3, dtype=torch.uint8)), lambda t, a: t.update(rng=torch.zeros(5056)),
+    lambda t, a: t.pop("process.net.head.weight"), lambda t, a: t.update({"average.more": torch.zeros(1)}),
+    lambda t, a: t["process.net.head.weight"].fill_(torch.nan), lambda t, a: t.update({slot(t): torch.zeros(3)}),
+    lambda t, a: t.pop(slot(t)), lambda t, a: t.update({"optimizer.0.999.exp_avg": torch.zeros(3)}),
+    lambda t, a: t.update({"optimizer.0.x": torch.zeros(3)}),
+])  # fmt: skip
+def test_damaged_weights_of_a_run_are_one_sentence(trained, tmp_path, capsys, change):
+    """What the file says is there and is not, is of another shape, or is no number."""
+    out = shutil.copytree(trained[0], tmp_path / "run")
+    weights_of(out, change)
+    assert "is damaged" in (words := one_sentence(capsys, "train", "--resume", "--out", out, "--steps", "3")) and len(words) < 400
 
 
 def test_nothing_to_resume_is_one_sentence(corpus, tmp_path, capsys):

@@ -6,10 +6,15 @@ float32 in memory. Everything is written under a temporary name and renamed, so 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import math
 import os
+import re
+import stat
 import struct
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +26,15 @@ from safetensors.torch import save_file
 
 from tinydiff.processes import PROCESSES, Process, build
 from tinydiff.schedules import Schedule, schedule
-from tinydiff.text import TASKS, Tokenizer
+from tinydiff.text import TASKS, Corpus, Pairs, Tokenizer, brief, is_number
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 FORMAT = 1
-MAX_CONFIG, MAX_WEIGHTS = 1 << 18, 1 << 28  # bytes
+MAX_CONFIG, MAX_WEIGHTS, MAX_MEASURED = 1 << 18, 1 << 28, 1 << 26  # bytes
 BOUNDS = {"layers": (1, 24), "heads": (1, 32), "width": (8, 1536), "length": (1, 4096), "labels": (0, 10_000)}
 CHARACTERS, NAME, FLOOR = 1 << 14, 200, 1e-9  # most of a vocabulary, longest name of a corpus, least that a schedule may leave
 MAX_HEADER, MAX_TENSORS = 1 << 20, 10_000
@@ -91,13 +101,59 @@ def replacing(folder: str | Path) -> Iterator[Callable[[str], Path]]:
         for name, partial in partials.items():
             os.replace(partial, folder / name)
     except (OSError, SafetensorError) as error:
-        why = getattr(error, "strerror", None) or str(error)
+        why, what = told(error)
         raise CheckpointError(
-            f"Nothing could be saved in {str(folder)!r} ({why}): make room there; what was saved before is still whole."
+            f"Nothing could be saved in {str(folder)!r} ({why}): {what}; what was saved before is still whole."
         ) from None
     finally:
         for partial in partials.values():
             partial.unlink(missing_ok=True)
+
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def told(error: OSError | SafetensorError) -> tuple[str, str]:
+    """Why something could not be written, and what to do."""
+    number = re.search(r"os error (\d+)", str(error))  # as safetensors tells it
+    number = int(number[1]) if number else getattr(error, "errno", None)
+    why = os.strerror(number) if number else " ".join(str(error).split())[:200]
+    if number in FULL:
+        return why, "make room there"
+    if number in CLOSED:
+        return why, "make it writable, or choose another folder"
+    return why, "see whether another program is at work there, or choose another folder"
+
+
+def check_writable(folder: Path) -> None:
+    """Raises CheckpointError, before hours of work and not after them, if no file can be written into a folder."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"?")
+    except OSError as error:
+        why, what = told(error)
+        raise CheckpointError(f"Nothing can be written into {str(folder)!r} ({why}): {what}.") from None
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """While it lasts, nobody else is let in here: a training has its folder to itself, which is made if it is not there. The lock
+    ends with the program, however that ends. Raises CheckpointError if somebody is in already."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        if fcntl and hasattr(os, "O_DIRECTORY"):
+            handle = os.open(folder, os.O_DIRECTORY)
+            stack.callback(os.close, handle)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise CheckpointError(
+                    f"Another training is running in {str(folder)!r}: wait for its end, or choose another folder."
+                ) from None
+            except OSError:
+                pass  # a file system that knows no locks
+        yield
 
 
 def load(folder: str | Path, device: str = "cpu") -> Process:
@@ -118,18 +174,47 @@ def load(folder: str | Path, device: str = "cpu") -> Process:
 
 
 def read_config(folder: Path) -> dict:
-    path = folder / "config.json"
-    if not path.is_file():
-        raise CheckpointError(f"{str(folder)!r} is not a checkpoint: there is no config.json in it.")
-    if path.stat().st_size > MAX_CONFIG:
-        raise CheckpointError(f"The config.json in {folder.name!r} is over {MAX_CONFIG:,} bytes: it is not one of ours.")
-    try:
-        config = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError):
-        raise CheckpointError(f"The config.json in {folder.name!r} is not JSON.") from None
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
+    config = read_object(folder, "config.json")
+    if config.get("format") != FORMAT:
         raise CheckpointError(f"The config.json in {folder.name!r} is not of format {FORMAT}, the one this version reads.")
     return config
+
+
+def read_object(folder: Path, name: str, limit: int = MAX_CONFIG) -> dict:
+    """The JSON object in a file. Raises CheckpointError, in one sentence, if there is none."""
+    try:
+        data = read_whole(folder / name, limit)
+        found = data and json.loads(data)
+    except ValueError as error:
+        raise CheckpointError(f"The {name} in {folder.name!r} {error if isinstance(error, Unread) else 'is not JSON'}.") from None
+    except RecursionError:
+        raise CheckpointError(f"The {name} in {folder.name!r} is not JSON.") from None
+    if found is None:
+        raise CheckpointError(f"{str(folder)!r} is not a checkpoint: there is no {name} in it.")
+    if not isinstance(found, dict):
+        raise CheckpointError(f"The {name} in {folder.name!r} is not JSON of any format that this version reads.")
+    return found
+
+
+class Unread(ValueError):
+    """A file that is not read; the message goes on a sentence that names it."""
+
+
+def read_whole(path: Path, limit: int) -> bytes | None:
+    """A regular file's bytes, None where there is no such file; of devices and pipes, which may have no end, nothing is read.
+    Raises Unread."""
+    try:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return None
+            data = file.read(limit + 1)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    except OSError as error:
+        raise Unread(f"cannot be read ({error.strerror})") from None
+    if len(data) > limit:
+        raise Unread(f"is over {limit:,} bytes: it is not one of ours")
+    return data
 
 
 def check_config(config: dict, folder: Path) -> dict[str, int]:
@@ -179,6 +264,29 @@ def check_names(config: dict) -> None:
         raise ValueError(f"the schedule's floor must be at least {FLOOR:g}, not {floor!r}.")
     if config.get("task", "") not in ("", *TASKS):
         raise ValueError(f"there is no task {str(config['task'])[:60]!r}; there are {', '.join(TASKS)}.")
+    check_story(config)
+
+
+def check_story(config: dict) -> None:
+    """Raises ValueError where what a config tells of its training, for people to read, is of another kind than it should be."""
+    kinds = {"training": dict, "hardware": str, "labels": list, "fingerprint": str}
+    if wrong := [key for key, kind in kinds.items() if key in config and not isinstance(config[key], kind)]:
+        raise ValueError(f"{wrong[0]} is {brief(config[wrong[0]])}.")
+    if any(not is_number(config.get(key, 0)) for key in ("step", "seconds")) or type(config.get("step", 0)) is not int:
+        raise ValueError("step and seconds must be numbers.")
+
+
+def check_text(config: dict, folder: Path, data: Corpus | Pairs) -> None:
+    """Raises CheckpointError unless a corpus is what a checkpoint learned from: the same characters, for a letter is known by
+    its number among them, and, where the checkpoint tells it, the same text."""
+    here, there = data.tokenizer.characters, config["characters"]
+    learned = f"{folder.name!r} learned from {brief(config['corpus'])}"
+    if here != there:
+        other = [f"{some} {brief(''.join(sorted(signs)), 20)}" for some, signs in
+                 (("has not", set(there) - set(here)), ("has", set(here) - set(there))) if signs]  # fmt: skip
+        raise CheckpointError(f"{learned}, and the corpus {brief(data.name)} {' but '.join(other) or 'numbers its characters otherwise'}: give the text that it learned from.")  # fmt: skip
+    if config.get("fingerprint", data.fingerprint) != data.fingerprint:
+        raise CheckpointError(f"{learned}, and the corpus {brief(data.name)} is another text, or a changed one: give the text that it learned from.")  # fmt: skip
 
 
 def check_weights(folder: Path) -> None:
@@ -259,17 +367,24 @@ def card(folder: str | Path) -> Card:
 
 
 def read_json(path: Path) -> dict:
-    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    """The JSON object in a file, {} where there is none. Raises CheckpointError."""
+    return read_object(path.parent, path.name, MAX_MEASURED) if path.is_file() else {}
 
 
 def read_jsonl(path: Path) -> list[dict]:
-    """The rows of a JSON-lines file; a last row that was cut short is left out."""
+    """The rows of a JSON-lines file; a last row that was cut short is left out, and so is all after a damaged one."""
     rows = []
-    for line in path.read_text("utf-8").splitlines() if path.is_file() else []:
+    try:
+        data = read_whole(path, MAX_MEASURED) or b""
+    except Unread as error:
+        raise CheckpointError(f"The {path.name} in {path.parent.name!r} {error}.") from None
+    for line in data.split(b"\n"):  # and nowhere else: a sample may hold signs that other programs take for line ends
         try:
             rows.append(json.loads(line))
-        except ValueError:
+        except (ValueError, RecursionError):
             break
+        if not (isinstance(rows[-1], dict) and is_number(rows[-1].get("step"))):
+            return rows[:-1]
     return rows
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import inspect
-import json
 import math
 import os
 import signal
@@ -27,14 +26,15 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
-from tinydiff import endings, evaluate, hub, render
+from tinydiff import checkpoint, endings, evaluate, hub, render
 from tinydiff.export import COLUMNS, caption, glyph, rows
 from tinydiff.generate import generate
 from tinydiff.keep import Keeper
 from tinydiff.processes import PROCESSES
 from tinydiff.render import Picture
 from tinydiff.samplers import SAMPLERS, Choice, Range, matrix
-from tinydiff.train import PRESETS, Config, Run, TrainingError, start
+from tinydiff.text import brief
+from tinydiff.train import PRESETS, Config, Run, TrainingError, check, start
 from tinydiff.train import Progress as Trained
 
 EVERY = 30.0  # seconds between two lines of progress where there is no terminal
@@ -96,10 +96,20 @@ def config_flags(parser: argparse.ArgumentParser) -> None:
 def config_of(args: argparse.Namespace) -> Config:
     """The Config that the flags ask for: their preset's with what is given, or that of the run to be resumed."""
     given = {f.name: getattr(args, f.name) for f in fields(Config) if hasattr(args, f.name)} | {"out": str(out_of(args))}
-    stopped = out_of(args) / "resume.json"
-    if args.resume and stopped.is_file():
-        return replace(Config(**json.loads(stopped.read_text("utf-8"))), **given)
+    if args.resume and (out_of(args) / "resume.json").is_file():
+        return replace(saved_config(out_of(args)), **given)
     return replace(PRESETS.get(given.get("preset", ""), Config()), **given)
+
+
+def saved_config(folder: Path) -> Config:
+    """The Config of a run that was saved in a folder. Raises CheckpointError where that cannot be read."""
+    told = checkpoint.read_object(folder, "resume.json")
+    if strange := told.keys() - {f.name for f in fields(Config)}:
+        raise checkpoint.CheckpointError(
+            f"The resume.json in {folder.name!r} has {brief(min(strange))}, which this version does not know: it is damaged or a newer one's."
+        )
+    check(config := Config(**told | {"device": "auto"}))  # it may have trained on another machine
+    return replace(config, device=told.get("device", "auto"))
 
 
 def out_of(args: argparse.Namespace) -> Path:
@@ -270,7 +280,8 @@ def tracked(steps: Iterator[Trained], config: Config, project: str | None) -> It
         import trackio
     except ImportError:
         raise ValueError("--trackio needs the package of that name: pip install trackio.") from None
-    about = {k: v for k, v in asdict(config).items() if k != "out"} | {"corpus": Path(config.corpus).name}
+    places = {name: Path(getattr(config, name)).name for name in ("corpus", "start")}  # without where they are here
+    about = {k: v for k, v in asdict(config).items() if k != "out"} | places
     trackio.init(project=project, config=about)
     try:
         for now in steps:

@@ -171,9 +171,15 @@ def run(folder: Path, corpus: Corpus, batch: int = 16, draws: int = 16) -> dict:
     """Evaluate a checkpoint and write evaluation.json and the card, README.md, into its folder; what was written.
 
     batch texts for each figure, real ones too, half as many along the steps; draws noisings of each window for the bound.
-    A checkpoint with a task is measured by it.
+    A checkpoint with a task is measured by it. Raises CheckpointError, before anything is measured, for a text that it has not
+    learned from, and if nothing can be written there.
     """
-    folder, task = Path(folder), checkpoint.read_config(Path(folder)).get("task")
+    folder = Path(folder)
+    config = checkpoint.read_config(folder)
+    checkpoint.check_config(config, folder)
+    checkpoint.check_text(config, folder, corpus)
+    checkpoint.check_writable(folder)
+    task = config.get("task")
     process = checkpoint.load(folder)
     result = of_task(process, corpus, task, draws) if task else of_texts(process, corpus, batch, draws)
     write_text(folder / "evaluation.json", json.dumps(result, indent=1, ensure_ascii=False))

@@ -25,7 +25,7 @@ from typing import Annotated
 
 import torch
 from accelerate import Accelerator
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -33,7 +33,7 @@ from tinydiff import checkpoint, library, rewrite
 from tinydiff.generate import check_number, generate
 from tinydiff.nets import precision
 from tinydiff.processes import Process, Share, build
-from tinydiff.text import Canvas, Corpus, Pairs, brief, check_window, corpus, pairs
+from tinydiff.text import HUGE, Canvas, Corpus, Pairs, brief, check_window, corpus, pairs
 
 SHAPES = {
     "tiny": dict(layers=2, heads=2, width=64, length=64),
@@ -208,6 +208,11 @@ class Run:
         self.process.net.load_state_dict(weights)
 
     def steps(self) -> Iterator[Progress]:
+        """Train and yield a Progress after every step, with the folder locked. Raises CheckpointError where it is, by another."""
+        with checkpoint.alone(self.out) if self.writes else nullcontext():
+            yield from self.taken()
+
+    def taken(self) -> Iterator[Progress]:
         config, clock = self.config, time.perf_counter()
         if self.step == 0:
             self.begin()
@@ -322,18 +327,22 @@ class Run:
         what was saved before stays."""
         if not self.writes:
             return
-        # what others may read names no place of this machine
-        training = {k: v for k, v in asdict(self.config).items() if k != "out"} | {"corpus": self.data.name}
-        training["start"] = Path(training["start"]).name
-        made = dict(training=training, step=self.step, seconds=round(self.seconds, 1), hardware=self.hardware())
-        made |= {"task": self.config.task} if self.config.task else {}
-        config = checkpoint.config_of(self.average, self.shape, self.data.name, labels=list(self.data.labels), **made)
+        config = self.described()
         about = {"step": str(self.step), "seconds": str(self.seconds)}
         with checkpoint.replacing(self.out) as new:
             checkpoint.write(self.average, config, new)
             save_file(self.state(), new("resume.safetensors"), metadata=about)
             new("resume.json").write_text(json.dumps(asdict(self.config), indent=1), "utf-8")
         self.saved = self.step
+
+    def described(self) -> dict:
+        """The contents of config.json; as others may read them, they name no place of this machine."""
+        training = {k: v for k, v in asdict(self.config).items() if k != "out"} | {"corpus": self.data.name}
+        training["start"] = Path(training["start"]).name
+        made = dict(training=training, step=self.step, seconds=round(self.seconds, 1), hardware=self.hardware())
+        made |= {"task": self.config.task} if self.config.task else {}
+        made |= dict(labels=list(self.data.labels), fingerprint=self.data.fingerprint)
+        return checkpoint.config_of(self.average, self.shape, self.data.name, **made)
 
     def state(self) -> dict[str, Tensor]:
         """Weights, their average, the optimizers and the random state, by name."""
@@ -350,10 +359,49 @@ class Run:
         return hardware(self.device) + (f", {processes} processes" if processes > 1 else "")
 
     def restore(self) -> None:
+        """Take up the run that was saved in this folder. Raises ValueError if there is none, CheckpointError if it is another than
+        is asked for, if what is left of it is damaged, or if it is still running."""
         path = self.out / "resume.safetensors"
         if not path.is_file():
             raise ValueError(f"There is nothing to resume in {str(self.out)!r}: start without it.")
-        tensors = load_file(path)
+        self.check_same(checkpoint.read_config(self.out))
+        try:
+            with safe_open(path, "pt") as file:
+                about = file.metadata() or {}
+            self.take(load_file(path))
+            self.step, self.seconds = int(about["step"]), float(about["seconds"])
+            check_number("the step", self.step, 0, NUMBERS["steps"][1])
+            check_number("the time", self.seconds, 0, HUGE)
+        except (SafetensorError, OSError, LookupError, TypeError, ValueError, RuntimeError) as error:
+            why = " ".join(str(error).split())[:120]
+            raise checkpoint.CheckpointError(
+                f"What resuming needs, {path.name} in {str(self.out)!r}, is damaged ({why}): begin anew in another folder; "
+                "--start takes the weights of a checkpoint."
+            ) from None
+        self.saved = self.step
+        if self.writes:
+            with checkpoint.alone(self.out):
+                self.rewind()
+
+    def check_same(self, known: dict) -> None:
+        """Raises CheckpointError if a config.json is that of another run than this one: of another make, or on another text."""
+        checkpoint.check_config(known, self.out)
+        known = known | {"muon": known.get("training", {}).get("muon", self.config.muon)}
+        mine = self.described() | {"muon": self.config.muon}
+        for key, flag in (("process", "process"), ("task", "task"), ("labels", "label"), ("net", "preset"),
+                          ("schedule", "schedule"), ("options", "options"), ("muon", "muon")):  # fmt: skip
+            there, here = (some.get(key, "") for some in (known, mine))
+            if there != here:
+                raise checkpoint.CheckpointError(
+                    f"The run in {str(self.out)!r} has the {key} {brief(there, 120)}, and {brief(here, 120)} is asked for: resume it "
+                    f"without --{flag}, or begin another run in another folder."
+                )
+        checkpoint.check_text(known, self.out, self.data)
+
+    def take(self, tensors: dict[str, Tensor]) -> None:
+        """Take up weights, optimizers and the random state. Raises what torch raises, or ValueError, if they are not this run's."""
+        if not all(value.isfinite().all() for value in tensors.values() if value.is_floating_point()):
+            raise ValueError("not all numbers are finite")
         for name, module in (("process", self.process), ("average", self.average)):
             module.load_state_dict(inside(tensors, name))
         for i, optimizer in enumerate(self.optimizers):
@@ -361,16 +409,15 @@ class Run:
             for key, value in inside(tensors, f"optimizer.{i}").items():
                 index, slot = key.split(".")
                 state.setdefault(int(index), {})[slot] = value
+            check_slots(optimizer, state)
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
         self.rng.set_state(tensors["rng"])
-        with safe_open(path, "pt") as file:
-            about = file.metadata()
-        self.step, self.seconds = int(about["step"]), float(about["seconds"])
-        self.saved = self.step
-        if self.writes:
-            rows = [row for row in checkpoint.read_jsonl(self.out / "metrics.jsonl") if row["step"] <= self.step]
-            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-            checkpoint.write_text(self.out / "metrics.jsonl", text)
+
+    def rewind(self) -> None:
+        """Take the rows out of metrics.jsonl that were written after the last save."""
+        rows = [row for row in checkpoint.read_jsonl(self.out / "metrics.jsonl") if row["step"] <= self.step]
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        checkpoint.write_text(self.out / "metrics.jsonl", text)
 
     def last_good(self) -> str:
         path = self.out / "config.json"
@@ -406,6 +453,16 @@ def options_of(text: str) -> dict[str, str]:
     if not all(key.strip() and sign for key, sign, _ in pairs):
         raise ValueError(f"The options are {text!r}; write them as name=value,name=value.")
     return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def check_slots(optimizer: torch.optim.Optimizer, state: dict[int, dict[str, Tensor]]) -> None:
+    """Raises ValueError unless what an optimizer remembers of its parameters has their shapes, and is the same of all."""
+    params = [p for group in optimizer.param_groups for p in group["params"]]
+    if len({frozenset(slots) for slots in state.values()}) > 1:
+        raise ValueError("the optimizer remembers more of some weights than of others")
+    for index, slots in state.items():
+        if not 0 <= index < len(params) or any(v.ndim and v.shape != params[index].shape for v in slots.values()):
+            raise ValueError("the optimizer's state is of other weights")
 
 
 def inside(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
