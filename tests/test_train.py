@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from tinydiff import checkpoint
+from tinydiff.muon import Muon
 from tinydiff.processes import PROCESSES
-from tinydiff.train import NUMBERS, PRESETS, SHAPES, Config, Run, TrainingError, check, pick_device, rate, train
+from tinydiff.train import NUMBERS, PRESETS, SHAPES, Config, Run, TrainingError, check, pick_device, rate, start, train
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +208,75 @@ def test_a_checkpoint_names_no_place(config):
     assert (
         '"corpus": "words"' in text and str(Path(config.out).parent) not in text and str(Path(config.corpus).parent) not in text
     )
+
+
+def matrices(*shapes: tuple[int, int], seed: int = 0) -> list[torch.nn.Parameter]:
+    rng = torch.Generator().manual_seed(seed)
+    found = [torch.nn.Parameter(torch.randn(shape, generator=rng)) for shape in shapes]
+    for p in found:
+        p.grad = torch.randn(p.shape, generator=rng) * torch.linspace(1e-3, 1, p.shape[1])
+    return found
+
+
+MATRICES = ((24, 24), (24, 96), (96, 24))
+MUON = dict(lr=0.1, weight_decay=0.1, momentum=0.95)
+
+
+def test_muon_in_float32_takes_the_steps_of_the_plain_iteration():
+    """In float32 each step is that of the Newton-Schulz iteration as it is written down, in float64."""
+    ours, truth = matrices(*MATRICES), [p.detach().double() for p in matrices(*MATRICES)]
+    optimizer, means = Muon(ours, dtype=torch.float32, **MUON), [torch.zeros_like(p) for p in truth]
+    for _ in range(3):
+        optimizer.step()
+        for i, p in enumerate(ours):
+            grad = p.grad.double()
+            means[i] = 0.95 * means[i] + 0.05 * grad
+            x = 0.05 * grad + 0.95 * means[i]
+            x = x / x.norm()
+            for _ in range(5):
+                x = 3.4445 * x - 4.775 * x @ x.T @ x + 2.0315 * x @ x.T @ x @ x.T @ x
+            truth[i] = truth[i] * (1 - 0.1 * 0.1) - 0.1 * 0.2 * max(x.shape) ** 0.5 * x
+    for p, wanted in zip(ours, truth):
+        assert (p.double() - wanted).norm() < 1e-4 * wanted.norm()
+
+
+def test_muon_in_either_precision_takes_nearly_the_same_step_and_keeps_the_same_state():
+    """torch's own steps, in bfloat16, are ours up to bfloat16's rounding; either goes on from the other's state."""
+    ours, theirs = matrices(*MATRICES), matrices(*MATRICES)
+    fp32, bf16 = Muon(ours, dtype=torch.float32, **MUON), Muon(theirs, dtype=torch.bfloat16, **MUON)
+    for optimizer in (fp32, bf16):
+        optimizer.step()
+    for p, q, first in zip(ours, theirs, matrices(*MATRICES)):
+        assert (p - q).norm() < 0.03 * (p - first).norm()
+    bf16.load_state_dict(fp32.state_dict())
+    fp32.load_state_dict(bf16.state_dict())
+    fp32.step()
+
+
+def test_the_trial_of_compiling_changes_nothing(config):
+    """Weights, gradients and random state are after the trial what they were; a short run is not compiled at all."""
+    run = start(replace(config, compile=True))
+    before, state = {k: v.clone() for k, v in run.process.state_dict().items()}, run.rng.get_state()
+    run.speed_up()
+    assert run.compiled is False and run.process.net._compiled_call_impl is None
+    assert all(v.equal(before[k]) for k, v in run.process.state_dict().items()) and run.rng.get_state().equal(state)
+    assert all(p.grad is None for p in run.process.parameters())
+
+
+@pytest.mark.parametrize(("faster", "fails"), [(True, False), (False, False), (False, True)])
+def test_what_the_trial_finds_is_kept_and_resumed(config, monkeypatch, faster, fails):
+    """The faster of both is taken, and again after resuming on the same machine; a machine that cannot compile does not."""
+    long = replace(config, compile=True, steps=10**6)
+    seconds = iter([1.0, 0.5 if faster else 2.0])
+
+    def trial(run):
+        if fails and run.process.net._compiled_call_impl is not None:
+            raise RuntimeError("no compiler")
+        return next(seconds)
+
+    monkeypatch.setattr(Run, "trial_seconds", trial)
+    run = start(long)
+    run.speed_up()
+    assert run.compiled is faster and (run.process.net._compiled_call_impl is not None) == faster
+    run.save()
+    assert start(long, resume=True).compiled is faster

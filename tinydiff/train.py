@@ -13,6 +13,7 @@ writes: the losses are those of one process that computes the whole batch at onc
 from __future__ import annotations
 
 import copy
+import ctypes
 import json
 import math
 import re
@@ -31,6 +32,7 @@ from torch import Tensor, nn
 
 from tinydiff import checkpoint, library, rewrite
 from tinydiff.generate import check_number, generate
+from tinydiff.muon import Muon
 from tinydiff.nets import precision
 from tinydiff.processes import Process, Share, build
 from tinydiff.text import HUGE, Canvas, Corpus, Pairs, brief, check_window, corpus, pairs
@@ -71,7 +73,9 @@ class Config:
     clip: Annotated[float, "largest norm of the gradient"] = 1.0
     seed: Annotated[int, "of weights, windows and noise"] = 0
     precision: Annotated[str, "'auto' is bf16 where the hardware multiplies it fast, else 'fp32'"] = "auto"
-    compile: Annotated[bool, "compile the network (slow start, faster steps)"] = True
+    compile: Annotated[
+        bool, "compile the network where a trial finds that steps become faster, and the run is long enough to gain by it"
+    ] = True
     device: Annotated[str, "'cpu', 'cuda', or 'auto'"] = "auto"
     validate_every: Annotated[int, "steps between validations"] = 250
     save_every: Annotated[int, "steps between saves of all that resuming needs"] = 250
@@ -95,6 +99,11 @@ PRESETS = {
     "tiny-diffusion-ddpm": DDPM,
     "tiny-diffusion-ddpm-rescaled": replace(DDPM, schedule="ddpm"),
 }
+
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+LARGE = 16 << 20  # bytes of a layer's numbers from which on glibc gives memory back at every step, which costs time
+COMPILING, COMPILED_GAIN = 60.0, 0.15  # seconds that it takes on two slow cores, and the share of the time that it may save
 
 
 class TrainingError(RuntimeError):
@@ -178,13 +187,12 @@ class Run:
         self.rng = Share().manual_seed(config.seed)
         self.optimizers = optimizers(self.process, config)
         self.step, self.saved, self.seconds = 0, -1, 0.0  # saved: the step of the last save
+        self.compiled: bool | None = None  # what the trial found; None before it
         self.autocast = precision(config.precision, self.device)
         if resume:
             self.restore()
         elif (self.out / "resume.json").is_file():
             raise ValueError(f"There is a run in {config.out!r} already: resume it, or choose another folder.")
-        if config.compile:
-            self.process.net.compile()
         self.objective = self.together.prepare_model(Objective(self.process), device_placement=False)
 
     @property
@@ -216,6 +224,7 @@ class Run:
         config, clock = self.config, time.perf_counter()
         if self.step == 0:
             self.begin()
+        self.speed_up()
         while self.share < 1:
             loss = self.advance()
             loss, spent = self.agreed(loss, time.perf_counter() - clock)
@@ -238,6 +247,48 @@ class Run:
             (self.out / "metrics.jsonl").write_text("")
         if tuned := self.tune():
             self.write(dict(step=0, **tuned))
+
+    def speed_up(self) -> None:
+        """Keep freed memory where steps are large, and compile the network if a trial finds it faster."""
+        config, width = self.config, self.config.shape["width"]
+        rows = config.batch // config.accumulate * config.shape["length"]
+        if self.device.type == "cpu" and rows * 4 * width * 4 >= LARGE:  # the widest layer's numbers
+            keep_freed_memory()
+        if config.compile and self.compiled is None:
+            self.compiled = self.gains_by_compiling()
+        if config.compile and self.compiled:
+            self.process.net.compile()
+
+    def gains_by_compiling(self) -> bool:
+        """Time a step's forward and backward, not compiled and compiled. Weights and random state stay as they are."""
+        net, config = self.process.net, self.config
+        (plain,) = self.agreed(self.trial_seconds())
+        limit = 60 * config.minutes - self.seconds if config.minutes else math.inf
+        if min((config.steps - self.step) * plain, limit) * COMPILED_GAIN < COMPILING:
+            return False
+        net.compile()
+        try:
+            seconds = self.trial_seconds()
+        except RuntimeError:  # no compiler on this machine, or one that cannot
+            seconds = math.inf
+        net._compiled_call_impl = None  # as before `compile`, which has no opposite
+        return self.agreed(seconds)[0] < plain
+
+    def trial_seconds(self, repeats: int = 2) -> float:
+        """Seconds of the loss and its gradients on one batch; the least of some, after one that warms up."""
+        config, took = self.config, []
+        rng, part = torch.Generator().manual_seed(0), config.batch // config.accumulate
+        canvas = self.data.canvases("train", config.shape["length"], part, rng, config.given).to(self.device)
+        for _ in range(1 + repeats):
+            start = time.perf_counter()
+            with self.autocast():
+                loss = self.objective(canvas, Share().manual_seed(0))
+            self.together.backward(loss)
+            loss.item()  # waits for the device
+            took.append(time.perf_counter() - start)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        return min(took[1:])
 
     def advance(self) -> float:
         """One optimizer step; this process's part of the training loss, in nats a character."""
@@ -328,7 +379,12 @@ class Run:
         if not self.writes:
             return
         config = self.described()
-        about = {"step": str(self.step), "seconds": str(self.seconds)}
+        about = {
+            "step": str(self.step),
+            "seconds": str(self.seconds),
+            "compiled": str(self.compiled),
+            "hardware": self.hardware(),
+        }
         with checkpoint.replacing(self.out) as new:
             checkpoint.write(self.average, config, new)
             save_file(self.state(), new("resume.safetensors"), metadata=about)
@@ -370,6 +426,8 @@ class Run:
                 about = file.metadata() or {}
             self.take(load_file(path))
             self.step, self.seconds = int(about["step"]), float(about["seconds"])
+            if about.get("hardware") == self.hardware():  # on another machine the trial is made anew
+                self.compiled = {"True": True, "False": False}.get(about.get("compiled"))
             check_number("the step", self.step, 0, NUMBERS["steps"][1])
             check_number("the time", self.seconds, 0, HUGE)
         except (SafetensorError, OSError, LookupError, TypeError, ValueError, RuntimeError) as error:
@@ -483,8 +541,19 @@ def optimizers(process: Process, config: Config) -> list[torch.optim.Optimizer]:
     adam = dict(lr=config.lr, betas=(0.9, 0.98))
     if not config.muon:
         return [torch.optim.AdamW([dict(params=rest, weight_decay=0.0), dict(params=matrices, weight_decay=config.weight_decay)], **adam)]  # fmt: skip
-    muon = torch.optim.Muon(matrices, lr=config.lr, weight_decay=config.weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw")  # fmt: skip
+    muon = Muon(matrices, lr=config.lr, weight_decay=config.weight_decay, momentum=0.95)
     return [torch.optim.AdamW(rest, weight_decay=0.0, **adam), muon]
+
+
+def keep_freed_memory() -> None:
+    """Ask the C library not to give freed memory back to the kernel: a training step frees and takes hundreds of megabytes,
+    and every page that is new costs a fault. Where it is not glibc nothing happens."""
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    except (OSError, AttributeError):
+        pass
 
 
 def pick_device(name: str) -> torch.device:
