@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import random
 import re
 from dataclasses import asdict
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from tests.conftest import SHAPE, random_process
-from tinydiff import card, checkpoint, console, evaluate, exact, library
+from tinydiff import card, checkpoint, console, evaluate, exact, figures, library
 from tinydiff.text import Corpus, Tokenizer
 
 
@@ -45,15 +46,90 @@ def test_the_judge_prefers_real_text():
     )
     words = " ".join(sorted(verse.split()))
     letters = "".join(verse[i] for i in torch.randperm(len(verse), generator=torch.Generator().manual_seed(0)))
-    bits = [evaluate.judge_bits([text]) for text in (verse, words, letters)]
+    bits = [evaluate.judge_bits([text]).value for text in (verse, words, letters)]
     assert bits[0] < bits[1] < bits[2]
+    assert evaluate.judge_bits([verse]).error is None
+    assert evaluate.judge_bits([verse, letters]).value == pytest.approx((bits[0] + bits[2]) / 2)
     assert evaluate.judge_bits(["naïve"]) is None and evaluate.judge_bits([]) is None
 
 
 def test_real_words():
-    """Words that touch an end are left out; an apostrophe belongs to its word; capitals do not matter."""
-    assert evaluate.real_words(["xqz The king, o'er zzxq hills xqz"]) == 4 / 5
-    assert evaluate.real_words(["word"]) is None
+    """Words of fewer than four letters do not count, nor words that touch an end; an apostrophe belongs to its word and is no
+    letter; capitals do not matter. The error is over texts, and one alone has none."""
+    text = "xqzz The King, o'er zzxq hills' he'ld xqzz"
+    assert evaluate.word_counts(text) == (3, 4)
+    assert evaluate.real_words([text]) == figures.Mean(3 / 4, None)
+    assert evaluate.real_words(["word"]) is None and evaluate.real_words([]) is None
+    found = evaluate.real_words([text, "a zzxq zzxq zzxq zzxq b"] * 8)
+    assert found.value == 3 / 8
+    assert found.error == pytest.approx(math.sqrt(16 * (3 / 2) ** 2 * 16 / 15) / 64)
+
+
+def test_both_ends_of_the_scale_of_real_words():
+    """Letters by chance, letters in pairs and the text itself, from a corpus of dictionary words; each with its error. Short
+    words would have given chance far more."""
+    rng = random.Random(0)
+    known = sorted(word for word in library.words() if word.isalpha())
+    text = " ".join(rng.choice(known) for _ in range(12_000))
+    ids = (tokenizer := Tokenizer.of(text)).encode(text)
+    found = evaluate.yardsticks(Corpus("words", tokenizer, ids, ids[: 256 * 40]), 256)
+    assert found["letters"]["words"] < found["pairs"]["words"] < 0.2 and found["real"]["words"] == 1
+    assert 0 < found["letters"]["error"] < 0.01 and 0 < found["pairs"]["error"] < 0.02
+
+
+def test_the_chain_of_pairs_is_the_one_of_the_text(rng):
+    """Transitions of `followed` are those of the text, which come from a Markov chain; nothing follows that never did."""
+    step = (2 * torch.randn(5, 5, generator=rng)).double().softmax(1)
+    train = exact.Markov(Tokenizer("abcde"), torch.full((5,), 0.2).double(), step).sample(1, 20_000, rng)[0]
+    there = torch.bincount(train[:-1] * 5 + train[1:], minlength=25).view(5, 5).double()
+    rows = evaluate.followed(train, torch.arange(5).repeat(40), 500, rng)
+    found = torch.bincount((rows[:, :-1] * 5 + rows[:, 1:]).flatten(), minlength=25).view(5, 5).double()
+    assert (found[there == 0] == 0).all()
+    assert (found / found.sum(1, keepdim=True) - there / there.sum(1, keepdim=True)).abs().max() < 0.02
+
+
+def test_two_models_are_compared_on_the_same_windows(rng):
+    """The difference is the one of the means, its error that of the differences and not of either; evaluation.json keeps enough
+    for it, and another text is refused."""
+    one, other = random_process("autoregressive"), random_process("autoregressive")
+    torch.nn.init.zeros_(other.net.head.weight)
+    ids = torch.randint(10, (24 * 40 + 5,), generator=rng)
+    rows = [json.loads(evaluate.compact(evaluate.bound(process, ids).row())) for process in (one, other)]
+    found = evaluate.compare(*rows)
+    assert found.value == pytest.approx(rows[0]["nats"] - rows[1]["nats"], abs=1e-3)
+    assert len(rows[0]["each"]) == rows[0]["windows"] == 41 and rows[0]["counts"] == [[40, 24], [1, 5]]
+    alone = figures.mean(
+        torch.tensor(rows[0]["each"]) - torch.tensor(rows[1]["each"]), torch.tensor([24.0] * 40 + [5]), consecutive=True
+    )
+    assert found.error == pytest.approx(alone.error, rel=1e-3)
+    elsewhere = evaluate.bound(one, ids.flip(0)).row()
+    for strange in (elsewhere, {key: rows[0][key] for key in ("nats", "error")}):
+        with pytest.raises(ValueError, match="on the same windows"):
+            evaluate.compare(rows[0], strange)
+
+
+def test_a_list_of_numbers_is_one_line_of_json():
+    """What is read back is what was written; texts with brackets and numbers stay as they are."""
+    result = dict(each=[1.5, -2, 3e-9], counts=[[40, 24], [1, 5]], nothing=[], text="[ 1,\n 2 ]", rows=[dict(a=1), dict(a=None)])
+    assert json.loads(evaluate.compact(result)) == result
+    assert '"each": [1.5, -2, 3e-09]' in evaluate.compact(result)
+
+
+def test_the_judge_speaks_of_what_it_learned():
+    """Bits and Shakespeare's words are told of who learned his text with the judge's alphabet, trained or perfect; of who
+    learned another, by its config, nothing is told but how varied the text is, unless words of its own are known."""
+    text = "\nWhat light through yonder window breaks?\n"
+    for name in ("masked", "gaussian", "perfect-uniform"):
+        found = evaluate.judged([text], library.open_model(name))
+        assert found.bits is not None and found.words == 1
+    stranger = random_process("masked")
+    stranger.corpus = library.judge().corpus
+    other = library.checkpoint.load(library.trained()["masked"].folder)
+    other.corpus = "mine"
+    for process in (stranger, other):
+        found = evaluate.judged([text], process)
+        assert found.bits is found.words is None and found.distinct4 == 1
+        assert evaluate.judged([text], process, frozenset({"light", "what"})).words == pytest.approx(2 / 6)
 
 
 def test_diversity():
@@ -89,7 +165,7 @@ def test_evaluating_a_checkpoint_writes_its_card(tmp_path, monkeypatch):
     result = evaluate.run(folder, data, batch=4, draws=2)
     assert json.loads((folder / "evaluation.json").read_text()) == result == library.checkpoint.card(folder).evaluation
     text = (folder / "README.md").read_text()
-    assert text.startswith("---\n") and f"**{result['bound']['nats']:.4f} nats**" in text
+    assert text.startswith("---\n") and f"**{card.nats(result['bound'])} nats**" in text
     assert "an abacus" in text and "--process masked --steps 7" in text
     samplers = {row["sampler"] for row in result["steps"] + result["single"]}
     assert {"ancestral", "confidence", "left_to_right"} <= samplers

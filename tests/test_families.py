@@ -1,6 +1,7 @@
 """All families on one axis: the table holds what the evaluations say, and errors are the samplers' own."""
 
 import json
+import math
 
 import pytest
 
@@ -15,10 +16,14 @@ def evaluated(folder, name, bits, **config):
     """A checkpoint without weights, and an evaluation that says what it is told."""
     process = random_process(name)
     made = checkpoint.config_of(process, {**SHAPE, "labels": 0}, "test", seconds=120, step=7, **config)
-    rows = [dict(sampler=s, steps=n, calls=n, bits=5.0 - n / 100, words=n / 200) for s in ("first", "other") for n in families.AT]
+    rows = [
+        dict(sampler=s, steps=n, calls=n, bits=5.0 - n / 100, bits_error=0.1, words=n / 200)
+        for s in ("first", "other")
+        for n in families.AT
+    ]
     single = [dict(sampler="only", steps=1, calls=24, bits=2.0, words=0.9)]
     causal = "causal" in process.traits
-    found = dict(bound=dict(bits=bits, nats=bits / 2, error=0.01), real=dict(bits=2.1, words=0.98),
+    found = dict(letters=4, bound=dict(bits=bits, nats=bits / 2, error=0.01), real=dict(bits=2.1, words=0.98),
                  steps=[] if causal else rows, single=single if causal else [])  # fmt: skip
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(made))
@@ -42,20 +47,37 @@ def test_the_table_is_what_was_evaluated(bundle):
     rows = families.measured()
     assert [r["name"] for r in rows] == ["rival", "better", "worse"]
     assert [r["bits"] for r in rows] == [1.5, 2.0, 3.0]
-    assert all(r["error"] == pytest.approx(0.02) and r["ms"] > 0 and r["minutes"] == 2 and r["steps"] == 7 for r in rows)
+    assert all(
+        r["error"] == pytest.approx(0.01 / math.log(2)) and r["ms"] > 0 and r["minutes"] == 2 and r["steps"] == 7 for r in rows
+    )
     assert [r["exact"] for r in rows] == [True, False, False]
-    assert rows[1]["quality"]["32"] == dict(bits=5.0 - 0.32, words=0.16) and rows[0]["quality"] == {
-        "128": dict(bits=2.0, words=0.9)
-    }
+    assert rows[1]["quality"]["32"] == dict(bits=5.0 - 0.32, words=0.16, bits_error=0.1, words_error=None) and rows[0][
+        "quality"
+    ] == {"128": dict(bits=2.0, words=0.9, bits_error=None, words_error=None)}
     assert [p["calls"] for p in rows[1]["curve"]] == list(families.AT)
     assert rows[1]["parameters"] == sum(p.numel() for p in random_process("masked").parameters())
+
+
+def test_families_are_compared_on_the_same_windows(bundle):
+    """A row tells how much more it needs than the nearest above that was measured on the same windows, with the error of the
+    difference: 0.25 bits exactly where every window differs by as much."""
+    each = [10.0 + i % 7 for i in range(48)]
+    for name, more in (("rival", 0.0), ("worse", 24 * 0.25 * math.log(2))):
+        path = bundle / "checkpoints" / name / "evaluation.json"
+        found = json.loads(path.read_text())
+        found["bound"] |= dict(text="the same", counts=[[48, 24]], each=[nats + more for nats in each])
+        path.write_text(json.dumps(found))
+    rival, better, worse = families.measured()
+    assert rival["behind"] is better["behind"] is None and not better["blocks"]
+    assert worse["behind"]["name"] == "rival" and worse["behind"]["bits"] == pytest.approx(0.25)
+    assert worse["behind"]["error"] < 1e-6 < rival["error"]
 
 
 def test_markdown_has_a_cell_for_every_column(bundle):
     """Every row is as long as the head; an exact figure is not called a bound."""
     head, rule, *rows = families.markdown(dict(rows=families.measured())).splitlines()
     assert {line.count("|") for line in (head, rule, *rows)} == {head.count("|")}
-    assert "| 1.500 ± 0.020" in rows[0] and "| ≤ 2.000 ± 0.020" in rows[1]
+    assert "| 1.500 ± 0.014 *" in rows[0] and "| ≤ 2.000 ± 0.014 *" in rows[1]
 
 
 def test_a_samplers_error_is_its_own():

@@ -74,7 +74,7 @@ def test_the_core_does_not_know_the_page():
     assert not any(name.split(".")[0] == "torch" for name in names)
 
 
-ORDER = ["text", "schedules", "nets", "muon", "processes", "samplers", "guidance", "generate", "endings", "rewrite", "render", "plots", "checkpoint",
+ORDER = ["text", "schedules", "nets", "muon", "processes", "samplers", "guidance", "generate", "figures", "endings", "rewrite", "render", "plots", "checkpoint",
          "card", "exact", "hub", "library", "evaluate", "families", "train", "keep", "export", "bench", "console", "ui", "gallery", "deploy"]  # fmt: skip
 
 

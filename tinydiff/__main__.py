@@ -1,4 +1,4 @@
-"""python -m tinydiff: sample, rewrite, train, eval, push, pull, matrix, families, bench, export, deploy.
+"""python -m tinydiff: sample, rewrite, train, eval, compare, push, pull, matrix, families, bench, export, deploy.
 
 Work is done elsewhere; here are the names of the commands."""
 
@@ -11,7 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tinydiff import bench, console, endings, evaluate, export, families, hub, library, rewrite
+from tinydiff import bench, checkpoint, console, endings, evaluate, export, families, hub, library, rewrite
+from tinydiff.figures import written
 from tinydiff.render import MASK
 from tinydiff.text import corpus, plain
 from tinydiff.train import SHAPES
@@ -49,6 +50,17 @@ def eval_(args: argparse.Namespace) -> None:
     """Measure a checkpoint and write its evaluation.json and its card."""
     result = evaluate.run(Path(args.folder), corpus(args.corpus))
     print(json.dumps(result, indent=1, ensure_ascii=False))
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Tell how much more one checkpoint needs for the same text than another, with the error of the difference."""
+    bounds = [
+        library.card_of(name).evaluation if name in library.trained() else checkpoint.card(name).evaluation
+        for name in args.models
+    ]
+    found = evaluate.compare(*(known.get("bound", {}) for known in bounds))
+    one, other = args.models
+    print(f"{one} - {other}: {written(found.value, found.error, signed=True)} nats a character, on the same windows")
 
 
 def push(args: argparse.Namespace) -> None:
@@ -128,6 +140,8 @@ def parser() -> argparse.ArgumentParser:
     measured = command("eval", eval_)
     measured.add_argument("folder", help="of the checkpoint")
     measured.add_argument("--corpus", default="tiny_shakespeare", help="what it was trained on (tiny_shakespeare)")
+    compared = command("compare", compare)
+    compared.add_argument("models", nargs=2, metavar="MODEL", help="a bundled model or a checkpoint folder that was evaluated")
     pushed = command("push", push)
     pushed.add_argument("folders", nargs="+", metavar="FOLDER", help="of a checkpoint")
     pushed.add_argument("target", metavar="USER/NAME", help="a repository, which is made if it is not there; or USER/NAME/FOLDER")

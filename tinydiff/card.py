@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tinydiff import checkpoint, plots, rewrite
 from tinydiff.checkpoint import Card, write_text
+from tinydiff.figures import percent, written
 
 NOT_LEARNED = {"device", "precision", "compile", "validate_every", "save_every"}  # of training, what a card's command leaves out
 DATASETS = {"tiny_shakespeare": "karpathy/tiny_shakespeare"}  # on the Hub, of the corpora that are there
@@ -65,12 +66,12 @@ def text(known: Card, source: str = "") -> str:
     return front_matter(known) + "\n" + body(known, source)
 
 
-def bits(known: Card) -> float | None:
+def bits(known: Card) -> str | None:
     """Bits a character on held-out text: of all of it where it was evaluated, else the last validation."""
     if "bound" in known.evaluation:
-        return known.evaluation["bound"]["bits"]
+        return bits_of(known.evaluation["bound"])
     rows = drawable(known.metrics)
-    return rows[-1]["valid"] / math.log(2) if rows else None
+    return written(rows[-1]["valid"] / math.log(2), None) if rows else None
 
 
 def drawable(metrics: list[dict]) -> list[dict]:
@@ -97,10 +98,10 @@ def model_index(known: Card, kind: str) -> list[str]:
     if not measured:
         return []
     corpus = json.dumps(known.evaluation.get("corpus") or known.config["corpus"], ensure_ascii=False)
-    metrics = [
-        ("bits-per-character", "bits a character, upper bound", measured["bits"]),
-        ("bits-per-character-standard-error", "its standard error", measured["error"] / math.log(2)),
-    ]
+    metrics = [("bits-per-character", "bits a character, upper bound", measured["bits"])]
+    if measured["error"] is not None:
+        about = "its standard error" if measured.get("each") else "its standard error, windows taken for independent"
+        metrics += [("bits-per-character-standard-error", about, measured["error"] / math.log(2))]
     return [
         "model-index:",
         f"- name: tinydiff-{known.config['process']}",
@@ -150,12 +151,13 @@ def measurements(result: dict) -> list[str]:
     rows, chosen = result["steps"] + result["single"], result["default"]
     return [
         "",
-        f"Bound on the last 10 %: **{held['nats']:.4f} nats** a character, standard error {held['error']:.4f} over "
-        f"{held['windows']} windows ({held['bits']:.4f} bits); on text it was trained on {seen['nats']:.4f} nats.",
+        f"Bound on the last 10 %: **{nats(held)} nats** a character ({bits_of(held)} bits), over {held['windows']} windows; on "
+        f"text it was trained on {nats(seen)} nats. {errors_of(held)}",
         "",
-        f"The page's default settings ({chosen['sampler']}, {chosen['steps']} steps, temperature {chosen['temperature']}): "
-        f"{percent(chosen['words'])} real words (real text {percent(real['words'])}), {chosen['bits'] or 0:.2f} bits a character "
-        f"under the judge ({real['bits'] or 0:.2f}), {percent(chosen['distinct4'])} distinct 4-grams ({percent(real['distinct4'])}).",
+        f"The page's default settings ({chosen['sampler']}, {chosen['steps']} steps, temperature {chosen['temperature']}; in brackets "
+        f"as much real text): {', '.join(quality_of(chosen, real))}.",
+        "",
+        about_words(result),
         "",
         f"Longest run copied from the training text, over {result['texts']} texts: {result['longest_copy']} characters "
         f"(real held-out text: {result['real_longest_copy']}).",
@@ -177,13 +179,50 @@ def measurements(result: dict) -> list[str]:
     ]
 
 
+def nats(bound: dict) -> str:
+    """The bound as its error allows."""
+    return written(bound["nats"], bound["error"])
+
+
+def bits_of(bound: dict) -> str:
+    return written(bound["bits"], bound["error"] and bound["error"] / math.log(2))
+
+
+def errors_of(held: dict) -> str:
+    """What the error of a bound is."""
+    if held.get("each"):
+        return ("Errors are standard errors, of the last 10 % by blocks of consecutive windows, and are for this text as a sample of others: "
+                "two models measured on it are compared window by window (`python -m tinydiff compare`), which is far surer.")  # fmt: skip
+    return ("The error is of windows taken for independent, because the weights are not there to measure it anew: by blocks of consecutive "
+            "windows it is several times as large.")  # fmt: skip
+
+
+def quality_of(row: dict, real: dict) -> list[str]:
+    """What was measured of texts, in words, beside real text."""
+    words = [f"{percent(row['words'], row.get('words_error'))} real words"] if row["words"] is not None else []
+    bits = [f"{judge(row)} bits a character under the judge ({judge(real)})"] if row["bits"] is not None else []
+    return [*words, *bits, f"{percent(row['distinct4'])} distinct 4-grams ({percent(real['distinct4'])})"]
+
+
+def judge(row: dict) -> str:
+    return (
+        "" if row["bits"] is None else written(row["bits"], row["bits_error"]) if row.get("bits_error") else f"{row['bits']:.2f}"
+    )
+
+
+def about_words(result: dict) -> str:
+    """What a share of real words is to be compared with."""
+    if not result.get("letters"):
+        return "Real words were not measured as they are today, in words of four letters or more, and are left out."
+    ends = {name: percent(found["words"], found["error"]) for name, found in result["yardsticks"].items()}
+    return (f"Real words are of {result['letters']} letters or more: letters drawn by chance reach {ends['letters']}, letters in pairs {ends['pairs']}, "
+            f"real text {ends['real']}. Errors are over texts. Where a cell is empty, it was measured otherwise and is left out.")  # fmt: skip
+
+
 def cells(row: dict) -> str:
-    bits = "" if row["bits"] is None else f"{row['bits']:.2f}"
-    return " | ".join([bits, percent(row["words"]), percent(row["distinct4"]), f"{row['entropy']:.2f}"])
-
-
-def percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.0f} %"
+    return " | ".join(
+        [judge(row), percent(row["words"], row.get("words_error")), percent(row["distinct4"]), f"{row['entropy']:.2f}"]
+    )
 
 
 # ---------------------------------------------------------------- pictures

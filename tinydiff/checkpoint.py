@@ -169,7 +169,7 @@ def load(folder: str | Path, device: str = "cpu") -> Process:
         process.check()
     except ValueError as error:
         raise CheckpointError(f"The weights in {folder.name!r} cannot be used: {error}") from None
-    process.task = config.get("task", "")
+    process.task, process.corpus = config.get("task", ""), config["corpus"]
     return process.to(device).eval()
 
 
@@ -360,10 +360,21 @@ def read_weights(folder: Path, process: Process, found: dict[str, tuple[int, ...
 
 
 def card(folder: str | Path) -> Card:
-    """Config, training curve and evaluation of a checkpoint; only the config must be there."""
+    """Config, training curve and evaluation of a checkpoint; only the config must be there. Shares of real words that were
+    measured before it was said of how many letters ("letters"), when short words counted too, are left out."""
     folder = Path(folder)
-    config = read_config(folder)
-    return Card(folder, config, read_jsonl(folder / "metrics.jsonl"), read_json(folder / "evaluation.json"))
+    config, evaluation = read_config(folder), read_json(folder / "evaluation.json")
+    evaluation = evaluation if "letters" in evaluation else without_words(evaluation)
+    return Card(folder, config, read_jsonl(folder / "metrics.jsonl"), evaluation)
+
+
+def without_words(found):
+    """An evaluation, or a part of it, with None for every share of real words."""
+    if isinstance(found, list):
+        return [without_words(part) for part in found]
+    if isinstance(found, dict):
+        return {key: None if key == "words" else without_words(part) for key, part in found.items()}
+    return found
 
 
 def read_json(path: Path) -> dict:

@@ -1,30 +1,40 @@
 """How good is it: the bound on held-out text, and the quality of what is written, on one axis for every family.
 
-The bound is nats and bits a character, every character of the split counted once, in float32, with the averaged weights.
-The quality of samples is judged by others than the model: bits a character under the bundled autoregressive model, the
-share of real words, and, because a text that repeats itself pleases both, the share of distinct 4-grams and the entropy of
-the characters. Real text of the same amount gives the value to compare each with.
+The bound is nats and bits a character, every character of the split counted once, in float32, with the averaged weights; its
+error is of blocks of consecutive windows (figures.py), and the nats of every window are kept, so that two models can be
+compared on the same windows. The quality of samples is judged by others than the model: bits a character under the bundled
+autoregressive model, the share of real words, and, because a text that repeats itself pleases both, the share of distinct
+4-grams and the entropy of the characters. Real text of the same amount gives the value to compare each with.
+
+Real words are of LETTERS letters or more: of shorter ones chance writes many. Both ends of the scale are measured with it:
+what letters drawn by chance reach, and what real text does (`yardsticks`). Errors of both are over texts, because the words
+of one text stand and fall together.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from tinydiff import card, checkpoint, library, rewrite
+from tinydiff import card, checkpoint, figures, library, rewrite
 from tinydiff.checkpoint import write_text
 from tinydiff.endings import character_bits
+from tinydiff.figures import Mean
 from tinydiff.generate import generate
 from tinydiff.processes import Process, draw
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.text import Canvas, Corpus, paired, pairs
 
+LETTERS = 4  # of a word, the least that is looked up
+YARD, ENOUGH = 64, 1 << 21  # for the floor: texts without a network, and the characters that they imitate
 WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)*")
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # of a process's first sampler
 FEWER = (8, 32, 128)  # of the others
@@ -35,27 +45,57 @@ TEMPERATURES = (0.5, 0.7, 0.8, 0.9, 1.0, 1.1)
 
 @dataclass(frozen=True)
 class Quality:
-    """Of texts. None where it cannot be told: too short, or written in characters that the judge does not know."""
+    """Of texts. None where it cannot be told: too short, or written in characters that the judge does not know; errors are
+    standard errors over texts, None of one alone."""
 
     bits: float | None  # bits a character under the judge
     words: float | None  # share of real words, 0 .. 1
     distinct4: float | None  # distinct 4-grams over all 4-grams, 0 .. 1; falls with the amount of text
     entropy: float | None  # bits, of the distribution of characters
+    bits_error: float | None = None
+    words_error: float | None = None
 
 
 @dataclass(frozen=True)
 class Bound:
-    nats: float  # a character
-    error: float  # its standard error over windows
-    windows: int
-    draws: int
+    """The bound of a process on texts, in nats, and what of it each window has."""
+
+    mean: Mean  # nats a character
+    draws: int  # noisings of each window
+    each: tuple[float, ...]  # nats of each window
+    counts: tuple[int, ...]  # characters that count in each
+    text: str  # names the windows: two bounds can be compared if it is the same
+
+    @property
+    def nats(self) -> float:
+        return self.mean.value
+
+    @property
+    def error(self) -> float | None:
+        return self.mean.error
 
     @property
     def bits(self) -> float:
         return self.nats / math.log(2)
 
+    @property
+    def windows(self) -> int:
+        return len(self.each)
+
     def row(self) -> dict:
-        return {**asdict(self), "bits": self.bits}
+        """As it is kept in evaluation.json; equal counts in a row are [how many, count]."""
+        counts = [[len(list(same)), count] for count, same in groupby(self.counts)]
+        return dict(nats=self.nats, error=self.error, bits=self.bits, windows=self.windows, draws=self.draws, text=self.text,
+                    counts=counts, each=[round(nats, 2) for nats in self.each])  # fmt: skip
+
+
+def compare(one: dict, other: dict) -> Mean:
+    """How many nats a character more `one` needs than `other`, both rows of a Bound, with the error of the difference on the
+    same windows. Raises ValueError where they are not of the same text or keep no windows."""
+    if not (one.get("each") and one.get("text") == other.get("text") and one["counts"] == other["counts"]):
+        raise ValueError("Two bounds can be compared where both were measured on the same windows: evaluate both with `eval`.")
+    counts = [count for many, count in one["counts"] for _ in range(many)]
+    return figures.difference(one["each"], other["each"], counts)
 
 
 # ---------------------------------------------------------------- the bound
@@ -72,52 +112,106 @@ def bound(process: Process, ids: Tensor, draws: int = 16, batch: int = 16) -> Bo
     return bound_over(process, Canvas(tokens, given), draws, batch)
 
 
-def bound_over(process: Process, texts: Canvas, draws: int = 16, batch: int = 16) -> Bound:
+def bound_over(process: Process, texts: Canvas, draws: int = 16, batch: int = 16, consecutive: bool = True) -> Bound:
     """The bound on what is open in each row of a canvas, over the characters that count. `draws` noisings of each row, at
-    noise levels that are spread evenly; one is enough where the bound is exact ("causal")."""
+    noise levels that are spread evenly; one is enough where the bound is exact ("causal").
+
+    consecutive: the rows follow each other in one text; False if each was drawn by itself. It decides what the error is.
+    """
     draws = 1 if "causal" in process.traits else draws
     rng, found, group = torch.Generator().manual_seed(0), [], max(1, batch // draws)
     with torch.no_grad():
         for rows in zip(texts.tokens.split(group), texts.given.split(group)):
             canvas = Canvas(*(row.repeat(draws, 1) for row in rows)).to(process.device)
             found.append(process.bound(canvas, rng).double().cpu().view(draws, -1).mean(0))
-    nats, count = torch.cat(found), texts.counted.sum(1).double()
-    mean = (nats.sum() / count.sum()).item()
-    error = ((nats - mean * count).square().sum().sqrt() / count.sum()).item()
-    return Bound(mean, error, len(count), draws)
+    nats, count = torch.cat(found), texts.counted.sum(1)
+    mean = figures.mean(nats, count, consecutive=consecutive)
+    return Bound(mean, draws, tuple(nats.tolist()), tuple(count.tolist()), named(process, texts))
+
+
+def named(process: Process, texts: Canvas) -> str:
+    """A name for windows: two are the same if all characters are, and all that is given."""
+    parts = (process.tokenizer.characters.encode(), *(part.cpu().numpy().tobytes() for part in (texts.tokens, texts.given)))
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
 # ---------------------------------------------------------------- the quality of texts
 
 
-def judged(texts: list[str]) -> Quality:
-    """Quality of texts, all together."""
-    return Quality(judge_bits(texts), real_words(texts), distinct(texts, 4), character_entropy(texts))
+def judged(texts: list[str], process: Process | None = None, known: frozenset[str] | None = None) -> Quality:
+    """Quality of texts, all together. process: what wrote them; of one that learned another text than the judge neither the
+    judge's bits nor the share of Shakespeare's words say anything, and they are None. known: words that are real where it
+    did, instead of those."""
+    fit = process is None or judges(process)
+    bits = judge_bits(texts) if fit else None
+    words = real_words(texts, known=known) if fit or known is not None else None
+    return Quality(bits and bits.value, words and words.value, distinct(texts, 4), character_entropy(texts),
+                   bits and bits.error, words and words.error)  # fmt: skip
 
 
-def judge_bits(texts: list[str]) -> float | None:
-    """Bits a character under the bundled autoregressive model, each text from its first character on."""
+def judges(process: Process) -> bool:
+    """Did a process learn what the judge did? By its corpus and its alphabet."""
     judge = library.judge()
-    nats, count = 0.0, 0
+    return (process.corpus, process.tokenizer.characters) == (judge.corpus, judge.tokenizer.characters)
+
+
+def vocabulary(process: Process, corpus: Corpus) -> frozenset[str]:
+    """What a process that learned a corpus can be expected to know as words: with the judge's corpus library.words(), else the
+    words of the training text."""
+    if judges(process):
+        return library.words()
+    return frozenset(found.group().lower() for found in WORD.finditer(corpus.tokenizer.decode(corpus.train[:ENOUGH])))
+
+
+def judge_bits(texts: list[str]) -> Mean | None:
+    """Bits a character under the bundled autoregressive model, each text from its first character on."""
+    judge, nats = library.judge(), []
     for text in texts:
         if not text or set(text) - set(judge.tokenizer.characters):
             return None
-        ids = judge.tokenizer.encode(text)
-        for part in ids.split(judge.length):
-            canvas = Canvas(part[None], torch.zeros(1, len(part), dtype=torch.bool))
-            with torch.no_grad():
-                nats += judge.bound(canvas, torch.Generator()).item()
-        count += len(ids)
-    return nats / count / math.log(2) if count else None
+        parts = judge.tokenizer.encode(text).split(judge.length)
+        canvases = (Canvas(part[None], torch.zeros(1, len(part), dtype=torch.bool)) for part in parts)
+        with torch.no_grad():
+            nats.append(sum(judge.bound(canvas, torch.Generator()).item() for canvas in canvases))
+    bits = [one / math.log(2) for one in nats]
+    return figures.mean(bits, [len(text) for text in texts], consecutive=False) if texts else None
 
 
-def real_words(texts: list[str]) -> float | None:
-    """Share of words that are in the dictionary or in the training text; words that touch an end are left out, they may be
-    cut."""
-    known, found = library.words(), []
-    for text in texts:
-        found += [m.group().lower() for m in WORD.finditer(text) if m.start() > 0 and m.end() < len(text)]
-    return sum(word in known for word in found) / len(found) if found else None
+def real_words(texts: list[str], consecutive: bool = False, known: frozenset[str] | None = None) -> Mean | None:
+    """Share of words of LETTERS letters or more that are real, over all texts: `known`, or else in library.words()."""
+    real, all_ = zip(*(word_counts(text, known) for text in texts)) if texts else ((), ())
+    return figures.mean(real, all_, consecutive=consecutive) if sum(all_) else None
+
+
+def word_counts(text: str, known: frozenset[str] | None = None) -> tuple[int, int]:
+    """Of the words of LETTERS letters or more: those that are `known` (library.words(), the dictionary and the training text),
+    and all. Words that touch an end are left out, they may be cut."""
+    known = library.words() if known is None else known
+    inner = [m.group().lower() for m in WORD.finditer(text) if m.start() > 0 and m.end() < len(text)]
+    long = [word for word in inner if len(word.replace("'", "")) >= LETTERS]
+    return sum(word in known for word in long), len(long)
+
+
+def yardsticks(corpus: Corpus, length: int, known: frozenset[str] | None = None) -> dict[str, dict]:
+    """Both ends of the scale of real words, in texts of `length` characters: "letters" drawn as often as the training text has
+    them, each by itself; "pairs", each drawn as it follows the one before it there; "real", all of the held-out text."""
+    rng, train = torch.Generator().manual_seed(0), corpus.train[:ENOUGH].long()
+    letters = train[torch.randint(len(train), (YARD, length), generator=rng)]
+    texts = dict(letters=letters, pairs=followed(train, letters[:, 0], length, rng), real=corpus.valid.split(length))
+    texts = {name: list(map(corpus.tokenizer.decode, rows)) for name, rows in texts.items()}
+    shares = {name: real_words(some, name == "real", known) for name, some in texts.items()}
+    return {name: dict(words=share and share.value, error=share and share.error) for name, share in shares.items()}
+
+
+def followed(train: Tensor, first: Tensor, length: int, rng: torch.Generator) -> Tensor:
+    """Texts (B, length) that begin with `first` (B,) and in which every character is one that follows, at a random place of
+    `train`, the one before it: the chain of pairs, without a table of them."""
+    order, many = train[:-1].argsort(stable=True), torch.bincount(train[:-1], minlength=int(train.max()) + 1)
+    start, rows = many.cumsum(0) - many, [first]
+    for _ in range(length - 1):
+        place = (torch.rand(len(first), generator=rng, dtype=torch.float64) * many[rows[-1]]).long() + start[rows[-1]]
+        rows.append(train[order[place.clamp_max(len(order) - 1)] + 1])  # beyond the end: of what nothing follows
+    return torch.stack(rows, 1)
 
 
 def distinct(texts: list[str], n: int) -> float | None:
@@ -151,10 +245,10 @@ def samples(process: Process, sampler: str, steps: int, batch: int, seed: int = 
     return [process.tokenizer.decode(row) for row in frame.tokens], cost
 
 
-def point(process: Process, sampler: str, steps: int, batch: int, temperature: float = 1.0) -> dict:
-    """One row of the curve: how good the texts of a sampler are at a number of steps."""
+def point(process: Process, known: frozenset[str], sampler: str, steps: int, batch: int, temperature: float = 1.0) -> dict:
+    """One row of the curve: how good the texts of a sampler are at a number of steps. known: what real words are."""
     texts, cost = samples(process, sampler, steps, batch, temperature=temperature)
-    return dict(sampler=sampler, steps=steps, temperature=temperature, **cost, **asdict(judged(texts)))
+    return dict(sampler=sampler, steps=steps, temperature=temperature, **cost, **asdict(judged(texts, process, known)))
 
 
 def curve_samplers(process: Process) -> list[str]:
@@ -182,9 +276,16 @@ def run(folder: Path, corpus: Corpus, batch: int = 16, draws: int = 16) -> dict:
     task = config.get("task")
     process = checkpoint.load(folder)
     result = of_task(process, corpus, task, draws) if task else of_texts(process, corpus, batch, draws)
-    write_text(folder / "evaluation.json", json.dumps(result, indent=1, ensure_ascii=False))
+    write_text(folder / "evaluation.json", compact(result))
     card.write(folder)
     return result
+
+
+def compact(result: dict) -> str:
+    """JSON in which every list of numbers is on a line of its own."""
+    numbers = re.compile(r"\[\n\s+(-?\d[-+\d\s,.eE]*?)\n\s*\]")  # no text holds a line break: JSON writes it \n
+    whole = json.dumps(result, indent=1, ensure_ascii=False)
+    return numbers.sub(lambda found: f"[{' '.join(found[1].split())}]", whole)
 
 
 def of_task(process: Process, corpus: Corpus, task: str, draws: int) -> dict:
@@ -194,57 +295,68 @@ def of_task(process: Process, corpus: Corpus, task: str, draws: int) -> dict:
     return dict(
         corpus=corpus.name,
         bound=bound_over(process, held, draws).row(),
-        train_bound=bound_over(process, seen, max(1, draws // 4)).row(),
+        train_bound=bound_over(process, seen, max(1, draws // 4), consecutive=False).row(),
         **rewrite.measured(process, data),
     )
 
 
 def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
     """What is measured of a process that writes plain text."""
-    length = process.length
-    own = dict(caches=caches(process, batch)) if len(process.caches) > 1 else {}
+    length, known = process.length, vocabulary(process, corpus)
+    own = dict(caches=caches(process, known, batch)) if len(process.caches) > 1 else {}
     if "blocks" in process.traits:
-        sizes = [of_size(process.at(n), corpus, batch, draws) for n in sorted(process.sizes)]
-        own |= dict(blocks=sizes, long=along(process))
+        sizes = [of_size(process.at(n), corpus, known, batch, draws) for n in sorted(process.sizes)]
+        own |= dict(blocks=sizes, long=along(process, known))
     pages = corpus.valid.split(length)[:-1]
     real = [corpus.tokenizer.decode(pages[i * len(pages) // batch]) for i in range(batch)]  # spread over the text
     sample_of = torch.randperm(len(corpus.train) // length, generator=torch.Generator().manual_seed(0))[:128]
-    train_part = torch.cat([corpus.train[i * length : (i + 1) * length] for i in sample_of.tolist()])
+    seen = torch.stack([corpus.train[i * length : (i + 1) * length] for i in sample_of.tolist()]).long()
+    seen = Canvas(seen, torch.zeros_like(seen, dtype=torch.bool))
     settings = settings_for(process)
     texts, _ = samples(process, batch=batch, **settings)
     return dict(
         corpus=corpus.name,
         bound=bound(process, corpus.valid, draws).row(),
-        train_bound=bound(process, train_part, max(1, draws // 4)).row(),
-        real=asdict(judged(real)),
+        train_bound=bound_over(process, seen, max(1, draws // 4), consecutive=False).row(),
+        letters=LETTERS,
+        real=asdict(judged(real, process, known)),
+        yardsticks=yardsticks(corpus, length, known),
         texts=batch,
-        default={**settings, **asdict(judged(texts))},
+        default={**settings, **asdict(judged(texts, process, known))},
         longest_copy=max(longest_copy(text, corpus.text) for text in texts),
         real_longest_copy=max(longest_copy(text, corpus.text) for text in real),
-        steps=[point(process, name, n, batch // 2) for name in curve_samplers(process) for n in counts(process, name)],
-        single=[point(process, name, 1, batch // 2) for name in column(process) if not SAMPLERS[name].steps_matter],
-        temperatures=[point(process, name, 128, batch, t) for name in trade_samplers(process) for t in TEMPERATURES],
+        steps=[point(process, known, name, n, batch // 2) for name in curve_samplers(process) for n in counts(process, name)],
+        single=[point(process, known, name, 1, batch // 2) for name in column(process) if not SAMPLERS[name].steps_matter],
+        temperatures=[point(process, known, name, 128, batch, t) for name in trade_samplers(process) for t in TEMPERATURES],
         samples=texts[:4],
         **own,
     )
 
 
-def along(process: Process, length: int = LONG, part: int = 1000) -> list[dict]:
+def along(process: Process, known: frozenset[str], length: int = LONG, part: int = 1000) -> list[dict]:
     """Does a long text wear out? The quality of every thousand characters of one, written a character a call."""
     canvas = Canvas.blank(length)
     *_, frame = generate(process, canvas, sampler="blockwise", steps=1, order="first_hitting", temperature=DEFAULT["temperature"])
     text = process.tokenizer.decode(frame.tokens[0])
-    return [dict(until=stop, **asdict(judged([text[stop - part : stop]]))) for stop in range(part, length + 1, part)]
+    return [
+        dict(until=stop, **asdict(judged([text[stop - part : stop]], process, known))) for stop in range(part, length + 1, part)
+    ]
 
 
-def caches(process: Process, batch: int) -> list[dict]:
+def caches(process: Process, known: frozenset[str], batch: int) -> list[dict]:
     """What each cache of a process costs in exactness and gains in time, in blocks of its usual size: nats by which predictions
     differ (`cache_error`), the quality of texts, calls and milliseconds a text."""
     rows = []
     for name in process.caches:
         texts, cost = samples(process, "blockwise", DEFAULT["steps"], batch, temperature=DEFAULT["temperature"], cache=name)
         rows.append(
-            dict(cache=name, block=process.sizes[0], nats=cache_error(process, name, batch), **cost, **asdict(judged(texts)))
+            dict(
+                cache=name,
+                block=process.sizes[0],
+                nats=cache_error(process, name, batch),
+                **cost,
+                **asdict(judged(texts, process, known)),
+            )
         )
     return rows
 
@@ -278,14 +390,14 @@ def settings_for(process: Process) -> dict:
     return {**DEFAULT, "sampler": DEFAULT["sampler"] if DEFAULT["sampler"] in column(process) else column(process)[0]}
 
 
-def of_size(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
+def of_size(process: Process, corpus: Corpus, known: frozenset[str], batch: int, draws: int) -> dict:
     """The bound and the quality of text with blocks of one size. The smaller the blocks, the more of them have a number of masks
     of their own in each noising, so that a quarter of the draws says enough. Texts are written a character a call, in exact
     order, so that sizes differ by what the network knows and not by how many characters it must guess at once."""
     (size,) = process.sizes
     texts, cost = samples(process, "blockwise", 1, batch, order="first_hitting", temperature=DEFAULT["temperature"])
     few = 1 if size == 1 else max(2, draws // 4)
-    return dict(size=size, bound=bound(process, corpus.valid, few).row(), **cost, **asdict(judged(texts)))
+    return dict(size=size, bound=bound(process, corpus.valid, few).row(), **cost, **asdict(judged(texts, process, known)))
 
 
 def trade_samplers(process: Process) -> list[str]:

@@ -9,15 +9,17 @@ want of room is timed as well.
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable
 
 import torch
 
-from tinydiff import checkpoint, library
+from tinydiff import checkpoint, evaluate, library
 from tinydiff.checkpoint import Card, write_text
 from tinydiff.exact import bigram_divergence, perfect
+from tinydiff.figures import percent, written
 from tinydiff.generate import generate
 from tinydiff.nets import precision
 from tinydiff.processes import PROCESSES, Process, build
@@ -36,7 +38,23 @@ TEXTS, LENGTH = 32, 128  # for that
 def measured() -> list[dict]:
     """A row for each evaluated checkpoint that writes plain text, the fewest bits first."""
     cards = [library.card_of(key) for key, model in library.trained().items() if not model.task]
-    return sorted((row(card) for card in cards if card.evaluation), key=lambda found: found["bits"])
+    rows = sorted((row(card) for card in cards if card.evaluation), key=lambda found: found["bits"])
+    bounds = {card.path.name: card.evaluation.get("bound") for card in cards}
+    return [
+        found | {"behind": behind(found["name"], [r["name"] for r in rows[:place]], bounds)} for place, found in enumerate(rows)
+    ]
+
+
+def behind(name: str, above: list[str], bounds: dict[str, dict]) -> dict | None:
+    """How many bits a character more than the nearest of the rows above that was measured on the same windows; None where none
+    was."""
+    for other in reversed(above):
+        try:
+            found = evaluate.compare(bounds[name], bounds[other])
+        except ValueError:
+            continue
+        return dict(name=other, bits=found.value / math.log(2), error=found.error and found.error / math.log(2))
+    return None
 
 
 def row(card: Card) -> dict:
@@ -45,7 +63,8 @@ def row(card: Card) -> dict:
     process = untrained(config)
     return dict(
         name=card.path.name, process=config["process"], title=PROCESSES[config["process"]].title,
-        bits=found["bound"]["bits"], error=found["bound"]["error"] * found["bound"]["bits"] / found["bound"]["nats"],
+        bits=found["bound"]["bits"], error=found["bound"]["error"] and found["bound"]["error"] / math.log(2),
+        blocks=bool(found["bound"].get("each")),
         exact="causal" in process.traits, quality=quality(found), curve=curve(found),
         ms=milliseconds(process), parameters=sum(p.numel() for p in process.parameters()),
         minutes=config.get("seconds", 0) / 60, steps=config.get("step", 0), hardware=config.get("hardware", ""),
@@ -56,7 +75,7 @@ def curve(found: dict) -> list[dict]:
     """The rows of a checkpoint's first sampler, along the steps; of one that needs a call a character, its only one."""
     rows = found["steps"] or found["single"]
     return [
-        {key: r[key] for key in ("sampler", "steps", "calls", "bits", "words")}
+        {key: r.get(key) for key in ("sampler", "steps", "calls", "bits", "words", "bits_error", "words_error")}
         for r in rows
         if r["sampler"] == rows[0]["sampler"]
     ]
@@ -65,7 +84,8 @@ def curve(found: dict) -> list[dict]:
 def quality(found: dict) -> dict[str, dict]:
     """Judge and real words at each of AT; where there is no number of steps, the only figure there is, at the last of them."""
     rows = {r["steps"]: r for r in curve(found)} if found["steps"] else {AT[-1]: curve(found)[0]}
-    return {str(n): dict(bits=rows[n]["bits"], words=rows[n]["words"]) for n in AT if n in rows}
+    kept = ("bits", "words", "bits_error", "words_error")
+    return {str(n): {key: rows[n].get(key) for key in kept} for n in AT if n in rows}
 
 
 def untrained(config: dict) -> Process:
@@ -124,7 +144,15 @@ def floor(draws: int = 8) -> float:
 def record(say: Callable[[str], None] = lambda line: None, anew: bool = True) -> dict:
     """Measure and write everything; what was written. Without `anew` the samplers' errors that are recorded are kept."""
     known = {} if anew else read().get("errors", {})
-    result = dict(rows=measured(), real=library.real_text(), errors=errors(say, known), floor=floor(), texts=TEXTS, length=LENGTH)
+    result = dict(
+        rows=measured(),
+        real=library.real_text(),
+        yardsticks=library.yardsticks(),
+        errors=errors(say, known),
+        floor=floor(),
+        texts=TEXTS,
+        length=LENGTH,
+    )
     write_text(RECORDED, json.dumps(result, ensure_ascii=False, indent=1))
     return result
 
@@ -136,16 +164,22 @@ def read() -> dict:
 
 def markdown(result: dict) -> str:
     """The table as it stands in the README."""
-    head = ["family", "bits a character", *(f"judge, {n}" for n in AT), *(f"words, {n}" for n in AT), "ms a call", "parameters", "steps", "minutes"]  # fmt: skip
+    head = ["family", "bits a character", "more than a row above", *(f"judge, {n}" for n in AT), *(f"words, {n}" for n in AT), "ms a call", "parameters", "steps", "minutes"]  # fmt: skip
     lines = ["| " + " | ".join(head) + " |", "|---|" + "--:|" * (len(head) - 1)]
     return "\n".join(lines + ["| " + " | ".join(cells(found)) + " |" for found in result["rows"]])
 
 
 def cells(found: dict) -> list[str]:
-    """One row in words."""
+    """One row in words. A star is an error of windows that were taken for independent."""
     at = [found["quality"].get(str(n), {}) for n in AT]
-    judge = ["" if q.get("bits") is None else f"{q['bits']:.2f}" for q in at]
-    words = ["" if q.get("words") is None else f"{100 * q['words']:.0f} %" for q in at]
-    bits = f"{'' if found['exact'] else '≤ '}{found['bits']:.3f} ± {found['error']:.3f}"
+    judge = ["" if q.get("bits") is None else judged(q["bits"], q.get("bits_error")) for q in at]
+    words = [percent(q.get("words"), q.get("words_error")) for q in at]
+    bits = f"{'' if found['exact'] else '≤ '}{written(found['bits'], found['error'])}{'' if found.get('blocks') else ' *'}"
+    more = found.get("behind")
+    behind = f"{written(more['bits'], more['error'], signed=True)} ({more['name']})" if more else ""
     cost = [f"{found['ms']:.1f}", f"{found['parameters'] / 1e6:.2f} M", f"{found['steps']:,}", f"{found['minutes']:.0f}"]
-    return [found["name"], bits, *judge, *words, *cost]
+    return [found["name"], bits, behind, *judge, *words, *cost]
+
+
+def judged(bits: float, error: float | None) -> str:
+    return written(bits, error) if error else f"{bits:.2f}"

@@ -357,9 +357,9 @@ def push_target(repo_id: str, inside: str) -> Source:
 
 
 def message(config: dict, known: checkpoint.Card, inside: str) -> str:
-    """What a commit is called: "masked: step 6000, 2.4234 bits a character"."""
+    """What a commit is called: "masked: step 6000, 2.42 ± 0.06 bits a character"."""
     bits = card.bits(known)
-    said = f"step {config.get('step', 0)}" + ("" if bits is None else f", {bits:.4f} bits a character")
+    said = f"step {config.get('step', 0)}" + ("" if bits is None else f", {bits} bits a character")
     return f"{inside or config['process']}: {said}"
 
 

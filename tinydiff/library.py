@@ -22,6 +22,7 @@ from tinydiff.text import brief
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 CHECKPOINTS = ASSETS / "checkpoints"
 PERFECT = "perfect-"
+BIGRAMS = "tiny_shakespeare"  # the corpus whose pairs of characters the perfect networks know
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,11 @@ def opened(key: str) -> Process:
     if key not in known:
         raise ValueError(f"There is no model {brief(key)}; there are {', '.join(known)}.")
     model = known[key]
-    return checkpoint.load(model.folder) if model.folder else perfect(model.process, bigrams())
+    if model.folder:
+        return checkpoint.load(model.folder)
+    process = perfect(model.process, bigrams())
+    process.corpus = BIGRAMS
+    return process
 
 
 def card_of(key: str) -> Card | None:
@@ -124,6 +129,11 @@ def card_of(key: str) -> Card | None:
 def real_text() -> dict:
     """What real text is worth (evaluate.Quality), as the first checkpoint found that was evaluated; {} if none was."""
     return next((real for key in trained() if (real := card_of(key).evaluation.get("real"))), {})
+
+
+def yardsticks() -> dict:
+    """Both ends of the scale of real words (evaluate.yardsticks), as the first checkpoint found that has them; {} if none has."""
+    return next((ends for key in trained() if (ends := card_of(key).evaluation.get("yardsticks"))), {})
 
 
 @lru_cache(maxsize=1)

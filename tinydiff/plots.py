@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from tinydiff.figures import written
 from tinydiff.render import palette
 from tinydiff.schedules import SCHEDULES, Schedule, schedule
 
@@ -148,12 +149,16 @@ def name_ends(axes: Axes, curves: Sequence[Curve], height: float) -> None:
 
 
 def on_one_axis(rows: Sequence[dict], width: float = 560) -> Figure:
-    """Bits a character of every family with its standard error, the fewest on top; rows of families.measured()."""
-    figure, axes = sheet(width, 60 + 30 * len(rows), "bits a character on held-out text (± standard error)", "")
+    """Bits a character of every family with its standard error, the fewest on top; rows of families.measured(). Errors of models
+    on the same text move together, and do not tell how sure a difference is."""
+    figure, axes = sheet(width, 60 + 30 * len(rows), "bits a character on held-out text, ± its error as a sample of texts", "")
     for place, found in enumerate(reversed(rows)):
         colour = ink(found["process"])
-        axes.errorbar(found["bits"], place, xerr=found["error"], color=colour, marker="o", markersize=6, capsize=3, linewidth=1.6)
-        name(axes, f"{found['bits']:.3f}", found["bits"] + found["error"], place, colour, xytext=(8, 0))
+        axes.errorbar(
+            found["bits"], place, xerr=found["error"] or 0, color=colour, marker="o", markersize=6, capsize=3, linewidth=1.6
+        )
+        value = written(found["bits"], found["error"]).partition(" ")[0]
+        name(axes, value, found["bits"] + (found["error"] or 0), place, colour, xytext=(8, 0))
     axes.set_yticks(range(len(rows)), [found["name"] for found in reversed(rows)])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.margins(x=0.18)

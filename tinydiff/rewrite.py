@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from tinydiff import figures
 from tinydiff.generate import check_number, generate
 from tinydiff.processes import Process
 from tinydiff.samplers import SAMPLERS, column
@@ -151,8 +152,9 @@ def measurements(result: dict) -> list[str]:
     held, seen, choice, copy = result["bound"], result["train_bound"], result["mbr"], result["copy"]
     return [
         "",
-        f"Bound on the lines of the last 10 %: **{held['nats']:.4f} nats** a character, standard error {held['error']:.4f} over "
-        f"{held['windows']} lines ({held['bits']:.4f} bits); on lines it was trained on {seen['nats']:.4f} nats.",
+        f"Bound on the lines of the last 10 %: **{figures.written(held['nats'], held['error'])} nats** a character, over {held['windows']} lines; "
+        f"on lines it was trained on {figures.written(seen['nats'], seen['error'])} nats. Errors are standard errors"
+        f"{', of the last 10 % by blocks of consecutive lines' if held.get('each') else ' of lines taken for independent'}.",
         "",
         f"Over {result['pairs']} of these lines, at temperature 1 where no other is named (character errors: characters to change "
         "over characters of the truth):",

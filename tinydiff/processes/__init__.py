@@ -94,6 +94,7 @@ class Process(nn.Module, ABC):
         self.length = length  # the longest text seen at once; None is any
         self.options = chosen(self.name, self.choices, options)
         self.task = ""  # what it was trained to rewrite (text.TASKS); "" writes plain text
+        self.corpus = ""  # the name of what it learned; "" is not known
         self.bell = 0.0  # standard deviation of the times drawn in training around 1/2; 0 is uniform
 
     @abstractmethod

@@ -243,21 +243,21 @@ def running(asked: Asked, told: Told, state: str) -> dict:
         given=int(asked.canvas.given[0].int().cumprod(0).sum()), total=asked.canvas.tokens.shape[1], window=asked.process.length or 256,
         facts=[["characters", f"{len(told.text):,}"], ["calls", f"{told.calls:,}"],
                ["calls a character", f"{told.calls / characters:.2f}"],
-               ["ms a character", f"{1000 * told.seconds / characters:.1f}"], *quality(told, state)],
+               ["ms a character", f"{1000 * told.seconds / characters:.1f}"], *quality(told, state, asked.process)],
     )  # fmt: skip
 
 
-def quality(told: Told, state: str) -> list[list[str]]:
+def quality(told: Told, state: str, process: Process) -> list[list[str]]:
     if state == "writing" or MASK in told.text:
         return []
-    found = evaluate.judged([told.text])
-    words = [["real words", f"{100 * found.words:.0f} %"]] if found.words is not None else []
+    found = evaluate.judged([told.text], process)
+    words = [["real words", "{} of {} long ones".format(*evaluate.word_counts(told.text))]] if found.words is not None else []
     return ([["judge", f"{found.bits:.2f} bits/char"]] if found.bits is not None else []) + words
 
 
 def summary(asked: Asked, told: Told) -> dict:
     """What the pictures keep of a run."""
-    found = evaluate.judged([told.text])
+    found = evaluate.judged([told.text], asked.process)
     return dict(model=asked.model, block=asked.block, each=asked.each, cache=asked.cache, pace=told.pace(), bits=found.bits)
 
 

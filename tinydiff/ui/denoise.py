@@ -17,6 +17,7 @@ import torch
 from gradio.utils import get_upload_folder
 
 from tinydiff import evaluate, export, hub, library, render
+from tinydiff.figures import percent
 from tinydiff.library import Model
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.samplers import SAMPLERS, Range, column
@@ -97,7 +98,7 @@ def write(asked: Asked, desk: Desk) -> Iterator[dict]:
         desk.value = value
         yield value
     if desk.turn == turn:
-        desk.value = wire.value(done=True, stats=stats(wire.end), stopped=desk.stopped == turn)
+        desk.value = wire.value(done=True, stats=stats(wire.end, asked.process), stopped=desk.stopped == turn)
         yield desk.value
 
 
@@ -122,23 +123,24 @@ def pictures(asked: Asked, wire: render.Wire, wanted) -> Iterator[render.Picture
     return render.record(asked.process, asked.canvas, watched())
 
 
-def stats(end: render.Picture) -> list[list[str]]:
-    """The line under the text: name, value, and what real text would have."""
+def stats(end: render.Picture, process: Process) -> list[list[str]]:
+    """The line under the text that `process` wrote: name, value, and what it is to be compared with."""
     calls, seconds = max(1, end.calls), max(1e-9, end.seconds)
     written = sum(not g and c != render.MASK for c, g in zip(end.text, end.given))
     rows = [["calls", f"{end.calls:,}", ""], ["a call", f"{1000 * seconds / calls:.1f} ms", ""],
             ["speed", f"{written / seconds:,.0f} characters/s", ""]]  # fmt: skip
-    return rows if render.MASK in end.text else rows + judged(end.text)
+    return rows if render.MASK in end.text else rows + judged(end.text, process)
 
 
-def judged(text: str) -> list[list[str]]:
-    quality, real = evaluate.judged([text]), library.real_text()
-    rows = []
+def judged(text: str, process: Process) -> list[list[str]]:
+    """What others say of a text; nothing of one that another text was learned for than the judge's."""
+    quality, real, ends, rows = evaluate.judged([text], process), library.real_text(), library.yardsticks(), []
     if quality.bits is not None:
         rows.append(["judge", f"{quality.bits:.2f} bits/character", f"real text {real['bits']:.2f}" if "bits" in real else ""])
     if quality.words is not None:
-        share = f"real text {100 * real['words']:.0f} %" if "words" in real else ""
-        rows.append(["real words", f"{100 * quality.words:.0f} %", share])
+        good, long = evaluate.word_counts(text)
+        scale = f"letters in pairs {percent(ends['pairs']['words'])}, real text {percent(ends['real']['words'])}" if ends else ""
+        rows.append(["real words", f"{good} of {long} long ones", scale])
     return rows
 
 

@@ -137,7 +137,7 @@ def written(asked: inputs.Asked) -> Iterator[tuple[float, dict | None]]:
         if time.perf_counter() - clock > EVERY:
             clock = time.perf_counter()
             yield 1 - picture.t, None
-    quality = evaluate.judged([last.text])
+    quality = evaluate.judged([last.text], asked.process)
     yield 1.0, dict(
         name=title(asked), family=asked.process.name, calls=last.calls, ms=round(1000 * last.seconds, 2), bits=quality.bits,
         words=quality.words, start=shown[0][1], states=shown[0][2], frames=deltas(shown),

@@ -18,10 +18,11 @@ import torch
 from tinydiff import evaluate, library, plots
 from tinydiff.exact import bigram_divergence
 from tinydiff.generate import Frame
-from tinydiff.processes import PROCESSES
+from tinydiff.processes import PROCESSES, Process
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.text import Canvas
 from tinydiff.ui import inputs
+from tinydiff.ui.families import WORDS, ends
 from tinydiff.ui.sheet import Sheet, first_model, keep, known, menu, recorded
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -126,15 +127,15 @@ def card(asked: inputs.Asked) -> dict:
     written = process.tokenizer.decode(frame.tokens[0])
     found = dict(sampler=settings.sampler, steps=settings.steps if SAMPLERS[settings.sampler].steps_matter else None,
                  calls=frame.calls, ms=1000 * frame.seconds, pieces=pieces(written))  # fmt: skip
-    return found | (exact_quality(frame) if is_perfect(settings.model) else judged_quality(written))
+    return found | (exact_quality(frame) if is_perfect(settings.model) else judged_quality(written, process))
 
 
 def exact_quality(frame: Frame) -> dict:
     return dict(divergence=bigram_divergence(frame.tokens, library.bigrams()), texts=PERFECT_TEXTS)
 
 
-def judged_quality(written: str) -> dict:
-    quality = evaluate.judged([written])
+def judged_quality(written: str, process: Process) -> dict:
+    quality = evaluate.judged([written], process)
     return dict(bits=quality.bits, words=quality.words)
 
 
@@ -165,26 +166,26 @@ def pictures(key: str, own: list[dict]) -> dict:
     own = own if own or known_curves else recorded("steps").get(key, [])
     note = "Grey: the bundled curves, means of many texts. One text alone, as on these cards, scatters around them."
     missing = "The bundled checkpoints were not evaluated yet, so the curve is of the texts below alone."
-    return dict(pictures=[picture("bits", "judge, bits a character", key, own), picture("words", "share of real words", key, own)],
+    return dict(pictures=[picture("bits", "judge, bits a character", key, own), picture("words", WORDS, key, own)],
                 note=note if known_curves else missing)  # fmt: skip
 
 
 def picture(what: str, ylabel: str, key: str, own: list[dict]) -> str:
-    family, real = library.models()[key].process, library.real_text().get(what)
+    family = library.models()[key].process
     curves = [*bundled_curves(what), *own_curves(own, what, family)]
-    levels = [plots.Level("real text", real)] if real is not None else []
-    alt = f"{ylabel} against calls of the network: " + "; ".join(ends(c) for c in curves)
+    levels = ends(what, library.real_text(), library.yardsticks())
+    alt = f"{ylabel} against calls of the network: " + "; ".join(told_ends(c) for c in curves)
     return plots.both(lambda width: plots.against_calls(curves, ylabel, levels, width), alt, wide=540)
 
 
-def ends(curve: plots.Curve) -> str:
+def told_ends(curve: plots.Curve) -> str:
     return f"{curve.label} from {curve.y[0]:.2f} at {curve.x[0]} calls to {curve.y[-1]:.2f} at {curve.x[-1]}"
 
 
 def exact_picture(key: str, own: list[dict]) -> str:
     before = [] if own else recorded("steps").get(key, [])
     curves = own_curves(own or before, "divergence", library.models()[key].process, own=True)
-    alt = "exact divergence from the language, nats a character, against calls: " + "; ".join(ends(c) for c in curves)
+    alt = "exact divergence from the language, nats a character, against calls: " + "; ".join(told_ends(c) for c in curves)
     label = "divergence, nats a character"
     return plots.both(
         lambda width: plots.against_calls(curves, label, [plots.Level("true texts", floor())], width), alt, wide=680

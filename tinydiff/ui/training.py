@@ -11,6 +11,7 @@ from tinydiff import library, plots
 from tinydiff.card import drawable
 from tinydiff.checkpoint import Card
 from tinydiff.families import untrained
+from tinydiff.figures import written
 from tinydiff.processes import PROCESSES
 from tinydiff.ui.sheet import Sheet, first_model, known, menu
 
@@ -105,14 +106,17 @@ def duration(seconds: float | None) -> str | None:
 def bound_text(bound: dict | None) -> str | None:
     if not bound:
         return None
-    error = f" ± {bound['error']:.4f}" if bound.get("error") is not None else ""
-    return f"{bound['nats']:.4f}{error} nats, {bound['nats'] / math.log(2):.3f} bits a character"
+    error = bound.get("error")
+    bits = written(bound["nats"] / math.log(2), error and error / math.log(2))
+    return f"{written(bound['nats'], error)} nats, {bits} bits a character"
 
 
 def gap(evaluation: dict) -> str | None:
     if not (evaluation.get("bound") and evaluation.get("train_bound")):
         return None
-    return f"{evaluation['bound']['nats'] - evaluation['train_bound']['nats']:+.4f} nats a character, held-out less trained-on"
+    held, seen = evaluation["bound"], evaluation["train_bound"]
+    error = math.hypot(held.get("error") or 0, seen.get("error") or 0)  # of different texts, so they do not move together
+    return f"{written(held['nats'] - seen['nats'], error, signed=True)} nats a character, held-out less trained-on"
 
 
 def perfect_story(key: str) -> dict:
