@@ -130,7 +130,7 @@ def test_a_push_is_one_commit_with_a_tag(here, trained, tmp_path):
     repo = here.model("owner/model")
     assert repo.private and len(repo.commits) == 2  # the first is the repository's own, the second push had nothing new
     valid = checkpoint.card(folder).metrics[-1]["valid"]
-    assert repo.head.title == f"masked: step 50, {valid / 0.6931471805599453:.4f} bits a character"
+    assert repo.head.title == f"masked: step 50, {valid / 0.6931471805599453:.3f} bits a character"
     assert repo.refs["tags/step-50"] == repo.refs["heads/main"]
     own = {"config.json", "model.safetensors", "metrics.jsonl", "README.md", card.TRAINING}
     assert set(repo.files()) - {".gitattributes"} == own

@@ -192,7 +192,7 @@ def errors_of(held: dict) -> str:
     """What the error of a bound is."""
     if held.get("each"):
         return ("Errors are standard errors, of the last 10 % by blocks of consecutive windows, and are for this text as a sample of others: "
-                "two models measured on it are compared window by window (`python -m tinydiff compare`), which is far surer.")  # fmt: skip
+                "two models measured on it are compared window by window (`python -m tinydiff compare`), which is surer.")  # fmt: skip
     return ("The error is of windows taken for independent, because the weights are not there to measure it anew: by blocks of consecutive "
             "windows it is several times as large.")  # fmt: skip
 

@@ -163,10 +163,12 @@ def read() -> dict:
 
 
 def markdown(result: dict) -> str:
-    """The table as it stands in the README."""
+    """The table as it stands in the README; columns in which nothing stands are left out."""
     head = ["family", "bits a character", "more than a row above", *(f"judge, {n}" for n in AT), *(f"words, {n}" for n in AT), "ms a call", "parameters", "steps", "minutes"]  # fmt: skip
-    lines = ["| " + " | ".join(head) + " |", "|---|" + "--:|" * (len(head) - 1)]
-    return "\n".join(lines + ["| " + " | ".join(cells(found)) + " |" for found in result["rows"]])
+    rows = [head, *map(cells, result["rows"])]
+    kept = [i for i in range(len(head)) if any(row[i] for row in rows[1:])]
+    lines = ["| " + " | ".join(row[i] for i in kept) + " |" for row in rows]
+    return "\n".join([lines[0], "|---|" + "--:|" * (len(kept) - 1), *lines[1:]])
 
 
 def cells(found: dict) -> list[str]:
