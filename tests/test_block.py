@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.conftest import SHAPE, random_process
-from tests.test_exact import FLOOR, last, mean_bound, total_variation
+from tests.test_exact import FEW, MANY, last, mean_bound, total_variation
 from tinydiff import checkpoint, evaluate, exact
 from tinydiff.generate import generate
 from tinydiff.processes import build
@@ -219,21 +219,26 @@ def test_sizes_that_do_not_fit(size, says):
 @pytest.mark.parametrize("size", DIVIDING)
 @pytest.mark.parametrize("order", ["ancestral", "confidence", "first_hitting"])
 @pytest.mark.parametrize("cache", ["exact", "none"])
-def test_block_by_block_is_the_language(size, order, cache, language):
+@pytest.mark.parametrize("texts,floor,_", [FEW, MANY])
+def test_block_by_block_is_the_language(size, order, cache, texts, floor, _, language):
     """Every block size that divides the text, three orders within, with and without the cache."""
-    tokens = last(perfect(language, size), Canvas.blank(4, 5000), sampler="blockwise", steps=128, order=order, cache=cache)
-    assert total_variation(tokens, language) < FLOOR
+    tokens = last(perfect(language, size), Canvas.blank(4, texts), sampler="blockwise", steps=128, order=order, cache=cache)
+    assert total_variation(tokens, language) < floor
 
 
+@pytest.mark.parametrize("texts,floor,error", [FEW, MANY])
 @pytest.mark.parametrize("name", ["masked", "uniform", "gaussian", "bits", "score-masked"])
-def test_any_noise_writes_block_by_block(name, language):
-    """A process that reads the text so far again is as exact; also where two characters are given."""
-    tokens = last(exact.perfect(name, language), Canvas.blank(4, 5000), sampler="blockwise", block=2, steps=256)
-    assert total_variation(tokens, language) < FLOOR
-    canvas = Canvas.prompt(language.tokenizer, "ab", 4, batch=5000)
+def test_any_noise_writes_block_by_block(name, texts, floor, error, language):
+    """A process that reads the text so far again is as exact; also where two characters are given, in the same batch."""
+    canvas = Canvas.prompt(language.tokenizer, "ab", 4, batch=2 * texts)
+    canvas.given[:texts] = False
     tokens = last(exact.perfect(name, language), canvas, sampler="blockwise", block=2, steps=256)
-    shares = [(tokens == language.strings[i]).all(1).double().mean().item() for i in (0, 1)]
-    assert abs(shares[0] - 0.35 / 0.6) < 0.022 and abs(sum(shares) - 1) < 0.02
+    free, prompted = tokens.split(texts)
+    assert total_variation(free, language) < floor
+    shares = [(prompted == language.strings[i]).all(1).double().mean().item() for i in (0, 1)]
+    assert (
+        abs(shares[0] - 0.35 / 0.6) < 1.25 * error and abs(sum(shares) - 1) < 0.02
+    )  # a share of 0.58 scatters by a quarter more
 
 
 # ---------------------------------------------------------------- caches that are approximate

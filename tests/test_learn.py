@@ -96,7 +96,12 @@ def test_the_limits_themselves_are_allowed():
 # ---------------------------------------------------------------- learning
 
 
-@pytest.mark.parametrize("noise", PROCESSES)
+# one of each kind of noise; what shares its mathematics with another is trained beside it in test_train, and here when there is time
+LIKE_OTHERS = {"score-masked", "score-uniform", "bits"}
+NOISES = [pytest.param(name, marks=pytest.mark.long) if name in LIKE_OTHERS else name for name in PROCESSES]
+
+
+@pytest.mark.parametrize("noise", NOISES)
 def test_every_noise_learns_and_plays(noise, shelf):
     """A training shows a loss that falls from the start, samples and a validation; its model writes in Denoise for its visitor."""
     visitor = Visitor("one")
@@ -108,17 +113,42 @@ def test_every_noise_learns_and_plays(noise, shelf):
     assert last["done"] and asked.process.name == noise
 
 
-def test_what_can_be_downloaded(shelf, place):
-    """The zip holds a checkpoint that loads, its card and its curve; none of them names a folder of this machine."""
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory):
+    """What a visitor's training left: the model, and the folder in which its temporary files were."""
+    place = tmp_path_factory.mktemp("training")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tempfile, "tempdir", str(place))
+        patched.setattr(mine, "SHELF", mine.Shelf())
+        visitor = Visitor("one")
+        list(visitor.train())
+        return visitor.desk.own(), place
+
+
+@pytest.fixture(scope="module")
+def learned(taught):
+    """A model that was trained for a second."""
+    return taught[0]
+
+
+@pytest.fixture
+def owner(shelf, learned):
+    """The visitor who trained it."""
     visitor = Visitor("one")
-    list(visitor.train())
-    with zipfile.ZipFile(learn.zipped(visitor.desk)) as files:
+    visitor.desk.secret = shelf.keep(learned)
+    return visitor
+
+
+def test_what_can_be_downloaded(owner, taught, place):
+    """The zip holds a checkpoint that loads, its card and its curve; none of them names a folder of this machine."""
+    with zipfile.ZipFile(learn.zipped(owner.desk)) as files:
         assert set(files.namelist()) >= FILES
         held = {name: files.read(name) for name in files.namelist()}
         files.extractall(place / "out")
     assert checkpoint.load(place / "out").name == "masked"
     assert json.loads(held["config.json"])["corpus"] == learn.NAME
-    assert not any(str(place).encode() in content or b"tinydiff-" + b"0" in content for content in held.values())
+    folders = (str(place).encode(), str(taught[1]).encode(), b"tinydiff-0")
+    assert not any(folder in content for content in held.values() for folder in folders)
     assert json.loads(held["metrics.jsonl"].splitlines()[-1])["valid"] > 0
 
 
@@ -174,20 +204,18 @@ def test_a_training_that_goes_wrong(monkeypatch, place):
 # ---------------------------------------------------------------- whose it is
 
 
-def test_nobody_else_has_it(shelf):
+def test_nobody_else_has_it(owner):
     """Another visitor neither finds it in a menu nor opens it by its name; the one who trained it does both."""
-    one, other = Visitor("one"), Visitor("other")
-    list(one.train())
+    one, other = owner, Visitor("other")
     assert mine.NAME in one.desk.here() and mine.NAME not in {**other.desk.here(), **library.models()}
     assert "who trained it" in refusal(inputs.read, {"model": mine.NAME, "prompt": ""}, other.desk.own())
     assert "gone" in refusal(learn.play_with, other.desk) and "gone" in refusal(learn.zipped, other.desk)
     assert learn.play_with(one.desk)[0]["selected"] == "denoise"
 
 
-def test_a_link_does_not_carry_it(shelf):
+def test_a_link_does_not_carry_it(owner):
     """The link and the values that reach the browser hold no secret."""
-    one = Visitor("one")
-    list(one.train())
+    one = owner
     asked = inputs.read({"model": mine.NAME, "prompt": "", "steps": 2, "length": 32}, one.desk.own())
     *_, value = denoise.write(asked, one.desk)
     assert one.desk.secret and one.desk.secret not in json.dumps(value) + asked.settings.query()
@@ -233,23 +261,6 @@ def test_the_shelf_forgets(monkeypatch):
 
 
 # ---------------------------------------------------------------- pushing
-
-
-@pytest.fixture(scope="module")
-def learned():
-    """A model that was trained for a second."""
-    kept = []
-    asked = learn.Asked(TEXT, "masked", 0.02)
-    list(learn.learn(asked, lambda: True, lambda folder, _: kept.extend([checkpoint.load(folder), mine.packed(folder)])))
-    return mine.Own(kept[0], "yours", kept[1], "one")
-
-
-@pytest.fixture
-def owner(shelf, learned):
-    """The visitor who trained it."""
-    visitor = Visitor("one")
-    visitor.desk.secret = shelf.keep(learned)
-    return visitor
 
 
 def test_a_push_hands_on_the_files_and_the_token(owner, monkeypatch, place, capfd):
