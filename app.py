@@ -34,7 +34,7 @@ def page() -> Page:
             for name, build in rest.items():
                 with gr.Tab(name, id=name.lower().replace(" ", "-")):
                     build()
-    return whole.queue()
+    return whole
 
 
 demo = page()

@@ -9,6 +9,7 @@ from tinydiff import library
 from tinydiff.processes import PROCESSES, build
 from tinydiff.schedules import SCHEDULES, schedule
 from tinydiff.ui import noise
+from tinydiff.ui.sheet import recorded
 
 SENTENCE = "What light"
 
@@ -33,6 +34,14 @@ def test_a_row_goes_from_the_sentence_to_nothing(names):
     assert (
         row["tells"][0] == pytest.approx(1, abs=0.01) and row["tells"][-1] < 0.02 and row["tells"] == sorted(row["tells"])[::-1]
     )
+
+
+def test_what_is_recorded_of_a_noise_is_measured():
+    """assets/recorded/noise.json holds every noise, and of each what `told` measures now, to the four digits that are kept."""
+    kept = recorded("noise")
+    assert list(kept) == [names[0] for names in noise.noises()]
+    for name, tells in kept.items():
+        assert tells == pytest.approx(noise.told(name), abs=1.5e-4), f"{name}: run `python -m tinydiff.ui.noise`"
 
 
 @pytest.mark.parametrize("name", [names[0] for names in noise.noises()])

@@ -1,6 +1,7 @@
 """What stands between the network and the tabs: who waits in which line, what is read of a request, which routes there are, what
 a session leaves behind. Against a page of a few functions, served on this machine."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -113,6 +114,44 @@ def served(whole):
     yield whole
     whole.go.set(), whole.lines.let_go(lambda event: True)
     wait(lambda: not any(whole.lines.active_jobs))
+
+
+# ---------------------------------------------------------------- the first visit
+
+
+def test_the_page_is_packed(served):
+    """The page and its description come as gzip, and are what they are without it; a browser that takes none gets them plain."""
+    for path in ("/", "/config"):
+        with httpx.Client(base_url=served.url) as client:
+            packed, plain = (client.get(path, headers={"accept-encoding": takes}) for takes in ("br, gzip", "identity"))
+        assert packed.headers["content-encoding"] == "gzip" and "content-encoding" not in plain.headers
+        assert packed.headers["vary"] == "accept-encoding" and packed.text == plain.text
+        assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 3
+
+
+def test_a_stream_is_not_held_up(served):
+    """Whoever takes gzip gets the first words of a run before its last: what comes in pieces is passed on as it comes."""
+    event = served.post("train", "a text").json()["event_id"]
+    with served.http.stream("GET", f"/call/train/{event}", headers={"accept-encoding": "br, gzip"}) as stream:
+        lines = (line for line in stream.iter_lines() if line.startswith("data:"))
+        assert "content-encoding" not in stream.headers and "learning" in next(lines) and "learning" in next(lines)
+        served.go.set()
+        assert "learned" in list(lines)[-1]
+
+
+def test_an_idle_page_sleeps(served, monkeypatch):
+    """Nothing to do, and no task of the server wakes more than 100 times in a second in all; work is looked for every 20 ms."""
+    naps, sleep = [], asyncio.sleep
+
+    async def nap(seconds, *result):
+        naps.append(seconds)
+        await sleep(seconds, *result)
+
+    time.sleep(0.2)
+    monkeypatch.setattr(server.queueing.asyncio, "sleep", nap)
+    time.sleep(1)
+    monkeypatch.undo()
+    assert 1 < naps.count(server.LOOK) <= len(naps) < 100 and server.LOOK <= 0.02
 
 
 # ---------------------------------------------------------------- lines

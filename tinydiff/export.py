@@ -20,7 +20,6 @@ from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
-from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
 from tinydiff import library, render
@@ -204,6 +203,8 @@ UNDER = {render.GIVEN: (23, 24), render.AGAIN: (22, 24)}  # lines under a cell, 
 @lru_cache(maxsize=4)
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     """DejaVu Sans Mono, which matplotlib carries: its cell is 0.602 of its size."""
+    from matplotlib import font_manager  # takes a while to load
+
     name = font_manager.FontProperties(family="DejaVu Sans Mono", weight="bold" if bold else "normal")
     return ImageFont.truetype(font_manager.findfont(name), size)
 

@@ -2,7 +2,8 @@
 
 A Figure is drawn in the inks of the light theme, on nothing; `svg` turns each ink into its CSS variable, so that the same
 picture follows the page's theme, and `png` lays it on paper, for files and cards. The colours stand in assets/style.css and
-nowhere else: a family has the same one in every picture and on every tab. This file does not know gradio.
+nowhere else: a family has the same one in every picture and on every tab. matplotlib takes a while to load, so it is loaded
+with the first picture that is drawn. This file does not know gradio.
 """
 
 from __future__ import annotations
@@ -13,24 +14,26 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
 import torch
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from tinydiff import stored
 from tinydiff.figures import written
 from tinydiff.render import palette
 from tinydiff.schedules import SCHEDULES, Schedule, schedule
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FAMILY_OTHER = "ink"
 INKS = {name: colour for name, colour in palette().items() if name not in {"new", "again", "sheet", "shade", "edge", "ghost"}}
 SIZE = 11.5  # of letters, points at 72 an inch: a CSS pixel each
 LINES = ("-", "--", "-.", ":")
 MARKS = "osD^vP"
+CODE = [Path(__file__).with_name(f"{name}.py") for name in ("figures", "schedules")]  # that a picture depends on beside this file
 TIMES = torch.linspace(0.005, 1, 120, dtype=torch.float64)
 
 
@@ -63,6 +66,8 @@ def ink(name: str) -> str:
 
 def sheet(width: float, height: float, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     """An empty picture of width x height CSS pixels with both axes named."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width / 72, height / 72), dpi=72, layout="constrained")
     axes = figure.add_subplot()
     axes.set_facecolor("none")
@@ -90,6 +95,8 @@ def level(axes: Axes, at: Level) -> None:
 
 def calls_axis(axes: Axes, last: float) -> None:
     """Powers of two, from one call."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
     ticks = [2**k for k in range(0, max(2, math.ceil(math.log2(max(2, last))) + 1))]
     axes.set_xscale("log", base=2)
     axes.set_xlim(0.85, ticks[-1] * 1.15)
@@ -129,6 +136,11 @@ def against_calls(curves: Sequence[Curve], ylabel: str, levels: Sequence[Level] 
     axes.margins(y=0.12)
     name_ends(axes, [c for c in curves if len(c.x)], height)
     return figure
+
+
+def error_against_calls(curves: Sequence[Curve], ylabel: str, levels: Sequence[Level], width: float = 560) -> Figure:
+    """The same on an upright axis in powers of ten."""
+    return against_calls(curves, ylabel, levels, width, log=True)
 
 
 def draw_curve(axes: Axes, curve: Curve, kind: int) -> None:
@@ -198,6 +210,9 @@ def bridge(known: Curve | None, errors: Sequence[float], own: Sequence[Curve], l
 def windows(variances: dict[tuple[float, float], float], chosen: tuple[float, float], family: str, width: float = 420) -> Figure:
     """How much the loss varies when its times come from [low, high], as multiples of the least, in a cell each; the chosen window
     has a frame."""
+    from matplotlib.colors import to_rgb
+    from matplotlib.patches import Rectangle
+
     figure, axes = sheet(width, 0.82 * width, "lowest time", "highest time")
     axes.grid(visible=False)
     least, most = min(variances.values()), max(variances.values())
@@ -280,17 +295,17 @@ def schedules(what: Callable[[Schedule], torch.Tensor], ylabel: str, width: floa
     return figure
 
 
-def information(known: dict[str, tuple[str, torch.Tensor]], width: float = 560) -> Figure:
+def information(known: dict[str, Sequence[float]], width: float = 560) -> Figure:
     """How much of a character each noise leaves known, from 1 to 0, against how much noise there is; curves that are one are
     drawn once and named together. Markers at the left (group `marker`) and at the top (`level`), for the page to move.
 
-    known: family -> (what it is called, its values at evenly spaced noise levels from 0 to 1).
+    known: family -> its values at evenly spaced noise levels from 0 to 1.
     """
     figure, axes = sheet(width, 300, "noise: 1 \u2212 alpha, the time of the linear schedule", "share of a character still known")
     drawn: dict[str, tuple[list[str], torch.Tensor]] = {}
-    for family, (label, y) in known.items():
+    for family, y in ((family, torch.tensor(values)) for family, values in known.items()):
         same = next((f for f, (_, other) in drawn.items() if (y - other).abs().max() < 0.02), None)
-        drawn.setdefault(same or family, ([], y))[0].append(label)
+        drawn.setdefault(same or family, ([], y))[0].append(family)
     at = torch.linspace(0, 1, len(y), dtype=torch.float64)
     for family, (_, y) in drawn.items():
         axes.plot(at, y, color=ink(family), linewidth=1.8)
@@ -363,6 +378,8 @@ def svg(figure: Figure, alt: str) -> str:
 
     gids become classes, so that two pictures on one page never share an id with a meaning.
     """
+    import matplotlib
+
     out = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": alt}):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
@@ -374,14 +391,35 @@ def svg(figure: Figure, alt: str) -> str:
     text = re.sub(r'<g id="([\w.-]+)"', r'<g class="\1"', text)
     text = re.sub(r"font-family: [^;]+;", "font-family: inherit;", text)
     text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)
-    return text.replace("<svg ", f'<svg role="img" class="tt-plot" aria-label="{html.escape(alt)}" ', 1)
+    by = f"matplotlib {matplotlib.__version__}"
+    return text.replace("<svg ", f'<svg role="img" class="tt-plot" data-by="{by}" aria-label="{html.escape(alt)}" ', 1)
 
 
-def both(draw: Callable[[float], Figure], alt: str, wide: float = 560, narrow: float = 345) -> str:
-    """The picture for a desk and for a phone, of which the style sheet shows one: letters keep their size."""
-    return "".join(
-        f'<div class="tt-{kind}">{svg(draw(width), alt)}</div>' for kind, width in (("wide", wide), ("narrow", narrow))
-    )
+def read() -> list:
+    """What every picture depends on, beside what it is given and the text of this file."""
+    return [INKS, *map(stored.text, CODE)]
+
+
+def both(draw: Callable[..., Figure], *what, alt: str, wide: float = 560, narrow: float = 345) -> str:
+    """draw(*what, width) for a desk and for a phone, of which the style sheet shows one: letters keep their size."""
+    return stored.stored(pair, draw, what, alt, wide, narrow, reads=read())
+
+
+def pair(draw: Callable[..., Figure], what: tuple, alt: str, wide: float, narrow: float) -> str:
+    """What `both` gives, drawn now."""
+    widths = (("wide", wide), ("narrow", narrow))
+    return "".join(f'<div class="tt-{kind}">{svg(draw(*what, width), alt)}</div>' for kind, width in widths)
+
+
+def marked(draw: Callable[..., Figure], *what, alt: str) -> dict:
+    """draw(*what) as {svg, span, rise}, for the page to move its markers."""
+    return stored.stored(marked_now, draw, what, alt, reads=read())
+
+
+def marked_now(draw: Callable[..., Figure], what: tuple, alt: str) -> dict:
+    """What `marked` gives, drawn now."""
+    figure = draw(*what)
+    return dict(svg=svg(figure, alt), span=span(figure), rise=rise(figure))
 
 
 def png(figure: Figure) -> bytes:

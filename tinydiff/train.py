@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from accelerate import Accelerator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -171,6 +170,8 @@ class Run:
     """A training run: the network, its average, the optimizers, the random state, and where all of it is saved."""
 
     def __init__(self, config: Config, data: Corpus | Pairs, resume: bool):
+        from accelerate import Accelerator  # takes a while to load, and only those who train wait for it
+
         check(config)
         self.config, self.data, self.out = config, data, Path(config.out)
         self.together = Accelerator(cpu=config.device == "cpu")

@@ -322,7 +322,7 @@ def pace(runs: list[dict]) -> str:
     curves = [plots.Curve(f"cache: {cache}", [n for n, _ in run["pace"]], [ms for _, ms in run["pace"]], "block" if cache == newest else "faded",
                           own=cache == newest) for cache, run in last.items()]  # fmt: skip
     alt = "Milliseconds a character against the place in the text: " + "; ".join(f"{c.label} {c.y[-1]:.1f}" for c in curves)
-    return plots.both(lambda width: plots.against_position(curves, width), alt, wide=540)
+    return plots.both(plots.against_position, curves, alt=alt, wide=540)
 
 
 def bits_bridge(rows: list[dict], family: str) -> str:
@@ -336,9 +336,7 @@ def bits_bridge(rows: list[dict], family: str) -> str:
     alt = "Bits a character on held-out text against the size of blocks: " + "; ".join(
         f"{x} {y:.3f}" for x, y in zip(curve.x, curve.y)
     )
-    return plots.both(
-        lambda width: plots.bridge(curve, errors, [], levels, "bits a character, held-out text", width), alt, wide=540
-    )
+    return plots.both(plots.bridge, curve, errors, [], levels, "bits a character, held-out text", alt=alt, wide=540)
 
 
 def judge_bridge(rows: list[dict], runs: list[dict], family: str) -> str:
@@ -351,7 +349,7 @@ def judge_bridge(rows: list[dict], runs: list[dict], family: str) -> str:
     real = library.real_text().get("bits")
     levels = [plots.Level("real text", real)] if real is not None else []
     alt = "Judge's bits a character against the size of blocks: " + "; ".join(f"{c.label} {c.x[0]}: {c.y[0]:.2f}" for c in own)
-    return plots.both(lambda width: plots.bridge(curve, [], own, levels, "judge, bits a character", width), alt, wide=540)
+    return plots.both(plots.bridge, curve, [], own, levels, "judge, bits a character", alt=alt, wide=540)
 
 
 def search(metrics: list[dict], block: int, family: str) -> dict | None:
@@ -366,9 +364,7 @@ def search(metrics: list[dict], block: int, family: str) -> dict | None:
     words = (f"The loss of a block of {block}, as nats a character at one random time, drawn from each of {len(variances)} windows: multiples of the "
              f"least variance. Even times vary {even / variances[low, high]:.1f} times as much as the window from {low:.2f} to {high:.2f}, in which this "
              f"model is trained. The search was made {len(found)} time{'s' * (len(found) > 1)}.")  # fmt: skip
-    return dict(
-        picture=plots.both(lambda width: plots.windows(variances, (low, high), family, width), alt, wide=460), words=words
-    )
+    return dict(picture=plots.both(plots.windows, variances, (low, high), family, alt=alt, wide=460), words=words)
 
 
 # ---------------------------------------------------------------- the recording

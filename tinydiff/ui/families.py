@@ -53,7 +53,7 @@ QUALITY = (("words", WORDS), ("bits", "judge, bits a character"))
 
 def axis(rows: list[dict]) -> str:
     alt = "Bits a character on held-out text: " + "; ".join(f"{r['name']} {written(r['bits'], r['error'])}" for r in rows)
-    return plots.both(lambda width: plots.on_one_axis(rows, width), alt, wide=620)
+    return plots.both(plots.on_one_axis, rows, alt=alt, wide=620)
 
 
 def against(result: dict, what: str, ylabel: str) -> str:
@@ -62,7 +62,7 @@ def against(result: dict, what: str, ylabel: str) -> str:
     curves = [plots.Curve(r["name"], *some, r["process"], own=False) for r, some in found if some[0]]
     levels = ends(what, result["real"], result.get("yardsticks", {}))
     alt = f"{ylabel} against calls of the network: " + "; ".join(f"{c.label} {c.y[-1]:.2f} at {c.x[-1]} calls" for c in curves)
-    return plots.both(lambda width: plots.against_calls(curves, ylabel, levels, width), alt, wide=540)
+    return plots.both(plots.against_calls, curves, ylabel, levels, alt=alt, wide=540)
 
 
 def ends(what: str, real: dict, yardsticks: dict) -> list[plots.Level]:
@@ -88,7 +88,7 @@ def chains(errors: dict, floor: float) -> str:
         f"{c.label} {c.y[-1]:.3f} at {c.x[-1]}" for c in curves
     )
     ylabel, levels = "perfect network, ancestral: nats off", [plots.Level("true texts", floor)]
-    return plots.both(lambda width: plots.against_calls(curves, ylabel, levels, width, log=True), alt, wide=540)
+    return plots.both(plots.error_against_calls, curves, ylabel, levels, alt=alt, wide=540)
 
 
 def error_row(sampler: str, points: list, floor: float) -> dict:

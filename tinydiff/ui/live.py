@@ -138,7 +138,7 @@ def page(live: Live) -> Page:
         gr.Timer(2).tick(shown, None, view, show_progress="hidden")
         for button, act in ((go, live.go), (stop, live.ask)):
             button.click(guarded(act), None, None, show_progress="hidden", api_visibility="private").then(shown, None, view)
-    return whole.queue()
+    return whole
 
 
 def public() -> bool:

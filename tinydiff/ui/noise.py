@@ -20,7 +20,7 @@ from tinydiff import exact, library, plots
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.schedules import SCHEDULES, Schedule, schedule
 from tinydiff.ui import inputs
-from tinydiff.ui.sheet import Sheet
+from tinydiff.ui.sheet import Sheet, keep, recorded
 
 SENTENCE = "But soft, what light through yonder window breaks?"
 LONGEST = 128
@@ -160,8 +160,13 @@ def tenths(log_p: Tensor) -> list[str]:
     return ["".join(map(str, row)) for row in (log_p.exp() * 9).round().long().tolist()]
 
 
-@lru_cache(maxsize=16)
 def tells(name: str) -> list[float]:
+    """`told` of a noise, as it was measured once for assets/recorded/noise.json."""
+    return recorded("noise").get(name) or told(name)
+
+
+@lru_cache(maxsize=16)
+def told(name: str) -> list[float]:
     """exact.information at every level, as a share of all there is to know; measured at some, a line in between."""
     process = process_of(name)
     share = exact.information(process, times(process)[::ASKED]) / math.log(process.V)
@@ -172,21 +177,30 @@ def tells(name: str) -> list[float]:
 # ---------------------------------------------------------------- pictures
 
 
-@lru_cache(maxsize=1)
 def known_pictures() -> list[dict]:
     """What every noise leaves known of a character, for a desk and for a phone, with the ways that both markers travel."""
-    curves = {names[0]: (names[0], torch.tensor(tells(names[0]))) for names in noises()}
+    curves = {names[0]: tells(names[0]) for names in noises()}
     alt = "what each noise leaves known of a character, from all at no noise to nothing: masks take it evenly, the others do not"
-    drawn = {"tt-wide": plots.information(curves), "tt-narrow": plots.information(curves, 345)}
     return [
-        {"kind": kind, "svg": plots.svg(figure, alt), "span": plots.span(figure), "rise": plots.rise(figure)}
-        for kind, figure in drawn.items()
+        {"kind": kind, **plots.marked(plots.information, curves, width, alt=alt)}
+        for kind, width in (("tt-wide", 560), ("tt-narrow", 345))
     ]
 
 
-@lru_cache(maxsize=1)
 def pictures() -> list[dict]:
     """Both pictures of all schedules, with the length of the t axis that the marker travels."""
-    drawn = ((plots.alpha(), "alpha of t for every schedule: what is left of the text, from 1 at t = 0 to nearly 0 at t = 1"),
-             (plots.weight(), "weight of the loss for every schedule, on a logarithmic axis: infinite at t = 0, falling with t"))  # fmt: skip
-    return [{"svg": plots.svg(figure, alt), "span": plots.span(figure)} for figure, alt in drawn]
+    drawn = ((plots.alpha, "alpha of t for every schedule: what is left of the text, from 1 at t = 0 to nearly 0 at t = 1"),
+             (plots.weight, "weight of the loss for every schedule, on a logarithmic axis: infinite at t = 0, falling with t"))  # fmt: skip
+    return [plots.marked(draw, alt=alt) for draw, alt in drawn]
+
+
+# ---------------------------------------------------------------- the recording
+
+
+def record() -> None:
+    """Measure anew what the pictures show of every noise."""
+    keep("noise", {names[0]: told(names[0]) for names in noises()})
+
+
+if __name__ == "__main__":
+    record()

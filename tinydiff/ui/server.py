@@ -27,6 +27,7 @@ from gradio.state_holder import SessionState, StateHolder
 from starlette.middleware import Middleware
 
 from tinydiff.text import brief
+from tinydiff.ui.packed import Packed
 
 BODY = 4 << 20  # bytes of a request: a text of LARGEST bytes, however its JSON is written, and no more
 FIELDS = 1 << 18  # bytes of all values that join a line which takes no long text
@@ -34,6 +35,7 @@ LONG = {"train", "learn"}  # the lines that do
 WAITING = {"train": 8}  # events that a line holds; every other line holds MANY
 MANY, OWN, ALL = 200, 8, 400  # of any other line, of one session in a line, of all lines
 UNREAD = 15.0  # seconds for which an event waits for somebody who reads its answer; then it goes
+LOOK = 0.02  # seconds between two looks for events that can begin; Gradio looks a thousand times a second, which takes a tenth of a core
 TIDY = 5.0  # seconds between two looks at what has been left behind
 SESSIONS, GRACE = 256, 60.0  # that are remembered; seconds for which one whose page is closed is among them
 LOG = logging.getLogger("tinydiff")
@@ -73,7 +75,8 @@ class Page(gr.Blocks):
     """Blocks whose visitors are told in a sentence what is wrong, and wait in `Lines`."""
 
     def queue(self) -> Page:
-        super().queue(api_open=False)  # what computes is reached through its line alone
+        """Done as the page is begun. Gradio's own would build all routes once more, here and again when it is launched."""
+        self.api_open = False  # what computes is reached through its line alone
         self._queue = Lines(self)
         return self
 
@@ -119,6 +122,7 @@ class Lines(queueing.Queue):
 
     def __init__(self, blocks: gr.Blocks):
         super().__init__(True, blocks.max_threads, 1, None, blocks)
+        self.sleep_when_free, self.progress_update_sleep_when_free = LOOK, TIDY  # no run tells its progress in that way
         self.readers: Counter[str] = Counter()  # open streams of answers by session or event
         self.lobby: dict[str, queueing.Event] = {}
         self.left: set[str] = set()  # sessions that nobody listened to at the last look
@@ -440,7 +444,7 @@ async def opened(app):
 
 
 LAUNCH = dict(
-    app_kwargs=dict(middleware=[Middleware(Door)], lifespan=opened),
+    app_kwargs=dict(middleware=[Middleware(Door), Middleware(Packed)], lifespan=opened),
     max_file_size=BODY,
     run_history=False,  # it would ask the Hub, as whoever runs this
     enable_monitoring=False,

@@ -175,7 +175,7 @@ def picture(what: str, ylabel: str, key: str, own: list[dict]) -> str:
     curves = [*bundled_curves(what), *own_curves(own, what, family)]
     levels = ends(what, library.real_text(), library.yardsticks())
     alt = f"{ylabel} against calls of the network: " + "; ".join(told_ends(c) for c in curves)
-    return plots.both(lambda width: plots.against_calls(curves, ylabel, levels, width), alt, wide=540)
+    return plots.both(plots.against_calls, curves, ylabel, levels, alt=alt, wide=540)
 
 
 def told_ends(curve: plots.Curve) -> str:
@@ -187,9 +187,7 @@ def exact_picture(key: str, own: list[dict]) -> str:
     curves = own_curves(own or before, "divergence", library.models()[key].process, own=True)
     alt = "exact divergence from the language, nats a character, against calls: " + "; ".join(told_ends(c) for c in curves)
     label = "divergence, nats a character"
-    return plots.both(
-        lambda width: plots.against_calls(curves, label, [plots.Level("true texts", floor())], width), alt, wide=680
-    )
+    return plots.both(plots.against_calls, curves, label, [plots.Level("true texts", floor())], alt=alt, wide=680)
 
 
 @lru_cache(maxsize=1)

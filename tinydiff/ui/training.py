@@ -60,7 +60,7 @@ def picture(rows: list[dict], bound: float | None, family: str) -> str:
     last = rows[-1]
     alt = (f"Training loss and validation bound against the step: after {last['step']:,} steps the bound is "
            f"{last['valid']:.3f} nats a character, {last['valid'] / math.log(2):.3f} bits")  # fmt: skip
-    return plots.both(lambda width: plots.training(rows, bound, family, width), alt, wide=620)
+    return plots.both(plots.training, rows, bound, family, alt=alt, wide=620)
 
 
 def note(rows: list[dict], traits: frozenset[str]) -> str:

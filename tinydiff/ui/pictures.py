@@ -1,0 +1,52 @@
+"""The pictures that the page opens with, drawn anew into assets/pictures: `python -m tinydiff.ui.pictures`, in the folder of app.py.
+
+Wanted when a figure that a picture shows has changed, or plots.py, schedules.py or a colour: until then the page draws what it
+does not find, and starts the later for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tinydiff import stored
+
+
+@contextmanager
+def drawing() -> Iterator[dict[str, object]]:
+    """Within it everything is made anew; the dictionary holds what was made, by its file's name."""
+    made, found = {}, stored.stored
+
+    def anew(make: Callable, *what, reads: object = ()):
+        made[stored.key(make, what, reads)] = value = make(*what)
+        return value
+
+    stored.stored = anew
+    try:
+        yield made
+    finally:
+        stored.stored = found
+
+
+def draw() -> dict[str, object]:
+    """All pictures of the first view, by their files' names."""
+    with drawing() as made:
+        import app  # builds the page
+
+        if not made:  # it was built before
+            app.noise.dissolved.cache_clear()
+            app.page()
+    return made
+
+
+def write() -> None:
+    """Draw all, and leave nothing else in the folder."""
+    made = draw()
+    for path in stored.FOLDER.glob("*.json.gz"):
+        path.unlink()
+    for key, value in made.items():
+        stored.write(stored.FOLDER / f"{key}.json.gz", value)
+
+
+if __name__ == "__main__":
+    write()
