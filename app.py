@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 
+import tinydiff.ui  # noqa: F401  before gradio, which then loads sooner
+
+# isort: split
 import gradio as gr
 
 from tinydiff.ui import blocks, denoise, families, learn, noise, race, rewrite, steps, training

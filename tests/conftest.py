@@ -11,6 +11,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 import pytest
 import torch
 
+import tinydiff.ui  # noqa: F401  before gradio, as in app.py
 from tinydiff.exact import Enumerated
 from tinydiff.processes import PROCESSES, build
 from tinydiff.schedules import schedule

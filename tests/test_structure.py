@@ -79,6 +79,22 @@ def test_the_core_does_not_know_the_page():
     assert not any(name.split(".")[0] == "torch" for name in names)
 
 
+def test_gradio_writes_no_stubs():
+    """Where tinydiff.ui is imported first, Gradio's components are made without the files for editors, and are whole."""
+    import gradio
+    from gradio import component_meta
+
+    import tinydiff.ui
+
+    assert component_meta.create_or_modify_pyi is tinydiff.ui.no_stubs
+    assert not any(isinstance(finder, tinydiff.ui.WithoutStubs) for finder in sys.meta_path)
+
+    class Own(gradio.HTML):
+        """A component."""
+
+    assert callable(Own().change) and not list(ROOT.glob("tests/*.pyi"))
+
+
 ORDER = ["text", "schedules", "nets", "muon", "processes", "samplers", "guidance", "generate", "figures", "endings", "rewrite", "render", "stored", "plots", "checkpoint",
          "card", "exact", "hub", "library", "evaluate", "families", "train", "keep", "export", "bench", "console", "ui", "gallery", "deploy"]  # fmt: skip
 
