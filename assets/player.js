@@ -2,7 +2,7 @@
 //
 // This is a function body with the arguments (element, trigger, props, watch). `element` holds assets/player.html;
 // props.value is the run so far:
-//   {run, total, head, chunks, done}   run: a number that grows from run to run; total: pictures expected
+//   {run, total, head, chunks, done}   run: a number that no other run has; total: pictures expected
 //   head   {settings, family, curves: {alpha, weight}, query, pace}, optional; nats, the
 //          largest entropy; pairs, bets a cell; scene, what kind of noise it is (render.scene)
 //   chunks lists of pictures, each list a string of JSON; a picture has text, best, state, sure, spread, view as deltas ([place, character, ...]
@@ -22,6 +22,7 @@ const reduced = matchMedia("(prefers-reduced-motion: reduce)");
 const player = find(".td-player"), box = find(".td-cells"), seek = find(".td-seek");
 
 let run = null;        // the value being shown
+const gone = new Set(); // the runs that others have taken the place of: what comes of them still is not shown
 let frames = [];       // decoded pictures
 let read = 0;          // chunks decoded
 let now = {};          // the channels of the last decoded picture
@@ -435,8 +436,9 @@ function begin(value) {
 
 function arrived() {
   const value = props.value;
-  if (!value || !value.chunks || (run && value.run < run.run)) return;
+  if (!value || !value.chunks || gone.has(value.run)) return;
   const fresh = !run || value.run !== run.run;
+  if (run && fresh) gone.add(run.run);
   if (fresh) begin(value);
   run = {...value, head: value.head, total: value.total};
   decode(value);

@@ -11,6 +11,7 @@ This file does not know about gradio, and does no arithmetic on tensors beyond `
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -218,6 +219,14 @@ def apply(before: str, change: list | str) -> str:
     return "".join(cells)
 
 
+RUNS = itertools.count(time.monotonic_ns() // 1000)
+
+
+def fresh_run() -> int:
+    """The number of a run, which no other has: it is no time, since clocks are put back."""
+    return next(RUNS)
+
+
 CHANNELS = ("text", "best", "state", "sure", "spread", "view")
 
 
@@ -229,7 +238,7 @@ class Wire:
     """
 
     def __init__(self, total: int, V: int, **head):
-        self.run, self.total, self.nats = time.time_ns() // 1000, total, math.log(max(2, V))
+        self.run, self.total, self.nats = fresh_run(), total, math.log(max(2, V))
         self.head = {"nats": self.nats, "pairs": min(BETS, V), **head}
         self.chunks, self.buffer, self.bets = [], [], []
         self.end: Picture | None = None  # the last picture

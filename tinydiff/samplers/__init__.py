@@ -60,6 +60,7 @@ class Sampler:
     about: str
     steps_matter: bool
     planner: Callable[..., int] | None = None
+    asker: Callable[..., int] | None = None
 
     @property
     def options(self) -> dict[str, tuple[float | None, Range | Choice]]:
@@ -78,6 +79,10 @@ class Sampler:
         open_ = int((~canvas.given).sum(1).max())
         return steps if self.steps_matter and open_ else open_
 
+    def asks(self, process: Process, **options) -> int:
+        """How many calls of the network a step takes at the most."""
+        return self.asker(process, **options) if self.asker else 1
+
     def different(self, process: Process, canvas: Canvas, counts: Sequence[int]) -> tuple[int, ...]:
         """Of the numbers of steps those that differ: of several that it turns into the same number, the largest."""
         return tuple({self.planned(process, canvas, count): count for count in counts}.values())
@@ -89,9 +94,11 @@ class Sampler:
 SAMPLERS: dict[str, Sampler] = {}
 
 
-def sampler(name: str, *, needs: set[str], paper: str, steps_matter: bool = True, planned: Callable[..., int] | None = None):
+def sampler(name: str, *, needs: set[str], paper: str, steps_matter: bool = True, planned: Callable[..., int] | None = None,
+            asks: Callable[..., int] | None = None):  # fmt: skip
     """Register a generator function (process, denoise, canvas, times, rng, *, options) as the sampler `name`. Where it takes
-    another number of steps than is asked for, planned(process, canvas, steps, **options) says how many at the most.
+    another number of steps than is asked for, planned(process, canvas, steps, **options) says how many at the most; where a
+    step is more than one call, asks(process, **options) does.
 
     denoise(x, t, cache=None) is the process's, perhaps wrapped (guidance.py); times falls from 1 to 0. The first sentence
     of the docstring is what the page says of it.
@@ -99,7 +106,7 @@ def sampler(name: str, *, needs: set[str], paper: str, steps_matter: bool = True
 
     def register(run):
         about = " ".join(inspect.getdoc(run).split("\n\n")[0].split())
-        SAMPLERS[name] = Sampler(name, run, frozenset(needs), paper, about, steps_matter, planned)
+        SAMPLERS[name] = Sampler(name, run, frozenset(needs), paper, about, steps_matter, planned, asks)
         return run
 
     return register

@@ -32,7 +32,12 @@ def share(steps: int, canvas: Canvas, start: int, stop: int) -> int:
     return max(1, steps * (stop - start) // canvas.tokens.shape[1])
 
 
-@sampler("blockwise", needs={"pieces"}, paper="arXiv:2503.09573", planned=planned)
+def asks(process: Process, order: str | None = None, **_) -> int:
+    """What its order asks."""
+    return SAMPLERS[order or orders(process)[0]].asks(process)
+
+
+@sampler("blockwise", needs={"pieces"}, paper="arXiv:2503.09573", planned=planned, asks=asks)
 def blockwise(process, denoise, canvas, times, rng, *,
               block: Annotated[int | None, Choice(lambda process: process.sizes, "characters a block: 1 is one after the other, all of them is one diffusion")] = None,
               order: Annotated[str | None, Choice(orders, "the sampler that writes a block")] = None,

@@ -39,7 +39,8 @@ def renoise(process, denoise, canvas, times, rng, *,
         yield Step(x, prediction, s)
 
 
-@sampler("gibbs", needs={"diffusion", "tokens", "posterior"}, paper="arXiv:2205.14987")
+@sampler("gibbs", needs={"diffusion", "tokens", "posterior"}, paper="arXiv:2205.14987",
+         asks=lambda process, sweeps=1, **_: 1 + int(sweeps))  # fmt: skip
 def gibbs(process, denoise, canvas, times, rng, *,
           sweeps: Annotated[int, Range(0, 8, "corrections after each step, a call each: 0 is ancestral")] = 1,
           redraw: Annotated[int, Range(0, 64, "characters drawn anew a correction: one is exact, many correct more")] = 4):  # fmt: skip

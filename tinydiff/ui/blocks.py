@@ -15,12 +15,12 @@ import gradio as gr
 
 from tinydiff import evaluate, library, plots
 from tinydiff.endings import RULES, check_rule, ending, until
-from tinydiff.generate import Frame, check_number, check_options
+from tinydiff.generate import MAX_STEPS, Frame, check_number, check_options
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.render import MASK
 from tinydiff.samplers import SAMPLERS
 from tinydiff.text import Canvas
-from tinydiff.ui import inputs
+from tinydiff.ui import cost, inputs
 from tinydiff.ui.denoise import SAMPLE, title
 from tinydiff.ui.gpu import generate
 from tinydiff.ui.sheet import Sheet, keep, known, recorded
@@ -49,12 +49,16 @@ class Asked:
     temperature: float
     seed: int
 
-    def frames(self) -> Iterator[Frame]:
+    @property
+    def how(self) -> dict:
+        """Sampler, steps and options."""
         window = min(self.canvas.tokens.shape[1], self.process.length or 256)
         steps = self.each * max(1, window // self.block)
-        frames = generate(self.process, self.canvas, sampler=BLOCKWISE.name, steps=steps, seed=self.seed, block=self.block,
-                          temperature=self.temperature, order=self.order, cache=self.cache)  # fmt: skip
-        return until(frames, self.process, self.rule)
+        return dict(sampler=BLOCKWISE.name, steps=steps, block=self.block, order=self.order, cache=self.cache)
+
+    def frames(self, clock: cost.Clock) -> Iterator[Frame]:
+        frames = generate(self.process, self.canvas, seed=self.seed, temperature=self.temperature, **self.how)
+        return until(clock.watch(frames), self.process, self.rule)
 
 
 @dataclass
@@ -193,7 +197,14 @@ def read(model, block, each, order, cache, rule, length, prompt, temperature, se
                 f"The prompt has {len(prompt):,} characters and the text {int(length):,}: shorten it, or write more."
             )
         canvas = Canvas.prompt(process.tokenizer, prompt, int(length))
-    return Asked(model, process, canvas, block, int(each), order, cache, rule, float(temperature), int(seed))
+        asked = Asked(model, process, canvas, block, int(each), order, cache, rule, float(temperature), int(seed))
+        if asked.how["steps"] > MAX_STEPS:
+            raise ValueError(
+                f"{int(each)} steps a block are {asked.how['steps']:,} for the network's window; it takes {MAX_STEPS:,}: "
+                "take fewer steps, or larger blocks."
+            )
+        cost.check([cost.work(process, canvas, **asked.how)])
+    return asked
 
 
 def started(desk: Desk, *values) -> Iterator[dict]:
@@ -214,7 +225,8 @@ def blocks(model: str, block: int = USUAL["block"], each: int = USUAL["each"], o
 def write(asked: Asked, desk: Desk) -> Iterator[dict]:
     """The sheet while the text is written: its text and numbers, and at the end its place in the pictures."""
     desk.turn += 1
-    turn, told, frames, said = desk.turn, Told(), asked.frames(), 0.0
+    turn, told, clock, said = desk.turn, Told(), cost.Clock(), 0.0
+    frames = asked.frames(clock)
     still = pictures_of(desk, asked.model, asked.block)
     for frame in frames:
         told.take(asked, frame)
@@ -228,8 +240,9 @@ def write(asked: Asked, desk: Desk) -> Iterator[dict]:
         return
     (end,) = ending(asked.process, frame, asked.rule)
     told.cut(end)
-    if desk.stopped == turn:
-        yield still | running(asked, told, "stopped")
+    if desk.stopped == turn or clock.late:
+        late = {"said": clock.words} if clock.late else {}
+        yield still | running(asked, told, "stopped") | late
         return
     desk.runs = [*desk.runs, summary(asked, told)][-KEPT:]
     yield pictures_of(desk, asked.model, asked.block) | running(asked, told, "ended" if end is not None else "done")

@@ -21,7 +21,7 @@ from tinydiff.figures import percent
 from tinydiff.library import Model
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.samplers import SAMPLERS, Range, column
-from tinydiff.ui import inputs, mine
+from tinydiff.ui import cost, inputs, mine
 from tinydiff.ui.inputs import DEFAULTS, LIMITS, STEPS, Asked
 from tinydiff.ui.player import ASSETS, Player, curves
 
@@ -91,14 +91,17 @@ class Desk:
 
 def write(asked: Asked, desk: Desk) -> Iterator[dict]:
     """Values for the player while the text is written; the last one is done and holds the numbers."""
-    turn, wire = desk.begin(), wire_for(asked)
-    for value in render.stream(pictures(asked, wire, lambda: desk.wanted(turn)), wire):
+    turn, wire, clock = desk.begin(), wire_for(asked), cost.Clock()
+    for value in render.stream(pictures(asked, wire, lambda: desk.wanted(turn), clock), wire):
         if desk.turn != turn:
             return
         desk.value = value
         yield value
     if desk.turn == turn:
-        desk.value = wire.value(done=True, stats=stats(wire.end, asked.process), stopped=desk.stopped == turn)
+        late = {"said": clock.words} if clock.late else {}
+        desk.value = wire.value(
+            done=True, stats=stats(wire.end, asked.process), stopped=clock.late or desk.stopped == turn, **late
+        )
         yield desk.value
 
 
@@ -108,9 +111,9 @@ def wire_for(asked: Asked) -> render.Wire:
                        family=process.name, curves=curves(process))  # fmt: skip
 
 
-def pictures(asked: Asked, wire: render.Wire, wanted) -> Iterator[render.Picture]:
-    """The pictures of a run for as long as it is wanted."""
-    frames = asked.frames()
+def pictures(asked: Asked, wire: render.Wire, wanted, clock: cost.Clock) -> Iterator[render.Picture]:
+    """The pictures of a run for as long as it is wanted and has time."""
+    frames = asked.frames(clock)
 
     def watched():
         for frame in frames:

@@ -19,7 +19,7 @@ from tinydiff import evaluate, hub, library
 from tinydiff.generate import Frame, check_number, check_options, check_sampler
 from tinydiff.processes import Process
 from tinydiff.text import Canvas, brief
-from tinydiff.ui import mine
+from tinydiff.ui import cost, mine
 from tinydiff.ui.gpu import generate
 
 DEFAULTS = dict(
@@ -68,10 +68,18 @@ class Asked:
     process: Process
     canvas: Canvas
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, clock: cost.Clock | None = None) -> Iterator[Frame]:
+        """The run, for as long as the clock gives it."""
         s = self.settings
-        return generate(self.process, self.canvas, sampler=s.sampler, steps=s.steps, seed=s.seed,
-                        temperature=s.temperature, top_p=s.top_p, **s.options)  # fmt: skip
+        frames = generate(self.process, self.canvas, sampler=s.sampler, steps=s.steps, seed=s.seed,
+                          temperature=s.temperature, top_p=s.top_p, **s.options)  # fmt: skip
+        return (clock or cost.Clock()).watch(frames)
+
+    @property
+    def work(self) -> float:
+        """What it takes, in multiplications."""
+        s = self.settings
+        return cost.work(self.process, self.canvas, sampler=s.sampler, steps=s.steps, **s.options)
 
 
 @contextmanager
@@ -106,7 +114,9 @@ def read(raw: Mapping[str, object], own: mine.Own | None = None) -> Asked:
         canvas = canvas_of(process, prompt, template, numbers["length"])
         settings = Settings(model=model, process=process.name, sampler=sampler.name, prompt=prompt,
                             template=template, options=options, **numbers)  # fmt: skip
-    return Asked(settings, process, canvas)
+        asked = Asked(settings, process, canvas)
+        cost.check([asked.work])
+    return asked
 
 
 def default(process: Process):

@@ -38,6 +38,8 @@ LOOK, MORE = 1.2, 0.15  # seconds between samples, and the share of the time tha
 LINES = 3  # windows a sample
 STEPS = 32  # in Denoise to begin with, for each window of a small network
 MOST, FILLED = 100_000, 0.9  # steps; the share of the minutes that they may take, validations come on top
+SPARE = 60.0  # seconds that looks, validations and a busy machine may add
+LATE = "The training took longer than its minutes, so it was ended: what was learned stays."
 TRAIN = dict(concurrency_id="train", concurrency_limit=1)
 
 
@@ -174,6 +176,9 @@ def trained(story: Story, run: Run, wanted: Callable[[], bool]) -> Iterator[dict
         if fresh:
             yield story.value("learning")
         if not wanted():
+            break
+        if story.seconds > story.asked.seconds + SPARE:
+            gr.Warning(LATE, title="Time is over")
             break
     story.look(progress.process)
     run.save()

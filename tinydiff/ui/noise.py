@@ -19,7 +19,7 @@ from torch import Tensor
 from tinydiff import exact, library, plots
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.schedules import SCHEDULES, Schedule, schedule
-from tinydiff.ui import inputs
+from tinydiff.ui import cost, inputs
 from tinydiff.ui.sheet import Sheet, keep, recorded
 
 SENTENCE = "But soft, what light through yonder window breaks?"
@@ -61,7 +61,11 @@ def answer(sentence: str, observer: str = PERFECT) -> dict:
 def dissolved(sentence: str, observer: str = PERFECT) -> dict:
     """The sentence at every level of noise, under every noise. Raises ValueError for characters outside the vocabulary."""
     x0 = library.bigrams().tokenizer.encode(sentence)
-    rows = [row(names, x0, observer) for names in noises() if observer == PERFECT or trained(names[0])]
+    clock, rows = cost.Clock(), []
+    for names in (names for names in noises() if observer == PERFECT or trained(names[0])):
+        if clock.over:
+            raise ValueError("To ask the networks took longer than this page may: give a shorter sentence, or try again later.")
+        rows.append(row(names, x0, observer))
     return {
         "text": sentence,
         "times": TIMES,

@@ -14,9 +14,9 @@ import gradio as gr
 
 from tinydiff import evaluate, library
 from tinydiff.processes import PROCESSES
-from tinydiff.render import States, delta, record
+from tinydiff.render import States, delta, fresh_run, record
 from tinydiff.samplers import SAMPLERS, column
-from tinydiff.ui import inputs
+from tinydiff.ui import cost, inputs
 from tinydiff.ui.sheet import Sheet, first_model, keep, known, menu, recorded
 
 LANES = 4
@@ -114,28 +114,34 @@ def race(prompt: str, seed: int, lanes: list) -> Iterator[dict]:
     if not isinstance(lanes, list) or not 2 <= len(lanes) <= LANES or not all(isinstance(e, list) and len(e) == 3 for e in lanes):
         raise inputs.sentence(f"A race needs two to {LANES} lanes, each a model, a sampler and a number of steps.")
     asked = [inputs.read(dict(prompt=prompt or "", seed=seed, length=LENGTH, model=m, sampler=s, steps=n)) for m, s, n in lanes]
-    run, done = time.time_ns() // 1000, []
+    with inputs.told():
+        cost.check(a.work for a in asked)
+    run, done, clock = fresh_run(), [], cost.Clock()
     for a in asked:
-        for share, entry in written(a):
+        for share, entry in written(a, clock):
             if entry is None:
                 yield dict(run=run, done=False, lanes=[], status=progress(a, share, len(done), len(asked)))
-            else:
+            elif not clock.late:
                 done.append(entry)
-    yield finished(run, done)
+        if clock.late:
+            break
+    if not done:
+        raise inputs.sentence("The first lane took longer than a run of this page may: take fewer steps.")
+    yield finished(run, done) | ({"status": clock.words} if clock.late else {})
 
 
 def progress(asked: inputs.Asked, share: float, place: int, lanes: int) -> str:
     return f"Lane {place + 1} of {lanes}, {title(asked)}, is being written: {100 * share:.0f} %"
 
 
-def written(asked: inputs.Asked) -> Iterator[tuple[float, dict | None]]:
+def written(asked: inputs.Asked, clock: cost.Clock) -> Iterator[tuple[float, dict | None]]:
     """(share done, None) now and then, at last (1, the lane)."""
-    shown, states, last, clock = [], States(), None, 0.0
-    for picture in record(asked.process, asked.canvas, asked.frames()):
+    shown, states, last, said = [], States(), None, 0.0
+    for picture in record(asked.process, asked.canvas, asked.frames(clock)):
         shown.append((picture.seconds, picture.text, states(picture)))
         last = picture
-        if time.perf_counter() - clock > EVERY:
-            clock = time.perf_counter()
+        if time.perf_counter() - said > EVERY:
+            said = time.perf_counter()
             yield 1 - picture.t, None
     quality = evaluate.judged([last.text], asked.process)
     yield 1.0, dict(

@@ -18,7 +18,7 @@ from tinydiff.processes import PROCESSES, Process
 from tinydiff.rewrite import MOST, SEEDS, STEPS, SURER, USUAL, canvas_of, character_error_rate, mbr, risks, targets, usual_sampler
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.text import Canvas, plain
-from tinydiff.ui import inputs
+from tinydiff.ui import cost, inputs
 from tinydiff.ui.denoise import SAMPLE, Desk, pictures, title
 from tinydiff.ui.gpu import generate
 from tinydiff.ui.player import Player, curves
@@ -108,10 +108,11 @@ class Asked:
     source: str
     last: Frame | None = None
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, clock: cost.Clock) -> Iterator[Frame]:
         s = self.settings
-        for frame in generate(self.process, self.canvas, sampler=s["sampler"], steps=s["steps"], seed=s["seed"],
-                              temperature=s["temperature"]):  # fmt: skip
+        frames = generate(self.process, self.canvas, sampler=s["sampler"], steps=s["steps"], seed=s["seed"],
+                          temperature=s["temperature"])  # fmt: skip
+        for frame in clock.watch(frames):
             self.last = frame
             yield frame
 
@@ -128,6 +129,7 @@ def read(model: str, words: str, sampler: str | None, steps: int, candidates: in
         process, source = library.open_model(key), plain(words)
         sampler = check_sampler(process, sampler).name
         canvas = canvas_of(process.tokenizer, [source] * int(candidates), process.length)
+        cost.check([cost.work(process, canvas, sampler=sampler, steps=numbers["steps"])])
     return Asked(dict(model=key, sampler=sampler, **numbers), process, canvas, source)
 
 
@@ -149,19 +151,20 @@ def rewrite(words: str, model: str = "", steps: int = USUAL, candidates: int = S
 
 def write(asked: Asked, desk: Desk) -> Iterator[tuple[dict, dict]]:
     """Player and sheet while the target is written; at last all candidates, compared."""
-    turn, process = desk.begin(), asked.process
+    turn, process, clock = desk.begin(), asked.process, cost.Clock()
     wire = render.Wire(
         asked.settings["steps"] + 1, process.V, settings=asked.settings, family=process.name, curves=curves(process)
     )
     status = "Every candidate is being written; the first is shown."
-    for value in render.stream(pictures(asked, wire, lambda: desk.wanted(turn)), wire):
+    for value in render.stream(pictures(asked, wire, lambda: desk.wanted(turn), clock), wire):
         if desk.turn != turn:
             return
         yield value, sheet_of(asked, [], status)
     if desk.turn == turn:
-        stopped = desk.stopped == turn
+        stopped = clock.late or desk.stopped == turn
         found = [] if stopped else targets(process.tokenizer, asked.last.tokens)
-        told = sheet_of(asked, found, "Stopped: there is nothing to compare." if stopped else "")
+        why = clock.words if clock.late else "Stopped: there is nothing to compare."
+        told = sheet_of(asked, found, why if stopped else "")
         yield wire.value(done=True, stats=stats(wire.end), stopped=stopped), told
 
 

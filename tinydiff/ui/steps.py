@@ -21,7 +21,7 @@ from tinydiff.generate import Frame
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.text import Canvas
-from tinydiff.ui import inputs
+from tinydiff.ui import cost, inputs
 from tinydiff.ui.families import WORDS, ends
 from tinydiff.ui.sheet import Sheet, first_model, keep, known, menu, recorded
 
@@ -89,10 +89,18 @@ def steps(model: str, samplers: list[str], seed: int, temperature: float, prompt
     asked = dict(model=key, seed=seed, temperature=temperature, prompt=prompt or "")
     plan = [inputs.read({**asked, "sampler": name, "steps": count, "length": length(key)})
             for name in samplers for count in counts(key, known("sampler", name, offered(key)))]  # fmt: skip
+    plan = [many(part) for part in plan]
+    with inputs.told():
+        cost.check(part.work for part in plan)
     cards: list[dict] = []
+    clock = cost.Clock()
     for part in plan:
         yield sheet_of(key, cards, cards, f"{told(part)} is being written: {len(cards) + 1} of {len(plan)}")
-        cards.append(card(part))
+        made = card(part, clock)
+        if clock.late:
+            yield sheet_of(key, cards, cards, clock.words)
+            return
+        cards.append(made)
     yield sheet_of(key, cards, cards, f"All {len(cards)} texts are written.")
 
 
@@ -117,13 +125,20 @@ def length(key: str) -> int:
     return PERFECT_LENGTH if is_perfect(key) else library.open_model(key).length
 
 
-def card(asked: inputs.Asked) -> dict:
-    """One number of steps: the text, what it cost and how good it is."""
+def many(asked: inputs.Asked) -> inputs.Asked:
+    """Of a perfect network as many texts as its divergence is measured on."""
+    settings = asked.settings
+    if not is_perfect(settings.model):
+        return asked
+    return replace(asked, canvas=Canvas.prompt(asked.process.tokenizer, settings.prompt, PERFECT_LENGTH, batch=PERFECT_TEXTS))
+
+
+def card(asked: inputs.Asked, clock: cost.Clock | None = None) -> dict:
+    """One number of steps, as `many` made it: the text, what it cost and how good it is; {} where the time is over."""
     settings, process = asked.settings, asked.process
-    if is_perfect(settings.model):
-        canvas = Canvas.prompt(process.tokenizer, settings.prompt, PERFECT_LENGTH, batch=PERFECT_TEXTS)
-        asked = replace(asked, canvas=canvas)
-    *_, frame = asked.frames()
+    *_, frame = asked.frames(clock)
+    if clock is not None and clock.late:
+        return {}
     written = process.tokenizer.decode(frame.tokens[0])
     found = dict(sampler=settings.sampler, steps=settings.steps if SAMPLERS[settings.sampler].steps_matter else None,
                  calls=frame.calls, ms=1000 * frame.seconds, pieces=pieces(written))  # fmt: skip
@@ -230,7 +245,7 @@ def record(keys: list[str]) -> None:
     for key in keys or list(library.models()):
         name = offered(key)[0]
         asked = dict(model=key, sampler=name, prompt="", length=length(key))
-        known_cards[key] = [card(inputs.read({**asked, "steps": count})) for count in counts(key, name)]
+        known_cards[key] = [card(many(inputs.read({**asked, "steps": count}))) for count in counts(key, name)]
     keep("steps", known_cards)
 
 
