@@ -7,8 +7,10 @@ import time
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from tinydiff.nets import Cache, Transformer, fast_bf16, lowered, precision
+from tinydiff.nets import Cache, Transformer, fast_bf16, lowered, precision, transformer
+from tinydiff.nets.transformer import RMSNorm, attend, rotate, rotation
 
 CPU = torch.device("cpu")
 chooser = importlib.import_module("tinydiff.nets.precision")  # the function of that name hides it
@@ -100,6 +102,130 @@ def test_matrices_cast_once_say_the_same():
         assert torch.equal(kept(x, t), net(x, t))
     assert lowered(net, "fp32", cpu) is net and net.head.weight.dtype == torch.float32
     assert kept.head.weight.dtype == torch.bfloat16 and kept.embed.weight is net.embed.weight
+
+
+# ---------------------------------------------------------------- quick formulations say what the formulas say
+
+
+def numbers(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def plainly(net, x, see):
+    """What the head of the file says, written out by the formulas, one after the other. see (n, n) bool."""
+    h, places = net.embed(x), torch.arange(x.shape[1])
+
+    def rms(x, norm):
+        return x / (x.square().mean(-1, keepdim=True) + torch.finfo(torch.float32).eps).sqrt() * norm.weight
+
+    def turned(x):  # RoFormer, eq. 34, of the pairs (i, i + d / 2)
+        half = x.shape[-1] // 2
+        angle = places[:, None] * 10000.0 ** (-torch.arange(half) / half)
+        a, b = x[..., :half], x[..., half:]
+        return torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], -1)
+
+    for block in net.blocks:
+        q, k, v = (part.unflatten(-1, (block.heads, -1)).transpose(1, 2) for part in block.qkv(rms(h, block.norm1)).chunk(3, -1))
+        q, k = turned(rms(q, block.q_norm)), turned(rms(k, block.k_norm))
+        score = (q @ k.mT / q.shape[-1] ** 0.5).masked_fill(~see, -torch.inf)
+        h = h + block.out((score.softmax(-1) @ v).transpose(1, 2).flatten(2))
+        h = h + block.down(block.up(rms(h, block.norm2)).relu() ** 2)
+    return net.head(rms(h, net.norm))
+
+
+@pytest.mark.parametrize("learning", [True, False])
+@pytest.mark.parametrize("sight", ["bidirectional", "causal", "mask"])
+def test_the_network_is_its_formulas(learning, sight):
+    """With and without gradients, whatever it may see: the formulas of its papers, to float precision."""
+    net, x = network(attention="bidirectional" if sight == "mask" else sight), torch.randint(10, (3, 16))
+    for p in net.parameters():
+        p.data = 1 + 0.3 * numbers(*p.shape) if p.ndim == 1 else p.data + 0.1 * numbers(*p.shape)
+    see = torch.ones(16, 16, dtype=torch.bool)
+    see = see.tril() if sight == "causal" else (numbers(16, 16) > 0).fill_diagonal_(True) if sight == "mask" else see
+    with torch.set_grad_enabled(learning):
+        out = net(x, mask=see if sight == "mask" else None)
+    expected = plainly(net, x, see).detach()
+    assert out.requires_grad == learning
+    assert (out - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+@pytest.mark.parametrize("width", [2, 7, 256])
+def test_the_norm_is_that_of_pytorch(width):
+    """Values and gradients of nn.RMSNorm, of numbers of any size and of nothing but zeros; the weights have the same name."""
+    ours, theirs = RMSNorm(width), torch.nn.RMSNorm(width)
+    theirs.weight.data = 1 + numbers(width)
+    ours.load_state_dict(theirs.state_dict())
+    x = numbers(5, width) * torch.tensor([1e3, 1.0, 1e-3, 1e-6, 0.0])[:, None]
+    found = []
+    for norm in (ours, theirs):
+        given = x.clone().requires_grad_()
+        out = norm(given)
+        found.append((out, *torch.autograd.grad((out * numbers(5, width, seed=1)).sum(), (given, norm.weight))))
+    for mine, other in zip(*found):
+        assert torch.allclose(mine, other, rtol=1e-5, atol=1e-5 * other.abs().max().item())
+
+
+def test_turning_keeps_lengths_and_tells_distances():
+    """Rotary positions: a product of two turned vectors depends on how far apart they are, and not on where."""
+    q, k = numbers(2, 1, 1, 1, 64)
+
+    def product(i, j):
+        return (rotate(q, *rotation(torch.tensor([i]), 32)) * rotate(k, *rotation(torch.tensor([j]), 32))).sum()
+
+    assert product(3, 10).item() == pytest.approx(product(200, 207).item(), abs=1e-3)
+    assert product(5, 5).item() == pytest.approx((q * k).sum().item(), abs=1e-3)
+
+
+@pytest.mark.parametrize("sight", ["all", "causal", "mask"])
+@pytest.mark.parametrize("n, m", [(1, 1), (1, 9), (5, 9), (300, 300)])
+def test_both_kernels_of_attention_are_one(monkeypatch, sight, n, m):
+    """Written out, for gradients, and fused, for a call or a long text: the same numbers and the same gradients."""
+    given = [numbers(2, 3, size, 8, seed=seed).requires_grad_() for seed, size in enumerate((n, m, m))]
+    mask = (numbers(n, m) > 0).index_fill(1, torch.tensor([0]), True) if sight == "mask" else None
+    found = []
+    for long in (10**9, 0):
+        monkeypatch.setattr(transformer, "LONG", long)
+        out = attend(*given, mask, sight == "causal" and n == m)
+        found.append((out, *torch.autograd.grad(out.square().sum(), given)))
+    with torch.no_grad():
+        assert attend(*given, mask, sight == "causal" and n == m).equal(found[1][0])
+    for written, fused in zip(*found):
+        assert torch.allclose(written, fused, atol=1e-5)
+
+
+class Kernels(TorchDispatchMode):
+    """What a computation asks the machine for: how many kernels that compute, and the most numbers that one of them writes."""
+
+    VIEWS = ("view", "transpose", "slice", "select", "unsqueeze", "unbind", "alias", "detach", "t.", "permute", "expand")
+
+    def __init__(self):
+        super().__init__()
+        self.count, self.most = 0, 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        if not any(name in str(function) for name in self.VIEWS):
+            self.count += 1
+            tensors = [one for one in (out if isinstance(out, (tuple, list)) else [out]) if isinstance(one, torch.Tensor)]
+            self.most = max([self.most, *(one.numel() for one in tensors)])
+        return out
+
+
+def asked(layers, length):
+    net = Transformer(**{**SHAPE, "layers": layers}).eval()
+    with torch.no_grad(), Kernels() as kernels:
+        net(torch.zeros(1, length, dtype=torch.int64))
+    return kernels
+
+
+def test_a_layer_is_few_kernels():
+    """Of a call of a small network most of what is not products is the start of small kernels: a layer takes thirty at the most."""
+    assert asked(3, 16).count - asked(2, 16).count <= 30
+
+
+def test_no_call_holds_all_pairs_of_positions():
+    """Without gradients attention needs memory for the text and not for its square."""
+    assert asked(1, 1024).most < 1024 * 1024
 
 
 # ---------------------------------------------------------------- bf16 or fp32
