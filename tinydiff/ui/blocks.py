@@ -143,7 +143,9 @@ def build() -> None:
           trigger_mode="multiple", api_visibility="private", **SAMPLE)  # fmt: skip
     stop.click(lambda desk: desk.stop(), desk, None, queue=False, **told)
     model.input(changed, [desk, model, block], [block, order, cache, sheet], **told)
-    block.input(lambda desk, model, block: pictures_of(desk, model, block), [desk, model, block], sheet, **told)
+    block.input(
+        lambda desk, model, block: pictures_of(desk, known("model", model, offered()), block), [desk, model, block], sheet, **told
+    )
     gr.api(blocks, api_name="blocks", concurrency_id="sample", concurrency_limit=2)
 
 

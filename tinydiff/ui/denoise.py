@@ -294,6 +294,7 @@ def offer(process: Process, sampler: str, option: str) -> dict:
 
 
 def sampler_chosen(sampler: str):
+    inputs.known("sampler", sampler, SAMPLERS)
     return gr.update(info=SAMPLERS[sampler].about), *sampler_parts(sampler)
 
 

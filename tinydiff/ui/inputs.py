@@ -119,6 +119,13 @@ def read(raw: Mapping[str, object], own: mine.Own | None = None) -> Asked:
     return asked
 
 
+def known(name: str, value: object, choices) -> str:
+    """One of the choices. Raises gr.Error that lists them."""
+    if not isinstance(value, str) or value not in choices:
+        raise sentence(f"There is no {name} {brief(value)}; there are {', '.join(choices)}.")
+    return value
+
+
 def default(process: Process):
     """The sampler that is meant where none is named."""
     try:

@@ -247,7 +247,7 @@ def build_fields() -> list:
     quick = dict(queue=False, show_progress="hidden", api_visibility="private")
     file.click(None, text, text, js=OPEN_JS)
     rhymes.click(lambda: (ASSETS / "rhymes.txt").read_text("utf-8"), None, text, **quick)
-    noise.input(lambda name: gr.update(info=PROCESSES[name].about), noise, noise, **quick)
+    noise.input(lambda name: gr.update(info=PROCESSES[known("noise", name, PROCESSES)].about), noise, noise, **quick)
     return [text, noise, minutes, go, stop]
 
 

@@ -73,7 +73,9 @@ def wire(desk: gr.State, fields: list, player: Player, sheet: Sheet, go: gr.Butt
     examples.load_input_event.success(**run)
     player.stop(lambda desk: desk.stop(), desk, None, **quick)
     model.input(lambda key: (gr.update(**menu(key)), gr.update(visible=True)), model, [sampler, steps], **quick)
-    sampler.input(lambda name: gr.update(visible=SAMPLERS[name].steps_matter), sampler, steps, **quick)
+    sampler.input(
+        lambda name: gr.update(visible=SAMPLERS[known("sampler", name, SAMPLERS)].steps_matter), sampler, steps, **quick
+    )
     gr.api(rewrite, api_name="rewrite", concurrency_id="sample", concurrency_limit=2)
 
 

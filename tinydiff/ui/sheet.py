@@ -12,8 +12,10 @@ import gradio as gr
 
 from tinydiff import library
 from tinydiff.checkpoint import write_text
-from tinydiff.text import brief
 from tinydiff.ui import inputs
+from tinydiff.ui.inputs import known
+
+__all__ = ["Sheet", "first_model", "keep", "known", "menu", "recorded"]
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
@@ -42,13 +44,6 @@ def menu(models: dict[str, library.Model] | None = None) -> list[tuple[str, str]
 def first_model() -> str:
     """The model that a tab opens with."""
     return inputs.DEFAULTS["model"] if inputs.DEFAULTS["model"] in library.models() else next(iter(library.models()))
-
-
-def known(name: str, value: object, choices) -> str:
-    """One of the choices. Raises gr.Error that lists them."""
-    if not isinstance(value, str) or value not in choices:
-        raise inputs.sentence(f"There is no {name} {brief(value)}; there are {', '.join(choices)}.")
-    return value
 
 
 def recorded(name: str) -> dict:

@@ -1,0 +1,135 @@
+"""Every endpoint of the page and every link, asked for nonsense: each answers with a sentence, and no traceback stands in the log.
+
+The page is served as `app.py` serves it. A small part, always the same, is tried each time; `make test-long` tries twenty times as much.
+"""
+
+import io
+import json
+import random
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+
+DEEP = "[" * 400 + "]" * 400
+NONSENSE = [
+    None, True, "", "x", "\0", "é" * 70, "<b>x</b>", "../../etc/passwd", "a" * 5000, -1, 0, 1, 2.5, 1e308, 10**400, -(10**400), [], {},
+    [[]], [1, 2, 3], ["masked"], {"a": 1}, json.loads("[" * 150 + "]" * 150), {"path": "/etc/passwd"}, "nan", "user/name", "masked",
+    {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, {"__type__": "update", "value": 1}, "perfect-masked", "length",
+]  # fmt: skip
+SETTINGS = ["model", "sampler", "steps", "length", "temperature", "top_p", "seed", "prompt", "template", "options", "strange"]
+QUERIES = [
+    "9" * 400,
+    "-" + "9" * 5000,
+    DEEP,
+    "[" * 20_000,
+    '{"a":' * 900,
+    "nan",
+    "1e999",
+    "\ud7ff",
+    '{"sweeps": [1]}',
+    "true",
+    "x" * 3000,
+]
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """The whole page on a port of this machine: its address, its functions, and what it writes to stderr from now on."""
+    import app
+
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    app.demo.launch(**app.LAUNCH, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", server_port=port)
+    yield app.demo, f"http://127.0.0.1:{port}/gradio_api"
+    app.demo.close(verbose=False)
+
+
+def said(client: httpx.Client, fn, data: list, session: str) -> str | None:
+    """What a function answers at last: a sentence, or None where it took the values."""
+    body = dict(data=data, fn_index=fn._id, session_hash=session)
+    if not fn.queue:
+        answer = client.post(f"/run/{fn.api_name}", json=body).json()
+        return answer.get("error") if "error" in answer else answer.get("detail")
+    answer = client.post("/queue/join", content=json.dumps(body), headers={"content-type": "application/json"})
+    if answer.status_code != 200:
+        return answer.json()["detail"]
+    with client.stream("GET", f"/queue/data?session_hash={session}") as stream:
+        for line in stream.iter_lines():
+            if "process_completed" in line:
+                return (json.loads(line[6:])["output"] or {}).get("error")
+            if "process_generating" in line:  # it was taken, and works
+                client.post("/cancel", json=dict(session_hash=session, fn_index=fn._id, event_id=answer.json()["event_id"]))
+                return None
+    return "closed"
+
+
+def wishes(functions: list, rng: random.Random, count: int):
+    """(function, values) with nonsense in the place of some or all values."""
+    for k in range(count):
+        fn = functions[k % len(functions)]
+        data = [rng.choice(NONSENSE) for _ in fn.inputs]
+        if fn.api_name == "denoise":
+            data = [rng.choice([{rng.choice(SETTINGS): rng.choice(NONSENSE)}, rng.choice(NONSENSE)])]
+        yield fn, data[: rng.choice([len(data)] * 5 + [max(0, len(data) - 1)])]
+
+
+def fuzzed(whole, seed: int, count: int, monkeypatch) -> list:
+    """All that was answered; fails where it is no sentence or a traceback was written."""
+    demo, url = whole
+    log = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", log), monkeypatch.setattr(sys, "stdout", log)
+    functions = [fn for fn in demo.fns.values() if fn.fn is not None and not fn.cancels]
+    with httpx.Client(base_url=url, timeout=120) as client, ThreadPoolExecutor(2) as pool:
+        asked = list(wishes(functions, random.Random(seed), count))
+        answers = list(pool.map(lambda i: said(client, *asked[i], f"fuzz-{seed}-{i}"), range(count)))
+    monkeypatch.undo()
+    for (fn, data), words in zip(asked, answers):
+        assert "Traceback" not in log.getvalue(), (fn.name, repr(data)[:300], "".join(log.getvalue().split("Traceback")[1:3])[:3000])
+        if words is not None:
+            assert isinstance(words, str) and 10 < len(words) < 700 and "not by your doing" not in words, (
+                fn.name,
+                repr(data)[:300],
+                words,
+            )
+    return answers
+
+
+def test_nonsense_is_answered_in_a_sentence(whole, monkeypatch):
+    """Each function of the page once or twice."""
+    answers = fuzzed(whole, 1, 90, monkeypatch)
+    assert sum(words is not None for words in answers) > 30
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(10))
+def test_much_nonsense_is_answered_in_a_sentence(whole, seed, monkeypatch):
+    """Each function thirty times for each seed."""
+    fuzzed(whole, 100 + seed, 1800, monkeypatch)
+
+
+def test_links_of_nonsense(whole, monkeypatch):
+    """Opened with a link that holds no settings the page says so in a sentence, and is not gone."""
+    demo, url = whole
+    opened = next(fn for fn in demo.fns.values() if fn.name == "opened")
+    log = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", log)
+    with httpx.Client(base_url=url, timeout=120) as client:
+        for i, (name, value) in enumerate(
+            (name, value) for name in ("options", "steps", "seed", "template") for value in QUERIES
+        ):
+            body = dict(data=[None] * len(opened.inputs), fn_index=opened._id, session_hash=f"link-{i}")
+            referer = {"referer": f"{url.removesuffix('/gradio_api')}/?{urlencode({name: value})}"}
+            event = client.post(f"/queue/join?{urlencode({name: value})}", json=body, headers=referer)
+            assert event.status_code == 200, event.text
+            with client.stream("GET", f"/queue/data?session_hash=link-{i}") as stream:
+                done = next(json.loads(line[6:]) for line in stream.iter_lines() if "process_completed" in line)
+            if not done["success"]:
+                words = done["output"]["error"]
+                assert 10 < len(words) < 700 and "not by your doing" not in words, (name, value[:50], words)
+    monkeypatch.undo()
+    assert "Traceback" not in log.getvalue(), log.getvalue()[-3000:]
