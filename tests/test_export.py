@@ -2,9 +2,11 @@
 
 import json
 import math
+import random
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from PIL import Image, ImageChops
@@ -64,7 +66,7 @@ def test_json_holds_the_run(run, tmp_path):
     """load_json gives back what json wrote: everything equal, shares and entropies to five decimals."""
     export.json(run, tmp_path / "run.json")
     back = export.load_json(tmp_path / "run.json")
-    assert back.settings == run.settings and len(back.frames) == len(run.frames)
+    assert back.settings == run.settings | {"model": Path(run.settings["model"]).name} and len(back.frames) == len(run.frames)
     for was, now in zip(run.frames, back.frames):
         assert replace(now, confidence=(), entropy=()) == replace(was, confidence=(), entropy=())
         assert now.confidence == pytest.approx(was.confidence, abs=1e-5)
@@ -99,6 +101,97 @@ def test_what_is_no_run_is_refused_in_one_sentence(run, tmp_path):
         with pytest.raises(ValueError, match="is not a run") as error:
             export.load_json(path)
         assert "\n" not in str(error.value)
+
+
+def test_no_file_names_a_place_of_this_machine(run, tmp_path, monkeypatch):
+    """JSON and HTML tell the name of the folder that wrote the run, not where it is; what is on the Hub keeps its whole name."""
+    folder = Path(run.settings["model"])
+    for write, name in ((export.json, "run.json"), (export.html, "run.html")):
+        write(run, tmp_path / name)
+        text = (tmp_path / name).read_text("utf-8")
+        assert str(folder.parent) not in text and f'"model":"{folder.name}"' in text.replace('": "', '":"')
+    monkeypatch.chdir(folder.parent)
+    shared = {name: export.shared({"model": name})["model"] for name in ("masked", "user/name@v1", "./" + folder.name, "../x/y")}
+    assert shared == {"masked": "masked", "user/name@v1": "user/name@v1", "./" + folder.name: folder.name, "../x/y": "y"}
+
+
+VALUES = (None, True, -1, 0.5, 2, 1e308, 10**400, math.nan, math.inf, "", "x", "\ud800", "<script>", "\n", "\x1b]0;x\x07", "x" * 3000, [],
+          [[]], {}, {"x": []}, [0.5] * 70, ["x"] * 70, [10**400] * 70, [math.nan] * 70, [-0.5] * 70, [77.0] * 70, "\ud800" * 70)  # fmt: skip
+
+
+def places(value, above=()):
+    """Every place in JSON, of lists the first."""
+    yield above
+    for key, inner in value.items() if isinstance(value, dict) else list(enumerate(value))[:1] if isinstance(value, list) else ():
+        yield from places(inner, (*above, key))
+
+
+def put(data, place, value):
+    if not place:
+        return value
+    copy = dict(data) if isinstance(data, dict) else list(data)
+    copy[place[0]] = put(copy[place[0]], place[1:], value)
+    return copy
+
+
+def hostile(run, tmp_path, rng, share):
+    """A share of all runs that have one value in the place of another: each is refused in a sentence, or becomes every kind of file.
+    How many of each."""
+    export.json(replace(run, frames=[replace(run.frames[0]), run.frames[-1]]), tmp_path / "whole.json")
+    whole, path, counts = json.loads((tmp_path / "whole.json").read_text("utf-8")), tmp_path / "run.json", [0, 0]
+    for place in places(whole):
+        for value in VALUES:
+            if rng.random() >= share:
+                continue
+            path.write_text(json.dumps(put(whole, place, value)), encoding="utf-8")
+            try:
+                found = export.load_json(path)
+            except ValueError as error:
+                counts[0] += 1
+                assert "is not a run" in str(error) and len(str(error)) < 200
+                continue
+            counts[1] += 1
+            json.loads(re.search(r'id="run">(.*?)</script>', export.page(found), re.S)[1], parse_constant=pytest.fail)
+            export.json(found, tmp_path / "again.json")
+            if rng.random() < 0.1:
+                export.gif(found, tmp_path / "run.gif")
+    return counts
+
+
+def test_a_hostile_run_is_refused_or_drawn(run, tmp_path):
+    """No value anywhere in the file ends in an error of another kind; what is drawn is drawn whole."""
+    refused, drawn = hostile(run, tmp_path, random.Random(0), 0.15)
+    assert refused > 50 and drawn > 5
+    path = tmp_path / "run.json"
+    for text in ('{"format": 1, "settings": {}, "frames": ' + "[" * 99_999, "9" * 5000, '{"format": ' + "9" * 5000 + "}"):
+        path.write_text(text)
+        with pytest.raises(ValueError, match="is not a run"):
+            export.load_json(path)
+    for name in ("/dev/zero", tmp_path, "/proc/self/mem"):
+        (tmp_path / "link.json").unlink(missing_ok=True)
+        (tmp_path / "link.json").symlink_to(name)
+        with pytest.raises(ValueError, match="no file|cannot be read"):
+            export.load_json(tmp_path / "link.json")
+
+
+@pytest.mark.long
+def test_every_hostile_run_is_refused_or_drawn(run, tmp_path):
+    """All of them."""
+    hostile(run, tmp_path, random.Random(1), 1.0)
+
+
+def test_a_film_that_is_too_large_is_refused(run, tmp_path):
+    """Before a picture is drawn: too many of them, and such as are higher than a GIF may be."""
+    high = replace(
+        run.frames[0],
+        **{name: getattr(run.frames[0], name) * 3000 for name in ("text", "best", "confidence", "entropy", "given")},
+    )
+    for frames in ([run.frames[0]] * 10_000, [high] * 2):
+        for write in (export.gif, export.mp4):
+            if write is export.gif or shutil.which("ffmpeg"):
+                with pytest.raises(ValueError, match="too much for a film: export the run as HTML or JSON"):
+                    write(Run(run.settings, frames), tmp_path / "run.gif")
+    assert not list(tmp_path.iterdir())
 
 
 # ---------------------------------------------------------------- pictures
@@ -209,7 +302,7 @@ def test_text_cannot_leave_its_script_tag(run, evil):
     assert [page.count(tag) for tag in ("<script", "</script", "<!--")] == [
         harmless.count(t) for t in ("<script", "</script", "<!--")
     ]
-    assert data_of(page)["head"]["settings"] == settings
+    assert data_of(page)["head"]["settings"] == settings | {"model": Path(evil).name}
     assert render.unpack(data_of(page)).frames[-1].text.startswith(evil)
 
 
@@ -219,9 +312,12 @@ def test_text_cannot_leave_its_script_tag(run, evil):
 def test_every_ending_has_its_writer(tmp_path):
     """Endings are known in either case; others, and a folder that is not there, are refused by name."""
     assert export.writer(tmp_path / "A.GIF") is export.gif and set(export.WRITERS) == {".gif", ".mp4", ".html", ".json"}
-    for wrong in ("a.png", "a", "nowhere/a.gif"):
+    (tmp_path / "folder.gif").mkdir()
+    for wrong in ("a.png", "a", "nowhere/a.gif", "folder.gif"):
         with pytest.raises(ValueError, match=wrong.split("/")[0]):
             export.writer(tmp_path / wrong)
+    with pytest.raises(ValueError, match="Nothing can be written into '/proc"):
+        export.writer("/proc/self/a.gif")
 
 
 def test_rows_cut_all_channels_alike():

@@ -4,6 +4,7 @@ All against a stand-in on this machine (loopback.py); `pytest -m real_hub` makes
 """
 
 import json
+import math
 import os
 import re
 import shutil
@@ -134,6 +135,53 @@ def test_a_push_is_one_commit_with_a_tag(here, trained, tmp_path):
     assert repo.refs["tags/step-50"] == repo.refs["heads/main"]
     own = {"config.json", "model.safetensors", "metrics.jsonl", "README.md", card.TRAINING}
     assert set(repo.files()) - {".gitattributes"} == own
+
+
+def test_a_second_push_of_a_step_moves_its_tag(here, trained, files, tmp_path):
+    """Other weights of the same step: the tag names the commit that holds them, and whoever asks for it gets them."""
+    folder = shutil.copytree(trained, tmp_path / "folder")
+    hub.push(folder, "owner/model")
+    first = here.model("owner/model").refs["tags/step-50"]
+    (folder / "model.safetensors").write_bytes(weights_with_norm(files, 2.0)["model.safetensors"])
+    hub.push(folder, "owner/model")
+    repo = here.model("owner/model")
+    assert repo.refs["tags/step-50"] == repo.refs["heads/main"] != first
+    new, old = (checkpoint.load(hub.pull(f"owner/model@{at}").folder).net.norm.weight for at in ("step-50", first))
+    assert new.equal(2 * old)
+
+
+def test_a_push_whose_tag_fails_says_what_was_pushed(here, trained, monkeypatch):
+    """The weights are there: the sentence says so, and that only the tag is missing; a second push sets it."""
+    for answer in (loopback.status(500), loopback.status(403, "Forbidden")):
+        here.lies.clear()
+        here.lie("/tag/", answer)
+        with pytest.raises(
+            CheckpointError, match="is at .*owner/model, but its tag step-50 could not be set, so push it again"
+        ) as told:
+            hub.push(trained, "owner/model")
+        assert sentence(str(told.value)) and "nothing was changed" not in str(told.value)
+        assert "model.safetensors" in here.model("owner/model").files()
+    here.lies.clear()
+    hub.push(trained, "owner/model")
+    assert here.model("owner/model").refs["tags/step-50"] == here.model("owner/model").refs["heads/main"]
+
+
+@pytest.mark.parametrize("name,data", [
+    ("evaluation.json", b"{"), ("evaluation.json", b"[]"), ("evaluation.json", b'{"x": 1}'), ("evaluation.json", b'{"bound": 7}'),
+    ("evaluation.json", b'{"bound": {"bits": "x"}}'), ("metrics.jsonl", b'{"step": 1, "loss": 1e400, "valid": 1}\n'),
+    ("metrics.jsonl", b'{"step": 1, "loss": 1%s, "valid": 1}\n' % (b"0" * 400)), ("metrics.jsonl", b"\xff"), ("metrics.jsonl", b"[]"),
+])  # fmt: skip
+def test_what_a_damaged_folder_tells_of_itself(here, trained, tmp_path, name, data):
+    """A card that cannot be written is a sentence before anything is asked; rows that are none are left out."""
+    folder = shutil.copytree(trained, tmp_path / "folder")
+    (folder / "README.md").unlink(missing_ok=True)
+    (folder / name).write_bytes(data)
+    if name == "metrics.jsonl":
+        assert hub.push(folder, "owner/model").endswith("owner/model")
+        return
+    with pytest.raises(CheckpointError, match="evaluation.json") as told:
+        hub.push(folder, "owner/model")
+    assert sentence(str(told.value)) and not here.log
 
 
 def test_the_pushed_card(here, trained):
@@ -363,6 +411,51 @@ def test_weights_with_another_content_are_refused(here, files, home):
     here.add("stranger/model", files)
     here.lie("/_cdn/", loopback.whole(files["model.safetensors"][:-1] + b"\x01"))
     assert "not the file that the Hub lists" in refused() and not kept(home)
+
+
+def test_a_small_file_with_another_content_is_refused(here, files, home):
+    """A config as long as it should be, and sound, but not the one whose hash is listed: the Hub's SHA-1 of it is compared."""
+    here.add("stranger/model", files)
+    other = files["config.json"].replace(b'"corpus": "lines"', b'"corpus": "liens"')
+    assert len(other) == len(files["config.json"]) and other != files["config.json"]
+    here.lie(CONFIG, loopback.whole(other))
+    assert "config.json of 'stranger/model' is not the file that the Hub lists" in refused() and not kept(home)
+
+
+@pytest.mark.parametrize("seconds", [math.inf, math.nan, -1, 10**400, 1e300])
+def test_seconds_that_are_none(here, files, seconds):
+    """Whoever waits for ever, or not at all, is told before anything is asked, also for what is here already."""
+    with pytest.raises(ValueError, match="seconds is ") as told:
+        hub.pull("stranger/model", seconds=seconds)
+    assert len(str(told.value)) < 200 and not here.log
+
+
+def test_the_cache_forgets_what_was_used_least_recently(here, files, home, monkeypatch):
+    """Of many checkpoints that are pulled as many stay as there is room for, by number and by size; one that was opened again
+    outlives newer ones; what is in use stays; a killed program's leftovers go."""
+    here.add("stranger/many", {f"m{i}/{name}": data for i in range(6) for name, data in files.items()})
+    monkeypatch.setattr(hub, "FRESH", -1.0)
+    monkeypatch.setattr(hub, "KEPT", (1 << 40, 3))
+    (home / "tinydiff" / "partial-left").mkdir(parents=True)
+    (home / "tinydiff" / "partial-new").mkdir()
+    os.utime(home / "tinydiff" / "partial-left", (0, 0))
+
+    def held():
+        return sorted(path.parent.name for path in (home / "tinydiff").rglob("config.json"))
+
+    for i in (0, 1, 2, 0, 3, 4):
+        hub.pull(f"stranger/many/m{i}")
+        time.sleep(0.02)  # as fine as the clocks of file systems are
+    assert held() == ["m0", "m3", "m4"]
+    size = sum(len(data) for data in files.values())
+    monkeypatch.setattr(hub, "KEPT", (2 * size + 1, 24))
+    hub.pull("stranger/many/m5")
+    assert held() == ["m4", "m5"] and {p.name for p in (home / "tinydiff").iterdir()} == {"stranger--many", "partial-new"}
+    monkeypatch.setattr(hub, "FRESH", 60.0)
+    monkeypatch.setattr(hub, "KEPT", (0, 0))
+    hub.pull("stranger/many/m0")
+    assert held() == ["m0", "m4", "m5"]
+    assert checkpoint.load(hub.pull("stranger/many/m1").folder)
 
 
 SLOW = [

@@ -12,12 +12,14 @@ from pathlib import Path
 from rich.console import Console
 
 from tinydiff import bench, checkpoint, console, endings, evaluate, export, families, hub, library, rewrite
+from tinydiff.console import say
 from tinydiff.figures import written
 from tinydiff.render import MASK
-from tinydiff.text import corpus, plain
+from tinydiff.text import MAX_CANVAS, corpus, plain
 from tinydiff.train import SHAPES
 
 MEASURED = ("small", "base")  # the presets of `bench`
+TOGETHER = 64  # lines that are rewritten at once
 
 
 def sample(args: argparse.Namespace) -> None:
@@ -28,7 +30,7 @@ def sample(args: argparse.Namespace) -> None:
         return
     *_, last = pictures
     start = [*last.given, False].index(False)
-    print(export.plain(endings.cut(last.text, start, settings["until"], MASK)))
+    say(export.plain(endings.cut(last.text, start, settings["until"], MASK)))
 
 
 def rewrite_(args: argparse.Namespace) -> None:
@@ -36,9 +38,21 @@ def rewrite_(args: argparse.Namespace) -> None:
     process = library.load(args.model or next(iter(library.rewriters()), "restore-masked"))
     if not process.task:
         raise ValueError(f"The model {args.model!r} writes plain text and was not trained to rewrite: open it with `sample`.")
-    sources = [plain(line) for line in args.words or sys.stdin.read().splitlines()]
+    sources = [plain(line) for line in args.words or told_lines()]
     settings = {name: getattr(args, name) for name in ("sampler", "steps", "seed", "temperature", "candidates")}
-    print("\n".join(rewrite.best(process, sources, **settings)))
+    for start in range(0, max(1, len(sources)), TOGETHER):
+        say("\n".join(rewrite.best(process, sources[start : start + TOGETHER], **settings)))
+
+
+def told_lines() -> list[str]:
+    """The lines of the standard input. Raises ValueError where they are no text, or more than there is room for."""
+    try:
+        text = sys.stdin.read(MAX_CANVAS + 1)
+    except UnicodeDecodeError:
+        raise ValueError("What comes from the standard input is not UTF-8: give plain text.") from None
+    if len(text) > MAX_CANVAS:
+        raise ValueError(f"More than {MAX_CANVAS:,} characters come from the standard input: give fewer lines at once.")
+    return text.splitlines()
 
 
 def train(args: argparse.Namespace) -> int:
@@ -49,7 +63,7 @@ def train(args: argparse.Namespace) -> int:
 def eval_(args: argparse.Namespace) -> None:
     """Measure a checkpoint and write its evaluation.json and its card."""
     result = evaluate.run(Path(args.folder), corpus(args.corpus))
-    print(json.dumps(result, indent=1, ensure_ascii=False))
+    say(json.dumps(result, indent=1, ensure_ascii=False))
 
 
 def compare(args: argparse.Namespace) -> None:
@@ -60,7 +74,7 @@ def compare(args: argparse.Namespace) -> None:
     ]
     found = evaluate.compare(*(known.get("bound", {}) for known in bounds))
     one, other = args.models
-    print(f"{one} - {other}: {written(found.value, found.error, signed=True)} nats a character, on the same windows")
+    say(f"{one} - {other}: {written(found.value, found.error, signed=True)} nats a character, on the same windows")
 
 
 def push(args: argparse.Namespace) -> None:
@@ -70,20 +84,20 @@ def push(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.target!r} is no place to push to: give user/name, or user/name/folder for one checkpoint.")
     for folder in args.folders:
         inside = Path(folder).resolve().name if len(args.folders) > 1 else target.folder
-        print(f"Pushed {folder} to {hub.push(folder, target.repo, private=args.private, inside=inside)}")
+        say(f"Pushed {folder} to {hub.push(folder, target.repo, private=args.private, inside=inside)}")
 
 
 def pull(args: argparse.Namespace) -> None:
     """Fetch a checkpoint from the Hugging Face Hub, without a login; its folder, and the commit that it is."""
     found = hub.pull(args.source, seconds=args.seconds)
-    print(found.folder)
-    print(found.source.revision)
+    say(found.folder)
+    say(found.source.revision)
 
 
 def matrix(args: argparse.Namespace) -> None:
     """Print which sampler fits which process."""
     if args.markdown:
-        print(console.matrix_markdown())
+        say(console.matrix_markdown())
     else:
         Console().print(console.matrix_table())
 
@@ -91,12 +105,14 @@ def matrix(args: argparse.Namespace) -> None:
 def families_(args: argparse.Namespace) -> None:
     """Put every bundled family on one axis, and measure each sampler's own error; written to assets/recorded/families.json."""
     tell = Console(stderr=True)
-    print(families.markdown(families.record(lambda line: tell.print(line, style="dim"), anew=args.errors)))
+    say(families.markdown(families.record(lambda line: tell.print(line, style="dim"), anew=args.errors)))
 
 
 def bench_(args: argparse.Namespace) -> None:
     """Measure the speed of this machine, beside what it could do."""
     tell = Console(stderr=True)
+    if args.json and (Path(args.json).is_dir() or not Path(args.json).parent.is_dir()):
+        raise ValueError(f"{args.json!r} is no place for a file: name one in a folder that is there.")
     report = bench.bench(tuple(args.preset or MEASURED), repeats=args.repeats, training=args.training,
                          compiled=args.compile, bf16=args.bf16, device=args.device, say=lambda line: tell.print(line, style="dim"))  # fmt: skip
     if args.json:
@@ -111,7 +127,7 @@ def export_(args: argparse.Namespace) -> None:
     run = export.load_json(args.run_file) if args.run_file else export.record(console.settings_of(args))
     for write, path in writers:
         write(run, path)
-        print(path)
+        say(path)
 
 
 def deploy_(args: argparse.Namespace) -> None:
@@ -120,7 +136,7 @@ def deploy_(args: argparse.Namespace) -> None:
 
     names = {field: getattr(args, field) for field in ("repo_id", "hardware", "static", "train", "private")}
     lists = {field: tuple(getattr(args, field)) for field in ("models", "secrets", "variables")}
-    deploy.deploy(deploy.Target(**names, **lists), args.dry_run)
+    deploy.deploy(deploy.Target(**names, **lists), args.dry_run, say)
 
 
 def parser() -> argparse.ArgumentParser:

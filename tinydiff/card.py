@@ -14,6 +14,7 @@ from pathlib import Path
 from tinydiff import checkpoint, plots, rewrite
 from tinydiff.checkpoint import Card, write_text
 from tinydiff.figures import percent, written
+from tinydiff.text import is_number
 
 NOT_LEARNED = {"device", "precision", "compile", "validate_every", "save_every"}  # of training, what a card's command leaves out
 DATASETS = {"tiny_shakespeare": "karpathy/tiny_shakespeare"}  # on the Hub, of the corpora that are there
@@ -76,7 +77,7 @@ def bits(known: Card) -> str | None:
 
 def drawable(metrics: list[dict]) -> list[dict]:
     """The rows that can be drawn: others may be cut short or of a run that went wrong."""
-    return [row for row in metrics if all(isinstance(row.get(key), (int, float)) and math.isfinite(row[key]) for key in ("step", "loss", "valid"))]  # fmt: skip
+    return [row for row in metrics if all(is_number(row.get(key)) for key in ("step", "loss", "valid"))]
 
 
 # ---------------------------------------------------------------- metadata

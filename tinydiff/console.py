@@ -11,6 +11,7 @@ import contextlib
 import inspect
 import math
 import os
+import re
 import signal
 import sys
 import threading
@@ -19,7 +20,9 @@ import typing
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import TextIO
 
+import torch
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
@@ -57,7 +60,36 @@ class Parser(argparse.ArgumentParser):
     """Answers a mistake in one sentence."""
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` lists what there is.\n")
+        say(f"{self.prog}: {sentence(message)}; `{self.prog} --help` lists what there is.", sys.stderr)
+        self.exit(2)
+
+
+# what a terminal obeys, or lets the text around it stand elsewhere: controls (C0, DEL, C1), marks and overrides of writing
+# direction, line separators; and halves of characters, which cannot be written
+OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+SPOKEN = 500  # characters of a sentence, at most about
+
+
+def clean(text: str) -> str:
+    """Text that a terminal shows and does not obey, whoever wrote it: of a control its picture, ␛ for ESC; else �. Line breaks
+    and tabs stay."""
+    return OBEYED.sub(lambda found: PICTURES.get(found[0], "\ufffd"), text)
+
+
+PICTURES = {chr(i): chr(0x2400 + i) for i in range(0x20)} | {"\x7f": "\u2421"}
+
+
+def say(text: object, to: TextIO | None = None) -> None:
+    """Print a line, clean. All that these programs print goes through here, or through `clean` into what rich draws."""
+    stream = to or sys.stdout
+    encoding = stream.encoding or "utf-8"
+    print(clean(str(text)).encode(encoding, "replace").decode(encoding), file=stream, flush=True)
+
+
+def sentence(words: object) -> str:
+    """Words on one line, of which far too many are cut."""
+    line = " ".join(str(words).split())
+    return line if len(line) <= SPOKEN else f"{line[: SPOKEN - 100]} ... {line[-100:]}"
 
 
 def guarded(command: Callable[[], int | None]) -> int:
@@ -68,11 +100,21 @@ def guarded(command: Callable[[], int | None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, TrainingError, OSError) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
+        say(sentence(error), sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not is_memory(error):
+            raise
+        say("This machine has not the memory for that: make the text, the batch or the network smaller.", sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
+        say("Stopped.", sys.stderr)
         return 130
+
+
+def is_memory(error: Exception) -> bool:
+    """Did an allocation fail? torch says so of the CPU in words alone."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
 
 
 def flag(name: str) -> str:
@@ -218,9 +260,9 @@ def train_command(args: argparse.Namespace, program: str) -> int:
             if keeper and run.writes:
                 keeper.offer(run)
     if run.writes:
-        print(ended(run, program), flush=True)
+        say(ended(run, program))
         if keeper:
-            print(f"Pushed to {keeper.finish(run)}")
+            say(f"Pushed to {keeper.finish(run)}")
     run.together.end_training()
     return stop.status
 
@@ -256,7 +298,7 @@ def bar(run: Run) -> Iterator[Trained]:
             words = f"step {now.step}: {clock.words(now)}"
             progress.update(task, completed=now.share, description=words, left=clock.left(now))
             if now.sample is not None:
-                progress.console.print(Text(now.sample.strip(), "dim"))
+                progress.console.print(Text(clean(now.sample.strip()), "dim"))
                 progress.console.print(Text(words))
             yield now
 
@@ -267,7 +309,7 @@ def lines(run: Run) -> Iterator[Trained]:
     for now in run.steps():
         if now.valid is not None or time.monotonic() - said > EVERY:
             said = time.monotonic()
-            print(f"step {now.step} of {now.steps}: {clock.words(now)}, {clock.left(now)} left", flush=True)
+            say(f"step {now.step} of {now.steps}: {clock.words(now)}, {clock.left(now)} left")
         yield now
 
 
@@ -334,13 +376,13 @@ def frame(picture: Picture, states: str, settings: dict, total: int, width: int)
     """One picture as what rich draws: rows of cells, a line of facts, a legend."""
     page = Text("\n").join(cells(*row) for row in rows(picture.text, states, width=width))
     legend = Text("   ").join(Text(name, STYLES[state]) for state, name in LEGEND.items())
-    return Group(page, Text(""), Text(caption(settings, picture, total), "dim"), legend)
+    return Group(page, Text(""), Text(clean(caption(settings, picture, total)), "dim"), legend)
 
 
 def cells(text: str, states: str) -> Text:
     row = Text(no_wrap=True)
     for character, state in zip(text, states):
-        row.append(glyph(character), STYLES[state])
+        row.append(clean(glyph(character)), STYLES[state])
     return row
 
 

@@ -22,14 +22,14 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from tinydiff import library, render
-from tinydiff.checkpoint import write_text
+from tinydiff import hub, library, render
+from tinydiff.checkpoint import NAME, Unread, check_writable, read_whole, write_text
 from tinydiff.endings import until
 from tinydiff.generate import generate
 from tinydiff.processes import Process
 from tinydiff.render import MASK, Picture, Run
 from tinydiff.samplers import column
-from tinydiff.text import MASK_SIGN, Canvas
+from tinydiff.text import HUGE, MASK_SIGN, MAX_CANVAS, Canvas, brief, is_number, is_text
 
 FORMAT = 1
 COLUMNS = 64
@@ -37,6 +37,8 @@ ASSETS = library.ASSETS
 CONTROLS = {"\n": "↵", "\t": "⇥", MASK: MASK_SIGN}
 GENERATED = ("sampler", "steps", "seed", "temperature", "top_p")  # the settings that are arguments of generate
 MAX_JSON = 1 << 28  # bytes
+MAX_DRAWN, MAX_SIDE = 1 << 31, 65_535  # bytes of all pictures of a film together, pixels of a side that a GIF may have
+MOST_NATS = 14.0  # of a bet: more than the log of all characters there are
 
 
 # ---------------------------------------------------------------- runs from settings
@@ -115,8 +117,15 @@ def caption(settings: dict, picture: Picture, total: int) -> str:
 
 def json(run: Run, path: str | Path) -> None:
     """Everything that the run holds, numbers to five decimals."""
-    data = {"format": FORMAT, "settings": run.settings, "frames": [rounded(asdict(picture)) for picture in run.frames]}
+    data = {"format": FORMAT, "settings": shared(run.settings), "frames": [rounded(asdict(picture)) for picture in run.frames]}
     write_text(Path(path), plain_json.dumps(data, ensure_ascii=False, separators=(",", ":")))
+
+
+def shared(settings: dict) -> dict:
+    """Settings as others may read them: of a model in a folder of this machine its name alone."""
+    model = settings.get("model")
+    here = isinstance(model, (str, Path)) and (Path(model).is_dir() or not hub.is_source(str(model)))
+    return settings | {"model": Path(model).resolve().name} if here else settings
 
 
 def rounded(row: dict) -> dict:
@@ -127,34 +136,65 @@ def rounded(row: dict) -> dict:
 def load_json(path: str | Path) -> Run:
     """What `json` wrote. Raises ValueError, in one sentence, for anything else."""
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"There is no file {str(path)!r}: name a run that was exported as JSON.")
-    if path.stat().st_size > MAX_JSON:
-        raise ValueError(f"{path.name!r} is over {MAX_JSON:,} bytes: it is not a run of ours.")
     try:
-        data = plain_json.loads(path.read_text("utf-8"))
-        if data["format"] != FORMAT or not isinstance(data["settings"], dict):
-            raise ValueError
-        pictures = [picture_of(row) for row in data["frames"]]
-        if not pictures or len({len(p.text) for p in pictures}) != 1:
-            raise ValueError
+        text = read_whole(path, MAX_JSON)
+    except Unread as error:
+        raise ValueError(f"The file {brief(path.name)} {error}.") from None
+    if text is None:
+        raise ValueError(f"There is no file {brief(str(path), 200)}: name a run that was exported as JSON.")
+    try:
+        return run_of(plain_json.loads(text, parse_constant=refuse))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise ValueError(f"{path.name!r} is not a run that was exported as JSON.") from None
+        raise ValueError(f"{brief(path.name)} is not a run that was exported as JSON.") from None
+
+
+class Strange(ValueError):
+    """What is no run of ours."""
+
+
+def refuse(value: object) -> None:
+    """Raises Strange: NaN and Infinity are no JSON, and browsers do not read them."""
+    raise Strange(str(value))
+
+
+def run_of(data: dict) -> Run:
+    """A run from JSON that anybody may have written. Raises Strange, or what Python raises for a wrong type."""
+    if data["format"] != FORMAT or not is_settings(data["settings"]):
+        raise Strange
+    pictures = [picture_of(row) for row in data["frames"]]
+    if not pictures or len({len(p.text) for p in pictures}) != 1:
+        raise Strange
     return Run(data["settings"], pictures)
 
 
+def is_settings(found: object) -> bool:
+    """Plain values by their names, one level of options, and what is drawn or printed of them on one short line."""
+    options = found.get("options") or {}
+    values = [*(value for name, value in found.items() if name != "options"), *options.values()]
+    lines = [found.get(name) or "" for name in ("model", "process", "sampler")]
+    return all(isinstance(x, bool) or x is None or is_number(x) or is_text(x) for x in values) and all(
+        is_text(x) for x in (*found, *options)
+    ) and all(is_text(line) and len(line) <= NAME and line.isprintable() for line in lines)  # fmt: skip
+
+
 def picture_of(row: dict) -> Picture:
-    """A picture from JSON; every channel must have a value a character."""
+    """A picture from JSON; every channel must have a value a character, of its kind and within its limits."""
     known = {field.name: row[field.name] for field in fields(Picture) if field.name in row}
     picture = Picture(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
     L = len(picture.text)
-    if L == 0 or any(len(channel) != L for channel in (picture.best, picture.confidence, picture.entropy, picture.given)):
-        raise ValueError
-    numbers = (picture.step, picture.t, picture.calls, picture.seconds, *picture.confidence, *picture.entropy)
-    if not all(isinstance(x, (int, float)) and math.isfinite(x) for x in numbers):
-        raise ValueError
-    if not isinstance(picture.view, str) or not (picture.scene is None or render.is_scene(picture.scene, L)):
-        raise ValueError
+    if not 0 < L <= MAX_CANVAS or not all(map(is_text, (picture.text, picture.best, picture.bets, picture.view))):
+        raise Strange
+    if any(len(channel) != L for channel in (picture.best, picture.confidence, picture.entropy, picture.given)):
+        raise Strange
+    spans = ((picture.confidence, 1 + 1e-4), (picture.entropy, MOST_NATS), ((picture.t,), 1), ((picture.seconds,), HUGE))
+    if not all(is_number(x) and 0 <= x <= most for numbers, most in spans for x in numbers):
+        raise Strange
+    if any(type(x) is not int or not 0 <= x <= MAX_JSON for x in (picture.step, picture.calls)):
+        raise Strange
+    if not all(type(given) is bool for given in picture.given) or not set(picture.view) <= set(render.SIGNS):
+        raise Strange
+    if not (picture.scene is None or render.is_scene(picture.scene, L)):
+        raise Strange
     return picture
 
 
@@ -167,13 +207,13 @@ def html(run: Run, path: str | Path) -> None:
 
 
 def page(run: Run) -> str:
-    V = round(math.exp(max(1.0, *run.frames[0].entropy)))
+    V = round(math.exp(max(1.0, *(nats for picture in run.frames for nats in picture.entropy))))
     parts = {
         "TITLE": markup.escape(caption(run.settings, run.frames[-1], len(run.frames) - 1)),
         "STYLE": (ASSETS / "style.css").read_text("utf-8"),
         "PLAYER": (ASSETS / "player.html").read_text("utf-8"),
         "SCRIPT": (ASSETS / "player.js").read_text("utf-8"),
-        "RUN": in_script(render.pack(run, V, family=run.settings.get("process"))),
+        "RUN": in_script(render.pack(Run(shared(run.settings), run.frames), V, family=run.settings.get("process"))),
     }
     return filled("export.html", parts)
 
@@ -244,7 +284,7 @@ def images(run: Run) -> Iterator[Image.Image]:
         fresh = [state in (render.NEW, render.AGAIN) for state in states]
         wet = [1.0 if new else max(0.0, w - 1 / DRY) for new, w in zip(fresh, wet)]
         kinds = [s if new or not w else kind for s, new, w, kind in zip(states, fresh, wet, kinds)]
-        yield drawn(picture, kinds, wet, caption(run.settings, picture, total), picture.step / max(1, total))
+        yield drawn(picture, kinds, wet, caption(run.settings, picture, total), min(1.0, picture.step / max(1, total)))
 
 
 def drawn(picture: Picture, kinds: list[str], wet: list[float], words: str, done: float) -> Image.Image:
@@ -262,12 +302,17 @@ def drawn(picture: Picture, kinds: list[str], wet: list[float], words: str, done
 @lru_cache(maxsize=4)
 def sheet(lines: int) -> Image.Image:
     """An empty sheet on paper, with room for `lines` rows of cells. Its sides are even, as H.264 wants them."""
-    ink, width, height = inks(), 2 * (EDGE + INSET) + COLUMNS * CELL, EDGE + 2 * INSET + lines * LINE
-    image = Image.new("RGB", (width, (height + FOOT + 1) // 2 * 2), ink["paper"])
-    low = image.height - FOOT
+    ink = inks()
+    image = Image.new("RGB", sheet_size(lines), ink["paper"])
+    width, low = image.width, image.height - FOOT
     ImageDraw.Draw(image).rectangle((EDGE, EDGE, width - EDGE - 1, low - 1), ink["sheet"], ink["rule"])
     ImageDraw.Draw(image).line((EDGE, low - 1, width - EDGE - 1, low - 1), ink["rule"], 2)
     return image
+
+
+def sheet_size(lines: int) -> tuple[int, int]:
+    """Its width and height in pixels."""
+    return 2 * (EDGE + INSET) + COLUMNS * CELL, (EDGE + 2 * INSET + lines * LINE + FOOT + 1) // 2 * 2
 
 
 def milliseconds(frames: int) -> int:
@@ -280,14 +325,25 @@ def milliseconds(frames: int) -> int:
 
 def gif(run: Run, path: str | Path, pause: float = 3.0) -> None:
     """An endless GIF; the finished text stands for `pause` seconds. Only what changes from picture to picture is stored."""
-    pictures = list(images(run))
+    pictures = drawable(run)
     common = commonest(sheet_of(pictures))
     frames = [picture.quantize(palette=common, dither=Image.Dither.NONE) for picture in pictures]
     times = [milliseconds(len(run.frames))] * len(frames)
     times[0], times[-1] = max(600, times[0]), int(1000 * pause)
     partial = Path(path).with_name(Path(path).name + ".partial")
-    frames[0].save(partial, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0, optimize=True)
-    os.replace(partial, path)
+    try:
+        frames[0].save(partial, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0, optimize=True)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def drawable(run: Run) -> list[Image.Image]:
+    """All pictures of a film. Raises ValueError, before the first is drawn, if they are too large or too many for memory."""
+    size, count = sheet_size(-(-len(run.frames[0].text) // COLUMNS)), len(run.frames) + DRY
+    if max(size) > MAX_SIDE or 3 * count * math.prod(size) > MAX_DRAWN:
+        raise ValueError(f"{count:,} pictures of {len(run.frames[0].text):,} characters are too much for a film: export the run as HTML or JSON.")  # fmt: skip
+    return list(images(run))
 
 
 def commonest(image: Image.Image, colours: int = 96) -> Image.Image:
@@ -311,13 +367,13 @@ def mp4(run: Run, path: str | Path, pause: float = 3.0) -> None:
     """An H.264 film, by ffmpeg. Raises ValueError where there is none."""
     if shutil.which("ffmpeg") is None:
         raise ValueError("MP4 needs the program ffmpeg, which is not here: install it, or export a GIF.")
-    pictures = list(images(run))
+    pictures = drawable(run)
     rate = 1000 / milliseconds(len(run.frames))
     pictures += pictures[-1:] * round(pause * rate)
     partial = Path(path).with_name(Path(path).name + ".partial.mp4")
     size = f"{pictures[0].width}x{pictures[0].height}"
     command = ["ffmpeg", "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", f"{rate:.4f}", "-i", "-",
-               "-pix_fmt", "yuv420p", "-movflags", "+faststart", str(partial)]  # fmt: skip
+               "-pix_fmt", "yuv420p", "-movflags", "+faststart", f"file:{os.path.abspath(partial)}"]  # fmt: skip
     done = subprocess.run(command, input=b"".join(p.tobytes() for p in pictures), capture_output=True)
     if done.returncode:
         partial.unlink(missing_ok=True)
@@ -335,4 +391,7 @@ def writer(path: str | Path) -> Callable[[Run, Path], None]:
         raise ValueError(f"{path.name!r} has no ending that can be written; there are {', '.join(WRITERS)}.")
     if not path.parent.is_dir():
         raise ValueError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into: make it first.")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{str(path)!r} is no file that could be written: choose another name.")
+    check_writable(path.parent)
     return WRITERS[path.suffix.lower()]

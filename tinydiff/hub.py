@@ -8,10 +8,12 @@ read (checkpoint.py says how), and what was not found sound is not kept.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 import threading
 import time
@@ -24,6 +26,7 @@ from urllib.parse import quote
 
 from tinydiff import card, checkpoint
 from tinydiff.checkpoint import MAX_CONFIG, CheckpointError
+from tinydiff.generate import check_number
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}"
 REPO = re.compile(rf"{NAME}/{NAME}")
@@ -34,6 +37,9 @@ MAX_LISTING = 1 << 22  # bytes of the description of a repository
 MAX_HELD = 16  # checkpoints of one repository that are looked at
 PATIENCE = 9.0  # seconds for all that is asked of the Hub at once
 PAUSE = 4.0  # seconds without a byte after which it is dead
+LONGEST = 86_400  # seconds that may be waited
+KEPT = 1 << 29, 24  # bytes, and checkpoints, of those that were pulled and are kept; what was used last is kept longest
+FRESH, LEFT = 60.0, 86_400.0  # seconds: what is in use and not thrown away, what a killed program has left behind
 OWN = ("config.json", "model.safetensors", "metrics.jsonl", "evaluation.json")  # what is pushed, beside the card
 RESUME = ("resume.safetensors", "resume.json")
 
@@ -94,6 +100,7 @@ class Line:
     """Plain GETs without a login, which have so many seconds together. Raises CheckpointError, in one sentence, naming `what`."""
 
     def __init__(self, what: str, seconds: float):
+        check_number("seconds", seconds, 0, LONGEST)
         self.what, self.seconds, self.end = what, seconds, time.monotonic() + seconds
 
     def read(self, url: str, limit: int) -> bytes:
@@ -179,32 +186,74 @@ def later(what: str, status: int) -> str:
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a repository at a commit: size in bytes and, where it is told, the SHA-256 of each."""
+    """The files of a repository at a commit: size in bytes and, where it is told, what each is known by: git's name of it (the SHA-1
+    of its blob) or, of a large one that is stored apart, its SHA-256."""
 
     sha: str
     sizes: dict[str, int]
     digests: dict[str, str]
+
+    def is_file(self, path: str, data: bytes) -> bool:
+        """Is this the content that the file is listed with?"""
+        known = self.digests.get(path)
+        return known is None or known == (git_name(data) if len(known) == 40 else hashlib.sha256(data).hexdigest())
+
+
+def git_name(data: bytes) -> str:
+    """As git calls a file's content."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def pull(source: Source | str, seconds: float = PATIENCE) -> Pulled:
     """A public checkpoint on the Hub, fetched unless that commit of it is here already. Raises CheckpointError, in one sentence,
     for anything that is no sound checkpoint or does not come within so many seconds."""
     source = source if isinstance(source, Source) else Source.parse(source)
-    if SHA.fullmatch(source.revision) and (folder := place(source)).is_dir():
-        return Pulled(folder, source)
     line = Line(str(source), seconds)
-    found = listing(line, source)
-    source = replace(source, revision=found.sha)
-    if not (folder := place(source)).is_dir():
-        check_sizes(source, found)
-        try:
-            with apart(folder) as partial:
-                for name in LIMITS:
-                    fetch(line, source, name, found, partial)
-                checkpoint.load(partial)
-        except OSError as error:
-            raise line.told(error) from None
-    return Pulled(folder, source)
+    if not (SHA.fullmatch(source.revision) and place(source).is_dir()):
+        found = listing(line, source)
+        source = replace(source, revision=found.sha)
+        if not place(source).is_dir():
+            fetched(line, source, found)
+    use(place(source))
+    return Pulled(place(source), source)
+
+
+def fetched(line: Line, source: Source, found: Listing) -> None:
+    """Fetch a checkpoint to its place, once it is known to be sound. Raises CheckpointError."""
+    check_sizes(source, found)
+    try:
+        with apart(place(source)) as partial:
+            for name in LIMITS:
+                fetch(line, source, name, found, partial)
+            checkpoint.load(partial)
+    except OSError as error:
+        raise line.told(error) from None
+
+
+def use(folder: Path) -> None:
+    """Note that a pulled checkpoint is used now, and throw those away that were used least recently, until the others are no more
+    and no larger than KEPT; also what a killed program has left behind."""
+    with contextlib.suppress(OSError):  # another program may tidy up, too, or the disk is only to be read
+        os.utime(folder)
+        size, most = KEPT
+        by_use = sorted(((path.stat().st_mtime, path) for path in cache().glob("*/*/*/*") if path.is_dir()), reverse=True)
+        for count, (used, path) in enumerate(by_use):
+            size -= sum(file.stat().st_size for file in path.iterdir())
+            if (size < 0 or count >= most) and time.time() - used > FRESH:
+                forget(path)
+        for left in cache().glob("partial-*"):
+            if time.time() - left.stat().st_mtime > LEFT:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def forget(folder: Path) -> None:
+    """Delete a pulled checkpoint, and the folders above it that are empty then. It goes at once or not at all: whoever looks for it
+    finds it whole, or not there."""
+    with tempfile.TemporaryDirectory(prefix="partial-", dir=cache()) as gone:
+        os.replace(folder, Path(gone) / "it")
+    for parent in list(folder.parents)[:3]:
+        with contextlib.suppress(OSError):
+            parent.rmdir()
 
 
 def contents(source: Source | str, seconds: float = PATIENCE) -> list[Held]:
@@ -242,7 +291,8 @@ def listing(line: Line, source: Source) -> Listing:
         if not SHA.fullmatch(sha):
             raise ValueError
         sizes = {name: file["size"] for name, file in files.items() if type(file.get("size")) is int and file["size"] >= 0}
-        digests = {name: str(file["lfs"].get("sha256")) for name, file in files.items() if file.get("lfs")}
+        digests = {name: str(file["lfs"].get("sha256") if file.get("lfs") else file["blobId"])
+                   for name, file in files.items() if file.get("lfs") or file.get("blobId")}  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise CheckpointError(f"The Hub's answer for {source.repo!r} cannot be read: try again later.") from None
     if told.get("gated"):
@@ -267,7 +317,7 @@ def fetch(line: Line, source: Source, name: str, found: Listing, folder: Path) -
         if file.tell() != found.sizes[path]:
             raise CheckpointError(f"{name} of {source.repo!r} came cut short: try again.")
         file.seek(0)
-        if path in found.digests and hashlib.sha256(file.read()).hexdigest() != found.digests[path]:
+        if not found.is_file(path, file.read()):
             raise CheckpointError(f"{name} of {source.repo!r} is not the file that the Hub lists: nothing is kept of it.")
 
 
@@ -335,7 +385,7 @@ def push(folder: str | Path, repo_id: str, *, private: bool = False, token: str 
     config = checkpoint.read_config(folder)
     checkpoint.read_header(folder)
     wanted = [name for name in (*OWN, *(RESUME if resume else ())) if (folder / name).is_file()]
-    files = {name: (folder / name).read_bytes() for name in wanted} | card.files_for(folder, str(target))
+    files = {name: (folder / name).read_bytes() for name in wanted} | card_of(folder, str(target))
     with told(repo_id):
         patient()
         api = HfApi(token=token)
@@ -345,9 +395,34 @@ def push(folder: str | Path, repo_id: str, *, private: bool = False, token: str 
             files["README.md"] = card.collection(repo_id).encode()
         adding = [CommitOperationAdd(path, data) for path, data in files.items()]
         commit = api.create_commit(repo_id, adding, commit_message=message(config, checkpoint.card(folder), inside))
-        tag = "-".join(filter(None, (inside, "step", str(config.get("step", 0)))))
-        api.create_tag(repo_id, tag=tag, revision=commit.oid, exist_ok=True)
+    tag = "-".join(filter(None, (inside, "step", str(config.get("step", 0)))))
+    try:
+        with told(repo_id):
+            set_tag(api, repo_id, tag, commit.oid)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"The checkpoint is at {address}, but its tag {tag} could not be set, so push it again. {error}"
+        ) from None
     return str(address)
+
+
+def set_tag(api, repo_id: str, tag: str, commit: str) -> None:
+    """Let a tag name a commit, also where it named another."""
+    known = {ref.name: ref.target_commit for ref in api.list_repo_refs(repo_id).tags}
+    if known.get(tag, commit) != commit:
+        api.delete_tag(repo_id, tag=tag)
+    api.create_tag(repo_id, tag=tag, revision=commit, exist_ok=True)
+
+
+def card_of(folder: Path, source: str) -> dict[str, bytes]:
+    """The card and its pictures. Raises CheckpointError where what they are made from is damaged."""
+    try:
+        return card.files_for(folder, source)
+    except CheckpointError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise CheckpointError(f"No card can be written from what {folder.name!r} tells of itself ({type(error).__name__}): its "
+                              "evaluation.json or metrics.jsonl is damaged; delete it, or measure again with `eval`.") from None  # fmt: skip
 
 
 def push_target(repo_id: str, inside: str) -> Source:
@@ -415,9 +490,7 @@ def told(repo_id: str) -> Iterator[None]:
     except HfHubHTTPError as error:
         raise CheckpointError(forbidden(repo_id, error)) from None
     except Exception as error:
-        raise CheckpointError(
-            f"The Hub cannot be reached ({type(error).__name__}): nothing was changed, try again later."
-        ) from None
+        raise CheckpointError(f"The Hub cannot be reached ({type(error).__name__}): try again later.") from None
 
 
 LOGIN = "The Hub does not know who you are: run `hf auth login`, or set HF_TOKEN to a token that may write."

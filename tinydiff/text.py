@@ -128,6 +128,11 @@ def brief(value: object, room: int = 60) -> str:
     return words if len(words) <= room else f"{words[:room]}... ({len(words):,} characters)"
 
 
+def is_text(value: object) -> bool:
+    """Is it a text that can be written in UTF-8, without halves of characters?"""
+    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
+
+
 def is_number(value: object) -> bool:
     """Is it a finite number, and not so large that a float could not hold it?"""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= HUGE

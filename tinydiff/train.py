@@ -34,7 +34,7 @@ from tinydiff.generate import check_number, generate
 from tinydiff.muon import Muon
 from tinydiff.nets import precision
 from tinydiff.processes import Process, Share, build
-from tinydiff.text import HUGE, Canvas, Corpus, Pairs, brief, check_window, corpus, pairs
+from tinydiff.text import HUGE, Canvas, Corpus, Pairs, brief, check_window, corpus, memory, pairs
 
 SHAPES = {
     "tiny": dict(layers=2, heads=2, width=64, length=64),
@@ -141,7 +141,9 @@ def train(config: Config, *, resume: bool = False) -> Iterator[Progress]:
 def start(config: Config, *, resume: bool = False) -> Run:
     """The run that `train` steps through, for who wants to save it at any moment. Raises as `train` does."""
     check(config)
-    return Run(config, data_of(config), resume)
+    data = data_of(config)
+    check_memory(config, len(data.tokenizer))
+    return Run(config, data, resume)
 
 
 def data_of(config: Config) -> Corpus | Pairs:
@@ -504,6 +506,26 @@ def check(config: Config) -> None:
     if config.batch % config.accumulate:
         raise ValueError(f"A batch of {config.batch} cannot be computed in {config.accumulate} equal parts: choose a divisor.")
     pick_device(config.device)
+
+
+def least_memory(config: Config, V: int) -> int:
+    """Bytes that a step takes at the least, beside the weights: the windows, and what is kept of each position for the way back,
+    16 vectors of the width a layer (both norms, q, k, v and their rotations, the values, the four times wider layer before
+    and after its function) and two of the vocabulary."""
+    shape, size = config.shape, 4 if config.precision == "fp32" else 2
+    kept = size * (16 * shape["layers"] * shape["width"] + 2 * V)
+    return shape["length"] * (config.batch * 24 + config.batch // config.accumulate * kept)
+
+
+def check_memory(config: Config, V: int) -> None:
+    """Raises ValueError, before anything is allocated, for a batch that is larger than memory."""
+    device = pick_device(config.device)
+    room = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else memory()
+    if (needed := least_memory(config, V)) > room:
+        raise ValueError(
+            f"A step of {config.batch:,} windows of {config.shape['length']} characters takes more than {needed / 1e9:,.0f} GB of memory "
+            f"and there are {room / 1e9:,.0f}: give a smaller batch, or compute it in parts (accumulate)."
+        )
 
 
 def options_of(text: str) -> dict[str, str]:

@@ -171,5 +171,5 @@ def serve(args: argparse.Namespace) -> int:
         while not stop.status:
             time.sleep(0.2)
         live.stop()
-        print(live.words, flush=True)
+        console.say(live.words)
     return stop.status
