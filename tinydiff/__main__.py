@@ -72,7 +72,10 @@ def compare(args: argparse.Namespace) -> None:
         library.card_of(name).evaluation if name in library.trained() else checkpoint.card(name).evaluation
         for name in args.models
     ]
-    found = evaluate.compare(*(known.get("bound", {}) for known in bounds))
+    try:
+        found = evaluate.compare(*(known.get("bound", {}) for known in bounds))
+    except (LookupError, TypeError, AttributeError, ArithmeticError):
+        raise ValueError("One of the two has a damaged evaluation.json: measure it again with `eval`.") from None
     one, other = args.models
     say(f"{one} - {other}: {written(found.value, found.error, signed=True)} nats a character, on the same windows")
 
