@@ -89,7 +89,11 @@ def fuzzed(whole, seed: int, count: int, monkeypatch) -> list:
         answers = list(pool.map(lambda i: said(client, *asked[i], f"fuzz-{seed}-{i}"), range(count)))
     monkeypatch.undo()
     for (fn, data), words in zip(asked, answers):
-        assert "Traceback" not in log.getvalue(), (fn.name, repr(data)[:300], "".join(log.getvalue().split("Traceback")[1:3])[:3000])
+        assert "Traceback" not in log.getvalue(), (
+            fn.name,
+            repr(data)[:300],
+            "".join(log.getvalue().split("Traceback")[1:3])[:3000],
+        )
         if words is not None:
             assert isinstance(words, str) and 10 < len(words) < 700 and "not by your doing" not in words, (
                 fn.name,
