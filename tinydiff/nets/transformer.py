@@ -129,11 +129,9 @@ class Block(nn.Module):
 
     def forward(self, h, turn, mask, causal, extend):
         B, n, D = h.shape
-        qkv = self.qkv(self.norm1(h)).view(B, n, 3, self.heads, -1)
-        # queries and keys at once: half as many small operations, which on a CPU cost more than their arithmetic
-        scales = torch.stack([self.q_norm.weight, self.k_norm.weight])[:, None]  # (2, 1, D / H)
-        qk = rotate(self.q_norm.normalised(qkv[:, :, :2].float()) * scales, *turn).to(qkv.dtype)
-        q, k, v = (part.transpose(1, 2) for part in (*qk.unbind(2), qkv[:, :, 2]))  # (B, H, n, D / H)
+        q, k, v = self.qkv(self.norm1(h)).view(B, n, 3, self.heads, -1).unbind(2)  # (B, n, H, D / H)
+        q, k = rotate(self.q_norm(q.float()), *turn).to(v.dtype), rotate(self.k_norm(k.float()), *turn).to(v.dtype)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, H, n, D / H)
         if extend is not None:
             k, v = extend(k, v)
         h = plus(h, self.out, attend(q, k, v, mask, causal).transpose(1, 2).reshape(B, n, D))
@@ -149,11 +147,8 @@ class RMSNorm(nn.RMSNorm):
         self.register_buffer("least", torch.tensor(torch.finfo(torch.float32).eps), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.normalised(x) * self.weight
-
-    def normalised(self, x: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        return x * torch.addcmul(self.least, length, length, value=1 / x.shape[-1]).rsqrt_()
+        return x * torch.addcmul(self.least, length, length, value=1 / x.shape[-1]).rsqrt_() * self.weight
 
 
 def plus(h: Tensor, linear: nn.Linear, x: Tensor) -> Tensor:
@@ -181,14 +176,14 @@ class TimeEmbedding(nn.Module):
 
 
 def rotation(places: Tensor, half: int) -> tuple[Tensor, Tensor]:
-    """Cosines and signed sines of the rotary angles of positions (n,), for `rotate`, each (n, 1, 1, D / H)."""
+    """Cosines and signed sines of the rotary angles of positions (n,), for `rotate`, each (n, 1, D / H)."""
     angle = torch.outer(places, 10000.0 ** (-torch.arange(half, device=places.device) / half))
     cos, sin = angle.cos(), angle.sin()
-    return torch.cat([cos, cos], -1)[:, None, None], torch.cat([-sin, sin], -1)[:, None, None]
+    return torch.cat([cos, cos], -1)[:, None], torch.cat([-sin, sin], -1)[:, None]
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn the pairs (x_i, x_{i + d/2}) of x (B, n, ..., d): (a, b) -> (a cos - b sin, b cos + a sin)."""
+    """Turn the pairs (x_i, x_{i + d/2}) of x (B, n, H, d): (a, b) -> (a cos - b sin, b cos + a sin)."""
     return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 
