@@ -41,7 +41,7 @@ def test_what_is_recorded_of_a_noise_is_measured():
     kept = recorded("noise")
     assert list(kept) == [names[0] for names in noise.noises()]
     for name, tells in kept.items():
-        assert tells == pytest.approx(noise.told(name), abs=1.5e-4), f"{name}: run `python -m tinydiff.ui.noise`"
+        assert tells == pytest.approx(noise.told(name), abs=1.5e-4), f"{name}: run `python -m tinydiff.ui.recordings noise`"
 
 
 @pytest.mark.parametrize("name", [names[0] for names in noise.noises()])

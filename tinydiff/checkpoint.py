@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import math
 import os
@@ -375,6 +376,11 @@ def without_words(found):
     if isinstance(found, dict):
         return {key: None if key == "words" else without_words(part) for key, part in found.items()}
     return found
+
+
+def fingerprint(weights: Path) -> str:
+    """A name for a file of weights: two are the same if all weights are."""
+    return hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
 
 
 def read_json(path: Path) -> dict:

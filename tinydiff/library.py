@@ -120,6 +120,12 @@ def opened(key: str) -> Process:
     return process
 
 
+@lru_cache(maxsize=64)
+def fingerprint(key: str) -> str:
+    """A name for the weights of a bundled model, or for the language of a perfect network."""
+    return checkpoint.fingerprint(((models() | rewriters())[key].folder or ASSETS / "bigrams") / "model.safetensors")
+
+
 def card_of(key: str) -> Card | None:
     """Config, training curve and evaluation of a model, with weights or without; None for a perfect network."""
     folder = (models() | trained())[key].folder

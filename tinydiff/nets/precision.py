@@ -63,6 +63,18 @@ _tried: dict[str, bool] = {}
 _trying = threading.Lock()
 
 
+@contextmanager
+def auto_is_fp32() -> Iterator[None]:
+    """Inside, "auto" means float32 whatever the machine is quick at: for runs that others are to have again."""
+    before = dict(_tried)
+    _tried.update(dict.fromkeys(("cpu", "cuda", "mps"), False))
+    try:
+        yield
+    finally:
+        _tried.clear()
+        _tried.update(before)
+
+
 def trial(device: torch.device) -> bool:
     """Time the same product in both formats, by turns, so that what else the machine does slows both."""
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):

@@ -391,8 +391,4 @@ def record() -> None:
     for cache in reversed(values(key, "cache")):
         asked = read(key, order=values(key, "order")[0], cache=cache, **USUAL)
         *_, value = write(asked, desk)
-    keep("blocks", dict(run={name: value[name] for name in nothing()}, runs=desk.runs))
-
-
-if __name__ == "__main__":
-    record()
+    keep("blocks", dict(run={name: value[name] for name in nothing()}, runs=desk.runs), [key])

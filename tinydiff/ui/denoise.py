@@ -24,6 +24,7 @@ from tinydiff.samplers import SAMPLERS, Range, column
 from tinydiff.ui import cost, inputs, mine
 from tinydiff.ui.inputs import DEFAULTS, LIMITS, STEPS, Asked
 from tinydiff.ui.player import ASSETS, Player, curves
+from tinydiff.ui.sheet import keep, told
 
 EXAMPLE = ASSETS / "example.json"
 SAMPLE = dict(concurrency_id="sample", concurrency_limit=2, show_progress="hidden")
@@ -151,16 +152,18 @@ def judged(text: str, process: Process) -> list[list[str]]:
 
 
 def example() -> dict:
-    """The run that plays at load, as one value for the player."""
-    return json.loads(EXAMPLE.read_text("utf-8"))
+    """The run that plays at load, as one value for the player; under the text it says so where the same seed would not make it
+    again here."""
+    value, said = json.loads(EXAMPLE.read_text("utf-8")), told("example")
+    return value | {"stats": [*value["stats"], ["recorded", said, ""]]} if said else value
 
 
 def record_example(path: Path = EXAMPLE) -> None:
-    """Write the run with DEFAULTS as the one that plays at load: python -m tinydiff.ui.denoise"""
+    """Write the run with DEFAULTS as the one that plays at load."""
     *_, value = write(inputs.read({}), Desk())
     head = {name: part for name, part in value["head"].items() if name != "query"}  # playing it leaves the address alone
     value = {**value, "run": 0, "head": head}
-    path.write_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")), "utf-8")
+    keep("example", value, [DEFAULTS["model"]], path)
 
 
 # ---------------------------------------------------------------- what the menus hold
@@ -501,7 +504,3 @@ LINK_JS = """() => {
   return [];
 }"""
 TAKE_JS = """() => { setTimeout(() => { const held = document.querySelector("#file-%s"); (held.closest("a") || held.querySelector("a") || held).click(); }, 200); return []; }"""
-
-
-if __name__ == "__main__":
-    record_example()

@@ -2,7 +2,7 @@
 
 Every lane is computed first, one after the other, so that none slows another down; then one clock in the browser shows all of
 them with their real durations, slowed equally. The first view is a recorded race (assets/recorded/race.json, which
-`python -m tinydiff.ui.race` writes).
+`python -m tinydiff.ui.recordings` writes).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tinydiff.processes import PROCESSES
 from tinydiff.render import States, delta, fresh_run, record
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.ui import cost, inputs
-from tinydiff.ui.sheet import Sheet, first_model, keep, known, menu, recorded
+from tinydiff.ui.sheet import Sheet, first_model, keep, known, menu, recorded, told
 
 LANES = 4
 EVERY = 0.25  # seconds between two messages while a lane is being written
@@ -41,7 +41,8 @@ def build() -> None:
     gr.Markdown("The same prompt and the same seed in different settings, on one clock. Diffusion writes everywhere at once, out of "
                 "masks, wrong characters or blurred points; autoregression writes one character a call. Durations are real, slowed "
                 "equally.")  # fmt: skip
-    sheet = Sheet("race", recorded("race") or None)
+    first = recorded("race")
+    sheet = Sheet("race", first | {"status": told("race")} if first else None)
     lanes: list = []
     with gr.Row(elem_classes="tt-entries"):
         for place in range(LANES):
@@ -172,6 +173,8 @@ def pace(slowest: float) -> int:
     return min(PACES, key=lambda p: abs(p * slowest - WATCHABLE))
 
 
-if __name__ == "__main__":
-    *_, whole = race(PROMPT, SEED, [list(entry) for entry in DEFAULTS if entry[0] != NOBODY])
-    keep("race", whole)
+def record_race() -> None:
+    """Write the first view: the usual race."""
+    lanes = [list(entry) for entry in DEFAULTS if entry[0] != NOBODY]
+    *_, whole = race(PROMPT, SEED, lanes)
+    keep("race", whole, [key for key, *_ in lanes])

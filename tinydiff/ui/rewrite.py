@@ -210,8 +210,9 @@ def about(candidates: int, truth: str | None) -> str:
     return apart + (" Errors: characters to change to make the printed line of it, over its length." if truth else "")
 
 
-if __name__ == "__main__":
+def record() -> None:
+    """Write the first view: the first line that is known in print."""
     source = next(iter(known_lines()), WORDS)
     model = next(iter(library.rewriters()))
     *_, (value, told) = write(read(model, source, menu(model)["value"], USUAL, SEEDS, SURER, SEED), Desk())
-    keep("rewrite", {"player": value, "sheet": told})
+    keep("rewrite", {"player": value, "sheet": told}, [model])

@@ -2,12 +2,11 @@
 
 A trained model is judged by the bundled autoregressive one. A perfect network is measured exactly: how far its texts' pairs
 of characters are from the language's own, so that every error is the sampler's. What is bundled is there at once
-(evaluation.json of the checkpoints, and assets/recorded/steps.json, which `python -m tinydiff.ui.steps` writes).
+(evaluation.json of the checkpoints, and assets/recorded/steps.json, which `python -m tinydiff.ui.recordings` writes).
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -24,6 +23,7 @@ from tinydiff.text import Canvas
 from tinydiff.ui import cost, inputs
 from tinydiff.ui.families import WORDS, ends
 from tinydiff.ui.sheet import Sheet, first_model, keep, known, menu, recorded
+from tinydiff.ui.sheet import told as said
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 PERFECT_COUNTS = COUNTS[:-1]
@@ -78,7 +78,8 @@ def changed(key: str) -> tuple:
 
 def bundled(key: str) -> dict:
     """The sheet before anything was run: the recorded cards and the bundled curves."""
-    return sheet_of(key, recorded("steps").get(key, []), [], "")
+    cards = recorded("steps").get(key, [])
+    return sheet_of(key, cards, [], said("steps") if cards else "")
 
 
 def steps(model: str, samplers: list[str], seed: int, temperature: float, prompt: str) -> Iterator[dict]:
@@ -239,15 +240,11 @@ def bundled_curves(what: str) -> list[plots.Curve]:
 # ---------------------------------------------------------------- the recording
 
 
-def record(keys: list[str]) -> None:
-    """Write the cards of models, each with its first sampler and the page's defaults, into assets/recorded/steps.json."""
-    known_cards = recorded("steps")
-    for key in keys or list(library.models()):
+def record() -> None:
+    """Write the first views: the cards of every model, each with its first sampler and the page's defaults."""
+    known_cards = {}
+    for key in library.models():
         name = offered(key)[0]
         asked = dict(model=key, sampler=name, prompt="", length=length(key))
         known_cards[key] = [card(many(inputs.read({**asked, "steps": count}))) for count in counts(key, name)]
-    keep("steps", known_cards)
-
-
-if __name__ == "__main__":
-    record(sys.argv[1:])
+    keep("steps", known_cards, known_cards)
