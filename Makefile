@@ -45,6 +45,7 @@ browser:
 # What the page shows before anybody ran anything; on a quiet machine, because some of it shows durations.
 recordings: .venv/app
 	$(BIN)/python -m tinydiff.ui.recordings
+	$(BIN)/python -m tinydiff.ui.pictures
 
 clean:
 	rm -rf .venv

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tinydiff import library, render
-from tinydiff.nets import precision
+from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.ui import denoise, inputs, recordings, sheet
 
 PATHS = {name: sheet.ASSETS / "recorded" / f"{name}.json" for name in recordings.RECORDINGS} | {"example": denoise.EXAMPLE}
@@ -24,15 +24,15 @@ def test_recordings_are_of_the_bundled_weights():
 def test_the_same_seed_writes_the_opening_run_again():
     """In float32 the run of DEFAULTS is the recorded one, to its last character."""
     recorded = render.unpack(json.loads(denoise.EXAMPLE.read_text("utf-8")))
-    with precision.auto_is_fp32():
+    with auto_is_fp32():
         asked = inputs.read({})
         *_, frame = asked.frames()
-    assert asked.process.tokenizer.decode(frame.tokens[0]) == recorded.pictures[-1].text
+    assert asked.process.tokenizer.decode(frame.tokens[0]) == recorded.frames[-1].text
 
 
 def test_a_recording_that_is_not_made_again_here_says_so(monkeypatch):
     """In another precision, with other weights, and where nobody noted what it was made with; else nothing is said."""
-    with precision.auto_is_fp32():
+    with auto_is_fp32():
         assert sheet.told("example") == "" and denoise.example()["stats"][-1][0] != "recorded"
         assert "other weights" in sheet.told("nothing of the kind")
         made = sheet.made_with()

@@ -203,8 +203,4 @@ def pictures() -> list[dict]:
 
 def record() -> None:
     """Measure anew what the pictures show of every noise."""
-    keep("noise", {names[0]: told(names[0]) for names in noises()})
-
-
-if __name__ == "__main__":
-    record()
+    keep("noise", {names[0]: told(names[0]) for names in noises()}, [])

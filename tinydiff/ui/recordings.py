@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 
 from tinydiff.nets.precision import auto_is_fp32
-from tinydiff.ui import blocks, denoise, learn, race, rewrite, steps
+from tinydiff.ui import blocks, denoise, learn, noise, race, rewrite, steps
 
 RECORDINGS = {"example": denoise.record_example, "rewrite": rewrite.record, "race": race.record_race, "blocks": blocks.record,
-              "train": learn.record, "steps": steps.record}  # fmt: skip
+              "train": learn.record, "noise": noise.record, "steps": steps.record}  # fmt: skip
 
 
 def main(names: list[str]) -> int:
