@@ -105,6 +105,12 @@ def test_some_rubbish_in_every_flag(spared, model, corpus, tmp_path, capsys):
     found = list(cases(model, corpus, tmp_path / "run"))
     random.Random(0).shuffle(found)
     statuses = [answered(capsys, argv) for argv in dict(found).values()]
+    for argv in (
+        ["sample", "--template=--"],
+        ["train", "--preset=--"],
+        ["bench", "--preset=--"],
+    ):  # which argparse took for a list
+        assert answered(capsys, argv) == 2
     assert statuses.count(2) > 40 and 0 in statuses and len(statuses) == sum(len(set(flags(c))) for c in COMMANDS)
 
 

@@ -59,6 +59,13 @@ LEGEND = {render.NEW: "new", render.AGAIN: "changed again", render.GIVEN: "given
 class Parser(argparse.ArgumentParser):
     """Answers a mistake in one sentence."""
 
+    def parse_args(self, args=None, namespace=None):
+        args = sys.argv[1:] if args is None else args
+        for word_ in args:
+            if re.fullmatch(r"-[^=]*=--", word_):  # argparse would hand on an empty list
+                self.error(f"the value of {word_[:-3]} cannot be --")
+        return super().parse_args(args, namespace)
+
     def error(self, message):
         say(f"{self.prog}: {sentence(message)}; `{self.prog} --help` lists what there is.", sys.stderr)
         self.exit(2)
