@@ -127,6 +127,7 @@ def test_the_page_is_packed(served):
         assert packed.headers["content-encoding"] == "gzip" and "content-encoding" not in plain.headers
         assert packed.headers["vary"] == "accept-encoding" and packed.text == plain.text
         assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 3
+        assert "content-encoding" not in httpx.head(served.url + path).headers
 
 
 def test_a_stream_is_not_held_up(served):

@@ -25,7 +25,8 @@ class Packed:
         self.app = app
 
     async def __call__(self, scope: dict, receive, send) -> None:
-        if scope["type"] != "http" or b"gzip" not in header(scope["headers"], b"accept-encoding"):
+        wanted = scope["type"] == "http" and scope["method"] == "GET" and b"gzip" in header(scope["headers"], b"accept-encoding")
+        if not wanted:  # HEAD too: Gradio asks so whether it is there, and does not wait for long
             return await self.app(scope, receive, send)
         held: list[Message] = []
 
