@@ -127,7 +127,13 @@ def test_the_page_is_packed(served):
         assert packed.headers["content-encoding"] == "gzip" and "content-encoding" not in plain.headers
         assert packed.headers["vary"] == "accept-encoding" and packed.text == plain.text
         assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 3
-        assert "content-encoding" not in httpx.head(served.url + path).headers
+
+
+def test_asking_whether_it_is_there_draws_no_page(served, monkeypatch):
+    """HEAD is answered at once, and the page, which takes a while, is not written for it: so a start under load does not fail."""
+    monkeypatch.setattr(gr.routes.templates, "TemplateResponse", lambda *_, **__: pytest.fail("The page was written."))
+    told = httpx.head(served.url)
+    assert told.status_code == 200 and told.headers["content-type"].startswith("text/html") and not told.content
 
 
 def test_a_stream_is_not_held_up(served):

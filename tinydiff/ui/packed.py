@@ -26,7 +26,7 @@ class Packed:
 
     async def __call__(self, scope: dict, receive, send) -> None:
         wanted = scope["type"] == "http" and scope["method"] == "GET" and b"gzip" in header(scope["headers"], b"accept-encoding")
-        if not wanted:  # HEAD too: Gradio asks so whether it is there, and does not wait for long
+        if not wanted:
             return await self.app(scope, receive, send)
         held: list[Message] = []
 

@@ -347,6 +347,11 @@ class Door:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if not OPEN.fullmatch(path):
             return await answer(send, 404, "There is nothing at this address: the page is at /.")
+        if scope["method"] == "HEAD" and path == "/":  # so Gradio asks at the start whether it is there, and gives up after 3 s
+            await send(
+                {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html; charset=utf-8")]}
+            )
+            return await send({"type": "http.response.body"})
         if scope["method"] not in ("GET", "HEAD"):
             body = await read(receive)
             if body is None:
