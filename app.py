@@ -11,7 +11,7 @@ import gradio as gr
 
 from tinydiff.ui import blocks, denoise, families, learn, noise, race, rewrite, steps, training
 from tinydiff.ui.look import HEAD, LAUNCH, THEME_JS
-from tinydiff.ui.server import Page
+from tinydiff.ui.server import Page, end_at_sigterm
 
 
 def page() -> Page:
@@ -43,4 +43,5 @@ def page() -> Page:
 demo = page()
 
 if __name__ == "__main__":
+    end_at_sigterm()
     demo.launch(**LAUNCH, inbrowser=sys.stdout.isatty())

@@ -3,11 +3,15 @@ a session leaves behind. Against a page of a few functions, served on this machi
 
 import asyncio
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import gradio as gr
 import httpx
@@ -363,6 +367,38 @@ def test_no_route_uses_the_owner_s_token(served, monkeypatch):
 
 
 # ---------------------------------------------------------------- sessions
+
+PROGRAM = """
+from pathlib import Path
+import gradio as gr
+from tinydiff.ui import learn, server
+from tinydiff.ui.denoise import Desk
+with server.Page() as page:
+    gr.Button()
+desk, asked = Desk(), learn.Asked("to be or not to be, " * 200, "masked", 5.0)
+desk.file("mine.zip").write_text("secret")
+learn.begun = lambda asked, folder: (folder / "half.txt").write_text("secret")
+learn.trained = lambda *_: iter([{}])
+training = learn.learn(asked, lambda: True, lambda *_: None)
+next(training), next(training)
+server.end_at_sigterm()
+page.launch(prevent_thread_lock=True, quiet=True)
+print("ready", flush=True)
+page.block_thread()
+"""
+
+
+def test_nothing_stays_after_sigterm(tmp_path):
+    """A visitor's download and a training in its middle are gone when the server is told to end, which it does at once."""
+    env = {**os.environ, "TMPDIR": str(tmp_path), "GRADIO_ANALYTICS_ENABLED": "False"}
+    ends = dict(stdout=subprocess.PIPE, text=True, env=env)
+    with subprocess.Popen([sys.executable, "-c", PROGRAM], cwd=Path(__file__).parent.parent, **ends) as process:
+        assert process.stdout.readline() == "ready\n"
+        lying = [path for path in tmp_path.rglob("*") if path.is_file()]
+        began = time.monotonic()
+        process.terminate()
+        assert process.wait(30) == 143 and time.monotonic() - began < 20
+    assert lying and not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_sessions_are_few_and_small(served, monkeypatch):

@@ -11,6 +11,8 @@ import asyncio
 import json
 import logging
 import re
+import signal
+import sys
 import time
 import traceback
 from collections import Counter
@@ -103,6 +105,11 @@ class Page(gr.Blocks):
         except Exception:
             traceback.print_exc()
             raise refusal("That went wrong here, and not by your doing: try other settings, or reload the page.") from None
+
+
+def end_at_sigterm() -> None:
+    """SIGTERM ends the program as its own end would: what visitors have left on the disk goes. Call it in the main thread."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def refusal(words: str) -> gr.Error:
