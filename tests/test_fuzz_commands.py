@@ -216,8 +216,8 @@ def test_some_bent_files_of_a_run(spared, stopped, corpus, tmp_path, capsys):
 
 @pytest.mark.long
 def test_many_bent_files_of_a_run(spared, stopped, corpus, tmp_path, capsys):
-    """Hundreds of each."""
-    bend(stopped, tmp_path, capsys, corpus, random.Random(1), 300)
+    """Sixty of each."""
+    bend(stopped, tmp_path, capsys, corpus, random.Random(1), 60)
 
 
 def test_links_to_what_is_no_file(spared, stopped, corpus, tmp_path, capsys):
