@@ -9,7 +9,7 @@ import torch
 from tests.conftest import SHAPE, random_process
 from tinydiff import checkpoint, exact, guidance
 from tinydiff.generate import generate
-from tinydiff.processes import Prediction, build, certain
+from tinydiff.processes import Prediction, build, certain, gaussian
 from tinydiff.processes.bits import natural
 from tinydiff.samplers import SAMPLERS
 from tinydiff.schedules import schedule
@@ -272,3 +272,50 @@ def test_the_map_follows_the_points():
     moved, fresh = process.axes(), random_process("gaussian")
     fresh.load_state_dict(process.state_dict())
     assert not torch.allclose(first, moved) and torch.allclose(moved, fresh.axes())
+
+
+@pytest.mark.parametrize("name", ["gaussian", "bits"])
+@pytest.mark.parametrize("temperature", [1.0, 0.8])
+@pytest.mark.parametrize("prompt", ["", "ab"])
+def test_a_step_computes_each_thing_once(monkeypatch, name, temperature, prompt):
+    """The likelihood of a state, the codes and the mean over a bet are asked for by the network's reading, the temperature, the
+    step and the picture; each is computed once a step, and the frames are those of computing everything anew."""
+    process, steps = random_process(name), 6
+    canvas = Canvas.prompt(process.tokenizer, prompt, length=12) if prompt else Canvas.blank(12)
+
+    def frames():
+        return list(
+            generate(process, canvas, sampler="ancestral", steps=steps, seed=3, temperature=temperature, precision="fp32")
+        )
+
+    counted, made = [], []
+    evidence, normalize = type(process).evidence, gaussian.F.normalize
+    with monkeypatch.context() as patch:
+        patch.setattr(type(process), "evidence", lambda self, x, t: counted.append(1) or evidence(self, x, t))
+        patch.setattr(gaussian.F, "normalize", lambda *a, **k: made.append(1) or normalize(*a, **k))
+        once = frames()
+    read_out = steps if name == "bits" else 0  # the bits' reading is of the evidence itself
+    assert len(counted) <= steps + 1 + read_out and len(made) <= 1
+    with monkeypatch.context() as patch:
+        patch.setattr(gaussian, "same", lambda a, b: False)
+        anew = frames()
+    for a, b in zip(once, anew, strict=True):
+        assert all(
+            getattr(a, part).equal(getattr(b, part)) for part in ("tokens", "confidence", "entropy", "bets", "odds", "view")
+        )
+
+
+def test_what_is_kept_is_not_kept_too_long():
+    """Codes that moved, another schedule, numbers written over, a gradient asked for: everything is computed anew."""
+    process, x, t = random_process("gaussian"), torch.randn(1, 5, 16), torch.full((1, 5), 0.5)
+    with torch.no_grad():
+        first = process.likelihood(x, t)
+        assert process.likelihood(x.clone(), t) is first
+        x += 1
+        moved = process.likelihood(x, t)
+        assert not moved.equal(first)
+        process.points.data.copy_(process.points.flip(0))
+        assert torch.allclose(process.likelihood(x, t), moved.flip(-1), atol=1e-5)
+        process.schedule = schedule("sqrt")
+        assert not torch.allclose(process.likelihood(x, t), moved.flip(-1), atol=1e-2)
+    assert process.likelihood(x, t).requires_grad and process.codes().requires_grad

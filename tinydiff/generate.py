@@ -110,6 +110,7 @@ def generate(process: Process, canvas: Canvas, *, sampler: str | None = None, st
     def planned(part: Canvas) -> int:
         return chosen.planned(process, part, steps, **options)
 
+    @torch.no_grad()
     def noise(part: Canvas) -> Tensor:
         """The state that a sampler begins with: its first random numbers make it."""
         return process.prior(part, torch.Generator().manual_seed(seed))
@@ -185,7 +186,7 @@ class Board:
         t, nothing = self.time(x, 1.0), x.new_full((*x.shape[:2], self.process.V), -math.log(self.process.V), dtype=torch.float32)
         self.tokens = paste(self.tokens, self.process.read(x).cpu(), self.start)
         if not self.firm:
-            sure = self.process.certainty(x, t, nothing).exp().float().cpu()
+            sure = self.process.certainty(x, self.canvas_time(t), nothing).exp().float().cpu()
             self.confidence = paste(self.confidence, torch.where(self.fixed, 1.0, sure), self.start)
         self.see(x, t, nothing, x, self.start)
         self.last = x, t
@@ -197,7 +198,7 @@ class Board:
         self.changed, self.tokens = tokens != self.tokens, tokens
         t, log_x0 = self.time(step.x, step.t), step.prediction.log_x0
         asked = slice(step.first, step.first + log_x0.shape[1])
-        sure = self.process.certainty(step.x[:, asked], t[:, asked], log_x0)
+        sure = self.process.certainty(step.x[:, asked], self.canvas_time(t)[:, asked], log_x0)
         self.note(log_x0.cpu(), sure.cpu(), self.start + step.first)
         x, before = self.last or (step.x, t)
         self.see(x[:, asked], before[:, asked], log_x0, step.x[:, asked], self.start + step.first)
@@ -206,6 +207,10 @@ class Board:
     def time(self, x: Tensor, t: float) -> Tensor:
         """The times (B, L) of a state of the window; of what is given nearly 0, where all is finite."""
         return torch.where(self.fixed, T_MIN, max(t, T_MIN)).to(x.device)
+
+    def canvas_time(self, t: Tensor) -> Tensor:
+        """The same, but 0 where given, as the network is told: who asks the process as it was asked is answered at once."""
+        return torch.where(self.fixed.to(t.device), 0.0, t)
 
     def note(self, log_x0: Tensor, sure: Tensor, start: int) -> None:
         """Note a prediction (B, n, V) for the columns from `start` on, and log of how sure is what stands there (B, n)."""

@@ -162,8 +162,8 @@ class Process(nn.Module, ABC):
         raise TypeError(f"'{self.name}' has no reverse step: it writes one character after the other.")
 
     def certainty(self, x: Tensor, t: Tensor, log_x0: Tensor) -> Tensor:
-        """log of how sure the characters are that `read` shows, (B, L), for x at times t > 0. Here what the prediction gives
-        them; real-valued states have their own."""
+        """log of how sure the characters are that `read` shows, (B, L), for x at times t, 0 where given. Here what the prediction
+        gives them; real-valued states have their own."""
         return log_x0.gather(-1, self.read(x).clamp_max(self.V - 1)[..., None])[..., 0]
 
     def own(self, x: Tensor, t: Tensor) -> Tensor:

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
+from functools import wraps
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +28,29 @@ from tinydiff.processes import T_MIN, Prediction, Process, certain, rows, spread
 
 LEAST = 1e-6  # the variance of what is given, in the place of 0
 LOG_SNR_END = 7.0  # where the bound hands over to reading the nearest code: it then differs from it by under 1e-6 nats
+
+
+def once(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """For a method of tensors: its last answer is kept for whoever asks the same within a step. It is computed where gradients may
+    flow, and for other numbers, codes, another schedule or another precision."""
+
+    @wraps(function)
+    def asked(self, *tensors: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            return function(self, *tensors)
+        given, told = (*tensors, self.codes()), (self.schedule, torch.is_autocast_enabled(self.device.type))
+        before = self.kept.get(function.__name__)  # another thread may put its own there
+        if before is None or before[0] != told or not all(map(same, before[1], given)):
+            copies = tuple(tensor.clone() for tensor in given)
+            before = self.kept[function.__name__] = (told, copies, function(self, *tensors))
+        return before[2]
+
+    return asked
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    """The same numbers in the same format, in the same place?"""
+    return a.dtype == b.dtype and a.device == b.device and a.equal(b)
 
 
 class Reals(Process):
@@ -38,6 +63,7 @@ class Reals(Process):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.traits = type(self).traits - self.lost()
+        self.kept: dict[str, tuple] = {}  # what `once` remembers
 
     def lost(self) -> set[str]:
         """Traits that the options take away."""
@@ -58,7 +84,12 @@ class Reals(Process):
 
     def estimate(self, x, prediction, t):
         """E[e(x_0) | x_t], (B, L, D), from what the prediction says of characters."""
-        return prediction.log_x0.exp().to(x.dtype) @ self.codes()
+        return self.mean(prediction.log_x0).to(x.dtype)
+
+    @once
+    def mean(self, log_x0: Tensor) -> Tensor:
+        """The mean code, (B, L, D), over a bet on characters."""
+        return log_x0.exp().to(self.codes().dtype) @ self.codes()
 
     # ------------------------------------------------------------ noise
 
@@ -74,6 +105,7 @@ class Reals(Process):
         L, where = like.shape[1], dict(generator=rng, device=rng.device)
         return rows(lambda n: torch.randn(n, L, self.D, **where), len(like), rng).to(like.device)
 
+    @once
     def likelihood(self, x, t):
         return (self.evidence(x, t) @ self.codes().T).log_softmax(-1)
 
@@ -134,7 +166,8 @@ class Reals(Process):
         step, left = alpha_t / alpha_s, (1 - alpha_t).clamp_min(LEAST)
         middle = alpha_s.sqrt() * (1 - step) / left * mean + step.sqrt() * (1 - alpha_s) / left * x
         noise = ((1 - alpha_s) / left * (1 - step)).clamp_min(0).sqrt() * self.normal(x, rng)
-        return torch.where(s[..., None] > 0, middle + noise, self.nearest(prediction)).to(x.dtype)
+        x, ends = (middle + noise).to(x.dtype), s[..., None] == 0
+        return torch.where(ends, self.nearest(prediction).to(x.dtype), x) if ends.any() else x
 
     def nearest(self, prediction):
         """The code of the likeliest character, (B, L, D)."""
@@ -187,7 +220,8 @@ class Gaussian(Reals):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.points = torch.nn.Parameter(torch.randn(self.V, self.D, generator=torch.Generator().manual_seed(0)))
-        self.map: tuple[Tensor, Tensor] | None = None  # points, and the `axes` that were found for them
+        self.found: tuple[Tensor, Tensor] | None = None  # points, and the `codes` that were found for them
+        self.map: tuple[Tensor, Tensor] | None = None  # points, and the `axes`
 
     @property
     def reading(self) -> str:
@@ -205,7 +239,11 @@ class Gaussian(Reals):
             )
 
     def codes(self):
-        return F.normalize(self.points, dim=-1) * math.sqrt(self.D)
+        if torch.is_grad_enabled():
+            return F.normalize(self.points, dim=-1) * math.sqrt(self.D)
+        if self.found is None or not same(self.found[0], self.points):  # as long as nobody moves the points
+            self.found = self.points.detach().clone(), F.normalize(self.points, dim=-1) * math.sqrt(self.D)
+        return self.found[1]
 
     def look(self, x, t, log_x0, new):
         """Where the state is on the map of codes, (B, L, 2)."""
@@ -218,7 +256,7 @@ class Gaussian(Reals):
 
     def axes(self):
         """The two directions, (D, 2); found once, as long as nobody moves the points."""
-        if self.map is None or not self.map[0].equal(self.points):
+        if self.map is None or not same(self.map[0], self.points):
             codes = self.codes().detach()
             apart = codes - codes.mean(0)
             axes = torch.linalg.eigh(apart.T @ apart).eigenvectors[:, [-1, -2]]
