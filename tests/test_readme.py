@@ -1,0 +1,84 @@
+"""What the README tells people to type works: every command is run, in small."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import train_space
+from tests.loopback import Hub
+from tests.test_keep import hub_of
+from tinydiff import deploy, evaluate, library
+from tinydiff.__main__ import main, parser
+from tinydiff.processes import PROCESSES
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+BLOCKS = [
+    shlex.split(line, comments=True) for block in re.findall(r"```sh\n(.*?)```", README, re.S) for line in block.splitlines()
+]
+WORDS = [shlex.split(words) for words in re.findall(r"`((?:python|make) [^`]+)`", re.sub(r"```.*?```", "", README, flags=re.S))]
+COMMANDS = [words for words in [*BLOCKS, *WORDS] if words and words[0] != "export"]
+TINY = ["--preset", "tiny", "--batch", "1", "--steps", "1", "--validate-every", "1", "--no-compile", "--device", "cpu"]
+SMALLER = {
+    "sample": ["--length", "40", "--steps", "3"],
+    "rewrite": ["--steps", "2", "--candidates", "1"],
+    "train": TINY,
+}
+TOO_LONG = {"families", "bench"}  # minutes; that their flags are right is seen, what they do is tested elsewhere
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_every_path_that_is_named_is_there(name):
+    """Files and folders of this repository, in programs and in sentences."""
+    text = (ROOT / name).read_text("utf-8")
+    named = set(re.findall(r"(?<![\w./-])((?:assets|tests|tinydiff|tools|\.ci)/[\w./-]*[\w/])", text))
+    assert named and not [path for path in named if not (ROOT / path).exists()]
+
+
+def test_there_are_commands():
+    """Enough of them are found for the test below to mean something."""
+    assert len(COMMANDS) >= 20 and {"make", "python"} == {words[0] for words in COMMANDS}
+
+
+def run(words: list[str]) -> None:
+    """One command, in this process."""
+    if words[0] == "make":
+        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M)
+        assert all(target in targets or "=" in target for target in words[1:])
+    elif words[1] == "train_space.py":
+        assert train_space.main([*words[2:], *TINY[2 if "--start" in words else 0 :]]) == 0
+    elif words[1] == "-m":
+        assert words[2] == "tinydiff"
+        parser().parse_args(words[3:])
+        if words[3] not in TOO_LONG:
+            assert main([*words[3:], *SMALLER.get(words[3], [])]) == 0
+    else:
+        assert (ROOT / words[1]).is_file()
+
+
+def test_every_command_runs(tmp_path, monkeypatch, capsys):
+    """One after the other, as they stand there, in a folder with a text `your.txt`, beside a Hub of which nobody is asked but the
+    stand-in; trainings of a step, texts of 40 characters. A deploy is checked, and not done."""
+    from huggingface_hub import constants
+
+    letters = library.load("masked").tokenizer.characters
+    (tmp_path / "your.txt").write_text(letters * 60, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tinydiff.text._tiny_shakespeare", lambda: tmp_path / "your.txt")
+    monkeypatch.setattr(evaluate, "run", lambda folder, data: {"folder": str(folder), "characters": len(data.train)})
+    monkeypatch.setattr(PROCESSES["block"], "tune", lambda *_: {})  # a minute, measured in test_block
+    deployed = []
+    monkeypatch.setattr(deploy, "deploy", lambda target, folder=None: (deploy.check(target), deployed.append(target)))
+    monkeypatch.setenv("HF_TOKEN", "hf_ofTheUser")
+    with Hub({"hf_ofTheUser": "user"}) as hub:
+        for name, value in hub_of(hub.url, tmp_path / "home").items():
+            monkeypatch.setattr(constants, name, value)
+        for words in COMMANDS:
+            print("$", shlex.join(words))
+            run(words)
+        assert {"user/name", "user/collection"} <= {name for _, name in hub.repos}
+    said = capsys.readouterr().out
+    assert len(deployed) == 5 and "ROMEO: " in said and "Pushed runs/mine" in said
+    assert {path.name for path in Path("runs").iterdir()} == {"mine", "rival", "blocks"}
