@@ -4,6 +4,8 @@
 #   "torch==2.13.0",
 #   "gradio>=6.31,<7",
 #   "huggingface_hub>=1.16,<3",
+#   "fastapi>=0.115,<1",
+#   "starlette>=0.40,<2",
 #   "httpx>=0.27,<1",
 #   "matplotlib>=3.9,<4",
 #   "accelerate>=1.5,<2",

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.test_keep import hub_of
 from tinydiff import deploy, evaluate, library
 from tinydiff.__main__ import main, parser
 from tinydiff.processes import PROCESSES
+from tinydiff.train import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -69,6 +71,7 @@ def test_every_command_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("tinydiff.text._tiny_shakespeare", lambda: tmp_path / "your.txt")
     monkeypatch.setattr(evaluate, "run", lambda folder, data: {"folder": str(folder), "characters": len(data.train)})
     monkeypatch.setattr(PROCESSES["block"], "tune", lambda *_: {})  # a minute, measured in test_block
+    monkeypatch.setattr(Run, "validate", partialmethod(Run.validate, batches=1, batch=2))
     deployed = []
     monkeypatch.setattr(deploy, "deploy", lambda target, folder=None: (deploy.check(target), deployed.append(target)))
     monkeypatch.setenv("HF_TOKEN", "hf_ofTheUser")
