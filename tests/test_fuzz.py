@@ -3,16 +3,20 @@
 The page is served as `app.py` serves it. A small part, always the same, is tried each time; `make test-long` tries twenty times as much.
 """
 
+import gc
 import io
 import json
 import random
 import socket
 import sys
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
 import httpx
 import pytest
+
+from tinydiff.ui import server
 
 DEEP = "[" * 400 + "]" * 400
 NONSENSE = [
@@ -137,3 +141,25 @@ def test_links_of_nonsense(whole, monkeypatch):
                 assert 10 < len(words) < 700 and "not by your doing" not in words, (name, value[:50], words)
     monkeypatch.undo()
     assert "Traceback" not in log.getvalue(), log.getvalue()[-3000:]
+
+
+def test_three_hundred_visitors_leave_nothing(whole):
+    """The sessions of three hundred visitors of the whole page take a tenth of a megabyte each at the most, no more than SESSIONS of
+    them are kept, and when three hundred others have come no more is held than before."""
+    demo, _ = whole
+    visits = demo.app.state_holder
+    states = [key for key, block in demo.blocks.items() if block.get_block_name() == "state"]
+
+    def come(name: str) -> int:
+        for i in range(300):
+            for key in states:
+                visits[f"{name} {i}"][key]
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    first, second = come("one"), come("other")
+    tracemalloc.stop()
+    assert len(visits.session_data) == server.SESSIONS
+    assert first - before < server.SESSIONS * 1e5 and second - first < 1e6

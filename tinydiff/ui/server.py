@@ -325,17 +325,17 @@ class Visits(StateHolder):
     def tidy(self) -> None:
         """Forget who has gone; and the longest unused, where there are too many."""
         early = time.monotonic() - GRACE
-        for session in [s for s in self.session_data if not self.held[s] and self.touched.get(s, 0) < early]:
+        for session in [s for s in list(self.session_data) if not self.held[s] and self.touched.get(s, 0) < early]:
             self.forget(session)
         while len(self.session_data) > SESSIONS:
             self.forget(next(iter(self.session_data)))
 
     def forget(self, session_id: str) -> None:
         """Clear away a session and what it has kept (`gr.State.delete_callback`)."""
-        session = self.session_data.pop(session_id)
+        session = self.session_data.pop(session_id, None)
         self.time_last_used.pop(session_id, None)
         self.touched.pop(session_id, None)
-        for key, value in session.state_data.items():
+        for key, value in session.state_data.items() if session else ():
             session.blocks_config.blocks[key].delete_callback(value)
 
 
