@@ -485,3 +485,15 @@ def test_export_records_and_replays(model, tmp_path, capsys):
     assert capsys.readouterr().out.split() == [str(first), str(kept)]
     assert main(["export", "--run", str(kept), str(second)]) == 0
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_two_bundled_models_are_compared(capsys):
+    """`compare` tells the paired difference, which is that of the bounds with an error below either's; one without its windows is
+    told in a sentence."""
+    assert main(["compare", "uniform", "masked"]) == 0
+    said = capsys.readouterr().out
+    value, error = map(float, re.search(r"uniform - masked: ([+-][\d.]+) ± ([\d.]+) nats", said).groups())
+    one, other = (library.card_of(name).evaluation["bound"] for name in ("uniform", "masked"))
+    assert value == pytest.approx(one["nats"] - other["nats"], abs=0.001) and error < min(one["error"], other["error"])
+    assert main(["compare", "uniform", "score-masked"]) == 1
+    assert "on the same windows" in capsys.readouterr().err
