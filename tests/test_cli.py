@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from safetensors.torch import save_file
 import tinydiff
 import train_space
 from tests.conftest import SHAPE, random_process
-from tinydiff import checkpoint, console, evaluate, render
+from tinydiff import checkpoint, console, evaluate, library, render
 from tinydiff.__main__ import main, parser
 from tinydiff.processes import PROCESSES
 from tinydiff.samplers import SAMPLERS, Range, matrix
@@ -495,5 +496,5 @@ def test_two_bundled_models_are_compared(capsys):
     value, error = map(float, re.search(r"uniform - masked: ([+-][\d.]+) ± ([\d.]+) nats", said).groups())
     one, other = (library.card_of(name).evaluation["bound"] for name in ("uniform", "masked"))
     assert value == pytest.approx(one["nats"] - other["nats"], abs=0.001) and error < min(one["error"], other["error"])
-    assert main(["compare", "uniform", "score-masked"]) == 1
+    assert main(["compare", "uniform", "score-masked"]) == 2
     assert "on the same windows" in capsys.readouterr().err
