@@ -150,6 +150,14 @@ def test_a_stream_is_not_held_up(served):
         assert "learned" in list(lines)[-1]
 
 
+def test_an_event_does_not_load_pyplot(served, monkeypatch):
+    """Gradio chooses a backend of matplotlib around every event, and loads it for the first, who waits; ours draw without one."""
+    asked = []
+    monkeypatch.setattr("matplotlib.use", lambda *what: asked.append(what))
+    monkeypatch.setattr("matplotlib.get_backend", lambda *what: asked.append(what))
+    assert "ABC" in served.answer("run", "abc") and not asked
+
+
 def test_an_idle_page_sleeps(served, monkeypatch):
     """Nothing to do, and no task of the server wakes more than 100 times in a second in all; work is looked for every 40 ms."""
     naps, sleep = [], asyncio.sleep

@@ -71,7 +71,7 @@ def test_the_page_opens_without_drawing(monkeypatch):
     monkeypatch.setattr(stored, "key", lambda *what: used.add(found := key(*what)) or found)
     monkeypatch.setattr(plots, "sheet", drawn)
     monkeypatch.delitem(sys.modules, "app", raising=False)
-    noise.dissolved.cache_clear()
+    pictures.forget()
     importlib.import_module("app")
     assert used == {path.name.removesuffix(".json.gz") for path in stored.FOLDER.iterdir()}, ANEW
 
@@ -89,6 +89,7 @@ def same(made: dict) -> None:
 
 def test_some_stored_pictures_are_what_is_drawn():
     """Those of the first model's training and of the schedules."""
+    pictures.forget()
     with pictures.drawing() as made:
         training.story(sheet.first_model())
         noise.pictures()

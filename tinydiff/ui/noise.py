@@ -164,6 +164,7 @@ def tenths(log_p: Tensor) -> list[str]:
     return ["".join(map(str, row)) for row in (log_p.exp() * 9).round().long().tolist()]
 
 
+@lru_cache(maxsize=16)
 def tells(name: str) -> list[float]:
     """`told` of a noise, as it was measured once for assets/recorded/noise.json."""
     return recorded("noise").get(name) or told(name)
@@ -181,6 +182,7 @@ def told(name: str) -> list[float]:
 # ---------------------------------------------------------------- pictures
 
 
+@lru_cache(maxsize=1)
 def known_pictures() -> list[dict]:
     """What every noise leaves known of a character, for a desk and for a phone, with the ways that both markers travel."""
     curves = {names[0]: tells(names[0]) for names in noises()}
@@ -191,6 +193,7 @@ def known_pictures() -> list[dict]:
     ]
 
 
+@lru_cache(maxsize=1)
 def pictures() -> list[dict]:
     """Both pictures of all schedules, with the length of the t axis that the marker travels."""
     drawn = ((plots.alpha, "alpha of t for every schedule: what is left of the text, from 1 at t = 0 to nearly 0 at t = 1"),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tinydiff import stored
+from tinydiff.ui import noise
 
 
 @contextmanager
@@ -28,13 +29,19 @@ def drawing() -> Iterator[dict[str, object]]:
         stored.stored = found
 
 
+def forget() -> None:
+    """What tabs remember of their first view."""
+    for remembered in (noise.dissolved, noise.known_pictures, noise.pictures):
+        remembered.cache_clear()
+
+
 def draw() -> dict[str, object]:
     """All pictures of the first view, by their files' names."""
     with drawing() as made:
         import app  # builds the page
 
         if not made:  # it was built before
-            app.noise.dissolved.cache_clear()
+            forget()
             app.page()
     return made
 

@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from copy import copy
 from urllib.parse import parse_qs
 
@@ -41,6 +41,10 @@ LOOK = 0.04  # seconds between two looks for events that can begin; Gradio looks
 TIDY = 5.0  # seconds between two looks at what has been left behind
 SESSIONS, GRACE = 256, 60.0  # that are remembered; seconds for which one whose page is closed is among them
 LOG = logging.getLogger("tinydiff")
+
+gr.utils.MatplotlibBackendMananger = (
+    nullcontext  # it loads pyplot with the first event, for a second, and no picture of ours uses that
+)
 
 # what the page and its API need, and Gradio's other routes, which the door keeps shut
 ROUTES = {
