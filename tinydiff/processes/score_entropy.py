@@ -130,7 +130,8 @@ class ScoreUniform(ScoreEntropy):
     kind = Uniform
 
     def scores(self, x, t, label=None):
-        return self.net(x, t, label).clamp_max(HIGHEST).masked_fill(F.one_hot(x, self.V).bool(), 0)
+        there = x[..., None] == torch.arange(self.V, device=x.device)
+        return self.net(x, t, label).clamp_max(HIGHEST).masked_fill(there, 0)
 
     def perfect(self, language, x, t):
         return self.log_ratios(x, super().perfect(language, x, t), t.double())
