@@ -159,7 +159,7 @@ def test_an_event_does_not_load_pyplot(served, monkeypatch):
 
 
 def test_an_idle_page_sleeps(served, monkeypatch):
-    """Nothing to do, and no task of the server wakes more than 100 times in a second in all; work is looked for every 40 ms."""
+    """Nothing to do, and no task of the server wakes more than 100 times in a second in all; work is looked for every 50 ms."""
     naps, sleep = [], asyncio.sleep
 
     async def nap(seconds, *result):
