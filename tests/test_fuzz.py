@@ -13,10 +13,11 @@ import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
+import gradio as gr
 import httpx
 import pytest
 
-from tinydiff.ui import server
+from tinydiff.ui import race, server
 
 DEEP = "[" * 400 + "]" * 400
 NONSENSE = [
@@ -111,6 +112,17 @@ def test_nonsense_is_answered_in_a_sentence(whole, monkeypatch):
     """Each function of the page once or twice."""
     answers = fuzzed(whole, 1, 90, monkeypatch)
     assert sum(words is not None for words in answers) > 30
+
+
+def test_lists_in_the_place_of_a_choice():
+    """A menu takes a list of its choices for one of them; the handlers do not."""
+    for call, values in (
+        (race.entered, (["masked"], 64)),
+        (race.chosen, (["masked"], "ancestral")),
+        (race.chosen, ("masked", ["ancestral"])),
+    ):
+        with pytest.raises(gr.Error, match="There is no"):
+            call(*values)
 
 
 @pytest.mark.long

@@ -90,11 +90,13 @@ def counted(key: str, sampler: str | None) -> bool:
 
 def entered(key: str, steps: int) -> tuple:
     """Another model in a lane: its samplers, and whether it has steps."""
-    names = offered(key)
+    names = offered(known("model", key, [*library.models(), NOBODY]))
     return gr.Dropdown(choices=names, value=names[0], visible=key != NOBODY), gr.Dropdown(visible=counted(key, names[0]))
 
 
 def chosen(key: str, sampler: str) -> dict:
+    """Another sampler in a lane: has it steps?"""
+    known("model", key, [*library.models(), NOBODY])
     return gr.Dropdown(visible=counted(key, known("sampler", sampler, SAMPLERS)))
 
 
