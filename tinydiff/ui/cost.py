@@ -3,7 +3,7 @@ a clock, with what it has written.
 
 Two places serve all visitors, so a run is bounded by what the largest sensible wish of the bundled models takes on slow cores.
 The work is counted in multiplications: of matrices, of attention (layers x heads x length^2), of the vocabulary, and what each
-call takes beside them. The figures were fitted to calls of the bundled models; they need be right to a factor of two.
+call takes beside them. It is a rough measure, whose constants were set by calls on a busy machine; what it misses, the clock ends.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tinydiff.processes import Process
 from tinydiff.samplers import SAMPLERS
 from tinydiff.text import Canvas
 
-MOST = 3e12  # multiplications of a run: two minutes of one core of an EPYC of 2024, five of one three times slower
+MOST = 3e12  # multiplications of a run: above all that tests/test_cost.py calls sensible
 SECONDS = 300.0  # of a run
 NUMBERS = 1 << 26  # in the largest tensor of a call
 CALL = 1e8  # what a call takes however small it is
