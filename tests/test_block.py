@@ -128,6 +128,41 @@ def test_a_long_text_slides_exactly_where_nothing_is_forgotten():
     assert 0 < max(held) <= 16
 
 
+class SecondOrder(exact.Markov):
+    """A chain whose characters depend on the two before: a chain of their pairs (a, b), number a V + b. after: p(c | a, b),
+    (V, V, V)."""
+
+    def __init__(self, tokenizer, after):
+        self.tokenizer, self.V, self.after = tokenizer, len(tokenizer), after
+        step = (after[:, :, None] * torch.eye(self.V).double()[None, :, :, None]).flatten(2).flatten(0, 1)
+        self.pairs = exact.Markov(None, torch.linalg.matrix_power(step, 99)[0], step)
+
+    def posterior(self, log_likelihood):
+        found = self.pairs.posterior(log_likelihood.repeat(1, 1, self.V))
+        return found.unflatten(-1, (self.V, self.V)).logsumexp(-2)
+
+    def off(self, triples):
+        """Total variation of triples (N, 3) from the chain's own."""
+        found = torch.bincount((triples * torch.tensor([self.V**2, self.V, 1])).sum(1), minlength=self.V**3) / len(triples)
+        true = self.pairs.start[:, None] * self.after.flatten(0, 1)
+        return 0.5 * (found - true.flatten()).abs().sum().item()
+
+
+@pytest.mark.parametrize("name", ["masked", "block", "uniform"])
+def test_a_window_that_slides_hands_on_what_is_needed(name):
+    """Characters that depend on two before them keep to that over the seams of windows, block by block, as long as a window hands
+    on two; where it hands on one alone, it shows."""
+    after = torch.tensor([[[0.85, 0.15], [0.2, 0.8]], [[0.3, 0.7], [0.75, 0.25]]], dtype=torch.float64)
+    language = SecondOrder(Tokenizer("ab"), after)
+    for window, exactly in ((8, True), (2, False)):
+        process = exact.perfect(name, language, **({"block": "2"} if name == "block" else {}))
+        process.length = window
+        *_, frame = generate(process, Canvas.blank(14, 500), sampler="blockwise", block=2, steps=24, seed=1)
+        first = range(window, 14, window // 2)  # columns of windows after the first
+        seams = torch.cat([frame.tokens[:, i + k - 2 : i + k + 1] for i in first for k in (0, 1) if i + k < 14])
+        assert (language.off(seams) < 0.05) == exactly, language.off(seams)
+
+
 def test_a_prompt_longer_than_the_window():
     """It stands as it was given, and what follows is written with the last window of it."""
     process = untrained("4")
@@ -241,6 +276,37 @@ def test_any_noise_writes_block_by_block(name, texts, floor, error, language):
     )  # a share of 0.58 scatters by a quarter more
 
 
+BEHIND = {"block": ["____b___", "__b___cc", "ab_____b_", "a___bb__"], "autoregressive": ["_b", "ab_c_"]}
+BEFORE = {"block": ["abc__", "ab_c", "_b_c____", "ab_____"], "autoregressive": ["ab__"]}
+
+
+@pytest.mark.parametrize("name", BEHIND)
+def test_what_cannot_be_seen_is_refused(name):
+    """A network that reads from left to right does not see what is given behind what it writes: one sentence that says where to go,
+    before anything is computed. In its own block it sees both sides."""
+    process = untrained("4") if name == "block" else random_process(name)
+    for template in BEHIND[name]:
+        with pytest.raises(ValueError, match="would not see what is given behind .* such as 'masked'") as error:
+            generate(process, Canvas.template(process.tokenizer, template))
+        assert "\n" not in str(error.value)
+    for template in BEFORE[name]:
+        *_, frame = generate(process, Canvas.template(process.tokenizer, template), steps=8)
+        assert (frame.tokens < process.V).all()
+    long = torch.arange(60) >= 58  # in the last of several windows
+    with pytest.raises(ValueError, match="would not see"):
+        generate(process, Canvas(torch.zeros(1, 60, dtype=torch.int64), long[None]))
+
+
+def test_the_block_that_is_asked_for_decides_what_is_seen(language):
+    """Of one network for all sizes: both sides of a block of four, not of two."""
+    process = exact.perfect("block", language)
+    canvas = Canvas.template(language.tokenizer, "a__a", batch=50)
+    *_, frame = generate(process, canvas, sampler="blockwise", block=4, steps=16)
+    assert (frame.tokens == language.strings[0]).all()
+    with pytest.raises(ValueError, match="the 2 characters of a block"):
+        generate(process, canvas, sampler="blockwise", block=2)
+
+
 # ---------------------------------------------------------------- caches that are approximate
 
 
@@ -252,7 +318,8 @@ def asked_twice(layers, cache):
         torch.nn.init.normal_(weights, std=0.3)
     x = torch.randint(10, (2, 24), generator=torch.Generator().manual_seed(1))
     canvas = Canvas(torch.where(torch.arange(24) < 8, x, 0), (torch.arange(24) < 8).expand(2, -1))
-    part = process.pieces(8, cache)(canvas, 8, 16, lambda x, t, cache: process.denoise(x, t, cache=cache))
+    ask = lambda x, t, cache: process.denoise(x, t, cache=cache)  # noqa: E731
+    part = process.pieces(8, cache)(canvas, 8, 16, ask, process.prior(canvas, None))
     empty = torch.full((2, 8), process.mask_id)
     begun = torch.where(torch.arange(8) % 4 == 0, x[:, 8:16], process.mask_id)
     with torch.no_grad():

@@ -10,6 +10,8 @@ from tests.conftest import SHAPE, random_process
 from tinydiff import checkpoint, library
 from tinydiff.checkpoint import CheckpointError
 from tinydiff.generate import generate
+from tinydiff.processes import build
+from tinydiff.schedules import schedule
 from tinydiff.text import Canvas
 
 
@@ -32,6 +34,17 @@ def test_round_trip(small, tmp_path):
     again = checkpoint.save(loaded, config, tmp_path / "two")
     assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors"}
     assert all((folder / name).read_bytes() == (again / name).read_bytes() for name in ("config.json", "model.safetensors"))
+
+
+def test_a_schedule_with_an_offset_comes_back(tmp_path):
+    """The offset of the cosine is part of its name, so a config needs no more than before."""
+    process = build("masked", random_process("masked").tokenizer, "cosine-0.008", **SHAPE)
+    folder = checkpoint.save(process, checkpoint.config_of(process, {**SHAPE, "labels": 0}, "test"), tmp_path)
+    loaded, t = checkpoint.load(folder), torch.linspace(0, 1, 9)
+    assert json.loads((folder / "config.json").read_text())["schedule"]["name"] == loaded.schedule.name == "cosine-0.008"
+    assert loaded.schedule.alpha(t).equal(process.schedule.alpha(t)) and not loaded.schedule.alpha(t).equal(
+        schedule("cosine").alpha(t)
+    )
 
 
 def tinyload(folder):

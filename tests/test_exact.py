@@ -170,6 +170,116 @@ def pair_distance(x, chain):
     return 0.5 * (found / found.sum() - (chain.start[:, None] * chain.step).flatten()).abs().sum().item()
 
 
+# ---------------------------------------------------------------- what is given, wherever it stands
+
+
+def shares_given(language, template):
+    """p(text | what the template gives), (N,)."""
+    fits = torch.tensor([all(c in ("_", language.tokenizer.characters[i]) for c, i in zip(template, row))
+                         for row in language.strings.tolist()])  # fmt: skip
+    return torch.where(fits, language.log_p.exp(), 0) / language.log_p.exp()[fits].sum()
+
+
+BOTH_SIDES = [name for name, p in PROCESSES.items() if "pieces" in p.traits and "blocks" not in p.traits]
+
+
+@pytest.mark.parametrize("name, block", [*((name, 2) for name in BOTH_SIDES), ("uniform", 1), ("masked", 1)])
+def test_a_block_sees_what_is_given_behind_it(name, block, language):
+    """Blocks smaller than the text, whose end or whose third character is given: the others have the distribution that the
+    language has given those, and hardly a text is outside it."""
+    model, templates, rows = exact.perfect(name, language), ("___a", "__b_"), 250
+    parts = [Canvas.template(language.tokenizer, template, rows) for template in templates]
+    canvas = Canvas(torch.cat([part.tokens for part in parts]), torch.cat([part.given for part in parts]))
+    tokens = last(model, canvas, sampler="blockwise", block=block, steps=64, seed=5)
+    for template, some in zip(templates, tokens.split(rows)):
+        found = torch.stack([(some == text).all(1).double().mean() for text in language.strings])
+        true = shares_given(language, template)
+        assert found[true == 0].sum() + 1 - found.sum() < 0.035
+        assert 0.5 * (found - true).abs().sum() < 0.1  # 3 standard errors of the frequencies of three texts
+
+
+def entropy_of(language, columns):
+    """Nats of the characters at some places of the texts of a language; columns (L,) bool."""
+    _, group = torch.where(columns, language.strings, 0).unique(dim=0, return_inverse=True)
+    p = torch.zeros(len(group), dtype=torch.float64).index_add(0, group, language.log_p.exp())
+    return -torch.special.xlogy(p, p).sum().item()
+
+
+def entropy_seen(language, given, ahead):
+    """Nats of what is open given what is, for a network that sees `ahead` characters at a time and all before them."""
+    total, place = 0.0, torch.arange(4)
+    for start in range(0, 4, ahead):
+        here, before = (place >= start) & (place < start + ahead), place < start
+        known = before | (here & given)
+        total += entropy_of(language, before | here) - entropy_of(language, known)
+    return total
+
+
+GIVEN = {"a suffix": "__ab", "a middle": "_bb_", "a hole": "a__a", "two holes": "_b_b"}
+BOUNDS = [(name, {}) for name in PROCESSES] + [("block", {"block": "1"}), ("block", {"block": "2"})]
+
+
+@pytest.mark.parametrize("name, options", BOUNDS)
+def test_the_bound_given_a_suffix_a_middle_a_hole(name, options, language, rng):
+    """The mean of the bound on what is open is its entropy given the rest, wherever that stands; of networks that read from left
+    to right it is what is left of it when each part is told what is before it and in it."""
+    model, rounds, copies = (
+        exact.perfect(name, language, **options),
+        6,
+        800 if name == "gaussian" else 100,
+    )  # whose draws are rare and large
+    given = torch.stack([torch.tensor([c != "_" for c in places]) for places in GIVEN.values()])
+    count = len(given) * len(language.strings)
+    x, holes = language.strings.repeat(len(given), 1), given.repeat_interleave(len(language.strings), 0)
+    canvas = Canvas(x.repeat(copies, 1), holes.repeat(copies, 1))  # every text with every mask, at evenly spread noise
+    found = torch.stack([model.bound(canvas, rng).double().view(copies, count).mean(0) for _ in range(rounds)])
+    found = (found.view(rounds, len(given), -1) * language.log_p.exp()).sum(-1)
+    mean, error = found.mean(0), found.std(0) / rounds**0.5
+    for i, places in enumerate(given):
+        true = entropy_seen(language, places, model.ahead() or 4)
+        assert error[i] < 0.05 and abs(mean[i] - true) < 5 * error[i] + 1e-3, (list(GIVEN)[i], mean[i], true)
+
+
+@pytest.mark.parametrize("name", ["uniform", "score-uniform"])
+def test_what_unfinished_uniform_noise_costs(name, language, rng):
+    """Noise that leaves 0.3 of the text: the bound is worse by KL(q(x_1) || uniform) of whole texts, here over all 81 of them.
+    Without the term for the prior it would lie below the entropy."""
+    floor, V = 0.3, 3
+    model = exact.perfect(name, language, schedule("linear", floor))
+    noise = floor * torch.eye(V, dtype=torch.float64) + (1 - floor) / V
+    texts = torch.cartesian_prod(*[torch.arange(V)] * 4)
+    q = (language.log_p.exp()[:, None] * noise[language.strings[:, None], texts[None]].prod(-1)).sum(0)
+    cost = (q * (q * V**4).log()).sum().item()
+    prior = 4 * (model.base if name == "score-uniform" else model).unfinished()
+    assert 0.09 < cost < prior
+    means = []
+    for _ in range(8):
+        canvas = Canvas(language.strings.repeat(3000, 1), torch.zeros(15_000, 4, dtype=torch.bool))
+        means.append((model.bound(canvas, rng).double().view(3000, 5).mean(0) * language.log_p.exp()).sum())
+    mean, error = torch.stack(means).mean().item(), (torch.stack(means).std() / 8**0.5).item()
+    assert error < 0.015 and abs(mean - language.entropy(4) - cost) < 4 * error
+
+
+@pytest.mark.parametrize("name", ["gaussian", "bits"])
+def test_the_bound_on_real_numbers_by_quadrature(name, rng, monkeypatch):
+    """Of one character of three, without any chance: every character, noise level and noise of a grid in the plane in which three
+    codes lie (noise across it tells nothing), each weighed. The bound is the entropy to better than half a percent."""
+    language = exact.Enumerated(["a", "b", "c"], [0.6, 0.3, 0.1])
+    model = exact.perfect(name, language)
+    z = torch.linspace(-6, 6, 19, dtype=torch.float64)
+    density = torch.exp(-z.square() / 2) / torch.exp(-z.square() / 2).sum()
+    levels = (torch.arange(40) + 0.5) / 40
+    x, level, one, two = torch.cartesian_prod(*(torch.arange(n) for n in (3, 40, 19, 19))).T
+    codes = model.codes().detach().double()
+    plane = torch.linalg.svd(codes - codes.mean(0), full_matrices=False).Vh[:2]
+    noise = (torch.stack([z[one], z[two]], 1) @ plane).float()[:, None]
+    monkeypatch.setattr("tinydiff.processes.gaussian.spread", lambda batch, rng: levels[level])
+    monkeypatch.setattr(model, "normal", lambda like, rng: noise)
+    nats = model.bound(Canvas(x[:, None], torch.zeros(len(x), 1, dtype=torch.bool)), rng).double()
+    mean = (language.log_p.exp()[x] * density[one] * density[two] / 40 * nats).sum().item()
+    assert abs(mean - language.entropy(1)) < 0.005 * language.entropy(1)
+
+
 def test_few_steps_cost_what_independence_costs():
     """On the text AB or BA with one step, two characters drawn alone agree half of the time: total variation 1/2, exactly."""
     language = exact.Enumerated(["ab", "ba"], [1, 1])

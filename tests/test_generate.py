@@ -207,7 +207,8 @@ def test_a_low_temperature_writes_likely_texts(name, language):
 
 
 def test_wrappers_are_what_they_say():
-    """Temperature divides the network's log-probabilities and not what the state says; top-p keeps the fewest that reach p; guidance 0 is the label alone."""
+    """Temperature divides the network's log-probabilities and not what the state says; top-p keeps the fewest that reach p without
+    it, with what it says of them; guidance 0 is the label alone."""
     from tinydiff.processes import Prediction
 
     p = torch.tensor([[[0.5, 0.3, 0.15, 0.05]]])
@@ -223,9 +224,10 @@ def test_wrappers_are_what_they_say():
     for state, answer in ((own, (p / own) ** 0.5 * own), (torch.ones(1, 1, 4), p**0.5)):
         warm = guidance.temperature(ask, 2.0, lambda x, t, state=state: state.log())(None, None).log_x0.exp()
         assert torch.allclose(warm, (answer / answer.sum()).double())
-    cut = guidance.top_p(ask, 0.75)(None, None).log_x0.exp()
-    assert torch.allclose(cut, torch.tensor([[[0.625, 0.375, 0, 0]]]).double(), atol=1e-6)
-    assert guidance.temperature(ask, 1.0, None) is ask and guidance.top_p(ask, 1.0) is ask
+    for state, value in ((torch.ones(1, 1, 4), 0.75), (own, 0.9)):  # p / own is (0.57, 0.34, 0.08, 0.01): two reach 0.9
+        cut = guidance.top_p(ask, value, lambda x, t, state=state: state.log())(None, None).log_x0.exp()
+        assert torch.allclose(cut, torch.tensor([[[0.625, 0.375, 0, 0]]]).double(), atol=1e-6)
+    assert guidance.temperature(ask, 1.0, None) is ask and guidance.top_p(ask, 1.0, None) is ask
     mixed = guidance.classifier_free(ask, ask_other, 1.0)(None, None).log_x0.exp()
     assert torch.allclose(mixed, (p**2 / (p**2).sum()).double(), atol=1e-6)
     assert guidance.classifier_free(ask, ask_other, 0) is ask

@@ -385,6 +385,90 @@ def test_the_time_fits_the_masks(sampler, language):
     assert len(told) > 1 and ((told - there).abs()[there > 0] < 0.002).all()
 
 
+def test_the_first_hit_may_be_at_no_time_at_all(language, monkeypatch):
+    """Random numbers that are all 0 ask for the moment 0, at which a network that is told the time has no ratios of masks: it is
+    told one just after it, and what is written is a text of the language."""
+    monkeypatch.setattr("tinydiff.samplers.unmask.rand", lambda like, rng: torch.zeros_like(like))
+    for name in ("masked", "score-masked"):
+        frames = list(generate(exact.perfect(name, language), Canvas.blank(4, 20), sampler="first_hitting"))
+        assert all(frame.odds.isfinite().all() and frame.entropy.isfinite().all() for frame in frames)
+        assert language.log_prob(frames[-1].tokens).isfinite().all()
+
+
+# ---------------------------------------------------------------- guidance
+
+
+class Labelled(exact.PerfectNetwork):
+    """Perfect for the language of each label, and without one for their even mixture; all rows have one label."""
+
+    def __init__(self, nets):
+        super().__init__(None)
+        self.nets, self.labels = nets, len(nets) - 1
+
+    def forward(self, x, t, label=None, **more):
+        return self.nets[-1 if label is None else int(label[0])](x, t, **more)
+
+
+def labelled(name, *languages):
+    """The process `name` for languages on the same strings, the last of which is the mixture of the others."""
+    process = exact.perfect(name, languages[0])
+    process.net = Labelled([exact.perfect(name, language).net for language in languages])
+    return process
+
+
+def written(process, shape, label, language, **settings):
+    """The share of each string in texts with a label."""
+    blank = Canvas.blank(*shape)
+    canvas = Canvas(blank.tokens, blank.given, torch.full((shape[1],), label))
+    *_, frame = generate(process, canvas, seed=2, **settings)
+    return torch.stack([(frame.tokens == text).all(1).double().mean() for text in language.strings])
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_without_weight_a_label_is_its_language(name):
+    """guidance = 0 samples p(text | label), for every noise."""
+    strings = ["abab", "bbaa", "baba"]
+    languages = [exact.Enumerated(strings, p) for p in ([0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.4, 0.25, 0.35])]
+    found = written(labelled(name, *languages), (4, 300), 1, languages[1], steps=48)
+    assert 0.5 * (found - languages[1].log_p.exp()).abs().sum() < 0.09  # languages 0 and 1 are 0.6 apart
+
+
+@pytest.mark.parametrize("name", ["masked", "score-masked", "uniform", "score-uniform", "gaussian"])
+def test_guidance_mixes_bets(name):
+    """Of one character alone there is a target: p(v | label)^(1 + w) p(v)^-w, whatever the noise, as what the state says is in
+    both bets and counts once. Mixed posteriors of a step would be another."""
+    p = torch.tensor([[0.6, 0.3, 0.1], [0.1, 0.6, 0.3]])
+    languages = [exact.Enumerated(list("abc"), row.tolist()) for row in (*p, p.mean(0))]
+    target = (p[0].square() / p.mean(0)).double()
+    target /= target.sum()
+    steps = 32 if name == "gaussian" else 8
+    found = written(labelled(name, *languages), (1, 3000), 0, languages[0], steps=steps, guidance=1.0, sampler="ancestral")
+    assert (target - languages[0].log_p.exp()).abs().sum() > 0.2
+    assert 0.5 * (found - target).abs().sum() < 0.03
+
+
+@pytest.mark.parametrize("name", ["masked", "score-masked", "uniform", "score-uniform", "gaussian"])
+def test_a_nucleus_is_of_the_bet_alone(name):
+    """A nucleus of 0.5 of (0.4, 0.25, 0.2, 0.1, 0.05) keeps the first two, in their proportion, whatever stands on the noisy text
+    and however often it is asked."""
+    language = exact.Enumerated(list("abcde"), [0.4, 0.25, 0.2, 0.1, 0.05])
+    *_, frame = generate(exact.perfect(name, language), Canvas.blank(1, 2000), sampler="ancestral", steps=32, top_p=0.5)
+    found = torch.bincount(frame.tokens[:, 0], minlength=5) / 2000
+    assert found[2:].sum() == 0 and abs(found[0] - 0.4 / 0.65) < 0.035
+
+
+@pytest.mark.parametrize("steps", [2, 8])
+def test_a_step_of_a_mixed_bet_is_no_mixed_step(steps, rng):
+    """Over uniform noise the two ways to guide differ (guidance.py): in closed form, for one character."""
+    process, p = made("uniform", None), numbers(2, V).softmax(-1)
+    x = torch.arange(V)[:, None]
+    t, s = full(1.0, x), full(1 - 1 / steps, x)
+    bets = [(process.likelihood(x, t) + q.log()).log_softmax(-1) for q in (p[0], p.mean(0))]
+    mixed = process.step(x, (2 * bets[0] - bets[1]).log_softmax(-1), t, s).exp()
+    mixed_steps = (2 * process.step(x, bets[0], t, s) - process.step(x, bets[1], t, s)).softmax(-1)
+    assert (mixed - mixed_steps).abs().sum(-1).max() > 0.01
+
+
 # ---------------------------------------------------------------- learning
 
 

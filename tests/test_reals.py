@@ -88,6 +88,51 @@ def test_regressions_sample_the_language(reading, language):
     assert 0.5 * ((share - language.log_p.exp()).abs().sum() + 1 - share.sum()).item() < 0.035
 
 
+@pytest.mark.parametrize("reading", READINGS[1:])
+def test_a_changed_bet_moves_the_mean_of_a_regression(reading, language, rng):
+    """By as much as the mean over the bet moves; where nothing is changed it is the network's own, to the last digit; and guided
+    it is the mix of both means."""
+    model = exact.perfect("gaussian", language, parameterisation=reading)
+    x0 = language.sample(50, 4, rng)
+    t = full(0.5, x0)
+    x = model.corrupt(x0, t, rng)
+    said = model.denoise(x, t)
+    own = model.mean_of(said.raw, x, t)
+    assert model.estimate(x, said, t).equal(own)
+    for wrapped in (guidance.temperature(model.denoise, 0.5, model.own), guidance.top_p(model.denoise, 0.4, model.own)):
+        bet = wrapped(x, t)
+        moved = (bet.log_x0.exp() - said.log_x0.double().exp()) @ model.codes().double()
+        assert torch.allclose(model.estimate(x, bet, t), (own + moved).float(), atol=1e-4) and moved.abs().max() > 0.05
+    other = exact.perfect("gaussian", exact.Enumerated(["abca", "bbbb", "ccba"], [1, 1, 1]), parameterisation=reading)
+    mixed = guidance.classifier_free(model.denoise, other.denoise, 1.5, model.means)(x, t)
+    means = own, other.mean_of(other.denoise(x, t).raw, x, t)
+    assert torch.allclose(model.estimate(x, mixed, t), 2.5 * means[0] - 1.5 * means[1], atol=1e-3)
+
+
+def test_a_regression_of_two_characters_bets_as_bayes_does(rng):
+    """Of two codes there is one bet with a given mean, the posterior itself; of more it is as far along the mean."""
+    two, five = exact.Enumerated(["a", "b"], [0.7, 0.3]), exact.Enumerated(list("abcde"), [0.4, 0.25, 0.2, 0.1, 0.05])
+    for language in (two, five):
+        mean, bayes = (exact.perfect("gaussian", language, parameterisation=reading) for reading in ("x0", "x0-ce"))
+        x0 = language.sample(300, 1, rng)
+        t = full(0.7, x0)
+        x = mean.corrupt(x0, t, rng)
+        said = mean.denoise(x, t)
+        if language is two:
+            assert torch.allclose(said.log_x0.exp(), bayes.denoise(x, t).log_x0.exp().float(), atol=2e-3)
+        along = ((said.log_x0.exp() @ mean.codes()) * said.raw).sum(-1)
+        assert torch.allclose(along, said.raw.square().sum(-1), atol=0.05)
+
+
+def test_temperature_and_top_p_act_on_regressions(language):
+    """A low temperature and a small nucleus write the likeliest text (0.35) more often, and stay in the language."""
+    model = exact.perfect("gaussian", language, parameterisation="epsilon")
+    for settings in ({"temperature": 0.1}, {"top_p": 0.3}):
+        *_, frame = generate(model, Canvas.blank(4, 400), sampler="ancestral", steps=32, seed=3, **settings)
+        share = torch.stack([(frame.tokens == s).all(1).double().mean() for s in language.strings])
+        assert share[0] > 0.41 and share.sum() > 0.95, (settings, share)
+
+
 @pytest.mark.parametrize("reading", READINGS)
 def test_every_reading_learns_with_finite_gradients(reading, rng):
     """Also where positions are given (t = 0), and for the codes themselves."""

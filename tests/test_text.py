@@ -242,3 +242,10 @@ def test_a_quarter_of_the_windows_has_something_given(rng):
     assert runs.max() <= 2
     first, last = given[some, 0].double().mean(), given[some, -1].double().mean()
     assert 0.25 < first < 0.5 and 0.25 < last < 0.5
+
+
+def test_no_window_is_given_whole(rng):
+    """However short, a row that would be is open; so there is something to learn from each."""
+    for length in (1, 2, 3, 24):
+        given = random_given(4000, length, rng, 1.0)
+        assert not given.all(1).any() and (length == 1 or given.any())

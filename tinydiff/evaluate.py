@@ -370,7 +370,7 @@ def cache_error(process: Process, cache: str, batch: int) -> float:
     pieces = [process.pieces(size, name) for name in ("none", cache)]
     for start in range(0, canvas.tokens.shape[1], size):
         stop = min(start + size, canvas.tokens.shape[1])
-        parts = [piece(canvas, start, stop, asked) for piece in pieces]
+        parts = [piece(canvas, start, stop, asked, process.prior(canvas, rng)) for piece in pieces]
         x = torch.full((batch, stop - start), process.mask_id)
         order = torch.rand(x.shape, generator=rng).argsort(1)
         for call in range(4):

@@ -95,6 +95,7 @@ def generate(process: Process, canvas: Canvas, *, sampler: str | None = None, st
         raise ValueError("Nothing is left to write: everything on the canvas is given.")
     check_tokens(process, canvas)
     check_label(process, canvas)
+    check_sight(process, canvas, options.get("block"))
     canvas = canvas.to(process.device)
 
     net = nets.lowered(process, precision, process.device)
@@ -103,8 +104,8 @@ def generate(process: Process, canvas: Canvas, *, sampler: str | None = None, st
 
     def run(part: Canvas):
         both = [reminded(ask, process) for ask in (asked, asked.unconditional)]
-        denoise = wrap.classifier_free(*both, guidance) if canvas.label is not None else both[0]
-        denoise = wrap.top_p(wrap.temperature(denoise, temperature, process.own), top_p)
+        denoise = wrap.classifier_free(*both, guidance, process.means) if canvas.label is not None else both[0]
+        denoise = wrap.top_p(wrap.temperature(denoise, temperature, process.own), top_p, process.own)
         return sampled(chosen.run(process, denoise, part, times, rng, **options))
 
     def planned(part: Canvas) -> int:
@@ -307,6 +308,24 @@ def check_tokens(process: Process, canvas: Canvas) -> None:
     strange = known[(known < 0) | (known >= process.V)]
     if len(strange):
         raise ValueError(f"The canvas gives the id {int(strange[0])}; this model knows {process.V} characters, numbered from 0.")
+
+
+def check_sight(process: Process, canvas: Canvas, block: int | None) -> None:
+    """Raises ValueError where something is given further right than the network sees (`ahead`) when it writes what is before it."""
+    ahead, L = process.ahead(block), canvas.tokens.shape[1]
+    if ahead is None:
+        return
+    for start, stop, fresh in windows(L, process.length):
+        part = torch.arange(stop - start, device=canvas.given.device) // ahead
+        given, new = canvas.given[:, start:stop], torch.arange(start, stop, device=canvas.given.device) >= fresh
+        first = torch.where(~given & new, part, L).amin(1)  # of the parts that are seen at once, one with something to write
+        last = torch.where(given & new, part, -1).amax(1)
+        if (first < last).any():
+            seen = f"the {ahead} characters of a block" if ahead > 1 else "a character"
+            raise ValueError(
+                f"'{process.name}' would not see what is given behind {seen} that it writes, because it reads from left to right: "
+                "give a beginning alone, or take a process that sees both sides, such as 'masked'."
+            )
 
 
 def check_label(process: Process, canvas: Canvas) -> None:

@@ -9,6 +9,7 @@ logarithm. A schedule does not know what the noise is; `slope` is d alpha / dt, 
 from __future__ import annotations
 
 import math
+import re
 from abc import ABC, abstractmethod
 
 import torch
@@ -73,15 +74,22 @@ class Linear(Schedule):
 
 
 class Cosine(Schedule):
-    """cos^2(pi t / 2) (Nichol and Dhariwal, arXiv:2102.09672, eq. 17, without the offset)."""
+    """cos^2(pi / 2 (t + s) / (1 + s)) (Nichol and Dhariwal, arXiv:2102.09672, eq. 17). "cosine" has no offset, s = 0;
+    "cosine-0.008" has the paper's, with which noise does not come as slowly at first: the slope at t = 0 is not 0."""
 
-    name = "cosine"
+    name, s = "cosine", 0.0
+
+    def __init__(self, floor: float = 1e-3, s: float = 0.0):
+        self.s = s
+        if s:
+            self.name = f"cosine-{s:.6f}".rstrip("0")
+        super().__init__(floor)
 
     def curve(self, t):
-        return torch.cos(math.pi / 2 * t) ** 2
+        return torch.cos(math.pi / 2 * (t + self.s) / (1 + self.s)) ** 2
 
     def curve_slope(self, t):
-        return -math.pi / 2 * torch.sin(math.pi * t)
+        return -math.pi / 2 / (1 + self.s) * torch.sin(math.pi * (t + self.s) / (1 + self.s))
 
 
 class Sqrt(Schedule):
@@ -152,10 +160,19 @@ class ShortDDPM(DDPM):
         self.floor, self.scale = self.low, 1.0
 
 
+OFFSET = re.compile(r"cosine-(0\.\d{1,6})")
+
+
 def schedule(name: str, floor: float = 1e-3) -> Schedule:
-    """The schedule called `name`. Raises ValueError that lists the names."""
+    """The schedule called `name`: one of SCHEDULES, or the cosine with an offset s between 0 and 1, "cosine-0.008". Raises
+    ValueError that lists the names."""
+    offset = OFFSET.fullmatch(name) if isinstance(name, str) else None
+    if offset:
+        return Cosine(floor, float(offset[1]))
     if name not in SCHEDULES:
-        raise ValueError(f"There is no schedule {name!r}; there are {', '.join(SCHEDULES)}.")
+        raise ValueError(
+            f"There is no schedule {name!r}; there are {', '.join(SCHEDULES)}, and cosine-0.008, with any offset below 1."
+        )
     return SCHEDULES[name](floor)
 
 

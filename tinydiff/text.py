@@ -549,13 +549,15 @@ def windows(ids: Tensor, length: int, batch: int, rng: torch.Generator) -> tuple
 
 
 def random_given(batch: int, length: int, rng: torch.Generator, share: float = 0.25) -> Tensor:
-    """Given-masks (B, L) for training: `share` of the rows get a random prefix, suffix or span, the others nothing."""
+    """Given-masks (B, L) for training: `share` of the rows get a random prefix, suffix or span, the others nothing. No row is
+    given whole: there would be nothing to learn from it."""
     u = torch.rand(4, batch, 1, generator=rng, device=rng.device)
     low, high = (torch.stack([u[0], u[1]]).sort(0).values * length).unbind(0)
-    kind = (u[2] * 3).long()  # 0: all but a suffix is open, 1: all but a prefix, 2: a span in the middle is given
+    kind = (u[2] * 3).long()  # what is given: 0 a prefix, 1 a suffix, 2 a span in the middle
     low, high = torch.where(kind == 0, 0, low), torch.where(kind == 1, length, high)
     place = torch.arange(length, device=rng.device)
-    return (place >= low) & (place < high) & (u[3] < share)
+    given = (place >= low) & (place < high) & (u[3] < share)
+    return given & ~given.all(1, keepdim=True)
 
 
 def check_window(corpus: Corpus, length: int) -> None:

@@ -321,8 +321,8 @@ class Run:
         decay = min(config.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.process.parameters()), 1 - decay)
-        # losses are told for each open position; what is shown, for each character that counts, as the bound is
-        return loss * ((~whole.given).sum() / whole.counted.sum()).item()
+        # losses are told for each position; what is shown, for each character that counts, as the bound is
+        return loss * (whole.given.numel() / whole.counted.sum()).item()
 
     def agreed(self, *numbers: float) -> list[float]:
         """The mean of each number over all processes."""

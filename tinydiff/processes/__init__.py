@@ -132,7 +132,9 @@ class Process(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, canvas: Canvas, rng: torch.Generator) -> Tensor:
-        """(B,) the training objective, nats a character of what is not given."""
+        """(B,) the training objective: nats of what is not given, over the length of the row. So in the mean over rows every
+        open character weighs the same. Over what is open in its own row, one that is open alone would weigh L times as much as
+        one in an open row, and its noise, which nothing beside it evens out, would be most of the gradient's."""
 
     @abstractmethod
     def bound(self, canvas: Canvas, rng: torch.Generator) -> Tensor:
@@ -170,6 +172,11 @@ class Process(nn.Module, ABC):
         """What of log_x0 is told by each position's own noisy state and not by the network, (B, L, V), up to a constant."""
         return self.likelihood(x, t)
 
+    @property
+    def means(self) -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
+        """Where the network says a mean code and no bet: log_x0 (B, L, V) from its output, x and t; else None."""
+        return None
+
     def look(self, x: Tensor, t: Tensor, log_x0: Tensor, new: Tensor) -> Tensor:
         """What `sight` names of a step from x at times t > 0, of which log_x0 was said, to `new`: (B, L, K) numbers from 0 to
         1. Here "ratios": how strongly the best other character pulls, r / (1 + r) for the largest ratio r."""
@@ -177,10 +184,31 @@ class Process(nn.Module, ABC):
         return self.log_ratios(x, log_x0, t).masked_fill(there, LOG_ZERO).amax(-1, keepdim=True).sigmoid()
 
     def pieces(self, size: int, cache: str) -> Callable[..., Piece]:
-        """How a text is written in pieces of `size`: a function (canvas, start, stop, denoise) -> Piece, which a sampler asks for
-        columns start .. stop when all before them is given. cache: one of `caches`. Here the process itself, on the text so
-        far, which is read again at each call."""
-        return lambda canvas, start, stop, denoise: Piece(self, canvas.slice(0, stop), denoise, 0)
+        """How a text is written in pieces of `size`: a function (canvas, start, stop, denoise, noise) -> Piece, which a sampler
+        asks for columns start .. stop when all before them is given. noise: x_1 of the whole canvas, with what is given in it.
+        cache: one of `caches`.
+
+        Here the process itself, on the text so far, which is read again at each call; where something is given behind it, on
+        the whole text: what is open there stays at time 1, pure noise that tells nothing."""
+
+        def piece(canvas, start, stop, denoise, noise):
+            behind, written = canvas.slice(stop, canvas.tokens.shape[1]), canvas.slice(0, stop)
+            if not behind.given.any():
+                return Piece(self, written, denoise, 0)
+
+            def within(x, t, cache=None):
+                found = denoise(torch.cat([x, noise[:, stop:]], 1), torch.cat([t, behind.time(1.0)], 1), cache)
+                return Prediction(found.log_x0[:, :stop], found.raw[:, :stop])
+
+            return Piece(self, written, within, 0)
+
+        return piece
+
+    def ahead(self, size: int | None = None) -> int | None:
+        """How far the network sees to the right: to the end of the characters, this many at a time counted from the window's
+        first, among which the one is that it is asked for; None is to the end of the text. size: that of the pieces in which
+        is written, the usual one if it is None."""
+        return None
 
     def weight(self, t: Tensor) -> Tensor:
         """What multiplies the network's error at time t in the loss or the bound (any shape), for the page's picture."""

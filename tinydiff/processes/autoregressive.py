@@ -40,8 +40,11 @@ class Autoregressive(Process):
         x = x[:, start:]
         return Prediction(torch.where((x == self.mask_id)[..., None], raw.log_softmax(-1), certain(x, self.V)), raw)
 
+    def ahead(self, size=None):
+        return 1
+
     def loss(self, canvas, rng):
-        return self.bound(canvas, rng) / (~canvas.given).sum(1).clamp_min(1)
+        return self.bound(canvas, rng) / canvas.given.shape[1]
 
     def bound(self, canvas, rng):
         """-log p of the open characters, each given everything to its left: exact where all that is given stands before

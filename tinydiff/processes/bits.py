@@ -13,6 +13,8 @@ import torch
 
 from tinydiff.processes.gaussian import Reals
 
+CERTAIN = -12.0  # log of how much less likely than the likeliest character a state may say that another is
+
 
 class Bits(Reals):
     name, title, paper = "bits", "Analog bits", "arXiv:2208.04202"
@@ -41,6 +43,12 @@ class Bits(Reals):
 
     def read_out(self, raw, x, t):
         return ((raw + self.evidence(x, t)) @ self.codes().to(raw.dtype).T).log_softmax(-1)
+
+    def own(self, x, t):
+        """Cut where it is surer than the product of bits of a perfect network, whose means `natural` keeps off their edge, and
+        would seem to be contradicted."""
+        state = super().own(x, t)
+        return (state - state.amax(-1, keepdim=True)).clamp_min(CERTAIN)
 
     def perfect(self, language, x, t):
         codes = self.codes().double()

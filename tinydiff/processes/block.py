@@ -99,6 +99,9 @@ class Block(Process):
         cache.layers = whole.first(start)
         return raw[:, start - known :]
 
+    def ahead(self, size=None):
+        return size or self.sizes[0]
+
     def at(self, size: int) -> Block:
         """The same network with blocks of `size` alone, one of `sizes`."""
         one = copy.copy(self)
@@ -108,7 +111,7 @@ class Block(Process):
     def pieces(self, size, cache):
         memory = BlockCache(size)
 
-        def piece(canvas, start, stop, denoise):
+        def piece(canvas, start, stop, denoise, noise):
             before = canvas.tokens[:, :start]
 
             def within(x, t, _=None):
@@ -130,7 +133,7 @@ class Block(Process):
     def loss(self, canvas, rng):
         which = int(torch.randint(len(self.sizes), (1,), generator=rng))
         nats, _ = self.nats(canvas, rng, self.sizes[which], *self.window[which].tolist())
-        return nats.sum(1) / (~canvas.given).sum(1).clamp_min(1)
+        return nats.sum(1) / canvas.given.shape[1]
 
     def nats(self, canvas, rng, size, low, high):
         """The integrand of the bound at one t for each block, drawn evenly from [low, high], and those t, each (B, L)."""

@@ -9,7 +9,8 @@ with SNR = alpha / (1 - alpha) (VDM, arXiv:2107.00630, eq. 17): bits a character
 
 The network's output is read in one of four ways. "x0-ce": logits of p(x_0 | x_t), trained by cross-entropy (CDCD); the mean is
 taken over it. "x0", "epsilon", "v": the mean code, the noise, or sqrt(alpha) noise - sqrt(1 - alpha) code, trained by squared
-error (Diffusion-LM; DDPM; arXiv:2202.00512); what they say of characters is how near each code is, which is no posterior.
+error (Diffusion-LM; DDPM; arXiv:2202.00512); what they say of characters is how near each code is (`nearness`), no posterior.
+Where a bet on characters is changed (temperature, top-p), the mean code that a network said moves as the mean over the bet does.
 With "x0-ce" the network says what the rest of the text tells, and the character's own noisy code is added by Bayes' rule.
 """
 
@@ -179,7 +180,7 @@ class Reals(Process):
         x = self.corrupt(canvas.tokens, t, rng)
         log_x0 = self.hinted(x, t, canvas.label, rng).log_x0
         nats = F.nll_loss(log_x0.mT, canvas.tokens, reduction="none")
-        return torch.where(canvas.given, 0, nats).sum(1) / (~canvas.given).sum(1).clamp_min(1)
+        return torch.where(canvas.given, 0, nats).sum(1) / canvas.given.shape[1]
 
     def bound(self, canvas, rng):
         """Noise levels are drawn evenly in log SNR, which the integral does not mind (VDM, section 5.1)."""
@@ -266,17 +267,28 @@ class Gaussian(Reals):
     def own(self, x, t):
         return super().own(x, t) if self.reading == "x0-ce" else x.new_zeros(*x.shape[:2], self.V)
 
+    @property
+    def means(self):
+        return None if self.reading == "x0-ce" else self.read_out
+
     def outputs(self):
         return self.V if self.reading == "x0-ce" else self.D
 
     def read_out(self, raw, x, t):
         if self.reading == "x0-ce":
             return (raw + self.likelihood(x, t)).log_softmax(-1)
-        near = (self.mean_of(raw, x, t) @ self.codes().T).log_softmax(-1)
-        return torch.where((t > 0)[..., None], near, certain(self.read(x), self.V))
+        mean = self.mean_of(raw, x, t)
+        return torch.where((t > 0)[..., None], nearness(mean, mean @ self.codes().T), certain(self.read(x), self.V))
 
     def estimate(self, x, prediction, t):
-        return super().estimate(x, prediction, t) if self.reading == "x0-ce" else self.mean_of(prediction.raw, x, t)
+        """The mean over the bet; of a mean that the network said itself, that mean, moved by as much as the mean over the bet
+        has moved since (guidance.py), which is not at all where nobody changed it."""
+        if self.reading == "x0-ce":
+            return super().estimate(x, prediction, t)
+        with torch.autocast(x.device.type, enabled=False):  # as in `denoise`
+            said = self.read_out(prediction.raw, x, t)
+            moved = (prediction.log_x0.exp() - said.exp()).to(x.dtype) @ self.codes()
+        return self.mean_of(prediction.raw, x, t) + moved
 
     def mean_of(self, raw, x, t):
         """The mean code that an output stands for; `target` the other way."""
@@ -306,10 +318,23 @@ class Gaussian(Reals):
         clean = self.corrupt(canvas.tokens, torch.full_like(t, T_MIN), rng)
         rounding = F.cross_entropy((clean @ self.codes().T).mT, canvas.tokens, reduction="none")
         both = torch.where(canvas.given, 0, error.square().mean(-1) + rounding)
-        return both.sum(1) / (~canvas.given).sum(1).clamp_min(1)
+        return both.sum(1) / canvas.given.shape[1]
 
     def perfect(self, language, x, t):
         log_p, x = super().perfect(language, x, t), x[..., : self.D]
         if self.reading == "x0-ce":
             return log_p - self.likelihood(x, t)
         return self.target(log_p.exp().to(x.dtype) @ self.codes(), x, t)
+
+
+def nearness(mean: Tensor, near: Tensor) -> Tensor:
+    """A bet on characters, log p (B, L, V), that a mean code (B, L, D) may be the mean of: p ~ exp(sharpness * near), near (B, L, V)
+    its product with every code, with so much sharpness that the mean over p lies as far along it as it does itself. Of two
+    characters that is the only bet with this mean; of more the evenest that knows of its direction alone."""
+    far = mean.square().sum(-1, keepdim=True)
+    low, high = torch.full_like(far, -8.0), torch.full_like(far, 3.0)  # of log2 of the sharpness
+    for _ in range(14):
+        middle = (low + high) / 2
+        short = ((middle.exp2() * near).softmax(-1) * near).sum(-1, keepdim=True) < far
+        low, high = torch.where(short, middle, low), torch.where(short, high, middle)
+    return (low.exp2() * near).log_softmax(-1)

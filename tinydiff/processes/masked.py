@@ -67,9 +67,9 @@ class Masked(Process):
         caches (arXiv:2505.22618, section 3.2) keep what was read when the block was all masks: "prefix" of what stands before
         it, "dual" also of the masks behind. Both are approximate, see `Around`."""
 
-        def piece(canvas, start, stop, denoise):
+        def piece(canvas, start, stop, denoise, noise):
             L = canvas.tokens.shape[1]
-            before, behind = canvas.tokens[:, :start], self.prior(canvas.slice(stop, L), None)
+            before, behind = canvas.tokens[:, :start], noise[:, stop:]
             memory = None if cache == "none" else Around(start, stop if cache == "dual" else L)
 
             def within(x, t, _=None):
@@ -110,7 +110,7 @@ class Masked(Process):
         t = canvas.time(self.times(len(canvas.tokens), rng))
         x = self.corrupt(canvas.tokens, t, rng)
         weight = torch.where(x == self.mask_id, self.schedule.weight(t.clamp_min(1e-6)), 0)
-        return (weight * self.surprise(x, canvas)).sum(1) / (~canvas.given).sum(1).clamp_min(1)
+        return (weight * self.surprise(x, canvas)).sum(1) / canvas.given.shape[1]
 
     def bound(self, canvas, rng):
         """By masking exactly k of the n open characters, k ~ U{1..n}: what the bound over times is for every schedule whose

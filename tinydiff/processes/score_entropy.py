@@ -52,7 +52,7 @@ class ScoreEntropy(Process):
     def loss(self, canvas, rng):
         t = canvas.time(self.times(len(canvas.tokens), rng))
         nats = self.divergence(canvas, self.corrupt(canvas.tokens, t, rng), t)
-        return torch.where(canvas.given, 0, nats).sum(1) / (~canvas.given).sum(1).clamp_min(1)
+        return torch.where(canvas.given, 0, nats).sum(1) / canvas.given.shape[1]
 
     @abstractmethod
     def divergence(self, canvas, x: Tensor, t: Tensor) -> Tensor:

@@ -95,7 +95,7 @@ class Uniform(Process):
     def loss(self, canvas, rng):
         t = canvas.time(self.times(len(canvas.tokens), rng))
         nats = self.divergence(canvas, self.corrupt(canvas.tokens, t, rng), t)
-        return torch.where(canvas.given, 0, nats).sum(1) / (~canvas.given).sum(1).clamp_min(1)
+        return torch.where(canvas.given, 0, nats).sum(1) / canvas.given.shape[1]
 
     def bound(self, canvas, rng):
         return integral(self.divergence, self, canvas, rng) + self.unfinished() * (~canvas.given).sum(1)

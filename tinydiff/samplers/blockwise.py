@@ -46,7 +46,7 @@ def blockwise(process, denoise, canvas, times, rng, *,
     block, order = block or process.sizes[0], SAMPLERS[order or orders(process)[0]]
     rest, piece, each = process.prior(canvas, rng), process.pieces(block, cache or process.caches[0]), spans(canvas, block)
     for start, stop in each:
-        part, few = piece(canvas, start, stop, denoise), share(len(times) - 1, canvas, start, stop)
+        part, few = piece(canvas, start, stop, denoise, rest), share(len(times) - 1, canvas, start, stop)
         some = [times[round(i * (len(times) - 1) / few)] for i in range(few + 1)]
         for step in order.run(part.process, part.denoise, part.canvas, some, rng):
             x = torch.cat([rest[:, : part.first], step.x, rest[:, stop:]], 1)

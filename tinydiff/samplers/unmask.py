@@ -8,6 +8,8 @@ import torch
 from tinydiff.processes import draw, rand
 from tinydiff.samplers import Annotated, Range, Step, hidden, pairwise, place_of, sampler
 
+EARLIEST = 1e-12  # the least share of masks of which a network is told the time: at none at all its ratios have no logarithm
+
 
 def reveal_by(score, process, denoise, canvas, times, rng):
     """Reveal as many characters a step as the schedule says, those first for which score(log_x0, rng) is highest."""
@@ -121,7 +123,8 @@ def first_hitting(process, denoise, canvas, times, rng):
     noise = torch.ones(len(x), 1, dtype=torch.float64, device=x.device)  # 1 - alpha, the share that is masked
     while (masked := hidden(x, process)).any():
         n = masked.sum(1, keepdim=True)
-        noise = torch.where(n > 0, noise * rand(noise, rng) ** (1 / n.clamp_min(1)), 0)
+        u = rand(noise, rng).clamp_min(2**-25)  # 0 stands for all below 2**-24, and a time of 0 is none with masks
+        noise = torch.where(n > 0, (noise * u ** (1 / n.clamp_min(1))).clamp_min(EARLIEST), 0)
         t = process.schedule.time(1 - noise)
         prediction = denoise(x, canvas.time(t))
         first = place_of(rand(x.double(), rng), masked) == 0
