@@ -215,7 +215,7 @@ def entropy_seen(language, given, ahead):
     return total
 
 
-GIVEN = {"a suffix": "__ab", "a middle": "_bb_", "a hole": "a__a", "two holes": "_b_b"}
+GIVEN = {"a suffix": "__ab", "a middle": "__b_", "a hole": "a__a", "two holes": "_b_b"}
 BOUNDS = [(name, {}) for name in PROCESSES] + [("block", {"block": "1"}), ("block", {"block": "2"})]
 
 
@@ -223,21 +223,19 @@ BOUNDS = [(name, {}) for name in PROCESSES] + [("block", {"block": "1"}), ("bloc
 def test_the_bound_given_a_suffix_a_middle_a_hole(name, options, language, rng):
     """The mean of the bound on what is open is its entropy given the rest, wherever that stands; of networks that read from left
     to right it is what is left of it when each part is told what is before it and in it."""
-    model, rounds, copies = (
-        exact.perfect(name, language, **options),
-        6,
-        800 if name == "gaussian" else 100,
-    )  # whose draws are rare and large
+    model, rounds = exact.perfect(name, language, **options), 6
+    copies = 100 if name == "bits" else 800
     given = torch.stack([torch.tensor([c != "_" for c in places]) for places in GIVEN.values()])
     count = len(given) * len(language.strings)
     x, holes = language.strings.repeat(len(given), 1), given.repeat_interleave(len(language.strings), 0)
     canvas = Canvas(x.repeat(copies, 1), holes.repeat(copies, 1))  # every text with every mask, at evenly spread noise
-    found = torch.stack([model.bound(canvas, rng).double().view(copies, count).mean(0) for _ in range(rounds)])
+    with torch.no_grad():
+        found = torch.stack([model.bound(canvas, rng).double().view(copies, count).mean(0) for _ in range(rounds)])
     found = (found.view(rounds, len(given), -1) * language.log_p.exp()).sum(-1)
     mean, error = found.mean(0), found.std(0) / rounds**0.5
     for i, places in enumerate(given):
         true = entropy_seen(language, places, model.ahead() or 4)
-        assert error[i] < 0.05 and abs(mean[i] - true) < 5 * error[i] + 1e-3, (list(GIVEN)[i], mean[i], true)
+        assert error[i] < 0.05 and abs(mean[i] - true) < 4 * error[i] + 2e-3, (list(GIVEN)[i], mean[i], true)
 
 
 @pytest.mark.parametrize("name", ["uniform", "score-uniform"])
