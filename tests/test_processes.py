@@ -112,6 +112,21 @@ def test_loss_and_bound_ignore_what_is_given(small, x0, rng):
     assert torch.allclose(nats, -log_p.gather(1, x0[:, -1:])[:, 0], atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["masked", "score-masked", "block", "autoregressive"])
+def test_every_open_character_weighs_the_same(name, language, rng):
+    """In the mean of the loss over rows: a row of which one character is open counts a quarter of what an open row of four does, so
+    that the mean over both kinds is all their nats over all places. The nats are the language's own."""
+    model = exact.perfect(name, language, **({"block": "4", "clip": "no"} if name == "block" else {}))
+    rows = 6000
+    x = language.sample(2 * rows, 4, rng)
+    given = (torch.arange(2 * rows) % 2 == 0)[:, None] & (torch.arange(4) < 3)
+    nats = model.loss(Canvas(x, given), rng).double()
+    last = torch.bincount(language.strings[:, :3] @ torch.tensor([9, 3, 1]), weights=language.log_p.exp())
+    of_last = language.entropy(4) + torch.special.xlogy(last, last).sum().item()
+    for some, true in ((nats[0::2], of_last / 4), (nats[1::2], language.entropy(4) / 4)):
+        assert abs(some.mean().item() - true) < 4 * (some.std() / rows**0.5).item() + 0.005
+
+
 def test_training_times_are_even_and_the_bell_is_a_bell(small, rng):
     """Uniform: one time in every B-th part of [0, 1]. Bell: mean 1/2, narrower, and still inside."""
     u = small.times(1000, rng)

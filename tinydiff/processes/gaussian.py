@@ -333,8 +333,9 @@ def nearness(mean: Tensor, near: Tensor) -> Tensor:
     characters that is the only bet with this mean; of more the evenest that knows of its direction alone."""
     far = mean.square().sum(-1, keepdim=True)
     low, high = torch.full_like(far, -8.0), torch.full_like(far, 3.0)  # of log2 of the sharpness
-    for _ in range(14):
-        middle = (low + high) / 2
-        short = ((middle.exp2() * near).softmax(-1) * near).sum(-1, keepdim=True) < far
-        low, high = torch.where(short, middle, low), torch.where(short, high, middle)
+    with torch.no_grad():
+        for _ in range(14):
+            middle = (low + high) / 2
+            short = ((middle.exp2() * near).softmax(-1) * near).sum(-1, keepdim=True) < far
+            low, high = torch.where(short, middle, low), torch.where(short, high, middle)
     return (low.exp2() * near).log_softmax(-1)
