@@ -9,7 +9,7 @@ import gradio as gr
 import pytest
 import torch
 
-from tinydiff import checkpoint, evaluate, exact, library, rewrite
+from tinydiff import checkpoint, evaluate, exact, figures, library, rewrite
 from tinydiff.__main__ import main
 from tinydiff.generate import generate
 from tinydiff.processes import PROCESSES
@@ -244,7 +244,8 @@ def test_evaluating_a_rewriter_writes_its_card(rewriter, lines, shelf):
     assert [row["steps"] for row in result["steps"]] == [1, 8] and 0 < result["bound"]["nats"] < 1
     assert result["mbr"]["cer"] < result["copy"]["cer"] and result["mbr"]["seeds"] == 5
     card = (rewriter / "README.md").read_text()
-    assert "--task restore" in card and "text2text-generation" in card and f"**{result['bound']['nats']:.4f} nats**" in card
+    bound = figures.written(result["bound"]["nats"], result["bound"]["error"])
+    assert "--task restore" in card and "text2text-generation" in card and f"**{bound} nats**" in card
     assert f"| the source as it is | | {100 * result['copy']['cer']:.1f} % |" in card
     assert [(row["sampler"], row["temperature"]) for row in result["others"]][:3] == [
         ("ancestral", 0.5),
