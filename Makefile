@@ -12,11 +12,10 @@ app: .venv/app
 	$(BIN)/python app.py
 
 test: .venv/dev browser check
-	$(BIN)/python -m pytest --ignore tests/browser -n 2
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-long: .venv/dev browser
-	$(BIN)/python -m pytest -m 'long and not real_hub'
+	$(BIN)/python -m pytest -m 'long and not real_hub' -n 2 --dist loadgroup
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

@@ -1,6 +1,7 @@
 """The page in a real browser: Debian's Chromium, one server for all tests, and what every page is watched for.
 
-Where there is no Chromium these tests are skipped in one line, except in CI.
+Where there is no Chromium these tests are skipped in one line, except in CI. All of them run one after the other in one process,
+beside the other tests in another: they share the servers, and what they time would not bear a second browser.
 """
 
 import os
@@ -18,6 +19,15 @@ ROOT = Path(__file__).resolve().parents[2]
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking",
          "--disable-component-update", "--disable-default-apps", "--disable-sync", "--disable-extensions", "--no-first-run",
          "--metrics-recording-only", "--hide-scrollbars", "--mute-audio"]  # fmt: skip
+# scheme and width in which a page is looked at: light and dark, desk and phone; the third when there is time
+LOOKS = [("dark", 1280), ("light", 375), pytest.param("light", 1280, marks=pytest.mark.long)]
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 def chromium():
@@ -38,12 +48,12 @@ def free_port() -> int:
         return s.getsockname()[1]
 
 
-def wait_until_served(url: str, server: subprocess.Popen, seconds: float = 90) -> float:
+def wait_until_served(url: str, server: subprocess.Popen, seconds: float = 180) -> float:
     """Seconds until the page answers."""
     start = time.monotonic()
     while time.monotonic() - start < seconds:
         try:
-            urllib.request.urlopen(url, timeout=5).read()
+            urllib.request.urlopen(url, timeout=60).read()
             return time.monotonic() - start
         except OSError:
             time.sleep(0.1)
@@ -60,7 +70,11 @@ class Server:
                "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port), **environment}  # fmt: skip
         self.url = f"http://127.0.0.1:{port}"
         self.process = subprocess.Popen([sys.executable, *(program or ["app.py"])], cwd=ROOT, env=env)
-        self.ready_after = wait_until_served(self.url, self.process)
+        try:
+            self.ready_after = wait_until_served(self.url, self.process)
+        except BaseException:
+            self.process.kill()
+            raise
 
     def memory(self) -> int:
         """Bytes of resident memory."""
@@ -83,8 +97,11 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server():
-    served = Server()
+def server(tmp_path_factory):
+    """The page, whose temporary files lie in `place`."""
+    place = tmp_path_factory.mktemp("server")
+    served = Server(TMPDIR=str(place))
+    served.place = place
     yield served
     served.close()
 
@@ -102,17 +119,37 @@ class Watch:
         if url.startswith(("http", "ws")) and "//127.0.0.1" not in url:
             self.strangers.append(url)
 
+    def good(self):
+        assert not self.strangers, "A request left the machine."
+        assert not self.errors, "The console holds errors."
 
-@pytest.fixture
-def visit(server, page):
-    """visit(query) opens the page and waits for the player; afterwards the console and the requests are looked at."""
-    watch = Watch(page)
+
+def opener(server, page):
+    """open(query) opens the page and waits for the player."""
 
     def open_(query: str = ""):
         page.goto(f"{server.url}/{query}")
         page.wait_for_selector("#denoise-player .td-cells span")
         return page
 
-    yield open_
-    assert not watch.strangers, "A request left the machine."
-    assert not watch.errors, "The console holds errors."
+    return open_
+
+
+@pytest.fixture
+def visit(server, page):
+    """visit(query) opens the page and waits for the player; afterwards the console and the requests are looked at."""
+    watch = Watch(page)
+    yield opener(server, page)
+    watch.good()
+
+
+@pytest.fixture(scope="module")
+def stay(server, browser):
+    """stay() is one page for the tests of a file that only look, or leave things as they found them: it is opened once."""
+    context = browser.new_context()
+    page = context.new_page()
+    watch = Watch(page)
+    opener(server, page)()
+    yield lambda query="": page
+    context.close()
+    watch.good()

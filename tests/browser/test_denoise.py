@@ -7,6 +7,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from gradio_client import Client
 
+from tests.browser.conftest import LOOKS
+
 P = "#denoise-player "
 STATE = """() => {
   const root = document.querySelector("#denoise-player"), q = (s) => root.querySelector(s);
@@ -40,8 +42,16 @@ def generate(page):
     page.wait_for_function("() => window.started", timeout=90_000)
 
 
-def finished(page, seconds: float = 90) -> dict:
+def played(page, seconds: float = 90) -> dict:
+    """Wait until the run that is shown has played to its end by itself."""
     return until(page, "!s.running && !s.playing && s.at === s.end && s.end > 0", seconds)
+
+
+def finished(page, seconds: float = 90) -> dict:
+    """Wait until all steps are there, and go to the last."""
+    until(page, "!s.running && s.end > 0", seconds)
+    page.dispatch_event(P + ".td-last", "click")
+    return played(page)
 
 
 def choose_steps(page, count: int):
@@ -65,7 +75,7 @@ def test_the_recorded_run_plays_at_load(visit, page):
     """The page is alive before anybody clicks: the recorded run plays, step by step, to its end, and it is text."""
     page.add_init_script(f"({PLACES})()")
     page = visit()
-    end = finished(page)
+    end = played(page)
     assert page.evaluate("window.places.size") > 3
     assert end["text"].startswith("ROMEO:") and "·" not in end["text"]
 
@@ -118,9 +128,9 @@ def test_stop_keeps_what_came(visit):
     assert state(page)["at"] == end["end"]
 
 
-def test_keyboard(visit):
+def test_keyboard(stay):
     """Space plays and pauses; the arrows step; Home and End jump."""
-    page = visit()
+    page = stay()
     finished(page)
     focus_sheet(page)
     page.keyboard.press("Home")
@@ -137,18 +147,18 @@ def test_keyboard(visit):
     assert not state(page)["playing"]
 
 
-def test_scrubbing(visit):
+def test_scrubbing(stay):
     """The scrubber says where it is, and the text goes with it."""
-    page = visit()
+    page = stay()
     finished(page)
     page.locator(P + ".td-seek").fill("10")
     assert state(page)["at"] == 10
     assert page.get_attribute(P + ".td-seek", "aria-valuetext") == "step 10 of 128"
 
 
-def test_a_character_tells_its_bets(visit):
+def test_a_character_tells_its_bets(stay):
     """A click on a character that was written shows five bets, likeliest first; the keyboard reaches the same."""
-    page = visit()
+    page = stay()
     finished(page)
     page.locator(P + ".td-cells span").nth(40).click()
     rows = page.locator(P + ".td-bets li").all_inner_texts()
@@ -302,7 +312,7 @@ def test_reduced_motion(visit, page):
     assert state(page)["at"] == 5
 
 
-@pytest.mark.parametrize("scheme, width", [("light", 1280), ("dark", 1280), ("light", 375)])
+@pytest.mark.parametrize("scheme, width", LOOKS)
 def test_accessible(visit, page, scheme, width):
     """axe finds nothing, in light, in dark and on a phone; and nothing scrolls sideways."""
     page.set_viewport_size({"width": width, "height": 900})

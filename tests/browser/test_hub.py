@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser.conftest import Server, Watch
-from tests.browser.test_denoise import finished, generate, state
+from tests.browser.conftest import LOOKS, Server, Watch
+from tests.browser.test_denoise import finished, generate, played, state
 from tests.loopback import Hub, status
 
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "assets" / "checkpoints"
@@ -82,7 +82,7 @@ def test_a_hub_id_fills_the_menus(opened, hub):
     page.goto(page.url)
     page.wait_for_selector("#denoise-player .td-cells span")
     told(page, f"Commit {sha[:12]}")
-    assert finished(page)["text"] == text
+    assert played(page)["text"] == text
     page.locator("#where label", has_text="bundled").click()
     page.wait_for_function("() => document.querySelectorAll('.td-many')[0].querySelectorAll('label').length > 4", timeout=30_000)
     assert not hub.sent_tokens()
@@ -102,8 +102,8 @@ def test_a_refusal_stands_at_its_place(opened, hub):
     assert not hub.sent_tokens()
 
 
-@pytest.mark.parametrize("width,scheme", [(1280, "light"), (1280, "dark"), (375, "light")])
-def test_the_id_is_for_everybody(opened, page, width, scheme):
+@pytest.mark.parametrize("scheme,width", LOOKS)
+def test_the_id_is_for_everybody(opened, page, scheme, width):
     """axe finds nothing, also where a refusal stands; and nothing scrolls sideways."""
     page.set_viewport_size({"width": width, "height": 900})
     page = opened(f"?__theme={scheme}")

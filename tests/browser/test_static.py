@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Watch, free_port, wait_until_served
+from tests.browser.conftest import LOOKS, Watch, free_port, wait_until_served
 from tinydiff import gallery
 
 STEPS, FEWER = 12, 6
@@ -103,7 +103,7 @@ def test_without_motion_the_text_stands_there(watched, address):
     assert "·" in "".join(page.locator(".td-cells span").all_text_contents())
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 375), ("dark", 375)])
+@pytest.mark.parametrize(("scheme", "width"), [*LOOKS, pytest.param("dark", 375, marks=pytest.mark.long)])
 def test_nothing_for_axe(watched, address, scheme, width):
     """No violation of the accessibility rules in light, in dark and on a phone; the switch changes the colours."""
     page = watched

@@ -6,12 +6,18 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from gradio_client import Client
 
+from tests.browser.conftest import LOOKS
+
 TABS = ["Steps", "Race", "Blocks", "Noise", "Train", "Training"]
 
 
 def tab(visit, name: str, query: str = ""):
     """The page with a tab open, its sheet drawn."""
-    page = visit(query)
+    return opened(visit(query), name)
+
+
+def opened(page, name: str):
+    """A tab of a page that is there, its sheet drawn."""
     select(page, name)
     page.wait_for_function("(s) => document.querySelector(s)?.children.length > 0", arg=f"#{name.lower()}-sheet .tt-sheet")
     return page
@@ -59,24 +65,41 @@ def toast(page) -> str:
     return page.inner_text(".toast-body")
 
 
-@pytest.mark.parametrize("name", TABS)
-def test_the_first_view_is_not_empty(visit, name):
-    """A tab shows something bundled at once: text that can be read, before anything is pressed."""
-    page = tab(visit, name)
-    assert len(page.inner_text(f"#{name.lower()}-sheet")) > 300
+def test_the_first_view_is_not_empty(visit):
+    """Every tab shows something bundled at once: text that can be read, before anything is pressed."""
+    page = visit()
+    for name in TABS:
+        opened(page, name)
+        assert len(page.inner_text(f"#{name.lower()}-sheet")) > 300, name
 
 
-@pytest.mark.parametrize("name", TABS)
-@pytest.mark.parametrize("scheme,width", [("light", 1280), ("dark", 1280), ("light", 375)])
-def test_nothing_for_axe(visit, page, name, scheme, width):
-    """No violation of the accessibility rules, and nothing that scrolls sideways, in light, in dark and on a phone."""
-    page.set_viewport_size({"width": width, "height": 900})
-    page.emulate_media(reduced_motion="reduce")
-    tab(visit, name, f"?__theme={scheme}")
+def looked_at(page, name: str):
+    """axe finds nothing on the tab that is open, and nothing scrolls sideways."""
     page.wait_for_timeout(400)
     found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert found.violations_count == 0, f"{name}: {found.generate_report()}"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+
+
+@pytest.mark.parametrize("scheme,width", LOOKS)
+def test_nothing_for_axe(visit, page, scheme, width):
+    """No violation of the accessibility rules, and nothing that scrolls sideways, in light, in dark and on a phone: one tab after
+    the other on one page."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(reduced_motion="reduce")
+    visit(f"?__theme={scheme}")
+    for name in TABS:
+        looked_at(opened(page, name), name)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", TABS)
+@pytest.mark.parametrize("scheme,width", [("light", 1280), ("dark", 1280), ("light", 375)])
+def test_nothing_for_axe_on_a_fresh_page(visit, page, name, scheme, width):
+    """The same with every tab the first that is opened."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(reduced_motion="reduce")
+    looked_at(tab(visit, name, f"?__theme={scheme}"), name)
 
 
 # ---------------------------------------------------------------- Noise
@@ -88,9 +111,9 @@ def left(page) -> list[str]:
     return ["".join(rows.nth(i).locator(".tt-cell b").all_text_contents()) for i in range(rows.count())]
 
 
-def test_noise_takes_letters_and_never_gives_them_back(visit):
+def test_noise_takes_letters_and_never_gives_them_back(stay):
     """With growing t a row only loses characters, whatever the noise: all are there at 0, hardly any at 1."""
-    page = tab(visit, "Noise")
+    page = tab(stay, "Noise")
     seen = []
     for t in (0, 0.2, 0.5, 0.8, 1):
         move(page, "#noise-sheet", t)
@@ -101,10 +124,10 @@ def test_noise_takes_letters_and_never_gives_them_back(visit):
         assert "·" not in states[0] and len(kept[-1]) <= 6  # a random character may be the true one
 
 
-def test_the_same_information_is_another_time_for_each_noise(visit):
+def test_the_same_information_is_another_time_for_each_noise(stay):
     """By information, every row keeps half of what a character tells of itself: uniform noise early, points in space late; by
     time again, all are at one time and keep different shares."""
-    page = tab(visit, "Noise")
+    page = tab(stay, "Noise")
     page.get_by_role("radio", name="same information left").check(force=True)
     move(page, "#noise-sheet", 0.5)
     facts = page.locator("#noise-sheet .tt-facts").all_inner_texts()
@@ -118,16 +141,16 @@ def test_the_same_information_is_another_time_for_each_noise(visit):
     assert max(told) - min(told) > 20
 
 
-def test_processes_with_one_noise_share_a_row(visit):
+def test_processes_with_one_noise_share_a_row(stay):
     """Score entropy has the noise of its base, and is named beside it."""
-    page = tab(visit, "Noise")
+    page = tab(stay, "Noise")
     heads = page.locator("#noise-sheet .tt-row-head").all_inner_texts()
     assert len(heads) == 5 and sum("Score entropy" in head for head in heads) == 2
 
 
-def test_moving_time_feels_live(visit):
+def test_moving_time_feels_live(stay):
     """A move of the slider is drawn within 150 ms (the median of several), without asking the server."""
-    page = tab(visit, "Noise")
+    page = tab(stay, "Noise")
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     took = sorted(move(page, "#noise-sheet", i / 10) for i in range(11))
@@ -135,9 +158,9 @@ def test_moving_time_feels_live(visit):
     assert not [url for url in asked if "/queue/" in url]
 
 
-def test_the_marker_stands_at_t(visit):
+def test_the_marker_stands_at_t(stay):
     """In every picture the marker is where the slider is: at the share t of its way."""
-    page = tab(visit, "Noise")
+    page = tab(stay, "Noise")
     places = []
     for t in (0, 0.5, 1):
         move(page, "#noise-sheet", t)
@@ -147,9 +170,9 @@ def test_the_marker_stands_at_t(visit):
         assert end - begin > 150 and middle == pytest.approx((begin + end) / 2, abs=1)
 
 
-def test_a_schedule_drives_the_rows(visit):
+def test_a_schedule_drives_the_rows(stay):
     """The rows change with the schedule; the linear one's alpha is 1 - t."""
-    page = tab(visit, "Noise")
+    page = tab(stay, "Noise")
     move(page, "#noise-sheet", 0.4)
     assert page.locator("#noise-sheet .tt-lane .tt-num").nth(2).inner_text() == "0.60"
     before = left(page)[0]
@@ -157,9 +180,9 @@ def test_a_schedule_drives_the_rows(visit):
     assert left(page)[0].count("·") > before.count("·")
 
 
-def test_the_visitor_s_sentence(visit):
+def test_the_visitor_s_sentence(stay):
     """What is typed is what is dissolved; a character that the model does not know is named, and the last sentence stays."""
-    page = tab(visit, "Noise")
+    page = tab(stay, "Noise")
     write(page, "#noise-sentence textarea", "My kingdom")
     page.wait_for_function(
         "() => document.querySelectorAll('#noise-sheet .tt-row')[0].querySelectorAll('.tt-cell').length === 10"
@@ -182,9 +205,9 @@ def test_the_trained_network_observes_too(visit):
 # ---------------------------------------------------------------- Training
 
 
-def test_training_of_each_model(visit):
+def test_training_of_each_model(stay):
     """A checkpoint has its curve, hardware and a text; the perfect network says that it was never trained."""
-    page = tab(visit, "Training")
+    page = tab(stay, "Training")
     sheet = page.locator("#training-sheet")
     assert sheet.locator("svg[role=img]").count() >= 1
     assert all(what in sheet.inner_text() for what in ("Hardware", "Steps", "Time", "Parameters"))

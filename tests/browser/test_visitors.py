@@ -1,6 +1,5 @@
 """Twenty visitors at once, through gradio_client: nobody crashes, nobody sees another's text, and the server forgets them."""
 
-import os
 import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,28 +7,14 @@ from itertools import islice
 from pathlib import Path
 
 import httpx
-import pytest
 from gradio_client import Client
 
-from tests.browser.conftest import Server
 from tinydiff import render
 
 WRITERS, LEAVERS, LEARNERS = 15, 3, 2
 PROMPTS = [f"VISITOR {chr(65 + i)} SAYS:" for i in range(WRITERS)]
 TEXT = "the quick brown fox jumps over the lazy dog; the dog sleeps on. " * 60
 SPARE = 96 * 2**20  # bytes that the server may keep of twenty visitors; 3 to 55 MiB were measured, of 700
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """A server whose temporary files can be seen."""
-    place = tmp_path_factory.mktemp("server")
-    before, os.environ["TMPDIR"] = os.environ.get("TMPDIR"), str(place)
-    served = Server()
-    os.environ.pop("TMPDIR") if before is None else os.environ.update(TMPDIR=before)
-    served.place = place
-    yield served
-    served.close()
 
 
 class Tab:
