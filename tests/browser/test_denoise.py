@@ -2,6 +2,7 @@
 
 import re
 import time
+from contextlib import closing
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -347,12 +348,12 @@ def test_two_visitors_both_animate(visit, server, browser):
 
 def test_a_closed_tab_stops_the_work(visit, server, browser):
     """Once the visitor is gone the server computes nothing: over two seconds it is as idle as it was before, to 5 %."""
-    idle, page = server.busy(2), browser.new_page()
-    page.goto(f"{server.url}/{LONG}&seed=3")
-    page.wait_for_selector(P + ".td-cells span")
-    until(page, "s.running && s.at >= 2")
-    assert server.busy(1) > idle + 0.2
-    page.close()
+    idle = server.busy(2)
+    with closing(browser.new_page()) as page:
+        page.goto(f"{server.url}/{LONG}&seed=3")
+        page.wait_for_selector(P + ".td-cells span")
+        until(page, "s.running && s.at >= 2")
+        assert server.busy(1) > idle + 0.2
     deadline = time.monotonic() + 30
     while server.busy(2) > idle + 0.05:
         assert time.monotonic() < deadline, "The run goes on without its visitor."
