@@ -13,7 +13,6 @@ writes: the losses are those of one process that computes the whole batch at onc
 from __future__ import annotations
 
 import copy
-import ctypes
 import json
 import math
 import re
@@ -33,6 +32,7 @@ from tinydiff import checkpoint, library, rewrite
 from tinydiff.generate import check_number, generate
 from tinydiff.muon import Muon
 from tinydiff.nets import precision
+from tinydiff.nets.memory import keep_all_freed
 from tinydiff.processes import Process, Share, build
 from tinydiff.text import HUGE, Canvas, Corpus, Pairs, brief, check_window, corpus, memory, pairs
 
@@ -100,7 +100,6 @@ PRESETS = {
 }
 
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 LARGE = 16 << 20  # bytes of a layer's numbers from which on glibc gives memory back at every step, which costs time
 COMPILING, COMPILED_GAIN = 60.0, 0.15  # seconds that it takes on two slow cores, and the share of the time that it may save
 
@@ -256,7 +255,7 @@ class Run:
         config, width = self.config, self.config.shape["width"]
         rows = config.batch // config.accumulate * config.shape["length"]
         if self.device.type == "cpu" and rows * 4 * width * 4 >= LARGE:  # the widest layer's numbers
-            keep_freed_memory()
+            keep_all_freed()
         if config.compile and self.compiled is None:
             self.compiled = self.gains_by_compiling()
         if config.compile and self.compiled:
@@ -566,17 +565,6 @@ def optimizers(process: Process, config: Config) -> list[torch.optim.Optimizer]:
         return [torch.optim.AdamW([dict(params=rest, weight_decay=0.0), dict(params=matrices, weight_decay=config.weight_decay)], **adam)]  # fmt: skip
     muon = Muon(matrices, lr=config.lr, weight_decay=config.weight_decay, momentum=0.95)
     return [torch.optim.AdamW(rest, weight_decay=0.0, **adam), muon]
-
-
-def keep_freed_memory() -> None:
-    """Ask the C library not to give freed memory back to the kernel: a training step frees and takes hundreds of megabytes,
-    and every page that is new costs a fault. Where it is not glibc nothing happens."""
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(M_MMAP_MAX, 0)
-        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-    except (OSError, AttributeError):
-        pass
 
 
 def pick_device(name: str) -> torch.device:

@@ -19,6 +19,7 @@ from gradio.utils import get_upload_folder
 from tinydiff import evaluate, export, hub, library, render
 from tinydiff.figures import percent
 from tinydiff.library import Model
+from tinydiff.nets.memory import keep_some_freed
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.samplers import SAMPLERS, Range, column
 from tinydiff.ui import cost, inputs, mine
@@ -33,6 +34,7 @@ PROMPT, TEMPLATE = "starts with", "fill the blanks"
 BUNDLED, HUB = "bundled", "Hub id"
 HUB_INFO = "A checkpoint, or a repository of several, that anybody made; nothing in it is run."
 
+keep_some_freed()
 torch.set_num_threads(1)  # two visitors share two cores; threads that wait for each other cost more than they bring
 
 
