@@ -2,8 +2,12 @@
 
 import importlib
 import math
+import platform
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tinydiff.nets import Cache, Transformer, fast_bf16, lowered, precision, transformer
 from tinydiff.nets.transformer import RMSNorm, attend, rotate, rotation
 
+ROOT = Path(__file__).parent.parent
 CPU = torch.device("cpu")
 chooser = importlib.import_module("tinydiff.nets.precision")  # the function of that name hides it
 SHAPE = dict(inputs=11, outputs=10, layers=2, heads=2, width=32, length=16)
@@ -295,3 +300,29 @@ def test_what_is_chosen_is_the_faster_on_this_machine(untried):
 def test_a_device_that_was_never_tried_out_computes_in_fp32(untried):
     """Of other devices nothing is known, and nothing is run on them."""
     assert not fast_bf16(torch.device("meta"))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc", reason="glibc alone")
+@pytest.mark.parametrize(("name", "megabytes"), [("keep_all_freed", 48), ("keep_some_freed", 12)])
+def test_freed_memory_is_taken_again_without_new_pages(name, megabytes):
+    """Blocks as large as a step's, freed and taken again, cost next to no page faults; by default one for each 4 KB."""
+    code = f"""
+import resource, runpy, sys
+memory = runpy.run_path("tinydiff/nets/memory.py")
+if sys.argv[1] == "kept":
+    memory["{name}"]()
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(2):
+    before = faults()
+    for _ in range(5):
+        blocks = [b"x" * ({megabytes} << 20) for _ in range(3)]
+        del blocks
+print(faults() - before)
+"""
+    run = [
+        subprocess.run([sys.executable, "-c", code, how], cwd=ROOT, capture_output=True, text=True, check=True)
+        for how in ("kept", "not")
+    ]
+    kept, given_back = (int(done.stdout) for done in run)
+    assert kept < 200 < given_back
