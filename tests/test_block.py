@@ -428,7 +428,8 @@ def test_every_size_is_measured(lines):
     """A row a size, each with its own bound on all held-out characters; blocks of one need no draws; more steps than blocks can
     share are counted once."""
     found, process = corpus(str(lines)), untrained_on(corpus(str(lines)))
-    rows = [evaluate.of_size(process.at(size), found, 2, 8) for size in sorted(process.sizes)]
+    known = evaluate.vocabulary(process, found)
+    rows = [evaluate.of_size(process.at(size), found, known, 2, 8) for size in sorted(process.sizes)]
     assert [row["size"] for row in rows] == [1, 2, 4, 8] and [row["bound"]["draws"] for row in rows] == [1, 2, 2, 2]
     assert len({row["bound"]["nats"] for row in rows}) == 4 and all(row["entropy"] is not None for row in rows)
     assert evaluate.counts(process.at(4), "blockwise") == (8, 16, 32, 64, 128, 256)  # six blocks: six calls at the least
@@ -436,8 +437,8 @@ def test_every_size_is_measured(lines):
 
 def test_a_long_text_is_told_in_parts(lines):
     """A row a part, each of its own characters alone."""
-    process = untrained_on(corpus(str(lines)))
-    rows = evaluate.along(process, 120, 40)
+    found, process = corpus(str(lines)), untrained_on(corpus(str(lines)))
+    rows = evaluate.along(process, evaluate.vocabulary(process, found), 120, 40)
     assert [row["until"] for row in rows] == [40, 80, 120] and len({row["entropy"] for row in rows}) > 1
 
 

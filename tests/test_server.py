@@ -234,6 +234,7 @@ def pressing(served, session: str, text: str):
 def test_a_line_is_fair(served):
     """The k-th event of a session stands behind the k-th of all others, whenever it came."""
     lines, order = served.lines, []
+    wait(lambda: not any(lines.active_jobs) and not lines.everybody())
     for session, k in (("one", 1), ("one", 2), ("one", 3), ("two", 1), ("three", 1), ("two", 2)):
         lines.readers[session] = 1
         lines.active_jobs[:] = [[]] * len(lines.active_jobs)  # nobody's turn comes
