@@ -23,12 +23,8 @@ FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-
 LOOKS = [("dark", 1280), ("light", 375), pytest.param("light", 1280, marks=pytest.mark.long)]
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
-def pytest_collection_modifyitems(items):
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("browser"))
+def pytest_itemcollected(item):
+    item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 def chromium():
