@@ -12,10 +12,10 @@ app: .venv/app
 	$(BIN)/python app.py
 
 test: .venv/dev browser check
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2
 
 test-long: .venv/dev browser
-	$(BIN)/python -m pytest -m 'long and not real_hub' -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -m 'long and not real_hub' -n 2
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

@@ -18,6 +18,24 @@ from tinydiff.schedules import schedule
 from tinydiff.text import Tokenizer
 from tinydiff.train import PRESETS, train
 
+
+def home_of(nodeid: str) -> str:
+    """Tests of one home run in one process, one after the other: those of the page, and each of the others by itself."""
+    return "browser" if nodeid.startswith("tests/browser/") else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With `-n 2`: the tests of the page first, beside the others, which both processes share when the page is done."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Homes(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return home_of(nodeid)
+
+    return Homes(config, log)
+
+
 SHAPE = dict(layers=2, heads=2, width=32, length=24)
 
 

@@ -18,6 +18,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from tests.conftest import home_of
 from tinydiff import deploy
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -257,6 +258,13 @@ def test_make_installs_from_there(given, index, tmp_path):
     assert len(installs) == 2 and all("-c constraints.txt" in line and "--index-url" not in line for line in installs)
     assert installs[0].endswith("-r requirements.txt") and installs[1].endswith("-r requirements-dev.txt")
     assert [line for line in asked if "extra-index-url" in line] == ([f"--extra-index-url {index}"] if index else [])
+
+
+def test_the_tests_of_the_page_run_beside_the_others():
+    """Two processes, of which one has all tests of the page; they are the largest home, which xdist hands out first."""
+    assert re.search(r"-m pytest -n 2$", read("Makefile"), re.M)
+    assert home_of("tests/browser/test_a.py::one") == home_of("tests/browser/test_b.py::two") != home_of("tests/test_a.py::one")
+    assert home_of("tests/test_a.py::one") != home_of("tests/test_a.py::two")
 
 
 def test_ci_runs_what_the_readme_says():

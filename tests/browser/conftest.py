@@ -1,7 +1,7 @@
 """The page in a real browser: Debian's Chromium, one server for all tests, and what every page is watched for.
 
 Where there is no Chromium these tests are skipped in one line, except in CI. All of them run one after the other in one process,
-beside the other tests in another: they share the servers, and what they time would not bear a second browser.
+beside the other tests in another (tests/conftest.py): they share the servers, and what they time would not bear a second browser.
 """
 
 import os
@@ -21,10 +21,6 @@ FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-
          "--metrics-recording-only", "--hide-scrollbars", "--mute-audio"]  # fmt: skip
 # scheme and width in which a page is looked at: light and dark, desk and phone; the third when there is time
 LOOKS = [("dark", 1280), ("light", 375), pytest.param("light", 1280, marks=pytest.mark.long)]
-
-
-def pytest_itemcollected(item):
-    item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 def chromium():

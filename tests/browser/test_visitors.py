@@ -120,9 +120,3 @@ def test_nobody_is_refused_while_one_holds_the_line(server):
         assert {answer.status_code for answer in strangers} == {200}
         assert written(Client(server.url, verbose=False), wish(0)).startswith(PROMPTS[0])
     quiet(server)
-
-
-def test_the_tests_of_the_page_run_in_one_process(request):
-    """Beside the other tests, but never two at once: where pytest has several processes, all of them are one group."""
-    together = request.config.getoption("loadgroup", False)
-    assert request.node.nodeid.endswith("@browser") == together
