@@ -189,7 +189,7 @@ def test_the_visitor_s_sentence(stay):
     )
     move(page, "#noise-sheet", 0)
     assert left(page)[0].replace("\u00a0", " ") == "My kingdom"
-    page.keyboard.type(" €")
+    page.locator("#noise-sentence textarea").press_sequentially(" €")
     assert "'€' at position 12" in toast(page)
     assert left(page)[0].replace("\u00a0", " ") == "My kingdom"
 
