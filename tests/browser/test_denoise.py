@@ -52,6 +52,9 @@ def finished(page, seconds: float = 90) -> dict:
     """Wait until all steps are there, and go to the last."""
     until(page, "!s.running && s.end > 0", seconds)
     page.dispatch_event(P + ".td-last", "click")
+    page.wait_for_function(
+        "() => ![...document.querySelectorAll('.loading')].some((words) => words.offsetParent)"
+    )  # Gradio's own
     return played(page)
 
 
