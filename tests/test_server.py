@@ -223,6 +223,33 @@ def test_a_second_press_takes_the_place_of_the_first(served):
     assert [message["output"]["data"][0] for message in done] == [{"__type__": "update"}] * 2 + ["THIRD"]
 
 
+def test_a_question_while_the_last_stream_closes_is_answered(served):
+    """A page closes its stream with an answer and opens another for its next question. The server may hear the question first."""
+    served.go.set()
+    served.lines.attend("typist")  # the stream of the last answer
+    served.lines.active_jobs[:] = [[]] * len(served.lines.active_jobs)  # nobody's turn comes
+    assert served.join("more", 1, "a", session="typist").status_code == 200
+    served.lines.leave("typist")
+    served.lines.active_jobs[:] = [None] * len(served.lines.active_jobs)
+    with served.reading("/queue/data?session_hash=typist"):
+        wait(lambda: served.started == ["more"])
+
+
+def test_whoever_comes_back_finds_the_run_and_whoever_does_not_stops_it(served):
+    """A run to which nobody listens goes on from one look to the next, and is stopped at that."""
+    lines = served.lines
+    event = served.post("train", "left").json()["event_id"]
+    lines.attend(event)
+    wait(lambda: served.started == ["left"])
+    lines.leave(event), lines.tidy()
+    assert not served.ended
+    lines.attend(event), lines.tidy(), lines.leave(event), lines.tidy()
+    time.sleep(0.2)
+    assert not served.ended
+    lines.tidy()
+    wait(lambda: served.ended == ["left"])
+
+
 @contextmanager
 def pressing(served, session: str, text: str):
     """A page: it presses, then listens for the answers of its session."""
@@ -249,10 +276,15 @@ def test_a_line_is_fair(served):
 
 def test_one_session_cannot_fill_a_line(served):
     """It is told so in a sentence; another can still wait."""
+    lines = served.lines
+    lines.readers["greedy"] = 1
+    lines.active_jobs[:] = [[]] * len(lines.active_jobs)  # nobody's turn comes
     answers = [served.post("run", "x", session="greedy") for _ in range(server.OWN + 2)]
-    codes = [answer.status_code for answer in answers]
-    assert codes.count(200) >= server.OWN or codes[-1] == 429
+    assert [answer.status_code for answer in answers] == [200] * server.OWN + [429] * 2
+    assert answers[-1].json()["detail"] == f"{server.OWN} of your runs wait already: wait for them, or stop one."
+    lines.active_jobs[:] = [None] * len(lines.active_jobs)
     assert served.answer("run", "me") == 'data: ["ME"]'
+    lines.leave("greedy")
 
 
 # ---------------------------------------------------------------- requests

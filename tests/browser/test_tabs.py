@@ -180,18 +180,22 @@ def test_a_schedule_drives_the_rows(stay):
     assert left(page)[0].count("·") > before.count("·")
 
 
+CELLS = "(many) => document.querySelectorAll('#noise-sheet .tt-row')[0].querySelectorAll('.tt-cell').length === many"
+
+
 def test_the_visitor_s_sentence(stay):
-    """What is typed is what is dissolved; a character that the model does not know is named, and the last sentence stays."""
+    """What is typed or pasted is what is dissolved; a character that the model does not know is named, and the last sentence
+    stays."""
     page = tab(stay, "Noise")
     write(page, "#noise-sentence textarea", "My kingdom")
-    page.wait_for_function(
-        "() => document.querySelectorAll('#noise-sheet .tt-row')[0].querySelectorAll('.tt-cell').length === 10"
-    )
+    page.wait_for_function(CELLS, arg=10)
     move(page, "#noise-sheet", 0)
     assert left(page)[0].replace("\u00a0", " ") == "My kingdom"
     page.locator("#noise-sentence textarea").press_sequentially(" €")
     assert "'€' at position 12" in toast(page)
-    assert left(page)[0].replace("\u00a0", " ") == "My kingdom"
+    assert left(page)[0].replace("\u00a0", " ") == "My kingdom "
+    page.locator("#noise-sentence textarea").fill("pasted")
+    page.wait_for_function(CELLS, arg=6)
 
 
 def test_the_trained_network_observes_too(visit):

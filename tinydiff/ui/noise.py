@@ -39,9 +39,19 @@ def build() -> None:
                      info=f"Up to {LONGEST} characters; the pictures follow as you type.")  # fmt: skip
     observer = gr.Radio([PERFECT, TRAINED], value=PERFECT, label="Observer", elem_classes="td-ticks", elem_id="noise-observer")
     sheet = Sheet("noise", dissolved(SENTENCE))
-    gr.on([box.input, observer.input], answer, [box, observer], sheet, show_progress="hidden", trigger_mode="always_last",
+    # a box's `input` is heard when a key is pressed, and so not of what is pasted, deleted or typed on a phone
+    gr.on([box.change, observer.input], typed, [box, observer], sheet, show_progress="hidden", trigger_mode="always_last",
           concurrency_id="noise", concurrency_limit=2, api_visibility="private")  # fmt: skip
     gr.api(answer, api_name="noise", concurrency_id="noise", concurrency_limit=2)
+
+
+def typed(sentence: str, observer: str) -> dict:
+    """`answer` for who is typing. What is wrong is no failure: after one the page would forget what was typed meanwhile."""
+    try:
+        return answer(sentence, observer)
+    except gr.Error as error:
+        gr.Warning(error.message, title=error.title)
+        return gr.skip()
 
 
 def answer(sentence: str, observer: str = PERFECT) -> dict:

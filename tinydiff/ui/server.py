@@ -127,8 +127,9 @@ def refusal(words: str) -> gr.Error:
 class Lines(queueing.Queue):
     """Gradio's queue, in which every line has its own length and nobody waits who has gone.
 
-    An event joins its line when somebody listens for its answer (`attend`), and leaves it with them. Until then it is in the
-    lobby, for UNREAD seconds. In a line the second event of a session stands behind the first of everybody else's.
+    An event stands in its line while somebody listens for its answer (`attend`). Before and after that it is in the lobby, for
+    UNREAD seconds: a page closes its stream with each last answer and opens another for the next question, which may come before
+    the one is closed. In a line the second event of a session stands behind the first of everybody else's.
     """
 
     def __init__(self, blocks: gr.Blocks):
@@ -136,7 +137,7 @@ class Lines(queueing.Queue):
         self.sleep_when_free, self.progress_update_sleep_when_free = LOOK, TIDY  # no run tells its progress in that way
         self.readers: Counter[str] = Counter()  # open streams of answers by session or event
         self.lobby: dict[str, queueing.Event] = {}
-        self.left: set[str] = set()  # sessions that nobody listened to at the last look
+        self.left: set[str] = set()  # sessions, and events that run, to which nobody listened at the last look
 
     def compute_analytics_summary(self, records):
         """Nobody reads it."""
@@ -210,11 +211,16 @@ class Lines(queueing.Queue):
             self.stand(event)
 
     def leave(self, key: str) -> None:
-        """They listen no more; what they waited for goes."""
+        """They listen no more; what they waited for waits for somebody else who does."""
         self.readers[key] -= 1
-        if self.readers[key] <= 0:
-            del self.readers[key]
-            self.let_go(lambda event: key in (event.session_hash, event._id) and not self.attended(event))
+        if self.readers[key] > 0:
+            return
+        del self.readers[key]
+        for event in self.everybody():
+            if key in (event.session_hash, event._id) and event._id not in self.lobby and not self.attended(event):
+                self.line(event).queue.remove(event)
+                event.enqueue_time = time.monotonic()
+                self.lobby[event._id] = event
 
     def let_go(self, gone) -> None:
         """Take the events out of every line for which gone(event), and stop them where they run."""
@@ -264,7 +270,8 @@ class Lines(queueing.Queue):
             self.blocks.app.state_holder.tidy()
 
     def tidy(self) -> None:
-        """Forget events that nobody has come for, and the answers of sessions that nobody listens to."""
+        """Forget events that nobody has come for, stop those whose visitor has not come back, and forget the answers of sessions
+        to which nobody listens."""
         late = time.monotonic() - UNREAD
         for event in [event for event in self.lobby.values() if event.enqueue_time < late]:
             self.drop(event)
@@ -274,7 +281,10 @@ class Lines(queueing.Queue):
         for session in quiet & self.left:
             self.pending_messages_per_session.pop(session, None)
             self.pending_event_ids_session.pop(session, None)
-        self.left = quiet
+        unheard = {event._id: event for job in self.active_jobs for event in job or [] if not self.attended(event)}
+        for event in unheard.keys() & self.left:
+            unheard[event].alive = False
+        self.left = quiet | unheard.keys()
 
 
 # ---------------------------------------------------------------- what a session keeps
