@@ -1,7 +1,7 @@
 """A stand-in for the Hugging Face Hub on 127.0.0.1, for the real huggingface_hub client. Standard library only.
 
     with Hub() as hub:
-        done = hub.python("from huggingface_hub import HfApi; HfApi().create_repo('tester/x')", home=tmp_path, token="hf_test")
+        done = hub.run("-c", "from huggingface_hub import HfApi; HfApi().create_repo('tester/x')", home=tmp_path, token="hf_test")
 
 It speaks what the client (2.x) uses to create, upload, tag, list, download and delete repositories of models, data sets and
 Spaces. Every request is noted in `hub.log`, its Authorization header too, and `hub.lie(pattern, answer)` makes it answer
@@ -25,7 +25,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-ROOT = Path(__file__).parent.parent
+from tests import programs
+from tests.programs import ROOT
+
 LARGE = (".safetensors", ".bin", ".pt", ".png", ".gif", ".parquet")  # endings that are stored apart (LFS)
 WHEN = "2026-01-01T00:00:00.000Z"
 JSON, BYTES = "application/json", "application/octet-stream"
@@ -260,13 +262,9 @@ class Hub:
         own |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "NO_PROXY": "127.0.0.1,localhost"}
         return own | ({"HF_TOKEN": token} if token else {})
 
-    def run(self, *command: str, home: Path, token: str | None = None, timeout: float = 120) -> subprocess.CompletedProcess:
-        """A command that takes this for the Hub, from the root of this repository; its output as text."""
-        return subprocess.run(command, cwd=ROOT, env=self.environment(home, token), text=True, capture_output=True, timeout=timeout)  # fmt: skip
-
-    def python(self, code: str, *arguments: str, home: Path, token: str | None = None, timeout: float = 120):
-        """A fresh Python that runs this code; see `run`."""
-        return self.run(sys.executable, "-c", code, *arguments, home=home, token=token, timeout=timeout)
+    def run(self, *arguments: str, home: Path, token: str | None = None) -> subprocess.CompletedProcess:
+        """A program (programs.py) that takes this for the Hub, from the root of this repository."""
+        return programs.run(*arguments, env=self.environment(home, token))
 
 
 class Server(ThreadingHTTPServer):

@@ -9,8 +9,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -23,6 +21,7 @@ from safetensors.torch import save_file
 
 import tinydiff
 import train_space
+from tests import programs
 from tests.conftest import SHAPE, random_process
 from tinydiff import checkpoint, console, evaluate, library, render
 from tinydiff.__main__ import main, parser
@@ -240,8 +239,7 @@ def test_every_state_has_a_sign_beside_its_colour():
 
 def test_the_module_runs_as_a_program(model):
     """`python -m tinydiff sample` in a pipe gives the text and status 0; a mistake gives status 2 and no traceback."""
-    run = [sys.executable, "-m", "tinydiff", "sample", "--model", model, "--length", "12", "--steps", "2"]
-    good = subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
+    good = programs.run("-m", "tinydiff", "sample", "--model", model, "--length", "12", "--steps", "2")
     assert good.returncode == 0 and len(good.stdout) == 13 and good.stderr == ""
 
 
@@ -442,13 +440,13 @@ def test_nothing_to_resume_is_one_sentence(corpus, tmp_path, capsys):
 def test_sigterm_saves_and_says_how_to_go_on(corpus, tmp_path):
     """A terminated trainer ends with the signal's status and leaves a run that resumes where it stopped."""
     out = tmp_path / "run"
-    run = [sys.executable, "train_space.py", "--corpus", corpus, "--out", str(out), "--steps", "1000000", *TINY[:4],
+    run = ["train_space.py", "--corpus", corpus, "--out", str(out), "--steps", "1000000", *TINY[:4],
            "--validate-every", "1000000", "--save-every", "1000000", "--no-compile"]  # fmt: skip
-    with subprocess.Popen(run, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
-        assert "step 1 of" in program.stdout.readline()
-        time.sleep(0.3)
-        program.send_signal(signal.SIGTERM)
-        said, err = program.communicate(timeout=60)
+    program = programs.Program(*run)
+    assert "step 1 of" in program.stdout.readline()
+    time.sleep(0.3)
+    program.send_signal(signal.SIGTERM)
+    said, err = program.communicate(timeout=60)
     assert program.returncode == 128 + signal.SIGTERM and "--resume" in said and err == ""
     step = int(said.split("step ")[-1].split()[0])
     assert step > 1 and json.loads((out / "config.json").read_text())["step"] == step

@@ -15,6 +15,7 @@ import torch
 from gradio_client import Client
 from huggingface_hub import SpaceCard
 
+from tests import programs
 from tests.browser.conftest import free_port, wait_until_served
 from tests.conftest import random_process
 from tests.loopback import Hub, status
@@ -35,7 +36,7 @@ def hub():
 
 def deployed(hub, home, *arguments, token="hf_test"):
     """`python -m tinydiff deploy` with these arguments."""
-    return hub.run(sys.executable, "-m", "tinydiff", "deploy", *arguments, home=home, token=token)
+    return hub.run("-m", "tinydiff", "deploy", *arguments, home=home, token=token)
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +222,7 @@ def test_what_the_hub_refuses_is_one_sentence(tmp_path, code, words):
 def test_without_a_network_it_says_so(hub, tmp_path):
     """Nobody listens there: one sentence."""
     env = hub.environment(tmp_path, "hf_test") | {"HF_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
-    told = subprocess.run([sys.executable, "-m", "tinydiff", "deploy", "tester/new"], cwd=ROOT, env=env, text=True, capture_output=True)  # fmt: skip
+    told = programs.run("-m", "tinydiff", "deploy", "tester/new", env=env)
     assert told.returncode == 2 and "cannot be reached" in told.stderr and len(told.stderr.strip().splitlines()) == 1
 
 
@@ -270,9 +271,8 @@ def key_of(run):
 
 def test_a_static_space_is_uploaded(hub, tmp_path):
     """The repository is a static Space without hardware, and holds the page."""
-    environment = hub.environment(tmp_path, "hf_test")
     code = "from tinydiff import deploy, gallery; gallery.RUNS = ((None, 2),); deploy.deploy(deploy.Target('tester/runs', static=True))"
-    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, text=True, capture_output=True)
+    told = hub.run("-c", code, home=tmp_path, token="hf_test")
     assert told.returncode == 0, told.stderr
     repo = hub.space("tester/runs")
     assert repo.space == {"sdk": "static"} and {"index.html", "player.js", "README.md"} <= set(repo.files())

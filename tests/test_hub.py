@@ -107,16 +107,16 @@ def test_what_is_pushed_is_what_is_pulled(trained, tmp_path):
     frames = [process.tokenizer.decode(f.tokens[0]) for f in generate(process, Canvas.blank(24), steps=8, seed=3)]
     other = shutil.copytree(trained, tmp_path / "other")
     with Hub({TOKEN: "owner"}) as server:
-        command = (sys.executable, "-m", "tinydiff", "push")
+        command = ("-m", "tinydiff", "push")
         for arguments in ([str(trained), "owner/one"], [str(trained), str(other), "owner/many"]):
             pushed = server.run(*command, *arguments, home=tmp_path / "a", token=TOKEN)
             assert pushed.returncode == 0 and f"{server.url}/{arguments[-1]}" in pushed.stdout, pushed.stderr
         sha, asked = server.model("owner/one").refs["heads/main"], len(server.log)
         sources = ["owner/one", f"owner/one@{sha}", "owner/one@step-50", "owner/many/mine", "owner/many/other@main"]
-        pulled = server.python(FRAMES, *sources, home=tmp_path / "b")
+        pulled = server.run("-c", FRAMES, *sources, home=tmp_path / "b")
         assert pulled.returncode == 0, pulled.stderr
         assert [json.loads(line) for line in pulled.stdout.splitlines()] == [frames] * len(sources)
-        told = server.run(sys.executable, "-m", "tinydiff", "pull", "owner/one", home=tmp_path / "b")
+        told = server.run("-m", "tinydiff", "pull", "owner/one", home=tmp_path / "b")
         assert told.stdout.splitlines()[1] == sha
         assert not any(request.token for request in server.log[asked:])
 
@@ -566,11 +566,11 @@ def test_the_login_is_written_nowhere(trained, tmp_path):
     with Hub({TOKEN: "owner"}) as server:
         said = ""
         for target in ("owner/model", "other/model"):
-            done = server.run(sys.executable, "-m", "tinydiff", "push", str(trained), target, home=tmp_path, token=TOKEN)
+            done = server.run("-m", "tinydiff", "push", str(trained), target, home=tmp_path, token=TOKEN)
             said += done.stdout + done.stderr
         server.lie("/repos/create", loopback.status(500))
         code = f"import logging, sys; logging.basicConfig(level=10); from tinydiff import hub; hub.push({str(trained)!r}, 'owner/model')"
-        done = server.python(code, home=tmp_path, token=TOKEN)
+        done = server.run("-c", code, home=tmp_path, token=TOKEN)
         assert done.returncode and "answers 500" in done.stderr
         said += done.stdout + done.stderr
         assert TOKEN in server.sent_tokens()

@@ -6,8 +6,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.loopback import Hub, status
+from tests.programs import ROOT, Program
 from tinydiff import checkpoint, hub
 from tinydiff.checkpoint import CheckpointError
 from tinydiff.deploy import PARQUET
 from tinydiff.keep import Keeper
 from tinydiff.train import PRESETS, start, train
 
-ROOT = Path(__file__).resolve().parents[1]
 TOKEN = "hf_secretOfTheOwner"
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(["tinydiff.keep"])
@@ -73,18 +71,21 @@ def rows(folder):
     return [(row["step"], row["loss"], row["valid"]) for row in checkpoint.card(folder).metrics]
 
 
-def test_killed_while_it_is_pushed(config, server, tmp_path):
-    """SIGKILL in the middle of five pushes: what the Hub holds is always a whole checkpoint from which training can go on, what
+PUSHING = ("preupload", "info/lfs", "_lfs/", "commit", "tag")  # what is asked of the Hub, one after the other
+
+
+@pytest.mark.parametrize("moments", [PUSHING[::2], pytest.param(PUSHING, marks=pytest.mark.long)])
+def test_killed_while_it_is_pushed(config, server, tmp_path, moments):
+    """SIGKILL in the middle of several pushes: what the Hub holds is always a whole checkpoint from which training can go on, what
     is here goes on too, and the end, here and on the Hub, is that of a run that was never killed."""
     list(train(config))
     killed, out = replace(config, out=str(tmp_path / "killed")), tmp_path / "killed"
-    for kill in range(5):
+    for kill, what in enumerate(moments):
         asked = len(server.log)
         child = context.Process(
             target=kept_training, args=(killed, (out / "resume.json").is_file(), server.url, tmp_path / "home")
         )
         child.start()
-        what = ("preupload", "info/lfs", "_lfs/", "commit", "tag")[kill]
         while child.is_alive() and not any(what in request.path for request in server.log[asked:]):
             time.sleep(0.001)
         assert child.is_alive(), "It was never in the middle of a push."
@@ -153,9 +154,8 @@ FLAGS = ["--preset", "tiny", "--batch", "4", "--steps", "40", "--save-every", "5
 
 def program(server, *flags, cwd, home, script=ROOT / "train_space.py", **environment):
     """train_space.py against the server, its output to be read."""
-    env = {**server.environment(home, TOKEN), "PYTHONUNBUFFERED": "1", "GRADIO_ANALYTICS_ENABLED": "False", **environment}
-    return subprocess.Popen([sys.executable, str(script), *map(str, flags)], cwd=cwd, env=env, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+    env = {**server.environment(home, TOKEN), "GRADIO_ANALYTICS_ENABLED": "False", **environment}
+    return Program(script, *flags, cwd=cwd, env=env)
 
 
 def test_a_training_space_goes_on_after_a_restart(lines, server, tmp_path):
@@ -173,7 +173,7 @@ def test_a_training_space_goes_on_after_a_restart(lines, server, tmp_path):
         while not any("commit" in r.path for r in server.log[pushed:]) and time.monotonic() < end:
             time.sleep(0.05)
         app.send_signal(signal.SIGTERM)
-        said.append(app.communicate(timeout=60)[0])
+        said.append("".join(app.communicate(timeout=60)))
         assert app.returncode == 143 and "Stopped at step" in said[-1] and TOKEN not in said[-1], said[-1]
     steps = [int(re.search(r"Stopped at step (\d+)", words)[1]) for words in said]
     assert steps[1] > steps[0] > 0
@@ -191,11 +191,11 @@ def test_a_job_takes_its_code_from_a_space(lines, server, tmp_path):
     flags = [*FLAGS, "--corpus", "lines.txt", "--out", "run", "--push-to", "owner/job"]
     alone = dict(script=tmp_path / "train_space.py", cwd=tmp_path, home=tmp_path / "home", PYTHONPATH="")
     done = program(server, *flags, **alone, TINYDIFF_SPACE="owner/tinydiff")
-    said = done.communicate(timeout=120)[0]
+    said = "".join(done.communicate(timeout=120))
     assert done.returncode == 0 and "Pushed to" in said and TOKEN not in said, said
     assert {"model.safetensors", "README.md"} <= set(server.model("owner/job").files())
     done = program(server, *flags, **alone)
-    said = done.communicate(timeout=60)[0]
+    said = "".join(done.communicate(timeout=60))
     assert done.returncode and "set TINYDIFF_SPACE" in said and "Traceback" not in said
 
 
@@ -209,13 +209,14 @@ def test_resuming_from_the_hub_by_command(lines, server, tmp_path, config):
     """`--push-every` keeps a run on the Hub, `--resume --push-to` goes on from there, with the settings it had."""
     flags = [*FLAGS, "--push-to", "owner/mine", "--push-every", "0.001"]
     first = program(server, *flags, "--corpus", lines, "--out", "run", cwd=tmp_path, home=tmp_path / "home")
-    assert first.wait(120) == 0
+    first.communicate()
+    assert first.returncode == 0
     more = ["--resume", "--push-to", "owner/mine", "--out", "other", "--steps", "60", "--corpus", lines]
     second = program(server, *more, cwd=tmp_path, home=tmp_path / "home2")
-    said = second.communicate(timeout=120)[0]
+    said = "".join(second.communicate(timeout=120))
     assert second.returncode == 0 and "step 60 of 60" in said and "step 20 of 60" not in said, said
     assert asdict(config)["batch"] == checkpoint.read_config(tmp_path / "other")["training"]["batch"] == 4
     none = program(
         server, "--resume", "--push-to", "owner/none", "--out", "x", "--corpus", lines, cwd=tmp_path, home=tmp_path / "home"
     )
-    assert "nothing to resume" in none.communicate(timeout=60)[0] and none.returncode == 2
+    assert "nothing to resume" in "".join(none.communicate(timeout=60)) and none.returncode == 2

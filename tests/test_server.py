@@ -4,20 +4,19 @@ a session leaves behind. Against a page of a few functions, served on this machi
 import asyncio
 import json
 import os
+import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import gradio as gr
 import httpx
 import pytest
 from gradio_client import Client
 
+from tests.programs import Program
 from tinydiff.ui import server
 from tinydiff.ui.look import LAUNCH
 
@@ -432,13 +431,12 @@ page.block_thread()
 def test_nothing_stays_after_sigterm(tmp_path):
     """A visitor's download and a training in its middle are gone when the server is told to end, which it does at once."""
     env = {**os.environ, "TMPDIR": str(tmp_path), "GRADIO_ANALYTICS_ENABLED": "False"}
-    ends = dict(stdout=subprocess.PIPE, text=True, env=env)
-    with subprocess.Popen([sys.executable, "-c", PROGRAM], cwd=Path(__file__).parent.parent, **ends) as process:
-        assert process.stdout.readline() == "ready\n"
-        lying = [path for path in tmp_path.rglob("*") if path.is_file()]
-        began = time.monotonic()
-        process.terminate()
-        assert process.wait(30) == 143 and time.monotonic() - began < 20
+    program = Program("-c", PROGRAM, env=env)
+    assert program.stdout.readline() == "ready\n"
+    lying = [path for path in tmp_path.rglob("*") if path.is_file()]
+    began = time.monotonic()
+    program.send_signal(signal.SIGTERM)
+    assert program.wait(30) == 143 and time.monotonic() - began < 20
     assert lying and not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 

@@ -31,7 +31,12 @@ def config(text, tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", PROCESSES)
+# what shares its mathematics with another of these learns here when there is time, and in test_families and test_learn at all times
+LEARNERS = [pytest.param(name, marks=pytest.mark.long) if name in ("score-masked", "score-uniform", "bits") else name
+            for name in PROCESSES]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LEARNERS)
 def test_it_learns(config, name):
     """In 300 steps the bound falls from log V to less than 60 % of it under masks and 85 % under noise that must first be told
     from text: words and their order cannot be told from letters alone (the entropy of the letters is 93 % of log V)."""
