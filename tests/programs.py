@@ -128,7 +128,7 @@ def become(arguments: list[str], cwd: str, env: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    import torch  # noqa: F401  what takes the time
+    import torch._dynamo  # what takes the time; an optimizer loads it
 
     if asked := serve(socket.socket(fileno=int(sys.argv[1]))):
         become(**asked)
