@@ -36,6 +36,16 @@ def pytest_xdist_make_scheduler(config, log):
     return Homes(config, log)
 
 
+# what shares its mathematics with another process: each test of all runs these when there is time
+LIKE_OTHERS = {"score-masked", "score-uniform", "bits"}
+
+
+def brief(cases, few=lambda process, *rest: process not in LIKE_OTHERS):
+    """Cases, each a process or a tuple that begins with one; those that are not among `few` run with `make test-long`."""
+    cases = [case if isinstance(case, tuple) else (case,) for case in cases]
+    return [case if few(*case) else pytest.param(*case, marks=pytest.mark.long) for case in cases]
+
+
 SHAPE = dict(layers=2, heads=2, width=32, length=24)
 
 

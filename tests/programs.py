@@ -128,7 +128,5 @@ def become(arguments: list[str], cwd: str, env: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    import torch._dynamo  # what takes the time; an optimizer loads it
-
     if asked := serve(socket.socket(fileno=int(sys.argv[1]))):
         become(**asked)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.conftest import SHAPE, random_process
+from tests.conftest import SHAPE, brief, random_process
 from tests.test_exact import FEW, MANY, last, mean_bound, total_variation
 from tinydiff import checkpoint, evaluate, exact
 from tinydiff.generate import generate
@@ -262,7 +262,7 @@ def test_block_by_block_is_the_language(size, order, cache, texts, floor, _, lan
 
 
 @pytest.mark.parametrize("texts,floor,error", [FEW, MANY])
-@pytest.mark.parametrize("name", ["masked", "uniform", "gaussian", "bits", "score-masked"])
+@pytest.mark.parametrize("name", brief(["masked", "uniform", "gaussian", "bits", "score-masked"]))
 def test_any_noise_writes_block_by_block(name, texts, floor, error, language):
     """A process that reads the text so far again is as exact; also where two characters are given, in the same batch."""
     canvas = Canvas.prompt(language.tokenizer, "ab", 4, batch=2 * texts)

@@ -6,6 +6,7 @@ from functools import cache
 import pytest
 import torch
 
+from tests.conftest import LIKE_OTHERS, brief
 from tinydiff import exact
 from tinydiff.generate import generate
 from tinydiff.processes import PROCESSES
@@ -14,6 +15,8 @@ from tinydiff.schedules import SCHEDULES, schedule
 from tinydiff.text import Canvas, Tokenizer
 
 CELLS = [cell for cell, fits in matrix().items() if fits]
+# of a process that is like another, with the samplers that ask its own ratios or its own codes
+SOME = brief(CELLS, lambda name, sampler: name not in LIKE_OTHERS or sampler in ("ancestral", "euler", "tweedie", "ddim"))
 N = 5000
 FLOOR = (
     0.03  # three times the total variation of N true samples of the five strings, 0.011 on average; the worst of 300 was 0.027
@@ -42,7 +45,7 @@ def last(*args, **kwargs):
 
 
 @pytest.mark.parametrize("texts,floor,error", [FEW, MANY])
-@pytest.mark.parametrize("process,sampler", CELLS)
+@pytest.mark.parametrize("process,sampler", SOME)
 def test_every_cell_samples_the_language(process, sampler, texts, floor, error, language):
     """With many steps, the distribution of the texts from nothing is the language's, within sampling error. After the prompt
     'c', in the same batch, the continuations 'cba' and 'aca' have 0.8 and 0.2, within three standard errors."""
@@ -154,7 +157,7 @@ def true_distances(chain):
 
 
 @pytest.mark.parametrize("texts", [pytest.param(40, id="few"), pytest.param(150, id="many", marks=pytest.mark.long)])
-@pytest.mark.parametrize("process,sampler", CELLS)
+@pytest.mark.parametrize("process,sampler", SOME)
 def test_every_cell_samples_long_texts(process, sampler, texts, chain, true_distances):
     """At 48 characters: pairs of characters are as frequent as the chain says, within what true samples differ by."""
     model, steps = exact.perfect(process, chain), 160

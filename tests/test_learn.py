@@ -11,6 +11,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
+from tests.conftest import brief
 from tests.loopback import Hub
 from tinydiff import checkpoint, hub, library
 from tinydiff.processes import PROCESSES
@@ -96,16 +97,11 @@ def test_the_limits_themselves_are_allowed():
 # ---------------------------------------------------------------- learning
 
 
-# one of each kind of noise; what shares its mathematics with another is trained beside it in test_train, and here when there is time
-LIKE_OTHERS = {"score-masked", "score-uniform", "bits"}
-NOISES = [pytest.param(name, marks=pytest.mark.long) if name in LIKE_OTHERS else name for name in PROCESSES]
-
-
-@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("noise", brief(PROCESSES))
 def test_every_noise_learns_and_plays(noise, shelf):
     """A training shows a loss that falls from the start, samples and a validation; its model writes in Denoise for its visitor."""
     visitor = Visitor("one")
-    minutes = 0.12 if noise == "block" else 0.04  # the search for its windows of times comes before its first step
+    minutes = 0.4 if noise == "block" else 0.04  # the search for its windows of times comes before its first step
     *_, (value, take) = visitor.train(noise=noise, minutes=minutes)
     assert value["state"] == "done" and take["visible"] and value["step"] >= 3
     assert min(loss for _, loss in value["points"]) < value["nats"] and value["samples"][-1]["step"] == value["step"]

@@ -1,6 +1,7 @@
 """Training: it learns, it resumes as if it had never stopped, and it stops when it must."""
 
 import math
+import sys
 import time
 from dataclasses import fields, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.conftest import brief
 from tinydiff import checkpoint
 from tinydiff.muon import Muon
 from tinydiff.processes import PROCESSES
@@ -25,22 +27,25 @@ def text(tmp_path_factory):
 
 
 @pytest.fixture
-def config(text, tmp_path):
+def config(text, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["tinydiff.train"], "TUNED", 8)
     return replace(
-        PRESETS["tiny"], corpus=str(text), out=str(tmp_path / "run"), steps=12, validate_every=6, save_every=4, precision="fp32"
+        PRESETS["tiny"],
+        corpus=str(text),
+        out=str(tmp_path / "run"),
+        steps=12,
+        batch=4,
+        validate_every=6,
+        save_every=4,
+        precision="fp32",
     )
 
 
-# what shares its mathematics with another of these learns here when there is time, and in test_families and test_learn at all times
-LEARNERS = [pytest.param(name, marks=pytest.mark.long) if name in ("score-masked", "score-uniform", "bits") else name
-            for name in PROCESSES]  # fmt: skip
-
-
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", brief(PROCESSES, lambda name: name in ("autoregressive", "masked", "uniform")))
 def test_it_learns(config, name):
     """In 300 steps the bound falls from log V to less than 60 % of it under masks and 85 % under noise that must first be told
     from text: words and their order cannot be told from letters alone (the entropy of the letters is 93 % of log V)."""
-    config = replace(config, process=name, steps=300, validate_every=300, save_every=300)
+    config = replace(config, process=name, steps=300, batch=16, validate_every=300, save_every=300)
     *_, last = train(config)
     share = 0.6 if "prefix" in last.process.traits else 0.85
     assert last.valid < share * math.log(last.process.V)
@@ -157,7 +162,7 @@ def test_labels_are_learned(tmp_path, config, plays):
     assert checkpoint.read_config(tmp_path / "run")["labels"][0] == "comedies"
 
 
-@pytest.mark.parametrize("name", PROCESSES)
+@pytest.mark.parametrize("name", brief(PROCESSES))
 def test_a_batch_computed_in_parts_is_the_batch(config, name, tmp_path):
     """In four parts or at once, with labels or given text or none: the same losses, because the parts share out the same random
     numbers, and the same weights to float precision."""

@@ -100,6 +100,7 @@ PRESETS = {
 }
 
 
+TUNED = 128  # windows of text that a process looks at to decide what it may
 LARGE = 16 << 20  # bytes of a layer's numbers from which on glibc gives memory back at every step, which costs time
 COMPILING, COMPILED_GAIN = 60.0, 0.15  # seconds that it takes on two slow cores, and the share of the time that it may save
 
@@ -346,11 +347,11 @@ class Run:
                 count += canvas.counted.sum().item()
         return total / count
 
-    def tune(self, batch: int = 128) -> dict:
+    def tune(self) -> dict:
         """Let the process look at text that it learns from, and decide what it may."""
         rng, length = torch.Generator().manual_seed(self.step), self.config.shape["length"]
         with self.autocast():
-            found = self.process.tune(self.data.canvases("train", length, batch, rng, 0.0).to(self.device), rng)
+            found = self.process.tune(self.data.canvases("train", length, TUNED, rng, 0.0).to(self.device), rng)
         for kept, now in zip(self.average.buffers(), self.process.buffers()):
             kept.copy_(now)
         return found

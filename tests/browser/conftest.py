@@ -21,6 +21,8 @@ FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-
          "--metrics-recording-only", "--hide-scrollbars", "--mute-audio"]  # fmt: skip
 # scheme and width in which a page is looked at: light and dark, desk and phone; the third when there is time
 LOOKS = [("dark", 1280), ("light", 375), pytest.param("light", 1280, marks=pytest.mark.long)]
+# of axe's rules, those that depend on them: the other rules see the same page in every look
+RULES = {"light": {"runOnly": {"type": "rule", "values": ["color-contrast", "target-size"]}}, "dark": {}}
 
 
 def chromium():
@@ -115,6 +117,23 @@ class Watch:
     def good(self):
         assert not self.strangers, "A request left the machine."
         assert not self.errors, "The console holds errors."
+
+
+@pytest.fixture(scope="session")
+def visitors(browser):
+    """One browser's memory for all tests: what a page loads is compiled once, which takes half of the time of a first visit."""
+    context = browser.new_context()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(visitors):
+    """A page of its own, which knows nothing of those before: what they have stored is gone."""
+    page = visitors.new_page()
+    yield page
+    page.close()
+    visitors.clear_cookies()
 
 
 def opener(server, page):

@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from gradio_client import Client
 
-from tests.browser.conftest import LOOKS
+from tests.browser.conftest import LOOKS, RULES
 
 TABS = ["Steps", "Race", "Blocks", "Noise", "Train", "Training"]
 
@@ -73,10 +73,6 @@ def test_the_first_view_is_not_empty(visit):
         assert len(page.inner_text(f"#{name.lower()}-sheet")) > 300, name
 
 
-# what depends on the scheme and on the width; the other rules see the same page in every look
-LOOKING = {"runOnly": {"type": "rule", "values": ["color-contrast", "target-size"]}}
-
-
 def looked_at(page, name: str, rules: dict | None = None):
     """axe finds nothing on the tab that is open, and nothing scrolls sideways."""
     page.wait_for_timeout(400)
@@ -93,7 +89,7 @@ def test_nothing_for_axe(visit, page, scheme, width):
     page.emulate_media(reduced_motion="reduce")
     visit(f"?__theme={scheme}")
     for name in TABS:
-        looked_at(opened(page, name), name, LOOKING if width < 1000 else None)
+        looked_at(opened(page, name), name, RULES[scheme])
 
 
 @pytest.mark.long
