@@ -42,8 +42,8 @@ LIKE_OTHERS = {"score-masked", "score-uniform", "bits"}
 
 def brief(cases, few=lambda process, *rest: process not in LIKE_OTHERS):
     """Cases, each a process or a tuple that begins with one; those that are not among `few` run with `make test-long`."""
-    cases = [case if isinstance(case, tuple) else (case,) for case in cases]
-    return [case if few(*case) else pytest.param(*case, marks=pytest.mark.long) for case in cases]
+    whole = [pytest.param(*(case if isinstance(case, tuple) else (case,))) for case in cases]
+    return [case if few(*case.values) else pytest.param(*case.values, marks=pytest.mark.long) for case in whole]
 
 
 SHAPE = dict(layers=2, heads=2, width=32, length=24)
