@@ -178,7 +178,10 @@ def test_turning_keeps_lengths_and_tells_distances():
     q, k = numbers(2, 1, 1, 1, 64)
 
     def product(i, j):
-        return (rotate(q, *rotation(torch.tensor([i]), 32)) * rotate(k, *rotation(torch.tensor([j]), 32))).sum()
+        return (
+            rotate(q, *rotation(torch.tensor([i]), 32), torch.ones(1, 1, 64))
+            * rotate(k, *rotation(torch.tensor([j]), 32), torch.ones(1, 1, 64))
+        ).sum()
 
     assert product(3, 10).item() == pytest.approx(product(200, 207).item(), abs=1e-3)
     assert product(5, 5).item() == pytest.approx((q * k).sum().item(), abs=1e-3)

@@ -129,9 +129,10 @@ class Block(nn.Module):
 
     def forward(self, h, turn, mask, causal, extend):
         B, n, D = h.shape
-        q, k, v = self.qkv(self.norm1(h)).view(B, n, 3, self.heads, -1).unbind(2)  # (B, n, H, D / H)
-        q, k = rotate(self.q_norm(q.float()), *turn).to(v.dtype), rotate(self.k_norm(k.float()), *turn).to(v.dtype)
-        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, H, n, D / H)
+        qkv = self.qkv(self.norm1(h)).view(B, n, 3, self.heads, -1)  # (B, n, 3, H, D / H)
+        weight = torch.stack([self.q_norm.weight, self.k_norm.weight])[:, None]
+        turned = rotate(self.q_norm.unit(qkv[:, :, :2].float()), *turn, weight).to(qkv.dtype)
+        q, k, v = (x.transpose(1, 2) for x in (*turned.unbind(2), qkv[:, :, 2]))  # (B, H, n, D / H)
         if extend is not None:
             k, v = extend(k, v)
         h = plus(h, self.out, attend(q, k, v, mask, causal).transpose(1, 2).reshape(B, n, D))
@@ -146,9 +147,14 @@ class RMSNorm(nn.RMSNorm):
         super().__init__(width)
         self.register_buffer("least", torch.tensor(torch.finfo(torch.float32).eps), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def unit(self, x: Tensor) -> Tensor:
+        """Without the weight."""
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        return x * torch.addcmul(self.least, length, length, value=1 / x.shape[-1]).rsqrt_() * self.weight
+        return x * torch.addcmul(self.least, length, length, value=1 / x.shape[-1]).rsqrt_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        unit = self.unit(x)
+        return unit * self.weight if torch.is_grad_enabled() else unit.mul_(self.weight)
 
 
 def plus(h: Tensor, linear: nn.Linear, x: Tensor) -> Tensor:
@@ -176,15 +182,17 @@ class TimeEmbedding(nn.Module):
 
 
 def rotation(places: Tensor, half: int) -> tuple[Tensor, Tensor]:
-    """Cosines and signed sines of the rotary angles of positions (n,), for `rotate`, each (n, 1, D / H)."""
+    """Cosines and signed sines of the rotary angles of positions (n,), for `rotate`, each (n, 1, 1, D / H)."""
     angle = torch.outer(places, 10000.0 ** (-torch.arange(half, device=places.device) / half))
     cos, sin = angle.cos(), angle.sin()
-    return torch.cat([cos, cos], -1)[:, None], torch.cat([-sin, sin], -1)[:, None]
+    return torch.cat([cos, cos], -1)[:, None, None], torch.cat([-sin, sin], -1)[:, None, None]
 
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn the pairs (x_i, x_{i + d/2}) of x (B, n, H, d): (a, b) -> (a cos - b sin, b cos + a sin)."""
-    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
+def rotate(x: Tensor, cos: Tensor, sin: Tensor, weight: Tensor) -> Tensor:
+    """Turn the pairs (x_i, x_{i + d/2}) of weight * x, (B, n, 2, H, d): (a, b) -> (a cos - b sin, b cos + a sin). The weight
+    (2, 1, d) is multiplied with the few angles, not with the many numbers."""
+    half = x.shape[-1] // 2
+    return torch.addcmul(x * (cos * weight), x.roll(half, -1), sin * weight.roll(half, -1))
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
