@@ -24,13 +24,14 @@ MESSAGE = 1 << 17  # bytes of a request at the most: arguments and environment
 class Program:
     """`python *arguments`, where these are -m and a module, -c and code, or a script, each with what it is given.
 
-    stdout, stderr: text streams; returncode is None until `wait` or `communicate` has seen the end, then as subprocess has it.
+    stdout, stderr: text streams; with heard=False it writes where this process writes. returncode: None until `wait`, `poll` or
+    `communicate` has seen the end, then as subprocess has it.
     """
 
-    def __init__(self, *arguments: object, cwd: Path = ROOT, env: dict[str, str] | None = None):
+    def __init__(self, *arguments: object, cwd: Path = ROOT, env: dict[str, str] | None = None, heard: bool = True):
         self.args, self.returncode = list(map(str, arguments)), None
-        (out, out_end), (err, err_end) = os.pipe(), os.pipe()
-        self.stdout, self.stderr = os.fdopen(out, encoding="utf-8"), os.fdopen(err, encoding="utf-8")
+        (out, out_end), (err, err_end) = (os.pipe(), os.pipe()) if heard else ((None, os.dup(1)), (None, os.dup(2)))
+        self.stdout, self.stderr = (end and os.fdopen(end, encoding="utf-8") for end in (out, err))
         self.end, other = socket.socketpair()
         asked = dict(arguments=self.args, cwd=str(cwd), env=dict(os.environ if env is None else env))
         socket.send_fds(parent(), [json.dumps(asked).encode()], [out_end, err_end, other.fileno()])
@@ -39,6 +40,11 @@ class Program:
 
     def send_signal(self, number: int) -> None:
         os.kill(self.pid, number)
+
+    def poll(self) -> int | None:
+        with suppress(TimeoutError, BlockingIOError):
+            self.wait(0)
+        return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         if self.returncode is None:

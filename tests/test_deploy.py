@@ -193,7 +193,10 @@ def test_a_mistake_is_one_sentence(monkeypatch, target, words):
     assert words in str(told.value) and "\n" not in str(told.value)
 
 
-@pytest.mark.parametrize(("name", "words"), [("page", "is not a Hub id"), ("other/new", "may not write to 'other/new'")])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [pytest.param("page", "is not a Hub id", marks=pytest.mark.long), ("other/new", "may not write to 'other/new'")],
+)
 def test_a_mistake_is_one_line_in_a_terminal(hub, tmp_path, name, words):
     """A name that is none, and somebody else's: exit status 2, one line, no traceback, nothing on the Hub."""
     told = deployed(hub, tmp_path, name)
@@ -202,7 +205,7 @@ def test_a_mistake_is_one_line_in_a_terminal(hub, tmp_path, name, words):
     assert ("space", name) not in hub.repos
 
 
-@pytest.mark.parametrize("token", [None, "hf_of_nobody"])
+@pytest.mark.parametrize("token", [None, pytest.param("hf_of_nobody", marks=pytest.mark.long)])
 def test_without_a_login_it_says_so(hub, tmp_path, token):
     """One sentence, before minutes go into recording runs; a token that is refused is not repeated."""
     told = deployed(hub, tmp_path, "tester/new", "--static", token=token)
@@ -210,7 +213,7 @@ def test_without_a_login_it_says_so(hub, tmp_path, token):
     assert "hf_of_nobody" not in told.stderr
 
 
-@pytest.mark.parametrize(("code", "words"), [(402, "paid plan"), (500, "answers 500")])
+@pytest.mark.parametrize(("code", "words"), [(402, "paid plan"), pytest.param(500, "answers 500", marks=pytest.mark.long)])
 def test_what_the_hub_refuses_is_one_sentence(tmp_path, code, words):
     """A plan that does not allow the Space, and a Hub that is broken."""
     with Hub() as broken:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tests.conftest import random_process
+from tests.conftest import brief, random_process
 from tinydiff import exact, guidance
 from tinydiff.generate import generate, windows
 from tinydiff.processes import PROCESSES
@@ -23,7 +23,7 @@ def counting(name):
     return process
 
 
-@pytest.mark.parametrize("process,sampler", CELLS)
+@pytest.mark.parametrize("process,sampler", brief(CELLS))
 def test_frames_are_whole_and_reproducible(process, sampler):
     """Same seed, same frames; another seed, another text; the last frame has no mask; calls are the network's own count."""
     model = counting(process)

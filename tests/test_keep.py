@@ -148,7 +148,7 @@ def test_no_room_for_a_copy_does_not_end_the_training(config, server, monkeypatc
     assert keeper.finish(run).endswith("owner/run") and not keeper.trouble
 
 
-FLAGS = ["--preset", "tiny", "--batch", "4", "--steps", "40", "--save-every", "5", "--validate-every", "20", "--device", "cpu",
+FLAGS = ["--preset", "tiny", "--batch", "4", "--steps", "40", "--save-every", "20", "--validate-every", "20", "--device", "cpu",
          "--precision", "fp32"]  # fmt: skip
 
 

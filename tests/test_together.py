@@ -63,10 +63,16 @@ def test_two_processes_are_one_with_twice_the_batch(config, tmp_path):
 
 
 def test_the_command_line_reports_once(config, tmp_path):
-    """train_space.py under `accelerate launch`: one line a validation, one checkpoint, and `--resume` goes on."""
+    """train_space.py under `accelerate launch`: one line a validation, one checkpoint."""
     flags = ["--corpus", config.corpus, "--preset", "tiny", "--batch", 4, "--device", "cpu", "--out", "run", "--steps", 4]
     done = launched(ROOT / "train_space.py", *flags, "--validate-every", 2, "--save-every", 2, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("step 4 of 4") == done.stdout.count("The checkpoint is in run") == 1
+
+
+@pytest.mark.long
+def test_together_after_alone(config, tmp_path):
+    """What one process has begun two go on with."""
+    list(train(replace(config, out=str(tmp_path / "run"), steps=4, batch=4)))
     done = launched(ROOT / "train_space.py", "--resume", "--out", "run", "--steps", 6, cwd=tmp_path)
     assert done.returncode == 0 and checkpoint.read_config(tmp_path / "run")["step"] == 6

@@ -53,7 +53,7 @@ def test_it_learns(config, name):
     assert len(last.sample) == 64
 
 
-@pytest.mark.parametrize("name", PROCESSES)
+@pytest.mark.parametrize("name", brief(PROCESSES))
 def test_resuming_gives_the_losses_of_a_run_never_stopped(config, name, tmp_path):
     """Stopped between two saves, at any step: the same losses, the same weights, the same rows of metrics.jsonl."""
     config = replace(config, process=name)

@@ -6,6 +6,7 @@ beside the other tests in another (tests/conftest.py): they share the servers, a
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,14 +16,16 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.programs import ROOT, Program
+
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking",
          "--disable-component-update", "--disable-default-apps", "--disable-sync", "--disable-extensions", "--no-first-run",
          "--metrics-recording-only", "--hide-scrollbars", "--mute-audio"]  # fmt: skip
 # scheme and width in which a page is looked at: light and dark, desk and phone; the third when there is time
 LOOKS = [("dark", 1280), ("light", 375), pytest.param("light", 1280, marks=pytest.mark.long)]
 # of axe's rules, those that depend on them: the other rules see the same page in every look
-RULES = {"light": {"runOnly": {"type": "rule", "values": ["color-contrast", "target-size"]}}, "dark": {}}
+BROKEN = {"resultTypes": ["violations"]}  # what is kept of the answer; all else takes axe most of its time
+RULES = {"light": {"runOnly": {"type": "rule", "values": ["color-contrast", "target-size"]}, **BROKEN}, "dark": BROKEN}
 
 
 def chromium():
@@ -57,18 +60,22 @@ def wait_until_served(url: str, server: subprocess.Popen, seconds: float = 180) 
 
 
 class Server:
-    """`python app.py` as a visitor of the repository starts it, or python with other arguments or another environment."""
+    """`python app.py` as a visitor of the repository starts it, or a program (tests/programs.py) in another environment."""
 
     def __init__(self, *program: str, **environment: str):
         port = free_port()
         env = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1",
                "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port), **environment}  # fmt: skip
         self.url = f"http://127.0.0.1:{port}"
-        self.process = subprocess.Popen([sys.executable, *(program or ["app.py"])], cwd=ROOT, env=env)
+        self.process = (
+            Program(*program, env=env, heard=False)
+            if program
+            else subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env)
+        )
         try:
             self.ready_after = wait_until_served(self.url, self.process)
         except BaseException:
-            self.process.kill()
+            self.process.send_signal(signal.SIGKILL)
             raise
 
     def memory(self) -> int:
@@ -87,7 +94,7 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime and stime, man proc
 
     def close(self):
-        self.process.terminate()
+        self.process.send_signal(signal.SIGTERM)
         self.process.wait(15)
 
 

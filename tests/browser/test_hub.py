@@ -33,7 +33,7 @@ def hub():
 def served(hub, tmp_path_factory):
     """The page of an owner who is logged in to that Hub."""
     home = str(tmp_path_factory.mktemp("home"))
-    server = Server(HF_HUB_OFFLINE="0", HF_ENDPOINT=hub.url, HF_HOME=home, HF_TOKEN=TOKEN)
+    server = Server("app.py", HF_HUB_OFFLINE="0", HF_ENDPOINT=hub.url, HF_HOME=home, HF_TOKEN=TOKEN)
     yield server
     server.close()
 
@@ -67,7 +67,7 @@ def test_a_hub_id_fills_the_menus(opened, hub):
     """Nothing is asked of the Hub at load. A repository's noises are the noises, its commit is shown, its model writes a text,
     and the link with that model and commit writes the same text for another visitor; then the bundled models come back."""
     before = len(hub.log)
-    page = opened()
+    page = opened("?steps=8&length=64")
     assert len(hub.log) == before
     ask(page, "stranger/many")
     sha = hub.model("stranger/many").refs["heads/main"]

@@ -44,7 +44,7 @@ def played(page, steps=STEPS):
     return "".join(page.locator(".td-cells span").all_text_contents())
 
 
-@pytest.mark.parametrize("width", [1280, 375])
+@pytest.mark.parametrize("width", [1280, pytest.param(375, marks=pytest.mark.long)])
 def test_it_plays_and_another_family_can_be_chosen(watched, address, width):
     """The first run plays to a text with its prompt; another family and another run of it are two clicks; nothing sticks out."""
     page = watched
