@@ -129,10 +129,9 @@ class Block(nn.Module):
 
     def forward(self, h, turn, mask, causal, extend):
         B, n, D = h.shape
-        qkv = self.qkv(self.norm1(h)).view(B, n, 3, self.heads, -1)  # (B, n, 3, H, D / H)
-        weight = torch.stack([self.q_norm.weight, self.k_norm.weight])[:, None]
-        turned = rotate(self.q_norm.unit(qkv[:, :, :2].float()), *turn, weight).to(qkv.dtype)
-        q, k, v = (x.transpose(1, 2) for x in (*turned.unbind(2), qkv[:, :, 2]))  # (B, H, n, D / H)
+        q, k, v = self.qkv(self.norm1(h)).view(B, n, 3, self.heads, -1).unbind(2)  # (B, n, H, D / H)
+        q, k = (rotate(norm.unit(x.float()), *turn, norm.weight).to(v.dtype) for x, norm in ((q, self.q_norm), (k, self.k_norm)))
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, H, n, D / H)
         if extend is not None:
             k, v = extend(k, v)
         h = plus(h, self.out, attend(q, k, v, mask, causal).transpose(1, 2).reshape(B, n, D))
@@ -182,15 +181,15 @@ class TimeEmbedding(nn.Module):
 
 
 def rotation(places: Tensor, half: int) -> tuple[Tensor, Tensor]:
-    """Cosines and signed sines of the rotary angles of positions (n,), for `rotate`, each (n, 1, 1, D / H)."""
+    """Cosines and signed sines of the rotary angles of positions (n,), for `rotate`, each (n, 1, D / H)."""
     angle = torch.outer(places, 10000.0 ** (-torch.arange(half, device=places.device) / half))
     cos, sin = angle.cos(), angle.sin()
-    return torch.cat([cos, cos], -1)[:, None, None], torch.cat([-sin, sin], -1)[:, None, None]
+    return torch.cat([cos, cos], -1)[:, None], torch.cat([-sin, sin], -1)[:, None]
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor, weight: Tensor) -> Tensor:
-    """Turn the pairs (x_i, x_{i + d/2}) of weight * x, (B, n, 2, H, d): (a, b) -> (a cos - b sin, b cos + a sin). The weight
-    (2, 1, d) is multiplied with the few angles, not with the many numbers."""
+    """Turn the pairs (x_i, x_{i + d/2}) of weight * x, (B, n, H, d): (a, b) -> (a cos - b sin, b cos + a sin). The weight
+    (d,) is multiplied with the few angles, not with the many numbers."""
     half = x.shape[-1] // 2
     return torch.addcmul(x * (cos * weight), x.roll(half, -1), sin * weight.roll(half, -1))
 
