@@ -158,7 +158,8 @@ def test_an_event_does_not_load_pyplot(served, monkeypatch):
 
 
 def test_an_idle_page_sleeps(served, monkeypatch):
-    """Nothing to do, and no task of the server wakes more than 100 times in a second in all; work is looked for every 50 ms."""
+    """Nothing to do, and no task of the server wakes more than 100 times in a second in all; while somebody waits work
+    is looked for more often."""
     naps, sleep = [], asyncio.sleep
 
     async def nap(seconds, *result):
@@ -169,7 +170,10 @@ def test_an_idle_page_sleeps(served, monkeypatch):
     monkeypatch.setattr(server.queueing.asyncio, "sleep", nap)
     time.sleep(1)
     monkeypatch.undo()
-    assert 1 < naps.count(server.LOOK) <= len(naps) < 100 and server.LOOK <= 0.05
+    assert 1 < naps.count(server.REST) <= len(naps) < 100 and not naps.count(server.LOOK)
+    served.lines.attend("somebody")
+    assert served.lines.sleep_when_free == server.LOOK < server.REST
+    served.lines.leave("somebody")
 
 
 # ---------------------------------------------------------------- lines

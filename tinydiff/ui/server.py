@@ -37,7 +37,9 @@ LONG = {"train", "learn"}  # the lines that do
 WAITING = {"train": 8}  # events that a line holds; every other line holds MANY
 MANY, OWN, ALL = 200, 8, 400  # of any other line, of one session in a line, of all lines
 UNREAD = 15.0  # seconds for which an event waits for somebody who reads its answer; then it goes
-LOOK = 0.05  # seconds between two looks for events that can begin; Gradio looks a thousand times a second, which takes a tenth of a core
+# seconds between two looks for events that can begin, while somebody waits and while nobody does; Gradio looks a thousand times a
+# second, which takes a tenth of a core
+LOOK, REST = 0.01, 0.08
 TIDY = 5.0  # seconds between two looks at what has been left behind
 SESSIONS, GRACE = 256, 60.0  # that are remembered; seconds for which one whose page is closed is among them
 LOG = logging.getLogger("tinydiff")
@@ -134,10 +136,19 @@ class Lines(queueing.Queue):
 
     def __init__(self, blocks: gr.Blocks):
         super().__init__(True, blocks.max_threads, 1, None, blocks)
-        self.sleep_when_free, self.progress_update_sleep_when_free = LOOK, TIDY  # no run tells its progress in that way
+        self.progress_update_sleep_when_free = TIDY  # no run tells its progress in that way
         self.readers: Counter[str] = Counter()  # open streams of answers by session or event
         self.lobby: dict[str, queueing.Event] = {}
         self.left: set[str] = set()  # sessions, and events that run, to which nobody listened at the last look
+
+    @property
+    def sleep_when_free(self) -> float:
+        """Seconds until the next look."""
+        return LOOK if self.readers or self.lobby else REST
+
+    @sleep_when_free.setter
+    def sleep_when_free(self, seconds: float) -> None:
+        """Gradio has a number of its own, which does not know who waits."""
 
     def compute_analytics_summary(self, records):
         """Nobody reads it."""
