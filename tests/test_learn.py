@@ -101,7 +101,7 @@ def test_the_limits_themselves_are_allowed():
 def test_every_noise_learns_and_plays(noise, shelf):
     """A training shows a loss that falls from the start, samples and a validation; its model writes in Denoise for its visitor."""
     visitor = Visitor("one")
-    minutes = 0.4 if noise == "block" else 0.04  # the search for its windows of times comes before its first step
+    minutes = 0.2 if noise == "block" else 0.04  # the search for its windows of times comes before its first step
     *_, (value, take) = visitor.train(noise=noise, minutes=minutes)
     assert value["state"] == "done" and take["visible"] and value["step"] >= 3
     assert min(loss for _, loss in value["points"]) < value["nats"] and value["samples"][-1]["step"] == value["step"]

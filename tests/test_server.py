@@ -188,7 +188,8 @@ def test_events_that_nobody_reads_stop_nobody(served, monkeypatch):
     assert served.answer("train", "me") == 'data: ["learned"]' and served.started == ["me"]
     monkeypatch.setattr(server, "UNREAD", 0.0)
     served.lines.tidy()
-    assert not served.lines.lobby and not served.lines.event_ids_to_events
+    assert not served.lines.lobby
+    wait(lambda: not served.lines.event_ids_to_events)  # that of the last answer goes when it is read
 
 
 def test_a_full_line_refuses_in_a_sentence(served):

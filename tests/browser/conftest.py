@@ -23,6 +23,10 @@ FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-
          "--metrics-recording-only", "--hide-scrollbars", "--mute-audio"]  # fmt: skip
 # scheme and width in which a page is looked at: light and dark, desk and phone; the third when there is time
 LOOKS = [("dark", 1280), ("light", 375), pytest.param("light", 1280, marks=pytest.mark.long)]
+ONE_LOOK = [
+    LOOKS[0],
+    *(pytest.param("light", width, marks=pytest.mark.long) for width in (375, 1280)),
+]  # where another test has both
 # of axe's rules, those that depend on them: the other rules see the same page in every look
 BROKEN = {"resultTypes": ["violations"]}  # what is kept of the answer; all else takes axe most of its time
 RULES = {"light": {"runOnly": {"type": "rule", "values": ["color-contrast", "target-size"]}, **BROKEN}, "dark": BROKEN}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser.conftest import LOOKS, RULES, Server, Watch
+from tests.browser.conftest import ONE_LOOK, RULES, Server, Watch
 from tests.browser.test_denoise import finished, generate, state, until
 from tests.loopback import Hub, status
 
@@ -103,7 +103,7 @@ def test_a_refusal_stands_at_its_place(opened, hub):
     assert not hub.sent_tokens()
 
 
-@pytest.mark.parametrize("scheme,width", LOOKS)
+@pytest.mark.parametrize("scheme,width", ONE_LOOK)
 def test_the_id_is_for_everybody(opened, page, scheme, width):
     """axe finds nothing, also where a refusal stands; and nothing scrolls sideways."""
     page.set_viewport_size({"width": width, "height": 900})

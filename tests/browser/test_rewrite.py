@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from gradio_client import Client
 
-from tests.browser.conftest import LOOKS, RULES, Server
+from tests.browser.conftest import ONE_LOOK, RULES, Server
 from tests.browser.test_tabs import select, toast, write
 from tinydiff import evaluate, library
 from tinydiff.text import corpus
@@ -77,7 +77,7 @@ def test_words_that_cannot_be_are_told(visit):
     assert "'7' at position 6" in toast(page)
 
 
-@pytest.mark.parametrize("scheme,width", LOOKS)
+@pytest.mark.parametrize("scheme,width", ONE_LOOK)
 def test_nothing_for_axe(visit, page, scheme, width):
     """No violation of the accessibility rules, and nothing that scrolls sideways, before a run and after it."""
     page.set_viewport_size({"width": width, "height": 900})
