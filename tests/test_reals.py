@@ -83,9 +83,9 @@ def test_regressions_sample_the_language(reading, language):
     """A network that says the mean code alone is enough for a chain of short steps."""
     model = exact.perfect("gaussian", language, parameterisation=reading)
     assert "posterior" not in model.traits
-    *_, frame = generate(model, Canvas.blank(4, 2000), sampler="ancestral", steps=64, seed=3)
+    *_, frame = generate(model, Canvas.blank(4, 4000), sampler="ancestral", steps=64, seed=3)
     share = torch.stack([(frame.tokens == s).all(1).double().mean() for s in language.strings])
-    assert 0.5 * ((share - language.log_p.exp()).abs().sum() + 1 - share.sum()).item() < 0.045
+    assert 0.5 * ((share - language.log_p.exp()).abs().sum() + 1 - share.sum()).item() < 0.035
 
 
 @pytest.mark.parametrize("reading", READINGS[1:])

@@ -30,6 +30,14 @@ def wait(condition, seconds=20):
     assert condition()
 
 
+def let_go(lines):
+    """Nobody waits any more, and what runs is stopped."""
+    for event in lines.everybody():
+        lines.drop(event)
+    for event in [event for job in lines.active_jobs for event in job or []]:
+        event.alive = False
+
+
 class Kept:
     """What a session keeps; counts those that were cleared away."""
 
@@ -115,7 +123,7 @@ def whole():
 def served(whole):
     whole.go.clear(), whole.started.clear(), whole.ended.clear()
     yield whole
-    whole.go.set(), whole.lines.let_go(lambda event: True)
+    whole.go.set(), let_go(whole.lines)
     wait(lambda: not any(whole.lines.active_jobs))
 
 
@@ -170,7 +178,7 @@ def test_an_idle_page_sleeps(served, monkeypatch):
     monkeypatch.setattr(server.queueing.asyncio, "sleep", nap)
     time.sleep(1)
     monkeypatch.undo()
-    assert 1 < naps.count(server.REST) <= len(naps) < 100 and not naps.count(server.LOOK)
+    assert 1 < naps.count(server.REST) <= len(naps) < 100 and server.REST <= 0.1 and not naps.count(server.LOOK)
     served.lines.attend("somebody")
     assert served.lines.sleep_when_free == server.LOOK < server.REST
     served.lines.leave("somebody")
@@ -188,7 +196,7 @@ def test_events_that_nobody_reads_stop_nobody(served, monkeypatch):
     assert served.answer("train", "me") == 'data: ["learned"]' and served.started == ["me"]
     monkeypatch.setattr(server, "UNREAD", 0.0)
     served.lines.tidy()
-    assert not served.lines.lobby
+    assert not served.lines.lobby and not {event.json()["event_id"] for event in events} & served.lines.event_ids_to_events.keys()
     wait(lambda: not served.lines.event_ids_to_events)  # that of the last answer goes when it is read
 
 
@@ -273,7 +281,7 @@ def test_a_line_is_fair(served):
     order = [event.data.data[0] for event in lines.waiting("sample")]
     for session in ("one", "two", "three"):
         lines.readers[session] = 0
-        lines.let_go(lambda event: True)
+        let_go(lines)
     lines.active_jobs[:] = [None] * len(lines.active_jobs)
     assert order == ["one 1", "two 1", "three 1", "one 2", "two 2", "one 3"]
 

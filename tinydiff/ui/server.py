@@ -233,14 +233,6 @@ class Lines(queueing.Queue):
                 event.enqueue_time = time.monotonic()
                 self.lobby[event._id] = event
 
-    def let_go(self, gone) -> None:
-        """Take the events out of every line for which gone(event), and stop them where they run."""
-        for event in [event for event in self.everybody() if gone(event)]:
-            self.drop(event)
-        for job in self.active_jobs:
-            for event in job or []:
-                event.alive = event.alive and not gone(event)
-
     def everybody(self) -> list[queueing.Event]:
         lines = [event for line in self.event_queue_per_concurrency_id.values() for event in line.queue]
         return [*lines, *self.lobby.values()]
