@@ -76,3 +76,26 @@ def test_together_after_alone(config, tmp_path):
     list(train(replace(config, out=str(tmp_path / "run"), steps=4, batch=4)))
     done = launched(ROOT / "train_space.py", "--resume", "--out", "run", "--steps", 6, cwd=tmp_path)
     assert done.returncode == 0 and checkpoint.read_config(tmp_path / "run")["step"] == 6
+
+
+DIFFERENT = """
+import json, os, sys
+import torch
+from tinydiff.nets.precision import _tried
+_tried["cpu"] = os.environ["RANK"] == "1"  # this machine multiplies bf16 fast, the other one does not
+from tinydiff.train import Config, start
+run = start(Config(**json.loads(sys.argv[1])))
+list(run.steps())
+print("dtypes", run.optimizers[1].dtype, torch.float32 if not run.autocast()._enabled else torch.bfloat16)
+run.together.end_training()
+"""
+
+
+@pytest.mark.long
+def test_machines_of_two_kinds_compute_alike(config, tmp_path):
+    """One multiplies bf16 fast and the other does not: both compute in float32, or their weights would drift apart."""
+    (tmp_path / "program.py").write_text(DIFFERENT)
+    made = replace(config, precision="auto", steps=2, batch=4, validate_every=2, save_every=2)
+    done = launched(tmp_path / "program.py", json.dumps(asdict(made)), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("dtypes torch.float32 torch.float32") == 2

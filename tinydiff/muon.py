@@ -2,7 +2,7 @@
 matrix, orthogonalised by Newton-Schulz iterations, is its step; scaled as in arXiv:2502.16982.
 
 torch.optim.Muon iterates in bfloat16 whatever the hardware. Where bfloat16 is not multiplied fast,
-that is most of a training step, so there the iterations are done here, in float32.
+that is most of a training step; here they can be done in float32.
 """
 
 from __future__ import annotations
@@ -10,21 +10,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tinydiff.nets import fast_bf16
-
 
 class Muon(torch.optim.Muon):
     """torch.optim.Muon, its state and update, in float32 where bfloat16 is slow.
 
-    dtype: of the iterations; None takes what a trial found fast. bfloat16 is torch's own step. The
-    other arguments are torch.optim.Muon's, with the scale "match_rms_adamw", so that matrices share
-    the learning rate of AdamW.
+    dtype: of the iterations; bfloat16 is torch's own step. The other arguments are
+    torch.optim.Muon's, with the scale "match_rms_adamw", so that matrices share the learning rate
+    of AdamW.
     """
 
-    def __init__(self, params, *, dtype: torch.dtype | None = None, **settings):
+    def __init__(self, params, *, dtype: torch.dtype, **settings):
         super().__init__(params, adjust_lr_fn="match_rms_adamw", **settings)
-        fast = fast_bf16(self.param_groups[0]["params"][0].device)
-        self.dtype = dtype or (torch.bfloat16 if fast else torch.float32)
+        self.dtype = dtype
 
     @torch.no_grad()
     def step(self, closure=None):

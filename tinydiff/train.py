@@ -31,8 +31,9 @@ from torch import Tensor, nn
 from tinydiff import checkpoint, library, rewrite
 from tinydiff.generate import check_number, generate
 from tinydiff.muon import Muon
-from tinydiff.nets import precision
+from tinydiff.nets import fast_bf16, precision
 from tinydiff.nets.memory import keep_all_freed
+from tinydiff.nets.precision import is_bf16
 from tinydiff.processes import Process, Share, build
 from tinydiff.text import HUGE, Canvas, Corpus, Pairs, brief, check_window, corpus, memory, pairs
 
@@ -188,10 +189,12 @@ class Run:
             self.begin_with(config.start)
         self.average = copy.deepcopy(self.process).eval().requires_grad_(False)
         self.rng = Share().manual_seed(config.seed)
-        self.optimizers = optimizers(self.process, config)
+        # one machine of several may multiply bf16 fast and another not; all must take the same steps
+        fast, use = self.agreed(fast_bf16(self.device), is_bf16(config.precision, self.device))
+        self.optimizers = optimizers(self.process, config, torch.bfloat16 if fast == 1 else torch.float32)
+        self.autocast = precision("bf16" if use == 1 else "fp32", self.device)
         self.step, self.saved, self.seconds = 0, -1, 0.0  # saved: the step of the last save
         self.compiled: bool | None = None  # what the trial found; None before it
-        self.autocast = precision(config.precision, self.device)
         if resume:
             self.restore()
         elif (self.out / "resume.json").is_file():
@@ -556,15 +559,16 @@ def rate(step: int, share: float, warmup: int) -> float:
     return min(1.0, (step + 1) / max(1, warmup)) * (0.02 + 0.98 * (1 - share))
 
 
-def optimizers(process: Process, config: Config) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the blocks (Jordan 2024, scaled as in arXiv:2502.16982), AdamW for everything else."""
+def optimizers(process: Process, config: Config, dtype: torch.dtype) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the blocks (Jordan 2024, scaled as in arXiv:2502.16982), which iterates in `dtype`; AdamW
+    for everything else."""
     matrices = [p for name, p in process.net.named_parameters() if p.ndim == 2 and name.startswith("blocks.")]
     chosen = {id(p) for p in matrices}
     rest = [p for p in process.parameters() if id(p) not in chosen]
     adam = dict(lr=config.lr, betas=(0.9, 0.98))
     if not config.muon:
         return [torch.optim.AdamW([dict(params=rest, weight_decay=0.0), dict(params=matrices, weight_decay=config.weight_decay)], **adam)]  # fmt: skip
-    muon = Muon(matrices, lr=config.lr, weight_decay=config.weight_decay, momentum=0.95)
+    muon = Muon(matrices, dtype=dtype, lr=config.lr, weight_decay=config.weight_decay, momentum=0.95)
     return [torch.optim.AdamW(rest, weight_decay=0.0, **adam), muon]
 
 
