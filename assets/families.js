@@ -2,10 +2,10 @@
 let v = null;
 
 function table() {
-  const box = make("div", "tt-scroll", null, {tabindex: 0, role: "group", "aria-label": "All families"}), sheet = make("table", "tt-table");
+  const box = make("div", "tt-scroll", null, {tabindex: 0, role: "group", "aria-label": "All families"}), sheet = make("table", "tt-table tt-axis");
   const head = add(make("tr"), ...v.head.map((words) => make("th", "", words, {scope: "col"})));
   const rows = v.rows.map((row) => {
-    const line = add(make("tr"), ...row.cells.map((words, i) => make(i ? "td" : "th", i ? "tt-num" : "", words, i ? {} : {scope: "row", title: row.title})));
+    const line = add(make("tr"), ...row.cells.map((words, i) => make(i ? "td" : "th", i ? "tt-num" : "", words.replace(/([≤±]) | (%|M)/g, "$1\u00a0$2"), i ? {} : {scope: "row", title: row.title})));
     line.style.setProperty("--family", `var(--td-${row.process},var(--td-ink))`);
     return line;
   });
