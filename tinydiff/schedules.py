@@ -41,7 +41,7 @@ class Schedule(ABC):
 
     def alpha(self, t: Tensor) -> Tensor:
         """What is left of the text at time t (any shape)."""
-        return 1 - (self.high - self.curve(t)) * self.scale
+        return (self.curve(t) - self.high) * self.scale + 1
 
     def slope(self, t: Tensor) -> Tensor:
         """d alpha / dt, at most 0 (any shape)."""

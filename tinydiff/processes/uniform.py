@@ -128,13 +128,14 @@ def log_kernel(alpha, x, V):
     """log q(x | v) for every v, (B, L, V): log of alpha [v = x] + (1 - alpha) / V."""
     other = (1 - alpha)[..., None] / V
     same, other = (alpha[..., None] + other).log().clamp_min(LOG_ZERO), other.log().clamp_min(LOG_ZERO)
-    return torch.where(x[..., None] == torch.arange(V, device=x.device), same, other)
+    return other.expand(*x.shape, V).scatter(-1, x[..., None], same)
 
 
 def smoothed(weight, alpha):
     """log sum over v of exp(weight(v)) (alpha [v = y] + (1 - alpha) / V), (B, L, V)."""
-    rest = weight.logsumexp(-1, keepdim=True) + torch.log((1 - alpha)[..., None] / weight.shape[-1])
-    return torch.logaddexp(weight + torch.log(alpha)[..., None], rest)
+    top = weight.amax(-1, keepdim=True)
+    v = (weight - top).exp()
+    return top + (alpha[..., None] * v + (1 - alpha)[..., None] * v.mean(-1, keepdim=True)).log()
 
 
 def score_entropy(log_r, x, x0, alpha):
