@@ -344,7 +344,7 @@ def test_a_request_that_cannot_be_read(served, path, body, capfd):
 
 
 @pytest.mark.parametrize("data,words", [
-    ([], "4 values and got 1"), (["x", "nine", "a"], "does not fit"), (["x", [1], "a"], "does not fit"),
+    ([], "4 values and got 1"), (["x", "nine", "a"], "Nine: what was sent"), (["x", [1], "a"], "Nine: what"),
     (["x", 10**400, "a"], "does not fit"), (["x", 1, "c" * 5000], "does not fit"), ([{"path": "/etc/passwd"}, 1, ["a"]], "does not fit"),
     ([{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, 1, "a"], "does not fit"),
 ])  # fmt: skip

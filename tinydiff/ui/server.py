@@ -99,8 +99,10 @@ class Page(gr.Blocks):
             return await super().preprocess_data(block_fn, inputs, state, explicit_call)
         except Exception as error:
             LOG.warning("a value was refused: %s", type(error).__name__)
-            words = "A value does not fit its field: choose among what the field offers, or reload the page."
-            raise refusal(words) from None
+            named = ", ".join(unfit(block_fn.inputs, inputs, state)) or "A field"
+            raise refusal(
+                f"{named}: what was sent does not fit. Choose among what the field offers, or reload the page."
+            ) from None
 
     async def process_api(self, *args, **more):
         try:
@@ -111,6 +113,19 @@ class Page(gr.Blocks):
         except Exception:
             traceback.print_exc()
             raise refusal("That went wrong here, and not by your doing: try other settings, or reload the page.") from None
+
+
+def unfit(fields: list, values: list, state) -> list[str]:
+    """The labels of the fields that refuse their value. Of those that hold files nothing is said."""
+    found = []
+    for field, value in zip(fields, values):
+        if field.stateful or getattr(field, "data_model", None) or not field.label:
+            continue
+        try:  # as the field is for this visitor, whose menus may hold other choices
+            (state[field._id] if state and field._id in state else field).preprocess(value)
+        except Exception:
+            found.append(field.label)
+    return found
 
 
 def end_at_sigterm() -> None:
