@@ -114,6 +114,19 @@ def test_nonsense_is_answered_in_a_sentence(whole, monkeypatch):
     assert sum(words is not None for words in answers) > 30
 
 
+def test_nothing_in_the_place_of_a_value(whole, monkeypatch):
+    """Each function of the page, called with nothing at all in each field, answers in a sentence or takes it."""
+    demo, url = whole
+    log = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", log), monkeypatch.setattr(sys, "stdout", log)
+    functions = [fn for fn in demo.fns.values() if fn.fn is not None and not fn.cancels and fn.inputs]
+    with httpx.Client(base_url=url, timeout=120) as client:
+        answers = {fn.name: said(client, fn, [None] * len(fn.inputs), f"nothing-{fn._id}") for fn in functions}
+    monkeypatch.undo()
+    assert "Traceback" not in log.getvalue(), log.getvalue()[-3000:]
+    assert not [name for name, words in answers.items() if words and "not by your doing" in words]
+
+
 def test_lists_in_the_place_of_a_choice():
     """A menu takes a list of its choices for one of them; the handlers do not."""
     for call, values in (

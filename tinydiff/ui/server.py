@@ -96,7 +96,10 @@ class Page(gr.Blocks):
         if len(inputs) < wanted:
             raise refusal(f"This takes {wanted} values and got {len(inputs)}: reload the page, or see the API's description.")
         try:
-            return await super().preprocess_data(block_fn, inputs, state, explicit_call)
+            values = await super().preprocess_data(block_fn, inputs, state, explicit_call)
+            if any(value is None and isinstance(field, gr.Dataset) for field, value in zip(block_fn.inputs, values)):
+                raise ValueError("None of the examples was chosen.")  # Gradio's own handler takes it for one
+            return values
         except Exception as error:
             LOG.warning("a value was refused: %s", type(error).__name__)
             named = ", ".join(unfit(block_fn.inputs, inputs, state)) or "A field"
