@@ -121,7 +121,10 @@ def test_nothing_in_the_place_of_a_value(whole, monkeypatch):
     monkeypatch.setattr(sys, "stderr", log), monkeypatch.setattr(sys, "stdout", log)
     functions = [fn for fn in demo.fns.values() if fn.fn is not None and not fn.cancels and fn.inputs]
     with httpx.Client(base_url=url, timeout=120) as client:
-        answers = {fn.name: said(client, fn, [None] * len(fn.inputs), f"nothing-{fn._id}") for fn in functions}
+        asked = [(fn, nothing) for fn in functions for nothing in (None, "")]
+        answers = {
+            (fn.name, nothing): said(client, fn, [nothing] * len(fn.inputs), f"{nothing}-{fn._id}") for fn, nothing in asked
+        }
     monkeypatch.undo()
     assert "Traceback" not in log.getvalue(), log.getvalue()[-3000:]
     assert not [name for name, words in answers.items() if words and "not by your doing" in words]

@@ -2,6 +2,7 @@
 
 import math
 
+import gradio as gr
 import pytest
 import torch
 
@@ -55,6 +56,14 @@ def test_a_network_observes_every_noise(name, monkeypatch):
     noise.process_of.cache_clear()
     assert [row["process"] for row in rows] == [name] and len(rows[0]["states"]) == noise.TIMES
     assert all(-0.01 <= known <= math.log(65) + 0.01 for _, _, _, known, _ in rows[0]["states"])
+
+
+def test_no_sentence():
+    """Who deletes what they typed sees it stay; a program is told."""
+    assert noise.typed("", noise.PERFECT) == gr.skip()
+    for sentence in ("", "\u200b", "a" * 999, 5, None):
+        with pytest.raises(gr.Error, match="Give a sentence of 1 to"):
+            noise.answer(sentence)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

@@ -46,7 +46,10 @@ def build() -> None:
 
 
 def typed(sentence: str, observer: str) -> dict:
-    """`answer` for who is typing. What is wrong is no failure: after one the page would forget what was typed meanwhile."""
+    """`answer` for who is typing; nothing yet leaves the sheet as it is. What is wrong is no failure: after one the page would
+    forget what was typed meanwhile."""
+    if sentence == "":
+        return gr.skip()
     try:
         return answer(sentence, observer)
     except gr.Error as error:
@@ -55,12 +58,10 @@ def typed(sentence: str, observer: str) -> dict:
 
 
 def answer(sentence: str, observer: str = PERFECT) -> dict:
-    """What the sheet shows of a sentence; an empty one leaves it as it is. Raises gr.Error in one sentence."""
-    if not isinstance(sentence, str) or len(sentence) > LONGEST:
+    """What the sheet shows of a sentence. Raises gr.Error in one sentence."""
+    known = isinstance(sentence, str) and len(sentence) <= LONGEST
+    if not known or not (sentence := library.bigrams().tokenizer.typed(sentence)[:LONGEST]):
         raise inputs.sentence(f"Give a sentence of 1 to {LONGEST} characters.")
-    sentence = library.bigrams().tokenizer.typed(sentence)[:LONGEST]
-    if sentence == "":
-        return gr.skip()
     if observer not in (PERFECT, TRAINED):
         raise inputs.sentence(f"There is no such observer; there are {PERFECT!r} and {TRAINED!r}.")
     with inputs.told():
