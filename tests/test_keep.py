@@ -74,7 +74,7 @@ def rows(folder):
 PUSHING = ("preupload", "info/lfs", "_lfs/", "commit", "tag")  # what is asked of the Hub, one after the other
 
 
-@pytest.mark.parametrize("moments", [PUSHING[::2], pytest.param(PUSHING, marks=pytest.mark.long)])
+@pytest.mark.parametrize("moments", [PUSHING[1::3], pytest.param(PUSHING, marks=pytest.mark.long)])
 def test_killed_while_it_is_pushed(config, server, tmp_path, moments):
     """SIGKILL in the middle of several pushes: what the Hub holds is always a whole checkpoint from which training can go on, what
     is here goes on too, and the end, here and on the Hub, is that of a run that was never killed."""
@@ -158,6 +158,7 @@ def program(server, *flags, cwd, home, script=ROOT / "train_space.py", **environ
     return Program(script, *flags, cwd=cwd, env=env)
 
 
+@pytest.mark.long
 def test_a_training_space_goes_on_after_a_restart(lines, server, tmp_path):
     """The app trains by itself with the flags of its variable, answers on its port, pushes, saves at SIGTERM; started again on an
     empty disk it goes on from the Hub to the end, which is that of the command line. No output names the login."""

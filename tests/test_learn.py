@@ -11,7 +11,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from tests.conftest import brief
+from tests.conftest import LIKE_OTHERS, brief
 from tests.loopback import Hub
 from tinydiff import checkpoint, hub, library
 from tinydiff.processes import PROCESSES
@@ -97,7 +97,7 @@ def test_the_limits_themselves_are_allowed():
 # ---------------------------------------------------------------- learning
 
 
-@pytest.mark.parametrize("noise", brief(PROCESSES))
+@pytest.mark.parametrize("noise", brief(PROCESSES, lambda noise: noise not in {*LIKE_OTHERS, "block"}))
 def test_every_noise_learns_and_plays(noise, shelf):
     """A training shows a loss that falls from the start, samples and a validation; its model writes in Denoise for its visitor."""
     visitor = Visitor("one")

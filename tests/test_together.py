@@ -62,6 +62,7 @@ def test_two_processes_are_one_with_twice_the_batch(config, tmp_path):
     assert checkpoint.read_config(tmp_path / "two")["hardware"].endswith("2 processes")
 
 
+@pytest.mark.long
 def test_the_command_line_reports_once(config, tmp_path):
     """train_space.py under `accelerate launch`: one line a validation, one checkpoint."""
     flags = ["--corpus", config.corpus, "--preset", "tiny", "--batch", 4, "--device", "cpu", "--out", "run", "--steps", 4]
