@@ -67,7 +67,7 @@ class Sampler:
         """Default and range or choice of each option, in the order of the signature."""
         hints = typing.get_type_hints(self.run, include_extras=True)
         return {
-            name: (p.default, hints[name].__metadata__[0])
+            name: (p.default, annotation(hints[name]))
             for name, p in inspect.signature(self.run).parameters.items()
             if p.kind is p.KEYWORD_ONLY
         }
@@ -89,6 +89,11 @@ class Sampler:
 
     def fits(self, traits: frozenset[str]) -> bool:
         return self.needs <= traits
+
+
+def annotation(hint) -> Range | Choice:
+    """What stands beside the type. Python 3.10 puts Optional around a parameter whose default is None."""
+    return next(part.__metadata__[0] for part in (hint, *typing.get_args(hint)) if hasattr(part, "__metadata__"))
 
 
 SAMPLERS: dict[str, Sampler] = {}
