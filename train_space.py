@@ -10,6 +10,7 @@
 #   "matplotlib>=3.9,<4",
 #   "accelerate>=1.5,<2",
 #   "safetensors>=0.5,<1",
+#   "tokenizers>=0.21,<1",
 #   "numpy>=1.26,<3",
 #   "pandas>=2,<4",
 #   "pillow>=10.3,<13",

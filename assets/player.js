@@ -27,6 +27,7 @@ let frames = [];       // decoded pictures
 let read = 0;          // chunks decoded
 let now = {};          // the channels of the last decoded picture
 let spans = [];        // one a cell
+let pieces = {};       // what signs spell that do not spell themselves: tokens of several characters
 let scene = null;      // of head
 let at = -1, playing = false, view = "text", picked = -1, timer = 0, last = 0, base = 0;
 
@@ -46,6 +47,7 @@ function decode(value) {
   for (; read < value.chunks.length; read++) {
     for (const packed of JSON.parse(value.chunks[read])) {
       const frame = {step: packed.step, t: packed.t, calls: packed.calls, at: packed.at};
+      Object.assign(pieces, packed.pieces);
       for (const name of CHANNELS) frame[name] = now[name] = applied(now[name] || [], packed[name]);
       frames.push(summed(frame, frames[frames.length - 1] || frame, value.head.nats));
     }
@@ -67,8 +69,12 @@ function summed(frame, before, nats) {
 
 // ---------------------------------------------------------------- the text
 
-function glyph(character) {
-  return character === MASK ? DOT : character === "\n" ? "\u21b5" : character === "\t" ? "\u21e5" : character;
+const spells = (sign) => pieces[sign] ?? sign;
+
+// what is drawn for a sign: what it spells, one placeholder for the bytes of a character that is not whole
+function glyph(sign) {
+  if (sign === MASK) return DOT;
+  return spells(sign).replace(/[\uee00-\ueeff]+/g, "\u25af").replace(/\n/g, "\u21b5").replace(/\t/g, "\u21e5");
 }
 
 function set(span, text, name) {
@@ -77,6 +83,7 @@ function set(span, text, name) {
 }
 
 function cellsFor(count) {
+  box.classList.toggle("pieces", Object.keys(pieces).length > 0);
   if (spans.length === count) return;
   box.textContent = "";
   spans = Array.from({length: count}, (_, i) => {
@@ -89,7 +96,7 @@ function cellsFor(count) {
 function drawCell(frame, i) {
   const bet = view === "best" && better(frame, i), character = bet ? frame.best[i] : frame.text[i];
   const names = [bet ? "b" + fifth(scene.masks ? share(frame.sure[i]) : 1 - share(frame.spread[i])) : shade(frame, i) || frame.state[i]];
-  if (character === "\n") names.push("nl");
+  if (spells(character).endsWith("\n")) names.push("nl");
   if (names[0] === "w" && !scene.masks && share(frame.sure[i]) < HALF) names.push("half");
   if (walkers.has(i)) names.push("walks");
   if (i === picked) names.push("picked");
@@ -178,7 +185,7 @@ function tick(time) {
 }
 
 function announce() {
-  const text = frames[frames.length - 1].text.map((c) => c === MASK ? DOT : c).join("");
+  const text = frames[frames.length - 1].text.map((c) => c === MASK ? DOT : spells(c)).join("");
   say(`${run.stopped ? "Stopped" : "Finished"} after ${frames.length - 1} steps: ${text.slice(0, 400)}`);
 }
 
@@ -293,7 +300,7 @@ function drawSight() {
   if (sights[scene.sight] && frames[at].view.length) sights[scene.sight].draw();
 }
 
-const spelled = (character) => (character === " " ? "\u2423" : glyph(character));
+const spelled = (sign) => (spells(sign) === " " ? "\u2423" : glyph(sign));
 
 // a map of codes: as wide as they lie, with a rim in which noise finds room
 function makeWalk(box) {
@@ -376,7 +383,7 @@ function drawBets() {
   panel.textContent = ""; panel.hidden = picked < 0;
   if (picked < 0) return;
   const found = betAt(picked, at), head = make("p", "td-bets-head", panel);
-  const name = `Character ${picked + 1}, step ${at}`;
+  const name = `${box.classList.contains("pieces") ? "Token" : "Character"} ${picked + 1}, step ${at}`;
   if (frame.state[picked] === "g") { head.textContent = `${name}: given, so nobody bet.`; return; }
   if (!run.done) { head.textContent = `${name}: its bets can be seen when the run is finished.`; return; }
   if (!found) { head.textContent = `${name}: the network was not asked yet.`; return; }
@@ -384,7 +391,7 @@ function drawBets() {
   const list = make("ol", "td-bets-list", panel);
   for (let i = 0; i < found.signs.length; i += 2) {
     const p = share(found.signs[i + 1]), row = make("li", frame.text[picked] === found.signs[i] ? "taken" : "", list);
-    make("span", "td-bet-sign", row, found.signs[i] === " " ? "\u2423" : glyph(found.signs[i]));
+    make("span", "td-bet-sign", row, spelled(found.signs[i]));
     make("span", "td-bet-bar", row).style.setProperty("--share", 100 * p + "%");
     make("span", "td-bet-share", row, p < 0.01 ? "< 1 %" : Math.round(100 * p) + " %");
   }
@@ -425,7 +432,7 @@ function drawStats() {
 }
 
 function begin(value) {
-  frames = []; read = 0; now = {}; at = -1; picked = -1;
+  frames = []; read = 0; now = {}; pieces = {}; at = -1; picked = -1;
   setPlaying(false);
   find(".td-bets").hidden = true;
   scene = value.head.scene || {masks: true, sight: "", spots: []};

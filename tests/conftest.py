@@ -15,7 +15,7 @@ import tinydiff.ui  # noqa: F401  before gradio, as in app.py
 from tinydiff.exact import Enumerated
 from tinydiff.processes import PROCESSES, build
 from tinydiff.schedules import schedule
-from tinydiff.text import Tokenizer
+from tinydiff.text import Characters
 from tinydiff.train import PRESETS, train
 
 
@@ -68,7 +68,7 @@ def small(request):
 
 def random_process(name, labels=0):
     torch.manual_seed(0)
-    process = build(name, Tokenizer("abcdefgh \n"), schedule("linear"), **SHAPE, labels=labels)
+    process = build(name, Characters("abcdefgh \n"), schedule("linear"), **SHAPE, labels=labels)
     torch.nn.init.normal_(process.net.head.weight, std=0.5)
     return process.eval()
 

@@ -12,7 +12,7 @@ from tinydiff import checkpoint, evaluate, exact
 from tinydiff.generate import generate
 from tinydiff.processes import build
 from tinydiff.processes.block import SIZES, WINDOWS, BlockCache, block_means, may_see, spread
-from tinydiff.text import Canvas, Tokenizer, corpus
+from tinydiff.text import Canvas, Characters, corpus
 from tinydiff.train import PRESETS, start, train
 
 DIVIDING = ("1", "2", "4")  # the sizes that divide the four characters of the language
@@ -28,7 +28,7 @@ def open_canvas(x):
 
 def untrained(size="4", length=24, **options):
     torch.manual_seed(0)
-    process = build("block", Tokenizer("abcdefgh \n"), **{**SHAPE, "length": length}, options=dict(block=size, **options))
+    process = build("block", Characters("abcdefgh \n"), **{**SHAPE, "length": length}, options=dict(block=size, **options))
     torch.nn.init.normal_(process.net.head.weight, std=0.5)
     return process.eval()
 
@@ -109,7 +109,7 @@ def test_a_long_text_slides_exactly_where_nothing_is_forgotten():
     """A language whose characters depend on the one before loses nothing when the window slides: pairs of characters are as in true
     texts, also those astride two windows; the cache holds no more than a window."""
     step = torch.tensor([[0.7, 0.2, 0.1], [0.05, 0.15, 0.8], [0.5, 0.1, 0.4]], dtype=torch.float64)
-    language, held = exact.Markov(Tokenizer("abc"), torch.linalg.matrix_power(step, 99)[0], step), []
+    language, held = exact.Markov(Characters("abc"), torch.linalg.matrix_power(step, 99)[0], step), []
 
     class Watched(BlockCache):
         def __len__(self):
@@ -153,7 +153,7 @@ def test_a_window_that_slides_hands_on_what_is_needed(name):
     """Characters that depend on two before them keep to that over the seams of windows, block by block, as long as a window hands
     on two; where it hands on one alone, it shows."""
     after = torch.tensor([[[0.85, 0.15], [0.2, 0.8]], [[0.3, 0.7], [0.75, 0.25]]], dtype=torch.float64)
-    language = SecondOrder(Tokenizer("ab"), after)
+    language = SecondOrder(Characters("ab"), after)
     for window, exactly in ((8, True), (2, False)):
         process = exact.perfect(name, language, **({"block": "2"} if name == "block" else {}))
         process.length = window
@@ -313,7 +313,7 @@ def test_the_block_that_is_asked_for_decides_what_is_seen(language):
 def asked_twice(layers, cache):
     """Predictions of a masked network for a block of 8 in 24: when it is all masks, and with two characters in it."""
     torch.manual_seed(0)
-    process = build("masked", Tokenizer("abcdefgh \n"), **{**SHAPE, "layers": layers}).eval()
+    process = build("masked", Characters("abcdefgh \n"), **{**SHAPE, "layers": layers}).eval()
     for weights in process.net.parameters():  # so large that every part of the text weighs on every other
         torch.nn.init.normal_(weights, std=0.3)
     x = torch.randint(10, (2, 24), generator=torch.Generator().manual_seed(1))
@@ -341,7 +341,7 @@ def test_the_error_of_a_cache():
     errors = {}
     for layers in (1, 2):
         torch.manual_seed(0)
-        process = build("masked", Tokenizer("abcdefgh \n"), **{**SHAPE, "layers": layers, "length": 64}).eval()
+        process = build("masked", Characters("abcdefgh \n"), **{**SHAPE, "layers": layers, "length": 64}).eval()
         for weights in process.net.parameters():
             torch.nn.init.normal_(weights, std=0.3)
         errors |= {(layers, cache): evaluate.cache_error(process, cache, 4) for cache in process.caches}
@@ -357,7 +357,7 @@ def test_a_cache_that_a_process_has_not(language):
 def test_guidance_keeps_two_caches():
     """With a label a text is read twice, and what is remembered of each reading is its own."""
     torch.manual_seed(0)
-    process = build("block", Tokenizer("abcdefgh \n"), **SHAPE, options=dict(block="4"), labels=3).eval()
+    process = build("block", Characters("abcdefgh \n"), **SHAPE, options=dict(block="4"), labels=3).eval()
     torch.nn.init.normal_(process.net.head.weight, std=0.5)
     torch.nn.init.normal_(process.net.label.weight)
     blank = Canvas.blank(24, 2)

@@ -214,7 +214,7 @@ def test_the_terminal_shows_every_character(model):
     settings, total, pictures = tinydiff.export.begin({"model": model, "length": 100, "steps": 4, "sampler": "random", "seed": 1})
     out = io.StringIO()
     last = console.play(pictures, settings, total, Console(file=out, force_terminal=True, width=80))
-    drawn = console.frame(last, "w" * 100, settings, total, 64)
+    drawn = console.frame(last, last.text, "w" * 100, settings, total, 64)
     lines = drawn.renderables[0].plain.split("\n")
     assert "".join(lines) == "".join(tinydiff.export.glyph(c) for c in last.text)
     assert [len(line) for line in lines] == [64, 36]

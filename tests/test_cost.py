@@ -14,7 +14,7 @@ from tinydiff.processes import PROCESSES, build
 from tinydiff.samplers import column
 from tinydiff.samplers.blockwise import orders
 from tinydiff.schedules import schedule
-from tinydiff.text import Canvas, Tokenizer
+from tinydiff.text import Canvas, Characters
 from tinydiff.ui import blocks, cost, denoise, inputs, learn, noise, race, rewrite, steps
 
 
@@ -99,7 +99,7 @@ def stranger(**shape):
     """A sound network of a stranger, 2.3 MB of it."""
     torch.manual_seed(0)
     return build(
-        "masked", Tokenizer("abcdefgh \n"), schedule("linear"), **{**dict(layers=24, heads=32, width=64, length=4096), **shape}
+        "masked", Characters("abcdefgh \n"), schedule("linear"), **{**dict(layers=24, heads=32, width=64, length=4096), **shape}
     )
 
 

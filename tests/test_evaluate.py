@@ -12,7 +12,7 @@ import torch
 
 from tests.conftest import SHAPE, random_process
 from tinydiff import card, checkpoint, console, evaluate, exact, figures, library
-from tinydiff.text import Corpus, Tokenizer
+from tinydiff.text import Characters, Corpus
 
 
 def test_every_character_is_counted_once():
@@ -31,7 +31,7 @@ def test_every_character_is_counted_once():
 def test_the_bound_of_a_perfect_network_is_the_entropy_rate(name, rng):
     """On a long text of a Markov chain, in windows: the entropy of a window, within four of its own standard errors."""
     step = (2 * torch.randn(6, 6, generator=rng)).double().softmax(1)
-    chain = exact.Markov(Tokenizer("abcdef"), torch.linalg.matrix_power(step, 99)[0], step)
+    chain = exact.Markov(Characters("abcdef"), torch.linalg.matrix_power(step, 99)[0], step)
     process = exact.perfect(name, chain)
     process.length = 32
     found = evaluate.bound(process, chain.sample(1, 32 * 300, rng)[0], draws=4)
@@ -71,7 +71,7 @@ def test_both_ends_of_the_scale_of_real_words():
     rng = random.Random(0)
     known = sorted(word for word in library.words() if word.isalpha())
     text = " ".join(rng.choice(known) for _ in range(12_000))
-    ids = (tokenizer := Tokenizer.of(text)).encode(text)
+    ids = (tokenizer := Characters.of(text)).encode(text)
     found = evaluate.yardsticks(Corpus("words", tokenizer, ids, ids[: 256 * 40]), 256)
     assert found["letters"]["words"] < found["pairs"]["words"] < 0.2 and found["real"]["words"] == 1
     assert 0 < found["letters"]["error"] < 0.01 and 0 < found["pairs"]["error"] < 0.02
@@ -80,7 +80,7 @@ def test_both_ends_of_the_scale_of_real_words():
 def test_the_chain_of_pairs_is_the_one_of_the_text(rng):
     """Transitions of `followed` are those of the text, which come from a Markov chain; nothing follows that never did."""
     step = (2 * torch.randn(5, 5, generator=rng)).double().softmax(1)
-    train = exact.Markov(Tokenizer("abcde"), torch.full((5,), 0.2).double(), step).sample(1, 20_000, rng)[0]
+    train = exact.Markov(Characters("abcde"), torch.full((5,), 0.2).double(), step).sample(1, 20_000, rng)[0]
     there = torch.bincount(train[:-1] * 5 + train[1:], minlength=25).view(5, 5).double()
     rows = evaluate.followed(train, torch.arange(5).repeat(40), 500, rng)
     found = torch.bincount((rows[:, :-1] * 5 + rows[:, 1:]).flatten(), minlength=25).view(5, 5).double()

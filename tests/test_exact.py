@@ -12,7 +12,7 @@ from tinydiff.generate import generate
 from tinydiff.processes import PROCESSES
 from tinydiff.samplers import matrix
 from tinydiff.schedules import SCHEDULES, schedule
-from tinydiff.text import Canvas, Tokenizer
+from tinydiff.text import Canvas, Characters
 
 CELLS = [cell for cell, fits in matrix().items() if fits]
 # of a process that is like another, with the samplers that ask its own ratios or its own codes
@@ -115,7 +115,7 @@ def test_markov_posterior_is_enumeration(rng):
     """Forward-backward gives what summing over all texts gives."""
     V, L = 3, 4
     chain = exact.Markov(
-        Tokenizer("abc"), torch.rand(V, generator=rng).double().softmax(0), torch.rand(V, V, generator=rng).double().softmax(1)
+        Characters("abc"), torch.rand(V, generator=rng).double().softmax(0), torch.rand(V, V, generator=rng).double().softmax(1)
     )
     texts = torch.cartesian_prod(*[torch.arange(V)] * L)
     strings = ["".join("abc"[i] for i in row) for row in texts.tolist()]
@@ -133,7 +133,7 @@ def chain():
     rng = torch.Generator().manual_seed(5)
     step = (3 * torch.randn(12, 12, generator=rng)).softmax(1)
     start = torch.linalg.matrix_power(step, 200)[0]
-    return exact.Markov(Tokenizer("abcdefghijkl"), start, step)
+    return exact.Markov(Characters("abcdefghijkl"), start, step)
 
 
 @pytest.mark.parametrize("name", PROCESSES)
@@ -300,7 +300,7 @@ def test_a_wrong_weight_is_noticed(language, rng):
 # ---------------------------------------------------------------- what a state tells of its character
 
 
-ALPHABET = Tokenizer("abcdefghijklmnopqrst")
+ALPHABET = Characters("abcdefghijklmnopqrst")
 TIMES = torch.linspace(0, 1, 9, dtype=torch.float64)
 
 
@@ -331,7 +331,7 @@ def test_information_of_uniform_noise():
 
 def test_information_of_bits():
     """Of 32 characters of 5 bits every bit is one alone: 5 times what a sign tells through Gaussian noise, by quadrature."""
-    tokenizer = Tokenizer("abcdefghijklmnopqrstuvwxyz012345")
+    tokenizer = Characters("abcdefghijklmnopqrstuvwxyz012345")
     process = exact.perfect("bits", exact.Markov.of(torch.arange(32), tokenizer))
     alpha = process.schedule.alpha(TIMES[1:-1])
     z = torch.linspace(-8, 8, 4001, dtype=torch.float64)

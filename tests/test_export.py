@@ -232,8 +232,8 @@ def test_a_gif_of_64_steps_is_small(tmp_path):
 
 def test_each_cell_is_drawn_in_its_place():
     """A character changes its own cell of the picture and no other."""
-    blank, written = one(MASK * 130), one(MASK * 70 + "M" + MASK * 59)
-    a, b = (export.drawn(p, ["w"] * 130, [0.0] * 130, "", 0.0) for p in (blank, written))
+    texts = MASK * 130, MASK * 70 + "M" + MASK * 59
+    a, b = (export.drawn([(c, "w", 0.0) for c in text], 3, "", 0.0) for text in texts)
     left, top, right, bottom = ImageChops.difference(a, b).getbbox()
     x, y = export.EDGE + export.INSET + 6 * export.CELL, export.EDGE + export.INSET + export.LINE
     assert x <= left < right <= x + export.CELL and y <= top < bottom <= y + export.LINE
@@ -252,7 +252,8 @@ def test_a_new_character_dries(run):
     last = run.frames[-1]
     kinds = [render.GIVEN if given else render.WRITTEN for given in last.given]
     words = export.caption(run.settings, last, len(run.frames) - 1)
-    assert not ImageChops.difference(end, export.drawn(last, kinds, [0.0] * 70, words, 1.0)).getbbox()
+    cells = [(c, kind, 0.0) for c, kind in zip(last.text, kinds)]
+    assert not ImageChops.difference(end, export.drawn(cells, 2, words, 1.0)).getbbox()
 
 
 def test_pictures_have_even_sides():

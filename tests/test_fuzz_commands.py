@@ -130,7 +130,7 @@ def test_what_a_model_writes_is_not_obeyed(model, capsys):
     terminal = console.Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
     settings, total, pictures = export.begin({"model": model, "length": 60, "steps": 2})
     last = console.play(pictures, settings, total, terminal)
-    drawn = console.frame(last, "w" * 60, settings, total, 64)
+    drawn = console.frame(last, last.text, "w" * 60, settings, total, 64)
     assert not console.OBEYED.search("".join(part.plain for part in drawn.renderables))
 
 

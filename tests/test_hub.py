@@ -274,7 +274,7 @@ def test_a_run_goes_on_from_the_hub(here, trained, lines, tmp_path):
     there = threading.Thread(target=hub.push, args=(trained, "owner/run"), kwargs=dict(token=TOKEN, resume=True))
     there.start(), there.join()
     assert hub.pull_run("owner/run", tmp_path / "new", TOKEN) is True
-    assert {p.name for p in (tmp_path / "new").iterdir()} == {*hub.OWN, *hub.RESUME} - {"evaluation.json"}
+    assert {p.name for p in (tmp_path / "new").iterdir()} == {*hub.OWN, *hub.RESUME} - {"evaluation.json", "tokenizer.json"}
     for name in ("model.safetensors", "resume.safetensors", "metrics.jsonl"):
         assert (tmp_path / "new" / name).read_bytes() == (trained / name).read_bytes()
     config = json.loads((tmp_path / "new" / "resume.json").read_text())

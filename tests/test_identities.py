@@ -11,7 +11,7 @@ from tinydiff.nets import precision
 from tinydiff.processes import PROCESSES, build
 from tinydiff.processes.uniform import log_kernel, score_entropy
 from tinydiff.schedules import schedule
-from tinydiff.text import Canvas, Tokenizer
+from tinydiff.text import Canvas, Characters
 
 V = 5
 RATIOS = [name for name, process in PROCESSES.items() if "ratios" in process.traits]
@@ -21,7 +21,7 @@ BASE = {name: name.removeprefix("score-") for name in RATIOS}
 
 def made(name, answer):
     """A process of V characters whose network answers answer(x, t)."""
-    process = PROCESSES[name](None, Tokenizer("abcde"), schedule("linear"), None)
+    process = PROCESSES[name](None, Characters("abcde"), schedule("linear"), None)
     process.net = exact.PerfectNetwork(answer)
     return process
 
@@ -477,7 +477,7 @@ def test_a_step_of_a_mixed_bet_is_no_mixed_step(steps, rng):
 def test_gradients_are_finite(name, size, rng):
     """With given characters, in bfloat16, untrained, and where the outputs are huge."""
     torch.manual_seed(0)
-    process = build(name, Tokenizer("abcdefgh \n"), **SHAPE)
+    process = build(name, Characters("abcdefgh \n"), **SHAPE)
     torch.nn.init.normal_(process.net.head.weight, std=size)
     x0 = torch.randint(10, (64, 24), generator=rng)
     with precision("bf16", torch.device("cpu"))():

@@ -11,7 +11,7 @@ import torch
 from tinydiff import exact, library, plots
 from tinydiff.render import palette
 from tinydiff.schedules import SCHEDULES, schedule
-from tinydiff.text import Tokenizer
+from tinydiff.text import Characters
 
 CURVES = [
     plots.Curve("bundled", [1, 4, 16], [5.0, 3.0, 2.5], "faded", own=False),
@@ -145,7 +145,7 @@ def test_png_is_a_picture(drawn):
 
 def chain(step):
     step = torch.tensor(step, dtype=torch.float64)
-    return exact.Markov(Tokenizer("ab"), torch.tensor([0.5, 0.5]), step)
+    return exact.Markov(Characters("ab"), torch.tensor([0.5, 0.5]), step)
 
 
 def test_divergence_is_the_closed_form():

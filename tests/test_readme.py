@@ -68,7 +68,7 @@ def test_every_command_runs(tmp_path, monkeypatch, capsys):
     letters = library.load("masked").tokenizer.characters
     (tmp_path / "your.txt").write_text(letters * 60, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tinydiff.text._tiny_shakespeare", lambda: tmp_path / "your.txt")
+    monkeypatch.setattr("tinydiff.text.corpora._tiny_shakespeare", lambda: tmp_path / "your.txt")
     for curve in ("curve_samplers", "trade_samplers"):  # many texts for each of many numbers of steps and temperatures
         monkeypatch.setattr(evaluate, curve, lambda process: [])
     monkeypatch.setattr(PROCESSES["block"], "tune", lambda *_: {})  # a minute, measured in test_block

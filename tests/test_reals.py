@@ -13,7 +13,7 @@ from tinydiff.processes import Prediction, build, certain, gaussian
 from tinydiff.processes.bits import natural
 from tinydiff.samplers import SAMPLERS
 from tinydiff.schedules import schedule
-from tinydiff.text import Canvas, Tokenizer
+from tinydiff.text import Canvas, Characters
 
 REALS = ("gaussian", "bits")
 READINGS = ("x0-ce", "x0", "epsilon", "v")
@@ -136,7 +136,7 @@ def test_temperature_and_top_p_act_on_regressions(language):
 @pytest.mark.parametrize("reading", READINGS)
 def test_every_reading_learns_with_finite_gradients(reading, rng):
     """Also where positions are given (t = 0), and for the codes themselves."""
-    process = build("gaussian", Tokenizer("abcdefgh \n"), **SHAPE, options={"parameterisation": reading})
+    process = build("gaussian", Characters("abcdefgh \n"), **SHAPE, options={"parameterisation": reading})
     given = torch.arange(24).expand(8, -1) < 9
     for _ in range(3):
         process.loss(Canvas(torch.randint(10, (8, 24), generator=rng), given), rng).mean().backward()
@@ -164,13 +164,13 @@ def test_a_code_of_zeros_is_refused(tmp_path):
     process = random_process("gaussian")
     process.points.data[2] = 0
     checkpoint.save(process, checkpoint.config_of(process, {**SHAPE, "labels": 0}, "test"), tmp_path)
-    with pytest.raises(checkpoint.CheckpointError, match="code of the character 'c' has no direction"):
+    with pytest.raises(checkpoint.CheckpointError, match="The code of 'c' has no direction"):
         checkpoint.load(tmp_path)
 
 
 def test_options_and_schedules_that_do_not_exist():
     """One sentence for an unknown option, an unknown value, and a schedule that stops too early."""
-    make = lambda name, noise="", **options: build(name, Tokenizer("abc"), noise, **SHAPE, options=options)  # noqa: E731
+    make = lambda name, noise="", **options: build(name, Characters("abc"), noise, **SHAPE, options=options)  # noqa: E731
     with pytest.raises(ValueError, match="'gaussian' has no option 'depth'; it has parameterisation, self_conditioning"):
         make("gaussian", depth="3")
     with pytest.raises(ValueError, match="parameterisation of 'gaussian' is 'u'; there are x0-ce, x0, epsilon, v"):
@@ -185,11 +185,11 @@ def test_options_and_schedules_that_do_not_exist():
 
 def test_bits_are_binary_numbers():
     """Codes are the numbers of the characters in binary, -1 for 0; 65 characters need 7 bits, and 2 need one."""
-    process = build("bits", Tokenizer("abcdefgh \n"), **SHAPE)
+    process = build("bits", Characters("abcdefgh \n"), **SHAPE)
     assert process.D == 4
     assert process.codes()[5].tolist() == [-1, 1, -1, 1]
-    assert build("bits", Tokenizer("".join(map(chr, range(33, 98)))), **SHAPE).D == 7
-    assert build("bits", Tokenizer("ab"), **SHAPE).D == 1
+    assert build("bits", Characters("".join(map(chr, range(33, 98)))), **SHAPE).D == 7
+    assert build("bits", Characters("ab"), **SHAPE).D == 1
 
 
 def test_characters_are_products_of_bits(rng):
@@ -237,7 +237,7 @@ def test_each_call_is_told_what_the_last_one_made_of_it(rng):
 
 def test_without_hints_the_network_is_narrower():
     """self_conditioning=no takes the trait away and half of the network's input."""
-    with_, without = (build("bits", Tokenizer("abc"), **SHAPE, options={"self_conditioning": yes}) for yes in ("yes", "no"))
+    with_, without = (build("bits", Characters("abc"), **SHAPE, options={"self_conditioning": yes}) for yes in ("yes", "no"))
     assert with_.net.embed.in_features == 2 * without.net.embed.in_features
     assert "hint" in with_.traits and "hint" not in without.traits
     assert len(list(generate(without, Canvas.blank(24), steps=3))) == 3

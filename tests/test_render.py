@@ -11,14 +11,14 @@ from tinydiff import Canvas, generate, render
 from tinydiff.exact import Markov, perfect
 from tinydiff.processes import PROCESSES
 from tinydiff.render import AGAIN, DOUBT, GIVEN, MASK, MASKED, NEW, NOISE, WRITTEN, Picture, Run
-from tinydiff.text import Tokenizer
+from tinydiff.text import Characters
 
 TEXT = "to be or not to be that is the question "
 
 
 @pytest.fixture(scope="module")
 def process():
-    tokenizer = Tokenizer.of(TEXT)
+    tokenizer = Characters.of(TEXT)
     return perfect("masked", Markov.of(tokenizer.encode(TEXT), tokenizer))
 
 
@@ -152,7 +152,7 @@ def test_states_of_noise_without_masks():
 def test_every_noise_travels(name):
     """A run of each process comes over the wire with what is particular to its noise; before the first step stands its noise,
     masks or characters, and the positions that it shows are open ones."""
-    tokenizer = Tokenizer.of(TEXT)
+    tokenizer = Characters.of(TEXT)
     model = perfect(name, Markov.of(tokenizer.encode(TEXT), tokenizer))
     canvas = Canvas.prompt(tokenizer, "to be", 80)
     run = Run({}, list(render.record(model, canvas, generate(model, canvas, steps=4, seed=1))))
@@ -179,7 +179,7 @@ def test_what_is_no_scene_is_refused():
 
 def test_walkers_end_on_their_codes():
     """At the end of a run a walker stands on the place of its character in the map, to within a level."""
-    tokenizer = Tokenizer.of(TEXT)
+    tokenizer = Characters.of(TEXT)
     model = perfect("gaussian", Markov.of(tokenizer.encode(TEXT), tokenizer))
     canvas = Canvas.blank(40)
     first, *_, last = render.record(model, canvas, generate(model, canvas, steps=16, seed=1))

@@ -13,7 +13,7 @@ from tinydiff import checkpoint, evaluate, exact, figures, library, rewrite
 from tinydiff.__main__ import main
 from tinydiff.generate import generate
 from tinydiff.processes import PROCESSES
-from tinydiff.text import Canvas, Corpus, Pairs, Tokenizer, corpus, paired, pairs, plain
+from tinydiff.text import Canvas, Characters, Corpus, Pairs, corpus, paired, pairs, plain
 from tinydiff.train import PRESETS, train
 from tinydiff.ui import inputs, training
 from tinydiff.ui import rewrite as tab
@@ -71,7 +71,7 @@ def test_no_validation_line_is_trained_on(lines):
 def test_lines_that_do_not_fit_are_left_out():
     """Longer than half a window less its END, without a letter, empty, or with a source that cannot be written."""
     train, valid = "abcdefg\nabcdefgh\n...\n\nZb\nAb.\nab", "ab\nba\n"  # the split cut the last line
-    tokenizer = Tokenizer.of(train)
+    tokenizer = Characters.of(train)
     data = pairs(Corpus("few", tokenizer, tokenizer.encode(train), tokenizer.encode(valid)), "restore", 16)
     assert data.texts(data.train)[1] == ["abcdefg", "Ab."] and data.texts(data.valid)[1] == ["ba"]
 
@@ -89,7 +89,7 @@ def test_the_source_is_given_and_the_target_is_open(lines, rng):
 
 def test_without_padding_all_that_is_open_counts():
     """As it was before there was any."""
-    canvas = Canvas.prompt(Tokenizer("ab"), "ab", 5)
+    canvas = Canvas.prompt(Characters("ab"), "ab", 5)
     assert canvas.counted.equal(~canvas.given)
 
 
@@ -100,7 +100,7 @@ def test_corpora_without_pairs_are_told(lines, plays):
         pairs(data, "translate")
     with pytest.raises(ValueError, match="too few lines of 1 to 3 characters"):
         pairs(data, "restore", 8)
-    one = Tokenizer("ab")
+    one = Characters("ab")
     with pytest.raises(ValueError, match="a line break after each line"):
         pairs(Corpus("one line", one, one.encode("ab" * 50), one.encode("ab")), "restore", 32)
     with pytest.raises(ValueError, match="has no labels"):
@@ -150,7 +150,7 @@ def test_a_sum_without_the_padding_would_be_no_bound(rng):
 def test_bound_over_divides_by_what_counts(rng):
     """A network to which all V characters are alike: L/2 log V nats a pair, whatever counts of them."""
     strings = windows(*SHOP)
-    data = Pairs("shop", Tokenizer.of("".join(strings)), "restore", *[as_rows(Tokenizer.of("".join(strings)), strings)] * 2)
+    data = Pairs("shop", Characters.of("".join(strings)), "restore", *[as_rows(Characters.of("".join(strings)), strings)] * 2)
     model = exact.perfect("masked", exact.Enumerated(strings, [1] * 4))
     model.net = torch.nn.Identity()
     model.surprise = lambda x, canvas: torch.full(x.shape, math.log(model.V))
@@ -195,13 +195,13 @@ def test_minimum_bayes_risk_picks_the_centre():
 def test_sources_that_cannot_be_are_told(source, says):
     """In one sentence."""
     with pytest.raises(ValueError, match=says) as error:
-        rewrite.canvas_of(Tokenizer("ab\n "), [source], 32)
+        rewrite.canvas_of(Characters("ab\n "), [source], 32)
     assert "\n" not in str(error.value)
 
 
 def test_what_stands_behind_the_end_is_not_read():
     """Two texts that differ behind their first END are the same target; one without an END is its whole half."""
-    tokenizer = Tokenizer("ab\n")
+    tokenizer = Characters("ab\n")
     rows = as_rows(tokenizer, ["a\n\n\nab\na", "a\n\n\nab\n\n", "a\n\n\nabab"])
     assert rewrite.targets(tokenizer, rows) == ["ab", "ab", "abab"]
 

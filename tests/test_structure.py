@@ -95,7 +95,7 @@ def test_gradio_writes_no_stubs():
     assert callable(Own().change) and not list(ROOT.glob("tests/*.pyi"))
 
 
-ORDER = ["text", "schedules", "nets", "muon", "processes", "samplers", "guidance", "generate", "figures", "endings", "rewrite", "render", "stored", "plots", "checkpoint",
+ORDER = ["sentences", "text", "schedules", "nets", "muon", "processes", "samplers", "guidance", "generate", "figures", "endings", "rewrite", "render", "stored", "plots", "checkpoint",
          "card", "exact", "hub", "library", "evaluate", "families", "train", "keep", "export", "bench", "console", "ui", "gallery", "deploy"]  # fmt: skip
 
 

@@ -192,11 +192,11 @@ def test_presets_have_the_sizes_they_are_said_to_have():
     """tiny is for tests; base is the 10.7 million parameters of nanoGPT's character model."""
     from tinydiff.processes import build
     from tinydiff.schedules import schedule
-    from tinydiff.text import Tokenizer
+    from tinydiff.text import Characters
 
     sizes = {}
     for name, shape in SHAPES.items():
-        process = build("masked", Tokenizer("".join(map(chr, range(65)))), schedule("linear"), **shape)
+        process = build("masked", Characters("".join(map(chr, range(65)))), schedule("linear"), **shape)
         sizes[name] = sum(p.numel() for p in process.parameters())
     assert sizes["tiny"] < 150_000 and 2.5e6 < sizes["small"] < 3.5e6 and 10.6e6 < sizes["base"] < 10.8e6
 

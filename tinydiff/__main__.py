@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tinydiff import bench, checkpoint, console, endings, evaluate, export, families, hub, library, rewrite
+from tinydiff import bench, checkpoint, console, endings, evaluate, export, families, hub, library, render, rewrite
 from tinydiff.console import say
 from tinydiff.figures import written
 from tinydiff.render import MASK
@@ -28,9 +28,12 @@ def sample(args: argparse.Namespace) -> None:
     if sys.stdout.isatty():
         console.play(pictures, settings, total, Console())
         return
-    *_, last = pictures
-    start = [*last.given, False].index(False)
-    say(export.plain(endings.cut(last.text, start, settings["until"], MASK)))
+    spelling = render.Spelling()
+    for picture in pictures:
+        spelling.take(picture)
+    given = [*picture.given, False].index(False)
+    text, start = spelling.text(picture.text), len(spelling.text(picture.text[:given]))
+    say(export.plain(endings.cut(text, start, settings["until"], MASK)))
 
 
 def rewrite_(args: argparse.Namespace) -> None:
@@ -62,7 +65,7 @@ def train(args: argparse.Namespace) -> int:
 
 def eval_(args: argparse.Namespace) -> None:
     """Measure a checkpoint and write its evaluation.json and its card."""
-    result = evaluate.run(Path(args.folder), corpus(args.corpus))
+    result = evaluate.run(Path(args.folder), corpus(args.corpus, tokenizer=checkpoint.cutter(Path(args.folder))))
     say(json.dumps(result, indent=1, ensure_ascii=False))
 
 

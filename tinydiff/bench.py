@@ -26,7 +26,7 @@ from tinydiff.nets import precision as autocast
 from tinydiff.nets.precision import settle
 from tinydiff.processes import PROCESSES, Process, build
 from tinydiff.samplers import column
-from tinydiff.text import Canvas, Corpus, Tokenizer
+from tinydiff.text import Canvas, Characters, Corpus
 from tinydiff.train import SHAPES, Config, Run, hardware, pick_device
 
 CHARACTERS = 65  # of Tiny Shakespeare
@@ -175,7 +175,7 @@ def median_ms(work: Callable[[], object], repeats: int, device: torch.device, wa
 
 
 def untrained(name: str, preset: str) -> Process:
-    tokenizer = Tokenizer("".join(chr(33 + i) for i in range(CHARACTERS)))
+    tokenizer = Characters("".join(chr(33 + i) for i in range(CHARACTERS)))
     return build(name, tokenizer, **SHAPES[preset] | dict(length=LENGTH)).eval()
 
 
@@ -222,7 +222,7 @@ def training_row(preset: str, products: dict, repeats: int, compile: bool, devic
 
 def noise() -> Corpus:
     """Random characters: time does not depend on what is learnt."""
-    tokenizer = Tokenizer("".join(chr(33 + i) for i in range(CHARACTERS)))
+    tokenizer = Characters("".join(chr(33 + i) for i in range(CHARACTERS)))
     ids = torch.randint(CHARACTERS, (20 * LENGTH,), generator=torch.Generator().manual_seed(0))
     return Corpus("noise", tokenizer, ids, ids)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from tinydiff import checkpoint, plots, rewrite
 from tinydiff.checkpoint import Card, write_text
 from tinydiff.figures import percent, written
-from tinydiff.text import is_number
+from tinydiff.sentences import is_number
 
 NOT_LEARNED = {"device", "precision", "compile", "validate_every", "save_every"}  # of training, what a card's command leaves out
 DATASETS = {"tiny_shakespeare": "karpathy/tiny_shakespeare"}  # on the Hub, of the corpora that are there
@@ -124,7 +124,7 @@ def body(known: Card, source: str) -> str:
     lines = [
         f"# tinydiff: {config['process']}",
         "",
-        f"A Transformer of {net['layers']} layers, {net['heads']} heads and width {net['width']} over {net['length']} characters, "
+        f"A Transformer of {net['layers']} layers, {net['heads']} heads and width {net['width']} over {net['length']} {pieces(config)}, "
         f"trained on {config['corpus'].replace('_', ' ')} (the first 90 %){f' for the task {task}' if task else ''}.",
         "",
         f"```python\nimport tinydiff\nprocess = tinydiff.load(\"{source or known.path.name}\")\n{rewrite.USE if task else USE}\n```",
@@ -135,6 +135,11 @@ def body(known: Card, source: str) -> str:
     ]  # fmt: skip
     found = rewrite.measurements if task and known.evaluation else measurements
     return "\n".join(lines + found(known.evaluation)) + "\n"
+
+
+def pieces(config: dict) -> str:
+    """What a window is counted in."""
+    return "characters" if "tokenizer" not in config else f"of {config['tokenizer']['size']:,} pieces of words"
 
 
 def flag(name: str, value: object) -> str:

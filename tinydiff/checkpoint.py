@@ -27,7 +27,8 @@ from safetensors.torch import save_file
 
 from tinydiff.processes import PROCESSES, Process, build
 from tinydiff.schedules import Schedule, schedule
-from tinydiff.text import TASKS, Corpus, Pairs, Tokenizer, brief, is_number
+from tinydiff.sentences import brief, is_number
+from tinydiff.text import TASKS, Corpus, Pairs, Tokenizer, tokenizers
 
 try:
     import fcntl
@@ -37,7 +38,7 @@ except ImportError:  # Windows
 FORMAT = 1
 MAX_CONFIG, MAX_WEIGHTS, MAX_MEASURED = 1 << 18, 1 << 28, 1 << 26  # bytes
 BOUNDS = {"layers": (1, 24), "heads": (1, 32), "width": (8, 1536), "length": (1, 4096), "labels": (0, 10_000)}
-CHARACTERS, NAME, FLOOR = 1 << 14, 200, 1e-9  # most of a vocabulary, longest name of a corpus, least that a schedule may leave
+NAME, FLOOR = 200, 1e-9  # longest name of a corpus, least that a schedule may leave
 MAX_HEADER, MAX_TENSORS = 1 << 20, 10_000
 BYTES = {"F32": 4, "F16": 2, "BF16": 2}  # of the numbers that weights may be
 
@@ -63,7 +64,7 @@ def config_of(process: Process, shape: dict, corpus: str, **more) -> dict:
         "process": process.name,
         "schedule": {"name": process.schedule.name, "floor": process.schedule.floor},
         "net": shape,
-        "characters": process.tokenizer.characters,
+        **process.tokenizer.config(),
         "corpus": corpus,
         **({"options": process.options} if process.options else {}),
         **more,
@@ -78,10 +79,12 @@ def save(process: Process, config: dict, folder: str | Path) -> Path:
 
 
 def write(process: Process, config: dict, new: Callable[[str], Path]) -> None:
-    """The two files of a checkpoint, each where `new` says."""
+    """The files of a checkpoint, each where `new` says."""
     weights = {name: p.detach().to("cpu", torch.bfloat16).contiguous() for name, p in process.state_dict().items()}
     save_file(weights, new("model.safetensors"))
     new("config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False), encoding="utf-8")
+    for name, data in process.tokenizer.files().items():
+        new(name).write_bytes(data)
 
 
 @contextmanager
@@ -164,7 +167,9 @@ def load(folder: str | Path, device: str = "cpu") -> Process:
     shape, found = check_config(config, folder), read_header(folder)
     check_room(shape, found, folder)
     with blamed(folder):
-        process = build(config["process"], *words(config), **shape, options=config.get("options", {}))
+        process = build(
+            config["process"], tokenizer_of(config, folder), noise_of(config), **shape, options=config.get("options", {})
+        )
     process.load_state_dict(read_weights(folder, process, found))
     try:
         process.check()
@@ -222,7 +227,7 @@ def check_config(config: dict, folder: Path) -> dict[str, int]:
     """The shape of the network that a config describes, once all of the config is known to be sound."""
     with blamed(folder):
         check_names(config)
-        words(config)
+        tokenizers.check(config), noise_of(config)
         return {key: bounded(config["net"], key, folder) for key in BOUNDS}
 
 
@@ -238,8 +243,29 @@ def blamed(folder: Path) -> Iterator[None]:
         raise CheckpointError(f"The config.json in {folder.name!r} does not describe a model: {what}") from None
 
 
-def words(config: dict) -> tuple[Tokenizer, Schedule]:
-    return Tokenizer(config["characters"]), schedule(config["schedule"]["name"], config["schedule"]["floor"])
+def tokenizer_of(config: dict, folder: Path) -> Tokenizer:
+    """The tokenizer of a checkpoint. Raises ValueError or KeyError."""
+
+    def read(name: str, limit: int) -> bytes:
+        data = read_whole(folder / name, limit)
+        if data is None:
+            raise ValueError(f"there is no {name} beside it.")
+        return data
+
+    return tokenizers.load(config, read)
+
+
+def cutter(folder: Path) -> str | Tokenizer:
+    """How a corpus is to be cut for a checkpoint: into the characters that it has, or by the checkpoint's own tokenizer. Raises
+    CheckpointError."""
+    config = read_config(folder)
+    with blamed(folder):
+        found = tokenizer_of(config, folder)
+    return "characters" if found.kind == "characters" else found
+
+
+def noise_of(config: dict) -> Schedule:
+    return schedule(config["schedule"]["name"], config["schedule"]["floor"])
 
 
 def bounded(net: dict, key: str, folder: Path) -> int:
@@ -254,11 +280,9 @@ def bounded(net: dict, key: str, folder: Path) -> int:
 
 def check_names(config: dict) -> None:
     """Raises ValueError where what a config calls by a name or a number is nothing that could be."""
-    characters, corpus, floor = config["characters"], config["corpus"], config["schedule"]["floor"]
+    corpus, floor = config["corpus"], config["schedule"]["floor"]
     if config["process"] not in PROCESSES:
         raise ValueError(f"there is no process {str(config['process'])[:60]!r}; there are {', '.join(PROCESSES)}.")
-    if len(characters) > CHARACTERS or any("\ud800" <= c <= "\udfff" for c in characters):
-        raise ValueError(f"characters must be a text of at most {CHARACTERS:,} different ones.")
     if not isinstance(corpus, str) or len(corpus) > NAME:
         raise ValueError(f"corpus must be a name of at most {NAME} characters.")
     if 0 < floor < FLOOR:
@@ -278,14 +302,14 @@ def check_story(config: dict) -> None:
 
 
 def check_text(config: dict, folder: Path, data: Corpus | Pairs) -> None:
-    """Raises CheckpointError unless a corpus is what a checkpoint learned from: the same characters, for a letter is known by
-    its number among them, and, where the checkpoint tells it, the same text."""
-    here, there = data.tokenizer.characters, config["characters"]
+    """Raises CheckpointError unless a corpus is what a checkpoint learned from: the same tokens, for a token is known by its
+    number, and, where the checkpoint tells it, the same text."""
+    with blamed(folder):
+        here, there = data.tokenizer, tokenizer_of(config, folder)
     learned = f"{folder.name!r} learned from {brief(config['corpus'])}"
     if here != there:
-        other = [f"{some} {brief(''.join(sorted(signs)), 20)}" for some, signs in
-                 (("has not", set(there) - set(here)), ("has", set(here) - set(there))) if signs]  # fmt: skip
-        raise CheckpointError(f"{learned}, and the corpus {brief(data.name)} {' but '.join(other) or 'numbers its characters otherwise'}: give the text that it learned from.")  # fmt: skip
+        other = here.unlike(there) or "numbers its tokens otherwise"
+        raise CheckpointError(f"{learned}, and the corpus {brief(data.name)} {other}: give the text that it learned from.")
     if config.get("fingerprint", data.fingerprint) != data.fingerprint:
         raise CheckpointError(f"{learned}, and the corpus {brief(data.name)} is another text, or a changed one: give the text that it learned from.")  # fmt: skip
 

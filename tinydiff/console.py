@@ -36,7 +36,7 @@ from tinydiff.keep import Keeper
 from tinydiff.processes import PROCESSES
 from tinydiff.render import Picture
 from tinydiff.samplers import SAMPLERS, Choice, Range, matrix
-from tinydiff.text import brief
+from tinydiff.sentences import brief
 from tinydiff.train import PRESETS, Config, Run, TrainingError, check, start
 from tinydiff.train import Progress as Trained
 
@@ -197,8 +197,12 @@ def run_flags(parser: argparse.ArgumentParser) -> None:
     add("--model", default="masked", help="a bundled model, a checkpoint folder or a Hub id (masked)")
     add("--sampler", default=default["sampler"], help="a name from `python -m tinydiff matrix` (the model's first)")
     add("--prompt", default="", help=r"what the text starts with; \n is a new line")
-    add("--template", default="", help="a text with _ for each character to be filled in, in the place of a prompt")
-    add("--length", type=int, default=256, help="characters, the prompt included (256)")
+    add(
+        "--template",
+        default="",
+        help="a text with _ (␣ where the model writes _ itself) for each token to be filled in, in the place of a prompt",
+    )
+    add("--length", type=int, default=256, help="tokens, the prompt included (256)")
     add("--until", default="length", help=f"where the text ends: {', '.join(endings.RULES)} (length)")
     for name, about in (("steps", "denoising steps"), ("seed", "the same seed gives the same text"),
                         ("temperature", "below 1 surer, above 1 wilder"), ("top_p", "share of probability that is kept")):  # fmt: skip
@@ -372,16 +376,23 @@ class Clock:
 
 def play(pictures: Iterable[Picture], settings: dict, total: int, console: Console) -> Picture:
     """Show a run in the terminal as it comes; the last picture."""
-    states = render.States()
+    states, spelling = render.States(), render.Spelling()
     with contextlib.closing(pictures), Live(console=console, refresh_per_second=30) as live:
         for picture in pictures:
-            live.update(frame(picture, states(picture), settings, total, min(COLUMNS, console.width)))
+            spelling.take(picture)
+            wide = spread(spelling.each(picture.text), states(picture))
+            live.update(frame(picture, *wide, settings, total, min(COLUMNS, console.width)))
     return picture
 
 
-def frame(picture: Picture, states: str, settings: dict, total: int, width: int) -> Group:
+def spread(pieces: list[str], states: str) -> tuple[str, str]:
+    """Pieces with a state each as characters with a state each."""
+    return "".join(pieces), "".join(state * len(piece) for piece, state in zip(pieces, states))
+
+
+def frame(picture: Picture, text: str, states: str, settings: dict, total: int, width: int) -> Group:
     """One picture as what rich draws: rows of cells, a line of facts, a legend."""
-    page = Text("\n").join(cells(*row) for row in rows(picture.text, states, width=width))
+    page = Text("\n").join(cells(*row) for row in rows(text, states, width=width))
     legend = Text("   ").join(Text(name, STYLES[state]) for state, name in LEGEND.items())
     return Group(page, Text(""), Text(clean(caption(settings, picture, total)), "dim"), legend)
 

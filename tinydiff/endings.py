@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tinydiff.generate import Frame
 from tinydiff.processes import Process
-from tinydiff.text import brief
+from tinydiff.sentences import brief
 
 SPAN = 256  # characters that are looked at for repetition
 LEAST = 3.5  # bits of their distribution; of Tiny Shakespeare's windows of 256 the lowest has 3.97, the median 4.58
@@ -83,4 +83,7 @@ def watched(frames, process, rule):
 def ending(process: Process, frame: Frame, rule: str) -> list[int | None]:
     """For each text of a frame the number of characters after which it ends; None where it goes on."""
     starts = frame.given.int().cumprod(1).sum(1).tolist()
-    return [RULES[rule](finished(process, tokens), start) for tokens, start in zip(frame.tokens, starts)]
+    return [
+        RULES[rule](finished(process, tokens), len(process.tokenizer.decode(tokens[:start])))
+        for tokens, start in zip(frame.tokens, starts)
+    ]

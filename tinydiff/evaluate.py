@@ -31,7 +31,7 @@ from tinydiff.figures import Mean
 from tinydiff.generate import generate
 from tinydiff.processes import Process, draw
 from tinydiff.samplers import SAMPLERS, column
-from tinydiff.text import Canvas, Corpus, paired, pairs
+from tinydiff.text import Canvas, Characters, Corpus, paired, pairs
 
 LETTERS = 4  # of a word, the least that is looked up
 YARD, ENOUGH = 64, 1 << 21  # for the floor: texts without a network, and the characters that they imitate
@@ -124,14 +124,14 @@ def bound_over(process: Process, texts: Canvas, draws: int = 16, batch: int = 16
         for rows in zip(texts.tokens.split(group), texts.given.split(group)):
             canvas = Canvas(*(row.repeat(draws, 1) for row in rows)).to(process.device)
             found.append(process.bound(canvas, rng).double().cpu().view(draws, -1).mean(0))
-    nats, count = torch.cat(found), texts.counted.sum(1)
+    nats, count = torch.cat(found), texts.characters(process.tokenizer)
     mean = figures.mean(nats, count, consecutive=consecutive)
     return Bound(mean, draws, tuple(nats.tolist()), tuple(count.tolist()), named(process, texts))
 
 
 def named(process: Process, texts: Canvas) -> str:
     """A name for windows: two are the same if all characters are, and all that is given."""
-    parts = (process.tokenizer.characters.encode(), *(part.cpu().numpy().tobytes() for part in (texts.tokens, texts.given)))
+    parts = (process.tokenizer.identity(), *(part.cpu().numpy().tobytes() for part in (texts.tokens, texts.given)))
     return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
@@ -152,7 +152,7 @@ def judged(texts: list[str], process: Process | None = None, known: frozenset[st
 def judges(process: Process) -> bool:
     """Did a process learn what the judge did? By its corpus and its alphabet."""
     judge = library.judge()
-    return (process.corpus, process.tokenizer.characters) == (judge.corpus, judge.tokenizer.characters)
+    return (process.corpus, process.tokenizer) == (judge.corpus, judge.tokenizer)
 
 
 def vocabulary(process: Process, corpus: Corpus) -> frozenset[str]:
@@ -167,7 +167,7 @@ def judge_bits(texts: list[str]) -> Mean | None:
     """Bits a character under the bundled autoregressive model, each text from its first character on."""
     judge, nats = library.judge(), []
     for text in texts:
-        if not text or set(text) - set(judge.tokenizer.characters):
+        if not text or not all(map(judge.tokenizer.writes, set(text))):
             return None
         parts = judge.tokenizer.encode(text).split(judge.length)
         canvases = (Canvas(part[None], torch.zeros(1, len(part), dtype=torch.bool)) for part in parts)
@@ -195,10 +195,13 @@ def word_counts(text: str, known: frozenset[str] | None = None) -> tuple[int, in
 def yardsticks(corpus: Corpus, length: int, known: frozenset[str] | None = None) -> dict[str, dict]:
     """Both ends of the scale of real words, in texts of `length` characters: "letters" drawn as often as the training text has
     them, each by itself; "pairs", each drawn as it follows the one before it there; "real", all of the held-out text."""
-    rng, train = torch.Generator().manual_seed(0), corpus.train[:ENOUGH].long()
+    rng, text = torch.Generator().manual_seed(0), corpus.tokenizer.decode(corpus.train[:ENOUGH])
+    alphabet = Characters.of(text)
+    train = alphabet.encode(text)
     letters = train[torch.randint(len(train), (YARD, length), generator=rng)]
-    texts = dict(letters=letters, pairs=followed(train, letters[:, 0], length, rng), real=corpus.valid.split(length))
-    texts = {name: list(map(corpus.tokenizer.decode, rows)) for name, rows in texts.items()}
+    made = dict(letters=letters, pairs=followed(train, letters[:, 0], length, rng))
+    texts = {name: list(map(alphabet.decode, rows)) for name, rows in made.items()}
+    texts["real"] = list(map(corpus.tokenizer.decode, corpus.valid.split(length)))
     shares = {name: real_words(some, name == "real", known) for name, some in texts.items()}
     return {name: dict(words=share and share.value, error=share and share.error) for name, share in shares.items()}
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from tinydiff.checkpoint import write_text
 from tinydiff.processes import PROCESSES, Process, draw
 from tinydiff.schedules import Schedule
-from tinydiff.text import Tokenizer
+from tinydiff.text import Characters, Tokenizer
 
 
 class Language(ABC):
@@ -51,10 +51,10 @@ class Language(ABC):
 
 
 class Enumerated(Language):
-    """strings: of one length; probabilities: as many, in any scale."""
+    """strings: of as many tokens each; probabilities: as many, in any scale; tokenizer: by default the characters in them."""
 
-    def __init__(self, strings: list[str], probabilities: list[float]):
-        self.tokenizer = Tokenizer.of("".join(strings))
+    def __init__(self, strings: list[str], probabilities: list[float], tokenizer: Tokenizer | None = None):
+        self.tokenizer = tokenizer or Characters.of("".join(strings))
         self.strings = torch.stack([self.tokenizer.encode(s) for s in strings])  # (N, L)
         self.log_p = torch.tensor(probabilities, dtype=torch.float64).log().log_softmax(0)  # (N,)
 
@@ -108,7 +108,7 @@ class Markov(Language):
     @classmethod
     def load(cls, folder: str | Path) -> Markov:
         """What `save` wrote."""
-        tokenizer = Tokenizer(json.loads((Path(folder) / "config.json").read_text("utf-8"))["characters"])
+        tokenizer = Characters(json.loads((Path(folder) / "config.json").read_text("utf-8"))["characters"])
         return cls(tokenizer, **load_file(Path(folder) / "model.safetensors"))
 
     def save(self, folder: str | Path) -> None:

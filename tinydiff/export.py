@@ -17,7 +17,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -29,7 +29,8 @@ from tinydiff.generate import generate
 from tinydiff.processes import Process
 from tinydiff.render import MASK, Picture, Run
 from tinydiff.samplers import column
-from tinydiff.text import HUGE, MASK_SIGN, MAX_CANVAS, Canvas, brief, is_number, is_text
+from tinydiff.sentences import HUGE, brief, is_number, is_text
+from tinydiff.text import MASK_SIGN, MAX_CANVAS, Canvas
 
 FORMAT = 1
 COLUMNS = 64
@@ -195,6 +196,8 @@ def picture_of(row: dict) -> Picture:
         raise Strange
     if not (picture.scene is None or render.is_scene(picture.scene, L)):
         raise Strange
+    if not (picture.pieces is None or render.is_naming(picture.pieces)):
+        raise Strange
     return picture
 
 
@@ -278,19 +281,30 @@ def tile(character: str, state: str, wet: float) -> Image.Image:
 def images(run: Run) -> Iterator[Image.Image]:
     """The run as pictures, one a step, and a few more in which the last characters dry."""
     total, wet, kinds = len(run.frames) - 1, [0.0] * len(run.frames[0].text), [""] * len(run.frames[0].text)
-    last = run.frames[-1]
+    last, spelling, lines = run.frames[-1], render.Spelling(), lines_of(run)
     drying = zip([last] * DRY, [[render.GIVEN if g else render.WRITTEN for g in last.given]] * DRY)
     for picture, states in chain(zip(run.frames, render.states(run.frames)), drying):
         fresh = [state in (render.NEW, render.AGAIN) for state in states]
         wet = [1.0 if new else max(0.0, w - 1 / DRY) for new, w in zip(fresh, wet)]
         kinds = [s if new or not w else kind for s, new, w, kind in zip(states, fresh, wet, kinds)]
-        yield drawn(picture, kinds, wet, caption(run.settings, picture, total), min(1.0, picture.step / max(1, total)))
+        spelling.take(picture)
+        cells = [cell for piece, *how in zip(spelling.each(picture.text), kinds, wet) for cell in zip(piece, *map(repeat, how))]
+        yield drawn(cells, lines, caption(run.settings, picture, total), min(1.0, picture.step / max(1, total)))
 
 
-def drawn(picture: Picture, kinds: list[str], wet: list[float], words: str, done: float) -> Image.Image:
-    """One picture: the sheet with its cells, and under it the caption and how far the run is."""
-    image, (x, y) = sheet(-(-len(picture.text) // COLUMNS)).copy(), (EDGE + INSET, EDGE + INSET)
-    for i, (character, kind, w) in enumerate(zip(picture.text, kinds, wet)):
+def lines_of(run: Run) -> int:
+    """The lines that the longest picture of a run takes."""
+    spelling, most = render.Spelling(), 0
+    for picture in run.frames:
+        spelling.take(picture)
+        most = max(most, sum(map(len, spelling.each(picture.text))))
+    return -(-most // COLUMNS)
+
+
+def drawn(cells: list[tuple[str, str, float]], lines: int, words: str, done: float) -> Image.Image:
+    """One picture: the sheet with its cells, (character, state, wet) each, and under it the caption and how far the run is."""
+    image, (x, y) = sheet(lines).copy(), (EDGE + INSET, EDGE + INSET)
+    for i, (character, kind, w) in enumerate(cells):
         image.paste(tile(character, kind, round(w, 2)), (x + i % COLUMNS * CELL, y + i // COLUMNS * LINE))
     ink, draw, right, low = inks(), ImageDraw.Draw(image), image.width - EDGE, image.height - FOOT
     draw.line((EDGE, low - 1, EDGE + round((right - EDGE - 1) * done), low - 1), ink["new"] if done else ink["rule"], 2)
@@ -340,7 +354,7 @@ def gif(run: Run, path: str | Path, pause: float = 3.0) -> None:
 
 def drawable(run: Run) -> list[Image.Image]:
     """All pictures of a film. Raises ValueError, before the first is drawn, if they are too large or too many for memory."""
-    size, count = sheet_size(-(-len(run.frames[0].text) // COLUMNS)), len(run.frames) + DRY
+    size, count = sheet_size(lines_of(run)), len(run.frames) + DRY
     if max(size) > MAX_SIDE or 3 * count * math.prod(size) > MAX_DRAWN:
         raise ValueError(f"{count:,} pictures of {len(run.frames[0].text):,} characters are too much for a film: export the run as HTML or JSON.")  # fmt: skip
     return list(images(run))

@@ -24,7 +24,7 @@ from tinydiff.generate import generate
 from tinydiff.nets import precision
 from tinydiff.processes import PROCESSES, Process, build
 from tinydiff.samplers import SAMPLERS, column
-from tinydiff.text import Canvas, Tokenizer
+from tinydiff.text import Canvas
 
 RECORDED = library.ASSETS / "recorded" / "families.json"
 AT = (8, 32, 128)  # steps at which quality is compared
@@ -60,12 +60,12 @@ def behind(name: str, above: list[str], bounds: dict[str, dict]) -> dict | None:
 def row(card: Card) -> dict:
     """What is known of a checkpoint: bits and their standard error, quality at few and many steps, cost."""
     config, found = card.config, card.evaluation
-    process = untrained(config)
+    process = untrained(card)
     return dict(
         name=card.path.name, process=config["process"], title=PROCESSES[config["process"]].title,
         bits=found["bound"]["bits"], error=found["bound"]["error"] and found["bound"]["error"] / math.log(2),
         blocks=bool(found["bound"].get("each")),
-        exact="causal" in process.traits, quality=quality(found), curve=curve(found),
+        exact="causal" in process.traits and process.tokenizer.one_way, quality=quality(found), curve=curve(found),
         ms=milliseconds(process), parameters=sum(p.numel() for p in process.parameters()),
         minutes=config.get("seconds", 0) / 60, steps=config.get("step", 0), hardware=config.get("hardware", ""),
     )  # fmt: skip
@@ -88,9 +88,10 @@ def quality(found: dict) -> dict[str, dict]:
     return {str(n): {key: rows[n].get(key) for key in kept} for n in AT if n in rows}
 
 
-def untrained(config: dict) -> Process:
+def untrained(card: Card) -> Process:
     """A process of the same make, with random weights: what a call costs does not depend on them."""
-    process = build(config["process"], Tokenizer(config["characters"]), **config["net"], options=config.get("options", {}))
+    config, tokenizer = card.config, checkpoint.tokenizer_of(card.config, card.path)
+    process = build(config["process"], tokenizer, **config["net"], options=config.get("options", {}))
     return process.eval()
 
 

@@ -21,7 +21,8 @@ from tinydiff import nets
 from tinydiff.processes import T_MIN, Prediction, Process
 from tinydiff.samplers import SAMPLERS, Range, Sampler, Step, column
 from tinydiff.schedules import grid
-from tinydiff.text import Canvas, brief, is_number
+from tinydiff.sentences import brief, is_number
+from tinydiff.text import Canvas
 
 MAX_STEPS = 4096
 TINY = -80.0  # log of a probability that is as good as 0; of far smaller ones exp is ten times slower on a CPU

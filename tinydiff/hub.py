@@ -27,12 +27,14 @@ from urllib.parse import quote
 from tinydiff import card, checkpoint
 from tinydiff.checkpoint import MAX_CONFIG, CheckpointError
 from tinydiff.generate import check_number
+from tinydiff.text import subwords
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}"
 REPO = re.compile(rf"{NAME}/{NAME}")
 SOURCE = re.compile(rf"(?P<repo>{NAME}/{NAME})(?:/(?P<folder>{NAME}))?(?:@(?P<revision>[A-Za-z0-9][A-Za-z0-9_.-]{{0,99}}))?")
 SHA = re.compile(r"[0-9a-f]{40}")
 LIMITS = {"config.json": MAX_CONFIG, "model.safetensors": 1 << 26}  # bytes of what is pulled
+ALSO = {subwords.FILE: subwords.MOST_BYTES}  # the same of what only some checkpoints have
 MAX_LISTING = 1 << 22  # bytes of the description of a repository
 MAX_HELD = 16  # checkpoints of one repository that are looked at
 PATIENCE = 9.0  # seconds for all that is asked of the Hub at once
@@ -40,7 +42,7 @@ PAUSE = 4.0  # seconds without a byte after which it is dead
 LONGEST = 86_400  # seconds that may be waited
 KEPT = 1 << 29, 24  # bytes, and checkpoints, of those that were pulled and are kept; what was used last is kept longest
 FRESH, LEFT = 60.0, 86_400.0  # seconds: what is in use and not thrown away, what a killed program has left behind
-OWN = ("config.json", "model.safetensors", "metrics.jsonl", "evaluation.json")  # what is pushed, beside the card
+OWN = ("config.json", "model.safetensors", "metrics.jsonl", "evaluation.json", subwords.FILE)  # what is pushed, beside the card
 RESUME = ("resume.safetensors", "resume.json")
 
 
@@ -223,7 +225,7 @@ def fetched(line: Line, source: Source, found: Listing) -> None:
     check_sizes(source, found)
     try:
         with apart(place(source)) as partial:
-            for name in LIMITS:
+            for name in (*LIMITS, *(name for name in ALSO if source.path(name) in found.sizes)):
                 fetch(line, source, name, found, partial)
             checkpoint.load(partial)
     except OSError as error:
@@ -301,8 +303,8 @@ def listing(line: Line, source: Source) -> Listing:
 
 
 def check_sizes(source: Source, found: Listing) -> None:
-    for name, limit in LIMITS.items():
-        size = found.sizes.get(source.path(name))
+    for name, limit in (LIMITS | ALSO).items():
+        size = found.sizes.get(source.path(name), 0 if name in ALSO else None)
         if size is None:
             raise CheckpointError(f"{str(replace(source, revision=''))!r} has no {name}, so it is no checkpoint of tinydiff; other formats are not loaded.")  # fmt: skip
         if size > limit:

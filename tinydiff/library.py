@@ -17,7 +17,7 @@ from tinydiff import checkpoint, hub
 from tinydiff.checkpoint import Card, CheckpointError
 from tinydiff.exact import Markov, perfect
 from tinydiff.processes import PROCESSES, Process
-from tinydiff.text import brief
+from tinydiff.sentences import brief
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 CHECKPOINTS = ASSETS / "checkpoints"

@@ -17,12 +17,14 @@ import math
 import re
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tinydiff.generate import BETS, Frame
 from tinydiff.processes import Process
-from tinydiff.text import Canvas
+from tinydiff.sentences import is_text
+from tinydiff.text import Canvas, Tokenizer
+from tinydiff.text.tokenizers import joined
 
 MASK = "\x7f"  # what stands on the wire where nothing is written
 EVERY = 0.05  # seconds between two messages to the browser
@@ -33,6 +35,7 @@ SIGNS = "".join(map(chr, range(FIRST, FIRST + LEVELS + 1)))
 
 # the state of a cell, one letter each
 MASKED, NEW, AGAIN, GIVEN, DOUBT, WRITTEN, NOISE = "mnaguwx"
+PIECE = 200  # characters that a token spells at the most
 SPOTS = {"": 0, "ratios": None, "walk": 8, "planes": 64}  # how many of the open positions a process's sight shows
 
 STYLE = Path(__file__).resolve().parent.parent / "assets" / "style.css"
@@ -46,7 +49,7 @@ class Picture:
     t: float
     calls: int
     seconds: float
-    text: str  # one character a cell; MASK where nothing is written
+    text: str  # a sign a token (see `Tokenizer.signs`); MASK where nothing is written
     best: str  # what the network bets on; MASK where it has no opinion
     confidence: tuple[float, ...]
     entropy: tuple[float, ...]
@@ -54,6 +57,7 @@ class Picture:
     bets: str = ""  # for each cell MASK (as before), or the five likeliest characters, each followed by its share
     view: str = ""  # Frame.view at the positions of the scene, K levels each
     scene: dict | None = None  # on the first picture: what all of them share (`scene`)
+    pieces: dict[str, str] | None = None  # what signs of it spell that are in no picture before; None where each spells itself
 
 
 @dataclass(frozen=True)
@@ -69,16 +73,57 @@ class Run:
 
 def record(process: Process, canvas: Canvas, frames: Iterable[Frame], row: int = 0) -> Iterator[Picture]:
     """A Picture for each Frame of one row of the batch, and before the first one the noise that it came from."""
-    stage, signs = scene(process, canvas, row), process.tokenizer.characters + MASK
+    stage, signs, naming = scene(process, canvas, row), process.tokenizer.signs + MASK, Naming(process.tokenizer)
     bets = [""] * canvas.tokens.shape[1]
     for frame in frames:
         if frame.before is not None:
-            yield picture(frame.before, signs, row, MASK * len(bets), stage, True)
+            yield naming(picture(frame.before, signs, row, MASK * len(bets), stage, True))
         fresh = MASK * len(bets)
         if telling(frame):
             before, bets = bets, five(frame, signs, row)
             fresh = "".join([now if now != then and now else MASK for now, then in zip(bets, before)])
-        yield picture(frame, signs, row, fresh, stage, False)
+        yield naming(picture(frame, signs, row, fresh, stage, False))
+
+
+class Naming:
+    """Tells with each picture what its signs spell, each sign once."""
+
+    def __init__(self, tokenizer: Tokenizer):
+        signs, spelled = tokenizer.signs, tokenizer.pieces
+        self.left = {} if signs == spelled else dict(zip(signs, spelled))
+
+    def __call__(self, picture: Picture) -> Picture:
+        met = {sign for sign in {*picture.text, *picture.best, *picture.bets} if sign in self.left} if self.left else ()
+        return replace(picture, pieces={sign: self.left.pop(sign) for sign in sorted(met)}) if met else picture
+
+
+def spelled(text: str, tokenizer: Tokenizer) -> str:
+    """What the signs of a picture spell, MASK where nothing is written."""
+    return joined(MASK if i == tokenizer.mask_id else tokenizer.pieces[i] for i in tokenizer.tokens(text).tolist())
+
+
+def is_naming(found: object) -> bool:
+    """Could this have come from `Naming`? For files that anybody wrote."""
+    return isinstance(found, dict) and all(
+        is_text(sign) and len(sign) == 1 and is_text(piece) and len(piece) <= PIECE for sign, piece in found.items()
+    )
+
+
+class Spelling:
+    """What the signs of a run spell, as far as its pictures told."""
+
+    def __init__(self):
+        self.pieces: dict[str, str] = {}
+
+    def take(self, picture: Picture) -> None:
+        self.pieces.update(picture.pieces or {})
+
+    def each(self, text: str) -> list[str]:
+        """What each sign spells; MASK spells itself."""
+        return [self.pieces.get(sign, sign) for sign in text]
+
+    def text(self, text: str) -> str:
+        return joined(self.each(text))
 
 
 def telling(frame: Frame) -> bool:
@@ -111,7 +156,7 @@ def scene(process: Process, canvas: Canvas, row: int = 0) -> dict:
     least = 0.0 if "prefix" in process.traits else UNSURE / 3 if "tokens" in process.traits else UNSURE
     stage = {"masks": "prefix" in process.traits, "least": least, "sight": process.sight}
     if process.sight == "walk":
-        stage["signs"] = process.tokenizer.characters
+        stage["signs"] = process.tokenizer.signs
         stage["map"] = levels(process.on_map(process.codes().detach()).flatten().tolist())
         spots = [open_[(2 * i + 1) * len(open_) // (2 * min(count, len(open_)))] for i in range(min(count, len(open_)))]
     return stage | {"spots": spots}
@@ -250,7 +295,8 @@ class Wire:
             self.head["scene"] = picture.scene
         self.end, now = picture, self.channels(picture)
         changes = {name: change for name in CHANNELS if (change := delta(self.last[name], now[name])) != []}
-        self.buffer.append({**changes, "step": picture.step, "t": round(picture.t, 5), "calls": picture.calls,
+        named = {"pieces": picture.pieces} if picture.pieces else {}
+        self.buffer.append({**changes, **named, "step": picture.step, "t": round(picture.t, 5), "calls": picture.calls,
                             "at": round(picture.seconds, 4)})  # fmt: skip
         self.last = now
         self.bets.append("" if picture.bets == MASK * len(picture.text) else picture.bets)
@@ -297,7 +343,7 @@ def unpack(value: dict) -> Run:
             frame["step"], frame["t"], frame["calls"], frame["at"], last["text"], last["best"],
             tuple(share_of(c) for c in last["sure"]), tuple(nats * share_of(c) for c in last["spread"]),
             tuple(c == GIVEN for c in last["state"]), next(bets, "") or MASK * len(last["text"]), last["view"],
-            None if frames else value["head"].get("scene"),
+            None if frames else value["head"].get("scene"), frame.get("pieces"),
         ))  # fmt: skip
     return Run(value["head"].get("settings", {}), frames)
 

@@ -17,6 +17,7 @@ from tinydiff.generate import check_number, generate
 from tinydiff.processes import Process
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.text import Canvas, Pairs, Tokenizer, ended, halves, paired
+from tinydiff.text.pairs import end_of
 
 STEPS = (1, 2, 4, 8, 16, 32, 64)
 USUAL = 32  # steps
@@ -34,16 +35,16 @@ def canvas_of(tokenizer: Tokenizer, sources: Sequence[str], length: int) -> Canv
 
     Raises ValueError, in one sentence, for a source that is empty, too long, or has characters that the model does not know.
     """
-    room, sources = length // 2 - 1, [tokenizer.typed(source) for source in sources]
+    room = length // 2 - 1
     if not sources:
         raise ValueError("There is nothing to rewrite: give a line of words.")
     for source in sources:
         if not source.strip():
             raise ValueError("There is nothing to rewrite: give a line of words.")
-        if len(source) > room:
-            raise ValueError(f"The words have {len(source)} characters and there is room for {room}: give fewer.")
+        if (taken := len(tokenizer.encode(source))) > room:
+            raise ValueError(f"The words have {taken} {tokenizer.unit} and there is room for {room}: give fewer.")
     source = halves(tokenizer, sources, length)
-    return paired(torch.cat([source, torch.full_like(source, tokenizer.ids["\n"])], 1), tokenizer)
+    return paired(torch.cat([source, torch.full_like(source, end_of(tokenizer))], 1), tokenizer)
 
 
 def targets(tokenizer: Tokenizer, tokens: Tensor) -> list[str]:

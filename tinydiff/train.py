@@ -35,7 +35,8 @@ from tinydiff.nets import fast_bf16, precision
 from tinydiff.nets.memory import keep_all_freed
 from tinydiff.nets.precision import is_bf16
 from tinydiff.processes import Process, Share, build
-from tinydiff.text import HUGE, Canvas, Corpus, Pairs, brief, check_window, corpus, memory, pairs
+from tinydiff.sentences import HUGE, brief
+from tinydiff.text import Canvas, Corpus, Pairs, Tokenizer, check_window, corpus, memory, pairs
 
 SHAPES = {
     "tiny": dict(layers=2, heads=2, width=64, length=64),
@@ -51,6 +52,7 @@ class Config:
     process: Annotated[str, "the kind of noise: a name from `python -m tinydiff matrix`"] = "masked"
     corpus: Annotated[str, "a UTF-8 file, or 'tiny_shakespeare' or 'shakespeare'"] = "tiny_shakespeare"
     label: Annotated[str, "what 'shakespeare' is labelled with: genre, play or speaker; empty is nothing"] = ""
+    tokenizer: Annotated[str, "'characters', 'bpe-4096' for as many pieces of words, or a tokenizer.json"] = "characters"
     task: Annotated[str, "'restore' learns to rewrite lines without case and punctuation as they were; empty is plain text"] = ""
     preset: Annotated[
         str, "the network's shape (tiny, small, base) or a whole recipe (tiny-diffusion-ddpm, with or without -rescaled)"
@@ -142,14 +144,16 @@ def train(config: Config, *, resume: bool = False) -> Iterator[Progress]:
 def start(config: Config, *, resume: bool = False) -> Run:
     """The run that `train` steps through, for who wants to save it at any moment. Raises as `train` does."""
     check(config)
-    data = data_of(config)
+    begun = resume and (Path(config.out) / "config.json").is_file()
+    data = data_of(config, checkpoint.cutter(Path(config.out)) if begun else config.tokenizer)
     check_memory(config, len(data.tokenizer))
     return Run(config, data, resume)
 
 
-def data_of(config: Config) -> Corpus | Pairs:
-    """What a config learns from. Raises ValueError if it cannot be had or is too short."""
-    data, length = corpus(config.corpus, label=config.label or None), config.shape["length"]
+def data_of(config: Config, tokenizer: str | Tokenizer) -> Corpus | Pairs:
+    """What a config learns from, cut by a tokenizer (see `corpus`). Raises ValueError if it cannot be had or is too short."""
+    length = config.shape["length"]
+    data = corpus(config.corpus, label=config.label or None, tokenizer=tokenizer)
     if not config.task:
         check_window(data, length)
         return data
@@ -325,7 +329,7 @@ class Run:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.process.parameters()), 1 - decay)
         # losses are told for each position; what is shown, for each character that counts, as the bound is
-        return loss * (whole.given.numel() / whole.counted.sum()).item()
+        return loss * (whole.given.numel() / whole.characters(self.data.tokenizer).sum()).item()
 
     def agreed(self, *numbers: float) -> list[float]:
         """The mean of each number over all processes."""
@@ -347,7 +351,7 @@ class Run:
             for _ in range(batches):
                 canvas = self.data.canvases("valid", length, batch, rng, 0.0).to(self.device)
                 total += self.average.bound(canvas, rng).sum().item()
-                count += canvas.counted.sum().item()
+                count += canvas.characters(self.data.tokenizer).sum().item()
         return total / count
 
     def tune(self) -> dict:

@@ -47,6 +47,21 @@ def test_it_plays_alone_and_obeys_the_keyboard(page, tmp_path):
     assert asked == [address] and wrong == []
 
 
+def test_tokens_of_several_characters(page, tmp_path):
+    """They are drawn as what they spell, line breaks and half characters with a sign of their own; nothing fails."""
+    pieces = {"\u0101": "Once", "\u0102": " upon", "\u0103": "\n", "\u0104": "\uee41\uee42", "\u0105": "<b>"}
+    text = "".join(pieces)
+    frames = [
+        Picture(k, 1 - k, k, 0.01, (MASK * 5, text)[k], text, (0.9,) * 5, (1.0,) * 5, (False,) * 5, pieces=[pieces, None][k])
+        for k in range(2)
+    ]
+    export.html(Run({"process": "masked", "sampler": "random"}, frames), tmp_path / "run.html")
+    asked, wrong = watched(page, (tmp_path / "run.html").as_uri())
+    expect(page.locator(".td-where")).to_have_text("step 1 of 1", timeout=30_000)
+    assert page.locator(".td-cells span").all_text_contents() == ["Once", " upon", "\u21b5", "\u25af", "<b>"]
+    assert wrong == [] and len(asked) == 1
+
+
 def test_it_fits_its_width(page, tmp_path):
     """Neither on a desk nor on a telephone do the cells stick out of their sheet."""
     for width in (1280, 375):

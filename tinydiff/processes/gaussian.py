@@ -234,10 +234,8 @@ class Gaussian(Reals):
     def check(self):
         short = self.points.norm(dim=-1) < 1e-6
         if short.any():
-            sign = self.tokenizer.characters[int(short.nonzero()[0])]
-            raise ValueError(
-                f"The code of the character {sign!r} has no direction (it is all zeros), so noise cannot be told from it."
-            )
+            sign = self.tokenizer.pieces[int(short.nonzero()[0])]
+            raise ValueError(f"The code of {sign!r} has no direction (it is all zeros), so noise cannot be told from it.")
 
     def codes(self):
         if torch.is_grad_enabled():

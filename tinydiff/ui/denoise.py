@@ -132,10 +132,14 @@ def pictures(asked: Asked, wire: render.Wire, wanted, clock: cost.Clock) -> Iter
 def stats(end: render.Picture, process: Process) -> list[list[str]]:
     """The line under the text that `process` wrote: name, value, and what it is to be compared with."""
     calls, seconds = max(1, end.calls), max(1e-9, end.seconds)
-    written = sum(not g and c != render.MASK for c, g in zip(end.text, end.given))
+    fresh = "".join(sign for sign, given in zip(end.text, end.given) if not given)
+    text, written = (
+        render.spelled(end.text, process.tokenizer),
+        len(render.spelled(fresh, process.tokenizer).replace(render.MASK, "")),
+    )
     rows = [["calls", f"{end.calls:,}", ""], ["a call", f"{1000 * seconds / calls:.1f} ms", ""],
             ["speed", f"{written / seconds:,.0f} characters/s", ""]]  # fmt: skip
-    return rows if render.MASK in end.text else rows + judged(end.text, process)
+    return rows if render.MASK in end.text else rows + judged(text, process)
 
 
 def judged(text: str, process: Process) -> list[list[str]]:
@@ -409,7 +413,7 @@ def build_fields() -> list:
     prompt = gr.Textbox(DEFAULTS["prompt"], show_label=False, label="Prompt", lines=1, max_lines=4, elem_id="prompt",
                         info="What stands at the start; empty: nothing is given.")  # fmt: skip
     template = gr.Textbox("", label="Template", show_label=False, lines=3, max_lines=10, visible=False, elem_id="template",
-                          info="Each _ is a character to be filled in; the rest stays.")  # fmt: skip
+                          info="Each _ is to be filled in, and so is ␣ where the model can write _ itself; the rest stays.")  # fmt: skip
     length = slider("length", "Length", 16, "Characters in all. Beyond what the network has seen at once, piece by piece.")
     with gr.Row(elem_classes="td-pair"):
         seed = gr.Number(DEFAULTS["seed"], label="Seed", precision=0, minimum=0, elem_id="seed", info="Same seed, same run.")

@@ -18,7 +18,8 @@ import gradio as gr
 from tinydiff import evaluate, hub, library
 from tinydiff.generate import Frame, check_number, check_options, check_sampler
 from tinydiff.processes import Process
-from tinydiff.text import Canvas, brief
+from tinydiff.sentences import brief
+from tinydiff.text import Canvas
 from tinydiff.ui import cost, mine
 from tinydiff.ui.gpu import generate
 

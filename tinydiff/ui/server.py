@@ -28,7 +28,7 @@ from gradio.server_messages import ProcessCompletedMessage
 from gradio.state_holder import SessionState, StateHolder
 from starlette.middleware import Middleware
 
-from tinydiff.text import brief
+from tinydiff.sentences import brief
 from tinydiff.ui.packed import Packed
 
 BODY = 4 << 20  # bytes of a request: a text of LARGEST bytes, however its JSON is written, and no more

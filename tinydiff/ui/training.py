@@ -96,7 +96,7 @@ def facts(card: Card) -> list[tuple[str, str]]:
 
 def parameters(card: Card) -> int:
     """How many numbers the weights are, whether they are there or not."""
-    return sum(p.numel() for p in untrained(card.config).parameters())
+    return sum(p.numel() for p in untrained(card).parameters())
 
 
 def duration(seconds: float | None) -> str | None:

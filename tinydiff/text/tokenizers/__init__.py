@@ -1,0 +1,166 @@
+"""A tokenizer cuts text into tokens: characters, or pieces of words. Each kind is one file here.
+
+What is given to a model is given as the tokens that stand there and never cut anew, because a
+model's own tokens are often not those that a tokenizer would cut its text into.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from tinydiff.sentences import brief
+
+MASK_SIGN = "·"  # what stands in a text for the mask
+FIRST_SIGN = 0x100
+HALF = 0xEE00  # private code points: HALF + byte is a byte of a character that is not whole
+HALVES = re.compile(f"[{chr(HALF)}-{chr(HALF + 0xFF)}]+")
+TOKENIZERS: dict[str, type[Tokenizer]] = {}
+
+
+class Tokenizer(ABC):
+    """Tokens 0 .. V-1, and the mask, V. Tokens are (L,) tensors of any whole type.
+
+    pieces:  what each token spells by itself, (V,); a byte that is no whole character is one of
+             HALVES there, and `joined` makes characters of them
+    end_id:  the token that ends a text and spells nothing; None where there is none
+    one_way: is there one way alone to cut a text? Else what a text costs is an upper bound
+    """
+
+    kind: ClassVar[str]  # its name in a checkpoint
+    unit: ClassVar[str]  # what people call its tokens
+    one_way: ClassVar[bool]
+    pieces: Sequence[str]
+    end_id: int | None = None
+
+    def __init_subclass__(cls):
+        TOKENIZERS[cls.kind] = cls
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    @property
+    def mask_id(self) -> int:
+        return len(self)
+
+    @abstractmethod
+    def typed(self, text: str) -> str:
+        """`text` as this tokenizer can write it. The length may change."""
+
+    @property
+    def signs(self) -> str:
+        """For each token a character of its own, by which it travels."""
+        return "".join(map(chr, range(FIRST_SIGN, FIRST_SIGN + len(self))))
+
+    def tokens(self, signs: str) -> Tensor:
+        """The tokens (L,) of signs; of any other character, the mask."""
+        found = (ord(sign) - FIRST_SIGN for sign in signs)
+        return torch.tensor([i if 0 <= i < len(self) else self.mask_id for i in found])
+
+    @abstractmethod
+    def writes(self, character: str) -> bool:
+        """Can it write that character?"""
+
+    @abstractmethod
+    def encode(self, text: str, place: int = 0) -> Tensor:
+        """`typed(text)` as tokens, (L,) int64.
+
+        Raises ValueError if it cannot be written, in a sentence that says where, `place`
+        characters being before it.
+        """
+
+    def encode_all(self, texts: list[str]) -> list[list[int]]:
+        """The tokens of many texts."""
+        return [self.encode(text).tolist() for text in texts]
+
+    @abstractmethod
+    def spell(self, ids: Tensor) -> list[str]:
+        """What each token of a text adds to it; joined, the text. The mask is MASK_SIGN."""
+
+    def decode(self, ids: Tensor) -> str:
+        """The text of tokens (L,)."""
+        return "".join(self.spell(ids))
+
+    def encoded(self, ids: Tensor) -> bytes:
+        """The text of tokens (L,) in UTF-8; also where they begin or end within a character."""
+        return self.decode(ids).encode("utf-8", "surrogatepass")
+
+    @abstractmethod
+    def counts(self, ids: Tensor) -> Tensor:
+        """How many characters each token spells, in the shape of `ids`, int64; 0 for the mask."""
+
+    @abstractmethod
+    def config(self) -> dict:
+        """What config.json holds of it."""
+
+    def files(self) -> dict[str, bytes]:
+        """What else a checkpoint holds of it: the contents of files by name."""
+        return {}
+
+    @classmethod
+    @abstractmethod
+    def check(cls, config: Mapping) -> None:
+        """Raises ValueError, TypeError or KeyError where `config` was not made by a tokenizer."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, config: Mapping, read: Callable[[str, int], bytes]) -> Tokenizer:
+        """What `config` and `files` were made from. read(name, limit) gives a file's bytes.
+
+        Raises ValueError, in one sentence, for what no tokenizer has written.
+        """
+
+    def unlike(self, other: Tokenizer) -> str:
+        """How its tokens differ from another one's, to go behind its name; "" where in numbers
+        alone."""
+        mine, its = set(self.pieces), set(other.pieces)
+        sides = ("has not", its - mine), ("has", mine - its)
+        return " but ".join(f"{some} {brief(''.join(sorted(p)), 20)}" for some, p in sides if p)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self.identity() == other.identity()
+
+    def __hash__(self) -> int:
+        return hash(self.identity())
+
+    @abstractmethod
+    def identity(self) -> bytes:
+        """Two tokenizers of a kind are the same if this is."""
+
+
+def joined(pieces: Iterable[str]) -> str:
+    """The text of pieces that stand side by side; bytes that make no character are U+FFFD."""
+
+    def whole(found: re.Match) -> str:
+        return bytes(ord(half) - HALF for half in found[0]).decode("utf-8", "replace")
+
+    return HALVES.sub(whole, "".join(pieces))
+
+
+def load(config: Mapping, read: Callable[[str, int], bytes]) -> Tokenizer:
+    """The tokenizer of a checkpoint. Raises as `Tokenizer.load`."""
+    return kind_of(config).load(config, read)
+
+
+def check(config: Mapping) -> None:
+    """Raises as `Tokenizer.check`."""
+    kind_of(config).check(config)
+
+
+def kind_of(config: Mapping) -> type[Tokenizer]:
+    """The kind of tokenizer that a config.json names; of one that names none, characters."""
+    made = config.get("tokenizer", {"kind": "characters"})
+    if not isinstance(made, dict) or made.get("kind") not in TOKENIZERS:
+        raise ValueError(f"its tokenizer must be of the kind {' or '.join(TOKENIZERS)}.")
+    return TOKENIZERS[made["kind"]]
+
+
+for module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{module.name}")

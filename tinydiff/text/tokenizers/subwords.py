@@ -1,0 +1,244 @@
+"""Pieces of words as tokens: byte pair encoding (Sennrich et al., arXiv:1508.07909) over bytes
+(GPT-2), by the library `tokenizers`. Every text in every language can be written in them.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import torch
+
+from tinydiff.sentences import brief
+from tinydiff.text.tokenizers import HALF, MASK_SIGN, Tokenizer
+
+FILE, MOST_BYTES = "tokenizer.json", 1 << 23
+MOST = 0xD000  # tokens: each has a character below the surrogates as its sign
+LONGEST = 200  # bytes that a token may spell
+END = "<|endoftext|>"  # the name of the token that ends a text
+CUTS = {
+    "ByteLevel",
+    "Digits",
+    "Punctuation",
+    "Sequence",
+}  # ways to cut text into words that are safe
+FORMS = {"NFC", "Sequence"}  # normalizers that keep what is written
+# options of a model by which the same text is not always the same tokens, or tokens spell more than they are
+ALTERING = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback")
+
+
+class Subwords(Tokenizer):
+    """The tokens of a tokenizer.json with byte-level pieces.
+
+    Raises ValueError, in one sentence, for anything else.
+    """
+
+    kind, unit, one_way = "subwords", "tokens", False
+
+    def __init__(self, data: bytes):
+        self.data = data
+        spelled, special = contents(data)
+        self.bytes = [b"" if i in special else piece for i, piece in enumerate(spelled)]
+        self.pieces = tuple(piece.decode("utf-8", "halves") for piece in self.bytes)
+        self.end_id = next((i for i, name in special.items() if name == END), None)
+        self.lengths = torch.tensor([*map(characters, self.bytes), 0])  # the mask's last
+        self.cutter = cutter(data)
+
+    @classmethod
+    def learned(cls, texts: Iterable[str], size: int) -> Subwords:
+        """`size` tokens for the texts, or as many as they have: END, the 256 bytes, and the pairs
+        that are met most often.
+
+        Raises ValueError for a size that is too small or too large.
+        """
+        from tokenizers import Tokenizer as Cutter
+        from tokenizers import decoders, models, pre_tokenizers, trainers
+
+        if not 257 <= size <= MOST:
+            raise ValueError(f"A vocabulary of pieces has 257 to {MOST:,} tokens, not {size}.")
+        cut = Cutter(models.BPE())
+        cut.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        cut.decoder = decoders.ByteLevel()
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        trainer = trainers.BpeTrainer(
+            vocab_size=size, initial_alphabet=alphabet, special_tokens=[END], show_progress=False
+        )
+        cut.train_from_iterator(texts, trainer)
+        return cls(cut.to_str().encode())
+
+    def typed(self, text):
+        return unicodedata.normalize("NFC", text).replace("\r\n", "\n")
+
+    def writes(self, character):
+        return True
+
+    def encode(self, text, place=0):
+        found = self.cutter.encode(self.typed(text), add_special_tokens=False).ids
+        return torch.tensor(found, dtype=torch.int64)
+
+    def encode_all(self, texts):
+        found = self.cutter.encode_batch_fast(
+            list(map(self.typed, texts)), add_special_tokens=False
+        )
+        return [one.ids for one in found]
+
+    def spell(self, ids):
+        """A character of several tokens stands at the one that completes it; bytes that are no
+        character are U+FFFD."""
+        reader, found = codecs.getincrementaldecoder("utf-8")("replace"), []
+        for i in ids.tolist():
+            if i == self.mask_id:
+                found.append(reader.decode(b"", final=True) + MASK_SIGN)
+                reader.reset()
+            else:
+                found.append(reader.decode(self.bytes[i]))
+        if found:
+            found[-1] += reader.decode(b"", final=True)
+        return found
+
+    def encoded(self, ids):
+        return b"".join(self.bytes[i] for i in ids.tolist())
+
+    def counts(self, ids):
+        return self.lengths.to(ids.device)[ids.long()]
+
+    def config(self):
+        return {"tokenizer": {"kind": self.kind, "size": len(self)}}
+
+    def files(self):
+        return {FILE: self.data}
+
+    @classmethod
+    def check(cls, config):
+        size = config["tokenizer"]["size"]
+        if type(size) is not int or not 257 <= size <= MOST:
+            raise ValueError(f"pieces of words are 257 to {MOST:,} tokens, not {brief(size)}.")
+
+    @classmethod
+    def load(cls, config, read):
+        cls.check(config)
+        made = cls(read(FILE, MOST_BYTES))
+        if len(made) != (size := config["tokenizer"]["size"]):
+            raise ValueError(f"its {FILE} has {len(made):,} tokens, and it says {size:,}.")
+        return made
+
+    def identity(self):
+        return self.data
+
+
+def made(how: str, texts: list[str]) -> Subwords:
+    """The tokenizer that is asked for: "bpe-N", which is learned from texts, or the path of a
+    tokenizer.json. Raises ValueError, in one sentence."""
+    size = how.removeprefix("bpe-")
+    if how.startswith("bpe-") and size.isdecimal() and len(size) < 9:
+        return Subwords.learned(texts, int(size))
+    path = Path(how)
+    if not path.is_file():
+        raise ValueError(
+            f"There is no tokenizer {brief(how)}: name characters, bpe-4096 or the like, or the "
+            f"path of a {FILE}."
+        )
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(
+            f"The file {brief(path.name)} is over {MOST_BYTES:,} bytes: it is no {FILE}."
+        )
+    try:
+        return Subwords(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"The tokenizer {brief(path.name)} cannot be used: {error}") from None
+
+
+def characters(piece: bytes) -> int:
+    """How many characters begin in a piece: its bytes that continue none."""
+    return sum(byte & 0xC0 != 0x80 for byte in piece)
+
+
+def halves(error: UnicodeDecodeError) -> tuple[str, int]:
+    """Bytes that are no character, as code points of their own."""
+    return "".join(chr(HALF + b) for b in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("halves", halves)
+
+
+def byte_signs() -> dict[str, int]:
+    """The sign that stands for each byte in a byte-level vocabulary (GPT-2): itself where it is
+    printable in Latin-1, else one from U+0100 on."""
+    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in plain]
+    return {chr(b): b for b in plain} | {chr(0x100 + i): b for i, b in enumerate(others)}
+
+
+SIGNS = byte_signs()
+
+
+def contents(data: bytes) -> tuple[list[bytes], dict[int, str]]:
+    """What each token of a tokenizer.json spells, and the names of those that spell nothing.
+
+    Only JSON is read here, nothing of the file is run. Raises ValueError, in one sentence.
+    """
+    try:
+        found = json.loads(data)
+        model, added = found["model"], found.get("added_tokens") or []
+        vocabulary = dict(model["vocab"])
+        special = {one["id"]: one["content"] for one in added}
+        kinds = {part["type"] for part in parts_of(found.get("pre_tokenizer"))}
+        forms = {part["type"] for part in parts_of(found.get("normalizer"))}
+        whole = {i: piece for piece, i in vocabulary.items()} | special
+        size = len(whole)
+        plain = {model.get(name) or None for name in ALTERING} == {None}
+        plain = plain and not any(
+            cut.get("add_prefix_space") for cut in parts_of(found["pre_tokenizer"])
+        )
+        numbered = sorted(whole) == list(range(size)) and all(
+            isinstance(w, str) for w in whole.values()
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ValueError(f"its {FILE} is not one of the library `tokenizers`.") from None
+    if (
+        model.get("type") != "BPE"
+        or "ByteLevel" not in kinds
+        or kinds - CUTS
+        or forms - FORMS
+        or not plain
+    ):
+        raise ValueError(
+            f"its {FILE} is not of byte-level pieces, the kind that this version reads."
+        )
+    if not numbered or size > MOST:
+        raise ValueError(f"its {FILE} must number at most {MOST:,} tokens from 0 on.")
+    pieces = [whole[i] for i in range(size)]
+    if not SIGNS.keys() <= set(pieces):
+        raise ValueError(
+            f"its {FILE} lacks some of the 256 bytes, so that not every text could be written."
+        )
+    if max(map(len, pieces)) > LONGEST:
+        raise ValueError(f"its {FILE} has tokens of more than {LONGEST} bytes.")
+    spelled = [bytes(SIGNS.get(c, 0x3F) for c in piece) for piece in pieces]
+    return spelled, special
+
+
+def parts_of(part: dict | None) -> Iterator[dict]:
+    """A part of a tokenizer.json and those within it, where it is a sequence."""
+    if part is not None:
+        yield part
+        for one in (*(part.get("pretokenizers") or ()), *(part.get("normalizers") or ())):
+            yield from parts_of(one)
+
+
+def cutter(data: bytes):
+    """The library's tokenizer. In what people write no name of a token is a token."""
+    from tokenizers import Tokenizer as Cutter
+
+    try:
+        found = Cutter.from_str(data.decode("utf-8"))
+    except BaseException as error:  # the library's own are of no narrower kind
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
+        raise ValueError(f"its {FILE} is not one of the library `tokenizers`.") from None
+    found.encode_special_tokens = True
+    found.no_truncation(), found.no_padding()
+    return found
