@@ -179,6 +179,12 @@ def test_pictures_tell_what_their_signs_spell(story, tmp_path):
     assert [(p.text, p.pieces) for p in back.frames] == [(p.text, p.pieces) for p in pictures]
 
 
+def test_characters_that_look_like_halves_stay():
+    """Private code points that are characters of a model are not taken for bytes."""
+    text = "a\uee41\uee42" + render.MASK
+    assert render.spelled(text, Characters("a\uee41\uee42")) == text == render.Spelling().text(text)
+
+
 @pytest.mark.parametrize("size", [256, 10**6])
 def test_a_size_that_cannot_be(story, size):
     with pytest.raises(ValueError, match="257 to 53,248 tokens"):

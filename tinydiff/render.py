@@ -99,6 +99,8 @@ class Naming:
 
 def spelled(text: str, tokenizer: Tokenizer) -> str:
     """What the signs of a picture spell, MASK where nothing is written."""
+    if tokenizer.signs == tokenizer.pieces:
+        return text
     return joined(MASK if i == tokenizer.mask_id else tokenizer.pieces[i] for i in tokenizer.tokens(text).tolist())
 
 
@@ -123,7 +125,7 @@ class Spelling:
         return [self.pieces.get(sign, sign) for sign in text]
 
     def text(self, text: str) -> str:
-        return joined(self.each(text))
+        return joined(self.each(text)) if self.pieces else text
 
 
 def telling(frame: Frame) -> bool:

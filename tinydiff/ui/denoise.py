@@ -133,10 +133,8 @@ def stats(end: render.Picture, process: Process) -> list[list[str]]:
     """The line under the text that `process` wrote: name, value, and what it is to be compared with."""
     calls, seconds = max(1, end.calls), max(1e-9, end.seconds)
     fresh = "".join(sign for sign, given in zip(end.text, end.given) if not given)
-    text, written = (
-        render.spelled(end.text, process.tokenizer),
-        len(render.spelled(fresh, process.tokenizer).replace(render.MASK, "")),
-    )
+    text = render.spelled(end.text, process.tokenizer)
+    written = len(render.spelled(fresh, process.tokenizer).replace(render.MASK, ""))
     rows = [["calls", f"{end.calls:,}", ""], ["a call", f"{1000 * seconds / calls:.1f} ms", ""],
             ["speed", f"{written / seconds:,.0f} characters/s", ""]]  # fmt: skip
     return rows if render.MASK in end.text else rows + judged(text, process)
