@@ -1,4 +1,5 @@
-"""The page: `python app.py`. Widgets and wiring only; what they do is in tinydiff/ui, what they show in tinydiff/render.py."""
+"""The page: `python app.py`. Widgets and wiring only; what they do is in tinydiff/ui, what they
+show in tinydiff/render.py."""
 
 from __future__ import annotations
 
@@ -10,14 +11,17 @@ import tinydiff.ui  # noqa: F401  before gradio, which then loads sooner
 import gradio as gr
 
 from tinydiff.ui import blocks, denoise, families, learn, noise, race, rewrite, steps, training
-from tinydiff.ui.look import HEAD, LAUNCH, THEME_JS
 from tinydiff.ui.server import Page, end_at_sigterm
+from tinydiff.ui.theme import HEAD, LAUNCH, THEME_JS
 
 
 def page() -> Page:
     """All tabs."""
     with Page(
-        title="tinydiff: text diffusion you can watch", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)
+        title="tinydiff: text diffusion you can watch",
+        analytics_enabled=False,
+        fill_width=True,
+        delete_cache=(600, 3600),
     ) as whole:
         gr.HTML(html_template=HEAD, js_on_load=THEME_JS, apply_default_css=False)
         with gr.Tabs() as tabs:

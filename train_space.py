@@ -24,10 +24,12 @@ As a command, on one processor or, under `accelerate launch`, on many:
 
     python train_space.py --preset small --corpus tiny_shakespeare.txt --push-to user/name
 
-As the app of a training Space, which starts it by itself, with the flags in the variable TINYDIFF_TRAIN; `--app` is the same
-page elsewhere. As a job of the Hub, where this file is alone and takes the rest from the Space that TINYDIFF_SPACE names:
+As the app of a training Space, which starts it by itself, with the flags in the variable
+TINYDIFF_TRAIN; `--app` is the same page elsewhere. As a job of the Hub, where this file is alone
+and takes the rest from the Space that TINYDIFF_SPACE names:
 
-    hf jobs uv run --secrets HF_TOKEN -e TINYDIFF_SPACE=user/tinydiff train_space.py --preset small --push-to user/name
+    hf jobs uv run --secrets HF_TOKEN -e TINYDIFF_SPACE=user/tinydiff train_space.py \\
+        --preset small --push-to user/name
 
 Ctrl-C or SIGTERM saves; `--resume --out FOLDER` goes on as if it had never stopped.
 """
@@ -45,37 +47,49 @@ def main(argv: list[str] | None = None) -> int:
     """Train as the flags say; the exit status."""
     if not importlib.util.find_spec("tinydiff"):
         sys.path.insert(0, code())
-    from tinydiff import console
+    from tinydiff.cli import console
 
-    parser = console.Parser(prog="train_space.py", description="Train a model of text; every flag has a default.")
-    parser.add_argument("--app", action="store_true", help="show the training on a page, as a training Space does")
+    parser = console.Parser(
+        prog="train_space.py", description="Train a model of text; every flag has a default."
+    )
+    parser.add_argument(
+        "--app", action="store_true", help="show the training on a page, as a training Space does"
+    )
     console.train_flags(parser)
     args = parser.parse_args(flags() if argv is None else argv)
     if args.app:
-        from tinydiff.ui import live
+        from tinydiff.ui import trainer
 
-        return console.guarded(lambda: live.serve(args))
+        args.resume = True
+        return console.guarded(lambda: trainer.serve(args, lambda: console.fetched_config(args)))
     return console.guarded(lambda: console.train_command(args, "python train_space.py"))
 
 
 def flags() -> list[str]:
-    """What stands on the command line; on a Space, where nothing does, what TINYDIFF_TRAIN holds."""
+    """What stands on the command line; on a Space, where nothing does, what TINYDIFF_TRAIN
+    holds."""
     if "SPACE_ID" in os.environ and not sys.argv[1:]:
         return ["--app", *shlex.split(os.environ.get("TINYDIFF_TRAIN", ""))]
     return sys.argv[1:]
 
 
 def code() -> str:
-    """The folder of the project's code, from the Space that TINYDIFF_SPACE names; ends the program if there is none."""
+    """The folder of the project's code, from the Space that TINYDIFF_SPACE names; ends the program
+    if there is none."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     space = os.environ.get("TINYDIFF_SPACE", "")
     try:
-        return snapshot_download(space, repo_type="space", local_dir=tempfile.mkdtemp(prefix="tinydiff-"))
+        return snapshot_download(
+            space, repo_type="space", local_dir=tempfile.mkdtemp(prefix="tinydiff-")
+        )
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        sys.exit(f"There is no tinydiff beside this file, and none in the Space {space!r} ({type(error).__name__}): "
-                 "set TINYDIFF_SPACE to one, as user/name.")  # fmt: skip
+        sys.exit(
+            f"There is no tinydiff beside this file, and none in the Space {space!r} "
+            f"({type(error).__name__}): "
+            "set TINYDIFF_SPACE to one, as user/name."
+        )
 
 
 if __name__ == "__main__":

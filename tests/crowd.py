@@ -1,7 +1,9 @@
-"""A crowd at the page, on this machine: `python -m tests.crowd URL --visitors 80 --seconds 120 --pid SERVER` prints what it met.
+"""A crowd at the page, on this machine: `python -m tests.crowd URL --visitors 80 --seconds 120
+--pid SERVER` prints what it met.
 
-Every visitor opens the page, presses Generate with the usual settings and a seed of their own, watches until the text is there,
-thinks, and presses again; who is refused presses again after two seconds.
+Every visitor opens the page, presses Generate with the usual settings and a seed of their own,
+watches until the text is there, thinks, and presses again; who is refused presses again after two
+seconds.
 """
 
 import argparse
@@ -38,7 +40,9 @@ class Crowd:
                     self.refused += 1
                     await asyncio.sleep(AGAIN)
                     continue
-                came = await asyncio.wait_for(self.watch(client, session), max(0.1, self.end - time.monotonic()))
+                came = await asyncio.wait_for(
+                    self.watch(client, session), max(0.1, self.end - time.monotonic())
+                )
                 if came and not seen:
                     seen = True
                     self.first.append(came - pressed)
@@ -71,14 +75,23 @@ class Crowd:
         async with httpx.AsyncClient(base_url=self.url, timeout=None, limits=limits) as client:
             config = (await client.get("/config")).json()
             found = next(d for d in config["dependencies"] if d["api_name"] == "start")
-            steps = next((c["id"] for c in config["components"] if c["props"].get("elem_id") == "steps"), None)
+            steps = next(
+                (c["id"] for c in config["components"] if c["props"].get("elem_id") == "steps"),
+                None,
+            )
             held = {c["id"]: c["props"].get("value") for c in config["components"]}
             held[steps] = self.steps or held[steps]
             start = dict(id=found["id"], data=[held.get(i) for i in found["inputs"]])
             await asyncio.gather(*(self.visitor(client, start, i * 0.05) for i in range(visitors)))
         first = sorted(self.first)
-        return dict(first_picture_median_s=round(statistics.median(first), 2) if first else None, shown=len(first), never=self.never,
-                    texts=self.texts, refused=self.refused, broken=self.broken)  # fmt: skip
+        return dict(
+            first_picture_median_s=round(statistics.median(first), 2) if first else None,
+            shown=len(first),
+            never=self.never,
+            texts=self.texts,
+            refused=self.refused,
+            broken=self.broken,
+        )
 
 
 def memory(pid: int) -> float:
@@ -96,7 +109,16 @@ def main() -> None:
     alone = asyncio.run(Crowd(args.url, 20, args.steps).run(1))
     met = asyncio.run(Crowd(args.url, args.seconds, args.steps).run(args.visitors))
     after = memory(args.pid) if args.pid else 0.0
-    print(json.dumps(dict(alone=alone["first_picture_median_s"], **met, memory_before=round(before), memory_after=round(after))))
+    print(
+        json.dumps(
+            dict(
+                alone=alone["first_picture_median_s"],
+                **met,
+                memory_before=round(before),
+                memory_after=round(after),
+            )
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""A stand-in for the Hugging Face Hub on 127.0.0.1, for the real huggingface_hub client. Standard library only.
+"""A stand-in for the Hugging Face Hub on 127.0.0.1, for the real huggingface_hub client. Standard
+library only.
 
-    with Hub() as hub:
-        done = hub.run("-c", "from huggingface_hub import HfApi; HfApi().create_repo('tester/x')", home=tmp_path, token="hf_test")
+with Hub() as hub: done = hub.run("-c", "from huggingface_hub import HfApi;
+    HfApi().create_repo('tester/x')", home=tmp_path, token="hf_test")
 
-It speaks what the client (2.x) uses to create, upload, tag, list, download and delete repositories of models, data sets and
-Spaces. Every request is noted in `hub.log`, its Authorization header too, and `hub.lie(pattern, answer)` makes it answer
-any path as a broken or hostile server would: see the answers `status`, `whole`, `endless`, `redirects`, `drip`, `slow_head`, `silence`.
+It speaks what the client (2.x) uses to create, upload, tag, list, download and delete repositories
+of models, data sets and Spaces. Every request is noted in `hub.log`, its Authorization header too,
+and `hub.lie(pattern, answer)` makes it answer any path as a broken or hostile server would: see the
+answers `status`, `whole`, `endless`, `redirects`, `drip`, `slow_head`, `silence`.
 """
 
 from __future__ import annotations
@@ -28,7 +30,15 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from tests import programs
 from tests.programs import ROOT
 
-LARGE = (".safetensors", ".bin", ".pt", ".png", ".gif", ".parquet")  # endings that are stored apart (LFS)
+# endings that are stored apart (LFS)
+LARGE = (
+    ".safetensors",
+    ".bin",
+    ".pt",
+    ".png",
+    ".gif",
+    ".parquet",
+)
 WHEN = "2026-01-01T00:00:00.000Z"
 JSON, BYTES = "application/json", "application/octet-stream"
 
@@ -48,12 +58,26 @@ class Blob:
 
     def entry(self, path: str) -> dict:
         """A file as the tree of a repository lists it."""
-        lfs = {"lfs": {"oid": self.oid, "size": len(self.data), "pointerSize": 130}} if self.large else {}
-        return {"type": "file", "oid": git_oid(self.data), "size": len(self.data), "path": path, **lfs}
+        lfs = (
+            {"lfs": {"oid": self.oid, "size": len(self.data), "pointerSize": 130}}
+            if self.large
+            else {}
+        )
+        return {
+            "type": "file",
+            "oid": git_oid(self.data),
+            "size": len(self.data),
+            "path": path,
+            **lfs,
+        }
 
     def sibling(self, path: str) -> dict:
         """A file as the description of a repository lists it, with sizes."""
-        lfs = {"lfs": {"sha256": self.oid, "size": len(self.data), "pointerSize": 130}} if self.large else {}
+        lfs = (
+            {"lfs": {"sha256": self.oid, "size": len(self.data), "pointerSize": 130}}
+            if self.large
+            else {}
+        )
         return {"rfilename": path, "size": len(self.data), "blobId": git_oid(self.data), **lfs}
 
 
@@ -88,12 +112,17 @@ class Repo:
     def resolve(self, revision: str) -> str | None:
         """The hash that a branch, a tag or a hash means."""
         names = (revision, f"heads/{revision}", f"tags/{revision}", revision.removeprefix("refs/"))
-        return next((self.refs[n] for n in names if n in self.refs), revision if revision in self.commits else None)
+        return next(
+            (self.refs[n] for n in names if n in self.refs),
+            revision if revision in self.commits else None,
+        )
 
     def commit(self, files: dict[str, Blob], title: str = "", branch: str = "main") -> str:
         """Add a commit with all these files; its hash."""
         parent = self.refs.get(f"heads/{branch}")
-        said = json.dumps([self.id, parent, title, time.time_ns(), sorted((p, b.oid) for p, b in files.items())])
+        said = json.dumps(
+            [self.id, parent, title, time.time_ns(), sorted((p, b.oid) for p, b in files.items())]
+        )
         sha = hashlib.sha1(said.encode()).hexdigest()
         self.commits[sha] = Commit(files, title, parent)
         self.refs[f"heads/{branch}"] = sha
@@ -105,7 +134,9 @@ class Repo:
 
     def files(self, revision: str = "main") -> dict[str, bytes]:
         """What stands there, by path."""
-        return {path: blob.data for path, blob in self.commits[self.resolve(revision)].files.items()}
+        return {
+            path: blob.data for path, blob in self.commits[self.resolve(revision)].files.items()
+        }
 
 
 # ---------------------------------------------------------------- answers
@@ -113,8 +144,9 @@ class Repo:
 
 @dataclass
 class Answer:
-    """What is sent back. `body` is sent with its length; where there are `parts`, they are sent one by one instead. With the
-    code 0 the parts are everything that is sent."""
+    """What is sent back. `body` is sent with its length; where there are `parts`, they are sent one
+    by one instead. With the code 0 the parts are everything that is sent.
+    """
 
     code: int = 200
     body: bytes = b""
@@ -124,7 +156,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class Request:
-    """What came in. `path` is as it was sent, the query too; `token` is the Authorization header without "Bearer"."""
+    """What came in. `path` is as it was sent, the query too; `token` is the Authorization header
+    without "Bearer"."""
 
     method: str
     path: str
@@ -147,7 +180,9 @@ def reply(data: object, code: int = 200, **headers: str) -> Answer:
 def refusal(code: int, what: str, words: str = "") -> Answer:
     """An error as the Hub tells it."""
     said = {"X-Error-Code": what, "X-Error-Message": words or what}
-    return Answer(code, json.dumps({"error": words or what}).encode(), {"Content-Type": JSON, **said})
+    return Answer(
+        code, json.dumps({"error": words or what}).encode(), {"Content-Type": JSON, **said}
+    )
 
 
 def status(code: int, what: str = "", **headers: str) -> Lie:
@@ -184,7 +219,9 @@ def endless(piece: bytes = b" " * 65536, pause: float = 0.0) -> Lie:
             yield piece
             time.sleep(pause)
 
-    return lambda request: Answer(200, b"", {"Content-Type": BYTES, "ETag": '"lie"', "Connection": "close"}, pieces())
+    return lambda request: Answer(
+        200, b"", {"Content-Type": BYTES, "ETag": '"lie"', "Connection": "close"}, pieces()
+    )
 
 
 def drip(request: Request) -> Answer:
@@ -213,7 +250,8 @@ def silence(request: Request) -> Answer:
 
 
 class Hub:
-    """The server. tokens: whose token is whose, {token: user}; a user may write to the repositories under their name."""
+    """The server. tokens: whose token is whose, {token: user}; a user may write to the repositories
+    under their name."""
 
     def __init__(self, tokens: dict[str, str] | None = None):
         self.tokens = tokens or {"hf_test": "tester"}
@@ -234,15 +272,19 @@ class Hub:
         self.server.shutdown()
         self.server.server_close()
 
-    def add(self, id: str, files: dict[str, bytes], *, kind: str = "model", private: bool = False) -> str:
-        """Make a repository with these files, or add a commit to it that holds these alone; the commit's hash."""
+    def add(
+        self, id: str, files: dict[str, bytes], *, kind: str = "model", private: bool = False
+    ) -> str:
+        """Make a repository with these files, or add a commit to it that holds these alone; the
+        commit's hash."""
         repo = self.repos.setdefault((kind, id), Repo(kind, id, private))
         blobs = {path: Blob(data, path.endswith(LARGE)) for path, data in files.items()}
         self.blobs |= {blob.oid: blob.data for blob in blobs.values() if blob.large}
         return repo.commit(blobs, "added")
 
     def lie(self, pattern: str, answer: Lie) -> None:
-        """From now on a request whose path matches the regular expression (re.search) is answered so; the last lie wins."""
+        """From now on a request whose path matches the regular expression (re.search) is answered
+        so; the last lie wins."""
         self.lies.insert(0, (re.compile(pattern), answer))
 
     def model(self, id: str) -> Repo:
@@ -256,13 +298,25 @@ class Hub:
         return {request.token for request in self.log} - {""}
 
     def environment(self, home: Path, token: str | None = None) -> dict[str, str]:
-        """What a process needs to take this for the Hub, with nothing of this machine's login; `home` holds its cache."""
-        own = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING", "TRACKIO"))}
-        own |= {"HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+        """What a process needs to take this for the Hub, with nothing of this machine's login;
+        `home` holds its cache."""
+        own = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("HF_", "HUGGING", "TRACKIO"))
+        }
+        own |= {
+            "HF_ENDPOINT": self.url,
+            "HF_HOME": str(home),
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+        }
         own |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "NO_PROXY": "127.0.0.1,localhost"}
         return own | ({"HF_TOKEN": token} if token else {})
 
-    def run(self, *arguments: str, home: Path, token: str | None = None) -> subprocess.CompletedProcess:
+    def run(
+        self, *arguments: str, home: Path, token: str | None = None
+    ) -> subprocess.CompletedProcess:
         """A program (programs.py) that takes this for the Hub, from the root of this repository."""
         return programs.run(*arguments, env=self.environment(home, token))
 
@@ -317,7 +371,9 @@ class Handler(BaseHTTPRequestHandler):
         return refusal(404, "NotFound", f"the loopback has no route {request.method} {path}")
 
     def send(self, request: Request, answer: Answer) -> None:
-        self.hub.log.append(Request(request.method, request.path, request.token, request.body, answer.code))
+        self.hub.log.append(
+            Request(request.method, request.path, request.token, request.body, answer.code)
+        )
         if answer.code:
             self.send_head(answer)
         if self.command == "HEAD":
@@ -367,7 +423,9 @@ def repo_of(hub: Hub, request: Request, kind: str, id: str, write: bool = False)
     if repo is None or (repo.private and user != owner):
         raise Refused(refusal(404 if user else 401, "RepoNotFound", "Repository not found"))
     if write and user != owner:
-        raise Refused(refusal(403 if user else 401, "Forbidden", f"You have no write access to {id}"))
+        raise Refused(
+            refusal(403 if user else 401, "Forbidden", f"You have no write access to {id}")
+        )
     return repo
 
 
@@ -386,7 +444,17 @@ def address(hub: Hub, kind: str, id: str) -> str:
 def whoami(hub: Hub, request: Request) -> Answer:
     user = user_of(hub, request)
     access = {"type": "access_token", "accessToken": {"displayName": "test", "role": "write"}}
-    return reply({"type": "user", "id": "1", "name": user, "fullname": user, "email": None, "orgs": [], "auth": access})
+    return reply(
+        {
+            "type": "user",
+            "id": "1",
+            "name": user,
+            "fullname": user,
+            "email": None,
+            "orgs": [],
+            "auth": access,
+        }
+    )
 
 
 @route
@@ -395,17 +463,26 @@ def create(hub: Hub, request: Request) -> Answer:
     kind, owner = asked.get("type") or "model", asked.get("organization") or user
     id = f"{owner}/{asked['name']}"
     if owner != user:
-        return refusal(403, "Forbidden", f"You don't have the rights to create a {kind} under the namespace {owner!r}")
+        return refusal(
+            403,
+            "Forbidden",
+            f"You don't have the rights to create a {kind} under the namespace {owner!r}",
+        )
     if (kind, id) in hub.repos:
         return reply({"error": "You already created this repo", "url": address(hub, kind, id)}, 409)
     if kind == "space" and not asked.get("sdk"):
         return refusal(400, "BadRequest", "A Space needs an sdk")
     repo = Repo(kind, id, asked.get("visibility") == "private" or bool(asked.get("private")))
-    repo.space = {name: asked[name] for name in ("sdk", "hardware", "sleepTimeSeconds") if name in asked}
+    repo.space = {
+        name: asked[name] for name in ("sdk", "hardware", "sleepTimeSeconds") if name in asked
+    }
     repo.secrets = {pair["key"]: pair["value"] for pair in asked.get("secrets") or ()}
     repo.variables = {pair["key"]: pair["value"] for pair in asked.get("variables") or ()}
     hub.repos[kind, id] = repo
-    repo.commit({".gitattributes": Blob(b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n", False)}, "initial commit")
+    repo.commit(
+        {".gitattributes": Blob(b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n", False)},
+        "initial commit",
+    )
     return reply({"url": address(hub, kind, id), "name": id, "id": "1"})
 
 
@@ -421,7 +498,10 @@ def delete(hub: Hub, request: Request) -> Answer:
 @route
 def settings(hub: Hub, request: Request, kind: str, id: str) -> Answer:
     repo, asked = repo_of(hub, request, kind, id, write=True), json.loads(request.body)
-    repo.private = asked.get("visibility", "private" if asked.get("private", repo.private) else "public") == "private"
+    repo.private = (
+        asked.get("visibility", "private" if asked.get("private", repo.private) else "public")
+        == "private"
+    )
     return reply({"private": repo.private})
 
 
@@ -435,11 +515,29 @@ def describe(hub: Hub, request: Request, kind: str, id: str, revision: str = "ma
     repo = repo_of(hub, request, kind, id)
     sha, commit = commit_of(repo, revision)
     sized = "blobs" in request.query
-    siblings = [blob.sibling(path) if sized else {"rfilename": path} for path, blob in sorted(commit.files.items())]
-    told = {"_id": "1", "id": id, "modelId": id, "author": id.split("/")[0], "sha": sha, "private": repo.private,
-            "gated": False, "disabled": False, "downloads": 0, "likes": 0, "tags": [], "lastModified": WHEN,
-            "createdAt": WHEN, "siblings": siblings}  # fmt: skip
-    return reply(told | ({"sdk": repo.space.get("sdk"), "runtime": running(repo)} if kind == "space" else {}))
+    siblings = [
+        blob.sibling(path) if sized else {"rfilename": path}
+        for path, blob in sorted(commit.files.items())
+    ]
+    told = {
+        "_id": "1",
+        "id": id,
+        "modelId": id,
+        "author": id.split("/")[0],
+        "sha": sha,
+        "private": repo.private,
+        "gated": False,
+        "disabled": False,
+        "downloads": 0,
+        "likes": 0,
+        "tags": [],
+        "lastModified": WHEN,
+        "createdAt": WHEN,
+        "siblings": siblings,
+    }
+    return reply(
+        told | ({"sdk": repo.space.get("sdk"), "runtime": running(repo)} if kind == "space" else {})
+    )
 
 
 @route
@@ -452,12 +550,18 @@ def tree(hub: Hub, request: Request, kind: str, id: str, revision: str, path: st
         if not name.startswith(start):
             continue
         *parents, _ = name.removeprefix(start).split("/")
-        folders |= {start + "/".join(parents[:n]) for n in range(1, (len(parents) if deep else min(1, len(parents))) + 1)}
+        folders |= {
+            start + "/".join(parents[:n])
+            for n in range(1, (len(parents) if deep else min(1, len(parents))) + 1)
+        }
         if deep or not parents:
             files.append(blob.entry(name))
     if path and not files and not folders:
         return refusal(404, "EntryNotFound", f"{path} does not exist")
-    listed = [{"type": "directory", "oid": git_oid(name.encode()), "size": 0, "path": name} for name in sorted(folders)]
+    listed = [
+        {"type": "directory", "oid": git_oid(name.encode()), "size": 0, "path": name}
+        for name in sorted(folders)
+    ]
     return reply(listed + files)
 
 
@@ -474,8 +578,11 @@ def references(hub: Hub, request: Request, kind: str, id: str) -> Answer:
     repo = repo_of(hub, request, kind, id)
 
     def under(start: str) -> list[dict]:
-        return [{"name": name.removeprefix(start), "ref": f"refs/{name}", "targetCommit": sha}
-                for name, sha in repo.refs.items() if name.startswith(start)]  # fmt: skip
+        return [
+            {"name": name.removeprefix(start), "ref": f"refs/{name}", "targetCommit": sha}
+            for name, sha in repo.refs.items()
+            if name.startswith(start)
+        ]
 
     return reply({"branches": under("heads/"), "tags": under("tags/"), "converts": []})
 
@@ -483,7 +590,11 @@ def references(hub: Hub, request: Request, kind: str, id: str) -> Answer:
 @route
 def make_reference(hub: Hub, request: Request, kind: str, id: str, what: str, name: str) -> Answer:
     repo, asked = repo_of(hub, request, kind, id, write=True), json.loads(request.body or b"{}")
-    key, source = (f"heads/{name}", asked.get("startingPoint") or "main") if what == "branch" else (f"tags/{asked['tag']}", name)
+    key, source = (
+        (f"heads/{name}", asked.get("startingPoint") or "main")
+        if what == "branch"
+        else (f"tags/{asked['tag']}", name)
+    )
     if key in repo.refs:
         return refusal(409, "Conflict", "Reference already exists")
     repo.refs[key], _ = commit_of(repo, source)
@@ -504,7 +615,14 @@ def before_upload(hub: Hub, request: Request, kind: str, id: str, revision: str)
     for file in json.loads(request.body)["files"]:
         large = file["path"].endswith(LARGE) or file["size"] > 10_000_000
         known = {"oid": commit.files[file["path"]].oid} if file["path"] in commit.files else {}
-        answers.append({"path": file["path"], "uploadMode": "lfs" if large else "regular", "shouldIgnore": False, **known})
+        answers.append(
+            {
+                "path": file["path"],
+                "uploadMode": "lfs" if large else "regular",
+                "shouldIgnore": False,
+                **known,
+            }
+        )
     return reply({"files": answers, "commitOid": sha})
 
 
@@ -517,7 +635,10 @@ def large_files(hub: Hub, request: Request, id: str, kind: str = "model") -> Ans
         actions = {"upload": {"href": there}, "verify": {"href": f"{there}/verify", "header": {}}}
         new = {} if file["oid"] in hub.blobs else {"actions": actions}
         answers.append({"oid": file["oid"], "size": file["size"], **new})
-    return reply({"transfer": "basic", "objects": answers}, **{"Content-Type": "application/vnd.git-lfs+json"})
+    return reply(
+        {"transfer": "basic", "objects": answers},
+        **{"Content-Type": "application/vnd.git-lfs+json"},
+    )
 
 
 @route
@@ -556,13 +677,26 @@ def make_commit(hub: Hub, request: Request, kind: str, id: str, revision: str) -
         elif what == "deletedFile" and files.pop(value["path"], None) is None:
             return refusal(404, "EntryNotFound", "A file with this name doesn't exist")
         elif what == "deletedFolder":
-            files = {path: blob for path, blob in files.items() if not path.startswith(value["path"].rstrip("/") + "/")}
+            files = {
+                path: blob
+                for path, blob in files.items()
+                if not path.startswith(value["path"].rstrip("/") + "/")
+            }
     new = repo.commit(files, title, revision)
-    return reply({"success": True, "commitOid": new, "commitUrl": f"{address(hub, kind, id)}/commit/{new}", "hookOutput": ""})
+    return reply(
+        {
+            "success": True,
+            "commitOid": new,
+            "commitUrl": f"{address(hub, kind, id)}/commit/{new}",
+            "hookOutput": "",
+        }
+    )
 
 
 @route
-def download(hub: Hub, request: Request, id: str, revision: str, path: str, range_: str, kind: str = "model") -> Answer:
+def download(
+    hub: Hub, request: Request, id: str, revision: str, path: str, range_: str, kind: str = "model"
+) -> Answer:
     sha, commit = commit_of(repo_of(hub, request, kind, id), revision)
     head = {"X-Repo-Commit": sha, "Accept-Ranges": "bytes", "Content-Type": BYTES}
     if path not in commit.files:
@@ -583,25 +717,51 @@ def partly(data: bytes, head: dict[str, str], range_: str) -> Answer:
     if not (found := re.fullmatch(r"bytes=(\d+)-(\d*)", range_)):
         return Answer(200, data, head)
     start, stop = int(found[1]), int(found[2] or len(data) - 1) + 1
-    return Answer(206, data[start:stop], head | {"Content-Range": f"bytes {start}-{min(stop, len(data)) - 1}/{len(data)}"})
+    return Answer(
+        206,
+        data[start:stop],
+        head | {"Content-Range": f"bytes {start}-{min(stop, len(data)) - 1}/{len(data)}"},
+    )
 
 
 @route
 def stored(hub: Hub, request: Request, oid: str) -> Answer:
     """A large file from the host that keeps those."""
-    return Answer(200, hub.blobs[oid], {"ETag": f'"{oid}"', "Content-Type": BYTES}) if oid in hub.blobs else refusal(404, "NotFound")  # fmt: skip
+    return (
+        Answer(200, hub.blobs[oid], {"ETag": f'"{oid}"', "Content-Type": BYTES})
+        if oid in hub.blobs
+        else refusal(404, "NotFound")
+    )
 
 
 @route
 def listing(hub: Hub, request: Request, kind: str) -> Answer:
-    return reply([{"_id": "1", "id": repo.id, "modelId": repo.id, "private": False, "tags": [], "downloads": 0, "likes": 0}
-                  for repo in hub.repos.values() if repo.kind == kind and not repo.private])  # fmt: skip
+    return reply(
+        [
+            {
+                "_id": "1",
+                "id": repo.id,
+                "modelId": repo.id,
+                "private": False,
+                "tags": [],
+                "downloads": 0,
+                "likes": 0,
+            }
+            for repo in hub.repos.values()
+            if repo.kind == kind and not repo.private
+        ]
+    )
 
 
 def running(repo: Repo) -> dict:
     """The state of a Space."""
     wanted = repo.space.get("hardware", "cpu-basic")
-    return {"stage": "RUNNING", "hardware": {"current": wanted, "requested": wanted}, "storage": None, "gcTimeout": None}
+    return {
+        "stage": "RUNNING",
+        "hardware": {"current": wanted, "requested": wanted},
+        "storage": None,
+        "gcTimeout": None,
+    }
 
 
 @route
@@ -619,7 +779,8 @@ def set_runtime(hub: Hub, request: Request, id: str, what: str) -> Answer:
 
 @route
 def keep(hub: Hub, request: Request, id: str, what: str) -> Answer:
-    """Set, list or delete a secret or a variable of a Space; the values of secrets are told to nobody."""
+    """Set, list or delete a secret or a variable of a Space; the values of secrets are told to
+    nobody."""
     repo = repo_of(hub, request, "space", id, write=True)
     kept = getattr(repo, what)
     if request.method == "POST":
@@ -627,7 +788,12 @@ def keep(hub: Hub, request: Request, id: str, what: str) -> Answer:
         kept[asked["key"]] = asked["value"]
     if request.method == "DELETE":
         kept.pop(json.loads(request.body)["key"], None)
-    return reply({key: {"key": key, **({} if what == "secrets" else {"value": value})} for key, value in kept.items()})
+    return reply(
+        {
+            key: {"key": key, **({} if what == "secrets" else {"value": value})}
+            for key, value in kept.items()
+        }
+    )
 
 
 ON = r"/api/(?P<kind>model|dataset|space)s/(?P<id>[^/]+/[^/]+)"

@@ -1,6 +1,8 @@
-"""Programs under test, each a process of its own, forked from one that has loaded torch: a fresh Python takes seconds for that.
+"""Programs under test, each a process of its own, forked from one that has loaded torch: a fresh
+Python takes seconds for that.
 
-Nothing of this project is loaded before, nor anything that reads the environment when it is imported.
+Nothing of this project is loaded before, nor anything that reads the environment when it is
+imported.
 """
 
 from __future__ import annotations
@@ -22,18 +24,29 @@ MESSAGE = 1 << 17  # bytes of a request at the most: arguments and environment
 
 
 class Program:
-    """`python *arguments`, where these are -m and a module, -c and code, or a script, each with what it is given.
+    """`python *arguments`, where these are -m and a module, -c and code, or a script, each with
+    what it is given.
 
-    stdout, stderr: text streams; with heard=False it writes where this process writes. returncode: None until `wait`, `poll` or
-    `communicate` has seen the end, then as subprocess has it.
+    stdout, stderr: text streams; with heard=False it writes where this process writes. returncode:
+    None until `wait`, `poll` or `communicate` has seen the end, then as subprocess has it.
     """
 
-    def __init__(self, *arguments: object, cwd: Path = ROOT, env: dict[str, str] | None = None, heard: bool = True):
+    def __init__(
+        self,
+        *arguments: object,
+        cwd: Path = ROOT,
+        env: dict[str, str] | None = None,
+        heard: bool = True,
+    ):
         self.args, self.returncode = list(map(str, arguments)), None
-        (out, out_end), (err, err_end) = (os.pipe(), os.pipe()) if heard else ((None, os.dup(1)), (None, os.dup(2)))
+        (out, out_end), (err, err_end) = (
+            (os.pipe(), os.pipe()) if heard else ((None, os.dup(1)), (None, os.dup(2)))
+        )
         self.stdout, self.stderr = (end and os.fdopen(end, encoding="utf-8") for end in (out, err))
         self.end, other = socket.socketpair()
-        asked = dict(arguments=self.args, cwd=str(cwd), env=dict(os.environ if env is None else env))
+        asked = dict(
+            arguments=self.args, cwd=str(cwd), env=dict(os.environ if env is None else env)
+        )
         socket.send_fds(parent(), [json.dumps(asked).encode()], [out_end, err_end, other.fileno()])
         os.close(out_end), os.close(err_end), other.close()
         self.pid = int(self.end.recv(20))
@@ -54,7 +67,8 @@ class Program:
         return self.returncode
 
     def communicate(self, timeout: float = 120) -> tuple[str, str]:
-        """All that is left of both streams, when it has ended; a program that is late is killed (TimeoutError)."""
+        """All that is left of both streams, when it has ended; a program that is late is killed
+        (TimeoutError)."""
         with ThreadPoolExecutor(2) as readers, self.stdout, self.stderr:
             said = [readers.submit(stream.read) for stream in (self.stdout, self.stderr)]
             try:
@@ -74,10 +88,15 @@ def run(*arguments: object, timeout: float = 120, **more) -> subprocess.Complete
 
 @lru_cache(maxsize=1)
 def parent() -> socket.socket:
-    """Where programs are asked for. Their parent ends with this process, because this socket then closes."""
+    """Where programs are asked for. Their parent ends with this process, because this socket then
+    closes."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    subprocess.Popen([sys.executable, __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
-                     env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
+    subprocess.Popen(
+        [sys.executable, __file__, str(theirs.fileno())],
+        pass_fds=[theirs.fileno()],
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     theirs.close()
     return ours
 
@@ -86,8 +105,9 @@ def parent() -> socket.socket:
 
 
 def serve(asked: socket.socket) -> dict | None:
-    """Fork a program a request, and one process more that waits for its end. Returns in each program what it is to do, and in the
-    parent None, at the end."""
+    """Fork a program a request, and one process more that waits for its end. Returns in each
+    program what it is to do, and in the parent None, at the end.
+    """
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         message, ends, *_ = socket.recv_fds(asked, MESSAGE, 3)

@@ -1,4 +1,5 @@
-"""Block diffusion: the exact language at every block size, the limits that are other models, and a cache that is exact."""
+"""Block diffusion: the exact language at every block size, the limits that are other models, and a
+cache that is exact."""
 
 import math
 from dataclasses import replace
@@ -8,12 +9,14 @@ import torch
 
 from tests.conftest import SHAPE, brief, random_process
 from tests.test_exact import FEW, MANY, last, mean_bound, total_variation
-from tinydiff import checkpoint, evaluate, exact
+from tinydiff import exact
 from tinydiff.generate import generate
+from tinydiff.measure import evaluate
 from tinydiff.processes import build
 from tinydiff.processes.block import SIZES, WINDOWS, BlockCache, block_means, may_see, spread
+from tinydiff.store import checkpoint
 from tinydiff.text import Canvas, Characters, corpus
-from tinydiff.train import PRESETS, start, train
+from tinydiff.train.loop import PRESETS, start, train
 
 DIVIDING = ("1", "2", "4")  # the sizes that divide the four characters of the language
 
@@ -28,7 +31,12 @@ def open_canvas(x):
 
 def untrained(size="4", length=24, **options):
     torch.manual_seed(0)
-    process = build("block", Characters("abcdefgh \n"), **{**SHAPE, "length": length}, options=dict(block=size, **options))
+    process = build(
+        "block",
+        Characters("abcdefgh \n"),
+        **{**SHAPE, "length": length},
+        options=dict(block=size, **options),
+    )
     torch.nn.init.normal_(process.net.head.weight, std=0.5)
     return process.eval()
 
@@ -36,7 +44,8 @@ def untrained(size="4", length=24, **options):
 @pytest.mark.parametrize("size", DIVIDING)
 @pytest.mark.parametrize("given", [0, 1])
 def test_the_bound_is_the_entropy_at_every_size(size, given, language, rng):
-    """Also with a prompt. The network obeys its attention mask, so one that leaks would bring the bound below the entropy."""
+    """Also with a prompt. The network obeys its attention mask, so one that leaks would bring the
+    bound below the entropy."""
     found, error = mean_bound(perfect(language, size), language, rng, given, batches=40)
     first = torch.bincount(language.strings[:, 0], weights=language.log_p.exp())
     entropy = language.entropy(4) + given * (first * first.log()).nansum().item()
@@ -46,16 +55,22 @@ def test_the_bound_is_the_entropy_at_every_size(size, given, language, rng):
 def test_blocks_of_one_are_exact_text_by_text(language, rng):
     """At block 1 everything open is masked: the bound is -log p of each text, without any draw."""
     x = language.strings
-    assert torch.allclose(perfect(language, "1").bound(open_canvas(x), rng), -language.log_prob(x), atol=1e-9)
+    assert torch.allclose(
+        perfect(language, "1").bound(open_canvas(x), rng), -language.log_prob(x), atol=1e-9
+    )
 
 
 def test_blocks_of_one_are_the_autoregressive_likelihood(rng):
-    """On the same weights: the mean over positions of one pass of [masks ; text] is what a chain of prefixes gives."""
+    """On the same weights: the mean over positions of one pass of [masks ; text] is what a chain of
+    prefixes gives."""
     process = untrained("1")
     x = torch.randint(10, (3, 24), generator=rng)
     with torch.no_grad():
         found = process.bound(open_canvas(x), rng)
-        told = [process.denoise(torch.cat([x[:, :i], torch.full((3, 1), 10)], 1), None).log_x0[:, i] for i in range(24)]
+        told = [
+            process.denoise(torch.cat([x[:, :i], torch.full((3, 1), 10)], 1), None).log_x0[:, i]
+            for i in range(24)
+        ]
     chain = -torch.stack([p.gather(1, x[:, i : i + 1])[:, 0] for i, p in enumerate(told)]).sum(0)
     assert torch.allclose(found, chain, rtol=1e-5)
 
@@ -68,7 +83,9 @@ def test_one_block_for_everything_is_mdlm(rng):
     given = torch.arange(32).expand(4, -1) < 5
     for what in ("bound", "denoise"):
         if what == "bound":
-            one, two = (p.bound(Canvas(x, given), torch.Generator().manual_seed(5)) for p in (block, masked))
+            one, two = (
+                p.bound(Canvas(x, given), torch.Generator().manual_seed(5)) for p in (block, masked)
+            )
         else:
             noisy = masked.corrupt(x, torch.full(x.shape, 0.5), rng)
             one, two = (p.denoise(noisy, torch.full(x.shape, 0.5)).log_x0 for p in (block, masked))
@@ -93,7 +110,8 @@ def test_the_cache_is_exact(size):
 
 
 def test_the_cache_is_exact_over_a_long_text():
-    """Over 1,024 characters: the half-masked blocks' predictions from the cache are those of one pass over everything, to 1e-5."""
+    """Over 1,024 characters: the half-masked blocks' predictions from the cache are those of one
+    pass over everything, to 1e-5."""
     process, cache = untrained("16", 1024), BlockCache(16)
     clean = torch.randint(10, (1, 1024), generator=torch.Generator().manual_seed(1))
     noisy = torch.where(torch.arange(1024) % 16 < 8, clean, process.mask_id)
@@ -101,15 +119,22 @@ def test_the_cache_is_exact_over_a_long_text():
         whole = process.both(noisy, clean, None, 16)
         for start in range(0, 1024, 16):
             x = torch.cat([clean[:, :start], noisy[:, start : start + 16]], 1)
-            assert torch.allclose(process.denoise(x, None, cache=cache).raw, whole[:, start : start + 16], atol=1e-5)
+            assert torch.allclose(
+                process.denoise(x, None, cache=cache).raw, whole[:, start : start + 16], atol=1e-5
+            )
     assert len(cache) == 1008
 
 
 def test_a_long_text_slides_exactly_where_nothing_is_forgotten():
-    """A language whose characters depend on the one before loses nothing when the window slides: pairs of characters are as in true
-    texts, also those astride two windows; the cache holds no more than a window."""
+    """A language whose characters depend on the one before loses nothing when the window slides:
+    pairs of characters are as in true texts, also those astride two windows; the cache holds no
+    more than a window.
+    """
     step = torch.tensor([[0.7, 0.2, 0.1], [0.05, 0.15, 0.8], [0.5, 0.1, 0.4]], dtype=torch.float64)
-    language, held = exact.Markov(Characters("abc"), torch.linalg.matrix_power(step, 99)[0], step), []
+    language, held = (
+        exact.Markov(Characters("abc"), torch.linalg.matrix_power(step, 99)[0], step),
+        [],
+    )
 
     class Watched(BlockCache):
         def __len__(self):
@@ -120,21 +145,32 @@ def test_a_long_text_slides_exactly_where_nothing_is_forgotten():
     process.length = 16
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tinydiff.processes.block.BlockCache", Watched)
-        *_, frame = generate(process, Canvas.blank(96, 1000), sampler="blockwise", order="first_hitting", seed=1)
-    pairs = torch.bincount(frame.tokens[:, :-1].flatten() * 3 + frame.tokens[:, 1:].flatten(), minlength=9).view(3, 3)
-    seams = torch.bincount((frame.tokens[:, 15:95:8] * 3 + frame.tokens[:, 16:96:8]).flatten(), minlength=9).view(3, 3)
+        *_, frame = generate(
+            process, Canvas.blank(96, 1000), sampler="blockwise", order="first_hitting", seed=1
+        )
+    pairs = torch.bincount(
+        frame.tokens[:, :-1].flatten() * 3 + frame.tokens[:, 1:].flatten(), minlength=9
+    ).view(3, 3)
+    seams = torch.bincount(
+        (frame.tokens[:, 15:95:8] * 3 + frame.tokens[:, 16:96:8]).flatten(), minlength=9
+    ).view(3, 3)
     for found, off in ((pairs, 0.008), (seams, 0.025)):  # four standard errors of the rarest row
         assert (found / found.sum(1, keepdim=True) - step).abs().max() < off
     assert 0 < max(held) <= 16
 
 
 class SecondOrder(exact.Markov):
-    """A chain whose characters depend on the two before: a chain of their pairs (a, b), number a V + b. after: p(c | a, b),
-    (V, V, V)."""
+    """A chain whose characters depend on the two before: a chain of their pairs (a, b), number a V
+    + b. after: p(c | a, b), (V, V, V).
+    """
 
     def __init__(self, tokenizer, after):
         self.tokenizer, self.V, self.after = tokenizer, len(tokenizer), after
-        step = (after[:, :, None] * torch.eye(self.V).double()[None, :, :, None]).flatten(2).flatten(0, 1)
+        step = (
+            (after[:, :, None] * torch.eye(self.V).double()[None, :, :, None])
+            .flatten(2)
+            .flatten(0, 1)
+        )
         self.pairs = exact.Markov(None, torch.linalg.matrix_power(step, 99)[0], step)
 
     def posterior(self, log_likelihood):
@@ -143,23 +179,32 @@ class SecondOrder(exact.Markov):
 
     def off(self, triples):
         """Total variation of triples (N, 3) from the chain's own."""
-        found = torch.bincount((triples * torch.tensor([self.V**2, self.V, 1])).sum(1), minlength=self.V**3) / len(triples)
+        found = torch.bincount(
+            (triples * torch.tensor([self.V**2, self.V, 1])).sum(1), minlength=self.V**3
+        ) / len(triples)
         true = self.pairs.start[:, None] * self.after.flatten(0, 1)
         return 0.5 * (found - true.flatten()).abs().sum().item()
 
 
 @pytest.mark.parametrize("name", ["masked", "block", "uniform"])
 def test_a_window_that_slides_hands_on_what_is_needed(name):
-    """Characters that depend on two before them keep to that over the seams of windows, block by block, as long as a window hands
-    on two; where it hands on one alone, it shows."""
-    after = torch.tensor([[[0.85, 0.15], [0.2, 0.8]], [[0.3, 0.7], [0.75, 0.25]]], dtype=torch.float64)
+    """Characters that depend on two before them keep to that over the seams of windows, block by
+    block, as long as a window hands on two; where it hands on one alone, it shows.
+    """
+    after = torch.tensor(
+        [[[0.85, 0.15], [0.2, 0.8]], [[0.3, 0.7], [0.75, 0.25]]], dtype=torch.float64
+    )
     language = SecondOrder(Characters("ab"), after)
     for window, exactly in ((8, True), (2, False)):
         process = exact.perfect(name, language, **({"block": "2"} if name == "block" else {}))
         process.length = window
-        *_, frame = generate(process, Canvas.blank(14, 500), sampler="blockwise", block=2, steps=24, seed=1)
+        *_, frame = generate(
+            process, Canvas.blank(14, 500), sampler="blockwise", block=2, steps=24, seed=1
+        )
         first = range(window, 14, window // 2)  # columns of windows after the first
-        seams = torch.cat([frame.tokens[:, i + k - 2 : i + k + 1] for i in first for k in (0, 1) if i + k < 14])
+        seams = torch.cat(
+            [frame.tokens[:, i + k - 2 : i + k + 1] for i in first for k in (0, 1) if i + k < 14]
+        )
         assert (language.off(seams) < 0.05) == exactly, language.off(seams)
 
 
@@ -169,18 +214,29 @@ def test_a_prompt_longer_than_the_window():
     canvas = Canvas.prompt(process.tokenizer, "abcd efgh\n" * 5, 80)
     *_, frame = generate(process, canvas, sampler="blockwise", steps=24, seed=1)
     assert frame.tokens[:, :50].equal(canvas.tokens[:, :50]) and (frame.tokens < process.V).all()
-    other = Canvas(torch.where(torch.arange(80) < 30, (canvas.tokens + 1) % process.V, canvas.tokens), canvas.given)
+    other = Canvas(
+        torch.where(torch.arange(80) < 30, (canvas.tokens + 1) % process.V, canvas.tokens),
+        canvas.given,
+    )
     *_, again = generate(process, other, sampler="blockwise", steps=24, seed=1)
-    assert frame.tokens[:, 50:].equal(again.tokens[:, 50:])  # what the window has left behind is forgotten
+    # what the window has left behind is forgotten
+    assert frame.tokens[:, 50:].equal(again.tokens[:, 50:])
 
 
 def test_who_may_see_whom():
-    """Written out for four characters in blocks of two: noisy sees its noisy block and clean blocks before it; clean sees clean
-    up to its own block."""
+    """Written out for four characters in blocks of two: noisy sees its noisy block and clean blocks
+    before it; clean sees clean up to its own block.
+    """
     picture = [
-        "11000000", "11000000", "00111100", "00111100",
-        "00001100", "00001100", "00001111", "00001111",
-    ]  # fmt: skip
+        "11000000",
+        "11000000",
+        "00111100",
+        "00111100",
+        "00001100",
+        "00001100",
+        "00001111",
+        "00001111",
+    ]
     assert may_see(4, 2).int().tolist() == [[int(c) for c in row] for row in picture]
 
 
@@ -198,15 +254,20 @@ def test_a_later_character_changes_nothing_before_its_block():
 
 @pytest.mark.parametrize("size", [1, 4, 16])
 def test_the_loss_is_the_bound_for_evenly_drawn_times(size, language, rng):
-    """Within four standard errors; without a window the objective is the bound up to the T_MIN that is cut off."""
+    """Within four standard errors; without a window the objective is the bound up to the T_MIN that
+    is cut off."""
     model = exact.perfect("block", language, block=str(size), clip="no")
     x = language.sample(40_000, 4, rng)
     nats = model.loss(open_canvas(x), rng) * 4
-    assert abs(nats.mean().item() - language.entropy(4)) < 4 * (nats.std() / len(nats) ** 0.5).item() + 0.01
+    assert (
+        abs(nats.mean().item() - language.entropy(4))
+        < 4 * (nats.std() / len(nats) ** 0.5).item() + 0.01
+    )
 
 
 def test_the_window_is_the_one_that_varies_least(language, rng):
-    """Measured for all that are tried, at every size; the loss draws its times from the winner; a block of one has its own."""
+    """Measured for all that are tried, at every size; the loss draws its times from the winner; a
+    block of one has its own."""
     model = exact.perfect("block", language, block="any")
     found = model.tune(open_canvas(language.sample(2000, 4, rng)), rng)
     assert list(found["windows"]) == [str(size) for size in SIZES if size > 1]
@@ -217,8 +278,12 @@ def test_the_window_is_the_one_that_varies_least(language, rng):
             continue
         variances = found["variances"][str(size)]
         assert len(variances) == len(WINDOWS) == 66
-        assert variances[f"{low:.2f}-{high:.2f}"] == min(variances.values()) < variances["0.00-1.00"]
-    assert exact.perfect("block", language, clip="no").tune(open_canvas(language.strings), rng) == {}
+        assert (
+            variances[f"{low:.2f}-{high:.2f}"] == min(variances.values()) < variances["0.00-1.00"]
+        )
+    assert (
+        exact.perfect("block", language, clip="no").tune(open_canvas(language.strings), rng) == {}
+    )
 
 
 @pytest.mark.parametrize("low, high", [(0.0, 1.0), (0.3, 0.8)])
@@ -228,7 +293,8 @@ def test_the_variance_of_a_window(low, high, language, rng):
     canvas = open_canvas(language.sample(100_000, 4, rng))
     nats, t = (block_means(part, canvas, 2) for part in model.nats(canvas, rng, 2, 0.0, 1.0))
     direct = block_means(model.nats(canvas, rng, 2, low, high)[0], canvas, 2).double()
-    quarter = ((direct - direct.mean()) ** 2).var().sqrt().item() / len(direct) ** 0.5  # standard error of a variance
+    # standard error of a variance
+    quarter = ((direct - direct.mean()) ** 2).var().sqrt().item() / len(direct) ** 0.5
     found = spread(nats, t)[f"{low:.2f}-{high:.2f}"]
     assert abs(found - direct.var().item()) < 8 * quarter + 1e-3
 
@@ -239,13 +305,23 @@ def test_one_network_for_all_sizes(rng):
     assert process.sizes == (1, 2, 4, 8) and untrained("any", 256).sizes == SIZES
     x = torch.randint(10, (2, 24), generator=rng)
     with torch.no_grad():
-        nats = [process.at(size).bound(open_canvas(x), torch.Generator().manual_seed(0)).sum().item() for size in (1, 4, 8)]
+        nats = [
+            process.at(size).bound(open_canvas(x), torch.Generator().manual_seed(0)).sum().item()
+            for size in (1, 4, 8)
+        ]
     assert len({round(n, 3) for n in nats}) == 3 and all(math.isfinite(n) for n in nats)
     assert process.at(4).net is process.net and process.sizes == (1, 2, 4, 8)
 
 
-@pytest.mark.parametrize("size, says", [("16", "do not divide the window of 24"), ("32", "are longer than the window of 24"),
-                                        ("0", "block"), ("7", "block")])  # fmt: skip
+@pytest.mark.parametrize(
+    "size, says",
+    [
+        ("16", "do not divide the window of 24"),
+        ("32", "are longer than the window of 24"),
+        ("0", "block"),
+        ("7", "block"),
+    ],
+)
 def test_sizes_that_do_not_fit(size, says):
     with pytest.raises(ValueError, match=says):
         untrained(size)
@@ -257,36 +333,50 @@ def test_sizes_that_do_not_fit(size, says):
 @pytest.mark.parametrize("texts,floor,_", [FEW, MANY])
 def test_block_by_block_is_the_language(size, order, cache, texts, floor, _, language):
     """Every block size that divides the text, three orders within, with and without the cache."""
-    tokens = last(perfect(language, size), Canvas.blank(4, texts), sampler="blockwise", steps=128, order=order, cache=cache)
+    tokens = last(
+        perfect(language, size),
+        Canvas.blank(4, texts),
+        sampler="blockwise",
+        steps=128,
+        order=order,
+        cache=cache,
+    )
     assert total_variation(tokens, language) < floor
 
 
 @pytest.mark.parametrize("texts,floor,error", [FEW, MANY])
 @pytest.mark.parametrize("name", brief(["masked", "uniform", "gaussian", "bits", "score-masked"]))
 def test_any_noise_writes_block_by_block(name, texts, floor, error, language):
-    """A process that reads the text so far again is as exact; also where two characters are given, in the same batch."""
+    """A process that reads the text so far again is as exact; also where two characters are given,
+    in the same batch."""
     canvas = Canvas.prompt(language.tokenizer, "ab", 4, batch=2 * texts)
     canvas.given[:texts] = False
     tokens = last(exact.perfect(name, language), canvas, sampler="blockwise", block=2, steps=256)
     free, prompted = tokens.split(texts)
     assert total_variation(free, language) < floor
     shares = [(prompted == language.strings[i]).all(1).double().mean().item() for i in (0, 1)]
-    assert (
-        abs(shares[0] - 0.35 / 0.6) < 1.25 * error and abs(sum(shares) - 1) < 0.02
-    )  # a share of 0.58 scatters by a quarter more
+    # a share of 0.58 scatters by a quarter more
+    assert abs(shares[0] - 0.35 / 0.6) < 1.25 * error and abs(sum(shares) - 1) < 0.02
 
 
-BEHIND = {"block": ["____b___", "__b___cc", "ab_____b_", "a___bb__"], "autoregressive": ["_b", "ab_c_"]}
+BEHIND = {
+    "block": ["____b___", "__b___cc", "ab_____b_", "a___bb__"],
+    "autoregressive": ["_b", "ab_c_"],
+}
 BEFORE = {"block": ["abc__", "ab_c", "_b_c____", "ab_____"], "autoregressive": ["ab__"]}
 
 
 @pytest.mark.parametrize("name", BEHIND)
 def test_what_cannot_be_seen_is_refused(name):
-    """A network that reads from left to right does not see what is given behind what it writes: one sentence that says where to go,
-    before anything is computed. In its own block it sees both sides."""
+    """A network that reads from left to right does not see what is given behind what it writes: one
+    sentence that says where to go, before anything is computed. In its own block it sees both
+    sides.
+    """
     process = untrained("4") if name == "block" else random_process(name)
     for template in BEHIND[name]:
-        with pytest.raises(ValueError, match="would not see what is given behind .* such as 'masked'") as error:
+        with pytest.raises(
+            ValueError, match="would not see what is given behind .* such as 'masked'"
+        ) as error:
             generate(process, Canvas.template(process.tokenizer, template))
         assert "\n" not in str(error.value)
     for template in BEFORE[name]:
@@ -311,10 +401,13 @@ def test_the_block_that_is_asked_for_decides_what_is_seen(language):
 
 
 def asked_twice(layers, cache):
-    """Predictions of a masked network for a block of 8 in 24: when it is all masks, and with two characters in it."""
+    """Predictions of a masked network for a block of 8 in 24: when it is all masks, and with two
+    characters in it."""
     torch.manual_seed(0)
     process = build("masked", Characters("abcdefgh \n"), **{**SHAPE, "layers": layers}).eval()
-    for weights in process.net.parameters():  # so large that every part of the text weighs on every other
+    for (
+        weights
+    ) in process.net.parameters():  # so large that every part of the text weighs on every other
         torch.nn.init.normal_(weights, std=0.3)
     x = torch.randint(10, (2, 24), generator=torch.Generator().manual_seed(1))
     canvas = Canvas(torch.where(torch.arange(24) < 8, x, 0), (torch.arange(24) < 8).expand(2, -1))
@@ -323,66 +416,94 @@ def asked_twice(layers, cache):
     empty = torch.full((2, 8), process.mask_id)
     begun = torch.where(torch.arange(8) % 4 == 0, x[:, 8:16], process.mask_id)
     with torch.no_grad():
-        return [part.denoise(state, torch.full((2, 8), 0.5)).log_x0 for state in (empty, empty, begun)]
+        return [
+            part.denoise(state, torch.full((2, 8), 0.5)).log_x0 for state in (empty, empty, begun)
+        ]
 
 
 @pytest.mark.parametrize("cache", ["prefix", "dual"])
 def test_fast_caches_are_exact_until_something_changes(cache):
-    """What is kept is what was read when the block was empty. Of one layer it never changes; of two it does, and more so where
-    what stands behind is kept as well."""
+    """What is kept is what was read when the block was empty. Of one layer it never changes; of two
+    it does, and more so where what stands behind is kept as well.
+    """
     for layers, exact_after in ((1, True), (2, False)):
-        for i, (kept, whole) in enumerate(zip(asked_twice(layers, cache), asked_twice(layers, "none"))):
+        for i, (kept, whole) in enumerate(
+            zip(asked_twice(layers, cache), asked_twice(layers, "none"))
+        ):
             assert torch.allclose(kept, whole, atol=1e-4) == (i < 2 or exact_after)
 
 
 def test_the_error_of_a_cache():
-    """Nothing where it is exact; of a network of two layers something, more where more is kept, and of one layer nothing."""
+    """Nothing where it is exact; of a network of two layers something, more where more is kept, and
+    of one layer nothing."""
     assert evaluate.cache_error(untrained("4"), "exact", 2) < 1e-5
     errors = {}
     for layers in (1, 2):
         torch.manual_seed(0)
-        process = build("masked", Characters("abcdefgh \n"), **{**SHAPE, "layers": layers, "length": 64}).eval()
+        process = build(
+            "masked", Characters("abcdefgh \n"), **{**SHAPE, "layers": layers, "length": 64}
+        ).eval()
         for weights in process.net.parameters():
             torch.nn.init.normal_(weights, std=0.3)
-        errors |= {(layers, cache): evaluate.cache_error(process, cache, 4) for cache in process.caches}
-    assert errors[2, "none"] == 0 and max(errors[1, cache] for cache in ("none", "prefix", "dual")) < 1e-4
+        errors |= {
+            (layers, cache): evaluate.cache_error(process, cache, 4) for cache in process.caches
+        }
+    assert (
+        errors[2, "none"] == 0
+        and max(errors[1, cache] for cache in ("none", "prefix", "dual")) < 1e-4
+    )
     assert 1e-4 < errors[2, "prefix"] < errors[2, "dual"], errors
 
 
 def test_a_cache_that_a_process_has_not(language):
     with pytest.raises(ValueError, match="cache is 'exact'; with 'uniform' there are none"):
-        generate(exact.perfect("uniform", language), Canvas.blank(4), sampler="blockwise", cache="exact")
+        generate(
+            exact.perfect("uniform", language), Canvas.blank(4), sampler="blockwise", cache="exact"
+        )
 
 
 def test_guidance_keeps_two_caches():
     """With a label a text is read twice, and what is remembered of each reading is its own."""
     torch.manual_seed(0)
-    process = build("block", Characters("abcdefgh \n"), **SHAPE, options=dict(block="4"), labels=3).eval()
+    process = build(
+        "block", Characters("abcdefgh \n"), **SHAPE, options=dict(block="4"), labels=3
+    ).eval()
     torch.nn.init.normal_(process.net.head.weight, std=0.5)
     torch.nn.init.normal_(process.net.label.weight)
     blank = Canvas.blank(24, 2)
     canvas = Canvas(blank.tokens, blank.given, torch.tensor([0, 2]))
-    texts = [list(generate(process, canvas, guidance=1.5, cache=cache))[-1].tokens for cache in process.caches]
+    texts = [
+        list(generate(process, canvas, guidance=1.5, cache=cache))[-1].tokens
+        for cache in process.caches
+    ]
     assert texts[0].equal(texts[1])
 
 
 def test_what_it_costs(language):
-    """The steps are shared by the blocks; as many frames come as were announced; one call each at least."""
+    """The steps are shared by the blocks; as many frames come as were announced; one call each at
+    least."""
     process = untrained("4")
     for steps, calls in ((24, 24), (60, 60), (2, 6)):
-        *_, frame = generate(process, Canvas.blank(24), sampler="blockwise", steps=steps, order="random")
+        *_, frame = generate(
+            process, Canvas.blank(24), sampler="blockwise", steps=steps, order="random"
+        )
         assert frame.step == frame.steps == calls and frame.calls <= calls
-    *_, frame = generate(process, Canvas.blank(24), sampler="blockwise", steps=2, order="first_hitting")
+    *_, frame = generate(
+        process, Canvas.blank(24), sampler="blockwise", steps=2, order="first_hitting"
+    )
     assert frame.step == frame.steps == frame.calls == 24
 
 
-@pytest.mark.parametrize("options, says", [
-    (dict(block=7), "block is 7; with 'block' there are 4"),
-    (dict(block=0), "block is 0"),
-    (dict(order="magic"), "order is 'magic'; with 'block' there are ancestral"),
-    (dict(order="blockwise"), "order is 'blockwise'"),
-    (dict(cache="prefix"), "cache is 'prefix'; with 'block' there are exact, none"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        (dict(block=7), "block is 7; with 'block' there are 4"),
+        (dict(block=0), "block is 0"),
+        (dict(order="magic"), "order is 'magic'; with 'block' there are ancestral"),
+        (dict(order="blockwise"), "order is 'blockwise'"),
+        (dict(cache="prefix"), "cache is 'prefix'; with 'block' there are exact, none"),
+    ],
+)
 def test_what_cannot_be_asked(options, says):
     """One sentence each, before anything is computed."""
     with pytest.raises(ValueError, match=says):
@@ -393,24 +514,37 @@ def test_what_cannot_be_asked(options, says):
 
 
 def run_config(out, lines, **more):
-    return replace(PRESETS["tiny"], corpus=str(lines), out=str(out), steps=4, validate_every=2, save_every=2, batch=4,
-                   precision="fp32", **{"process": "block", "options": "block=4", **more})  # fmt: skip
+    return replace(
+        PRESETS["tiny"],
+        corpus=str(lines),
+        out=str(out),
+        steps=4,
+        validate_every=2,
+        save_every=2,
+        batch=4,
+        precision="fp32",
+        **{"process": "block", "options": "block=4", **more},
+    )
 
 
 def test_training_notes_the_window(lines, tmp_path):
-    """The start and every validation tell the variances of all windows; the checkpoint keeps the window; stopped and resumed it is the same run."""
+    """The start and every validation tell the variances of all windows; the checkpoint keeps the
+    window; stopped and resumed it is the same run."""
     whole = [p.loss for p in train(run_config(tmp_path / "a", lines))]
     rows = checkpoint.read_jsonl(tmp_path / "a" / "metrics.jsonl")
     assert [row["step"] for row in rows] == [0, 2, 4]  # the first step has a window already
     assert all(len(row["variances"]["4"]) == len(WINDOWS) and row["windows"] for row in rows)
-    assert checkpoint.load(tmp_path / "a").window[0].tolist() == pytest.approx(rows[-1]["windows"]["4"], abs=0.01)
+    assert checkpoint.load(tmp_path / "a").window[0].tolist() == pytest.approx(
+        rows[-1]["windows"]["4"], abs=0.01
+    )
     first = [p.loss for p, _ in zip(train(run_config(tmp_path / "b", lines)), range(2))]
     rest = [p.loss for p in train(run_config(tmp_path / "b", lines), resume=True)]
     assert first + rest == pytest.approx(whole, abs=1e-5)
 
 
 def test_training_may_begin_with_the_masked_network(lines, tmp_path):
-    """The first loss is that of its weights; a network of another shape is refused in one sentence."""
+    """The first loss is that of its weights; a network of another shape is refused in one
+    sentence."""
     list(train(run_config(tmp_path / "masked", lines, process="masked", options="")))
     config = run_config(tmp_path / "block", lines, start=str(tmp_path / "masked"))
     run = start(config, resume=False)
@@ -425,21 +559,38 @@ def test_training_may_begin_with_the_masked_network(lines, tmp_path):
 
 
 def test_every_size_is_measured(lines):
-    """A row a size, each with its own bound on all held-out characters; blocks of one need no draws; more steps than blocks can
-    share are counted once."""
+    """A row a size, each with its own bound on all held-out characters; blocks of one need no
+    draws; more steps than blocks can share are counted once.
+    """
     found, process = corpus(str(lines)), untrained_on(corpus(str(lines)))
     known = evaluate.vocabulary(process, found)
-    rows = [evaluate.of_size(process.at(size), found, known, 2, 8) for size in sorted(process.sizes)]
-    assert [row["size"] for row in rows] == [1, 2, 4, 8] and [row["bound"]["draws"] for row in rows] == [1, 2, 2, 2]
-    assert len({row["bound"]["nats"] for row in rows}) == 4 and all(row["entropy"] is not None for row in rows)
-    assert evaluate.counts(process.at(4), "blockwise") == (8, 16, 32, 64, 128, 256)  # six blocks: six calls at the least
+    rows = [
+        evaluate.of_size(process.at(size), found, known, 2, 8) for size in sorted(process.sizes)
+    ]
+    assert [row["size"] for row in rows] == [1, 2, 4, 8] and [
+        row["bound"]["draws"] for row in rows
+    ] == [1, 2, 2, 2]
+    assert len({row["bound"]["nats"] for row in rows}) == 4 and all(
+        row["entropy"] is not None for row in rows
+    )
+    # six blocks: six calls at the least
+    assert evaluate.counts(process.at(4), "blockwise") == (
+        8,
+        16,
+        32,
+        64,
+        128,
+        256,
+    )
 
 
 def test_a_long_text_is_told_in_parts(lines):
     """A row a part, each of its own characters alone."""
     found, process = corpus(str(lines)), untrained_on(corpus(str(lines)))
     rows = evaluate.along(process, evaluate.vocabulary(process, found), 120, 40)
-    assert [row["until"] for row in rows] == [40, 80, 120] and len({row["entropy"] for row in rows}) > 1
+    assert [row["until"] for row in rows] == [40, 80, 120] and len(
+        {row["entropy"] for row in rows}
+    ) > 1
 
 
 def untrained_on(found):

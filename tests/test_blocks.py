@@ -1,15 +1,26 @@
-"""The tab Blocks without a browser: what a run streams, what may not be asked, what the pictures hold."""
+"""The tab Blocks without a browser: what a run streams, what may not be asked, what the pictures
+hold."""
 
 import gradio as gr
 import pytest
 
-from tinydiff import library
-from tinydiff.render import MASK
+from tinydiff.show.render import MASK
+from tinydiff.store import catalogue
 from tinydiff.ui import blocks
 from tinydiff.ui.blocks import Desk, read, search, write
 
-USUAL = dict(model="perfect-block", block=16, each=8, order="random", cache="exact", rule="length", length=128, prompt="A",
-             temperature=1.0, seed=3)  # fmt: skip
+USUAL = dict(
+    model="perfect-block",
+    block=16,
+    each=8,
+    order="random",
+    cache="exact",
+    rule="length",
+    length=128,
+    prompt="A",
+    temperature=1.0,
+    seed=3,
+)
 
 
 def asked(**more):
@@ -17,12 +28,16 @@ def asked(**more):
 
 
 def test_a_run_grows_block_by_block(monkeypatch):
-    """What is finished stays, in every message; only the block that is written holds masks; the end tells its numbers."""
+    """What is finished stays, in every message; only the block that is written holds masks; the end
+    tells its numbers."""
     monkeypatch.setattr(blocks, "EVERY", 0)
     desk = Desk()
     seen = list(write(asked(), desk))
     for before, after in zip(seen, seen[1:]):
-        assert after["text"].startswith(before["text"][: before["start"]]) and MASK not in after["text"][: after["start"]]
+        assert (
+            after["text"].startswith(before["text"][: before["start"]])
+            and MASK not in after["text"][: after["start"]]
+        )
         assert len(after["text"]) - before["start"] <= 32 and after["start"] % 16 == 0
     last = seen[-1]
     assert last["state"] == "done" and len(last["text"]) == 128 and last["text"].startswith("A")
@@ -66,17 +81,34 @@ def test_a_text_may_end_sooner():
         value = list(write(asked(rule="blank line", length=512, seed=seed), Desk()))[-1]
         if value["state"] == "ended":
             break
-    assert value["state"] == "ended" and value["text"].endswith("\n\n") and value["text"].count("\n\n") == 1
+    assert (
+        value["state"] == "ended"
+        and value["text"].endswith("\n\n")
+        and value["text"].count("\n\n") == 1
+    )
 
 
-@pytest.mark.parametrize("wrong, says", [
-    (dict(model="nonsense"), "no model"), (dict(model=["masked"]), "no model"),
-    (dict(block=7), "block is 7"), (dict(block=0), "block is 0"), (dict(block="16"), "block is '16'"),
-    (dict(order="magic"), "order is 'magic'"), (dict(cache="prefix"), "cache is 'prefix'"),
-    (dict(each=0), "steps a block"), (dict(each=2.5), "steps a block"), (dict(length=10**6), "length"),
-    (dict(temperature=float("nan")), "temperature"), (dict(seed=-1), "seed"), (dict(rule="tea"), "no rule"),
-    (dict(prompt="x" * 200), "shorten it"), (dict(prompt="\u00e9"), "\u00e9"), (dict(prompt=None), "prompt"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong, says",
+    [
+        (dict(model="nonsense"), "no model"),
+        (dict(model=["masked"]), "no model"),
+        (dict(block=7), "block is 7"),
+        (dict(block=0), "block is 0"),
+        (dict(block="16"), "block is '16'"),
+        (dict(order="magic"), "order is 'magic'"),
+        (dict(cache="prefix"), "cache is 'prefix'"),
+        (dict(each=0), "steps a block"),
+        (dict(each=2.5), "steps a block"),
+        (dict(length=10**6), "length"),
+        (dict(temperature=float("nan")), "temperature"),
+        (dict(seed=-1), "seed"),
+        (dict(rule="tea"), "no rule"),
+        (dict(prompt="x" * 200), "shorten it"),
+        (dict(prompt="\u00e9"), "\u00e9"),
+        (dict(prompt=None), "prompt"),
+    ],
+)
 def test_what_cannot_be_asked(wrong, says):
     """One sentence each, before anything is computed."""
     with pytest.raises(gr.Error) as caught:
@@ -87,26 +119,39 @@ def test_what_cannot_be_asked(wrong, says):
 def test_every_offered_model_can_be_chosen():
     """Learned ones first; each brings its sizes, orders, caches and pictures."""
     found = blocks.offered()
-    assert "perfect-block" in found and "perfect-masked" in found and "perfect-gaussian" not in found
+    assert (
+        "perfect-block" in found and "perfect-masked" in found and "perfect-gaussian" not in found
+    )
     ranks = [(model.folder is None, not blocks.learned(model.process)) for model in found.values()]
     assert ranks == sorted(ranks)
     for key in found:
         block, order, cache, sheet = blocks.changed(Desk(), key, 32)
-        assert block["value"] == 32 and order["choices"] and cache["value"] == cache["choices"][0][1]
+        assert (
+            block["value"] == 32 and order["choices"] and cache["value"] == cache["choices"][0][1]
+        )
         assert ("exact" if "block" in key else "approximate") in sheet["note"]
 
 
 def test_the_variance_lab_shows_the_last_search():
-    """Its window is that of the least variance, named with what it gains; a checkpoint without a search shows none."""
-    rows = [{"step": 1, "variances": {"4": {"0.00-1.00": 9.0, "0.20-0.90": 2.0, "0.00-0.50": 3.0}}}, {"step": 2}]
+    """Its window is that of the least variance, named with what it gains; a checkpoint without a
+    search shows none."""
+    rows = [
+        {"step": 1, "variances": {"4": {"0.00-1.00": 9.0, "0.20-0.90": 2.0, "0.00-0.50": 3.0}}},
+        {"step": 2},
+    ]
     lab = search(rows, 4, "block")
-    assert "4.5 times" in lab["words"] and "0.20 to 0.90" in lab["words"] and "<svg" in lab["picture"]
+    assert (
+        "4.5 times" in lab["words"] and "0.20 to 0.90" in lab["words"] and "<svg" in lab["picture"]
+    )
     assert search(rows, 16, "block") is None and search([], 4, "block") is None
 
 
 def test_the_bridge_needs_an_evaluation():
     """Without one there is no curve, and nothing is made up; with one every size is named."""
     assert blocks.bits_bridge([], "block") == "" and blocks.judge_bridge([], [], "block") == ""
-    rows = [dict(size=n, bits=3.0, bound=dict(nats=1.0 + n / 100, bits=1.5 + n / 100, error=0.01)) for n in (1, 4, 16)]
+    rows = [
+        dict(size=n, bits=3.0, bound=dict(nats=1.0 + n / 100, bits=1.5 + n / 100, error=0.01))
+        for n in (1, 4, 16)
+    ]
     assert all(f"{n} {1.5 + n / 100:.3f}" in blocks.bits_bridge(rows, "block") for n in (1, 4, 16))
-    assert library.models()
+    assert catalogue.models()

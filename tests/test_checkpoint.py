@@ -1,4 +1,5 @@
-"""Checkpoints: what is saved is what is loaded, and every folder that is not sound is refused with a sentence."""
+"""Checkpoints: what is saved is what is loaded, and every folder that is not sound is refused with
+a sentence."""
 
 import json
 
@@ -7,48 +8,62 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.conftest import SHAPE, random_process
-from tinydiff import checkpoint, library
-from tinydiff.checkpoint import CheckpointError
 from tinydiff.generate import generate
 from tinydiff.processes import build
 from tinydiff.schedules import schedule
+from tinydiff.store import catalogue, checkpoint
+from tinydiff.store.checkpoint import CheckpointError
 from tinydiff.text import Canvas
 
 
 @pytest.fixture
 def folder(tmp_path):
     process = random_process("masked")
-    return checkpoint.save(process, checkpoint.config_of(process, {**SHAPE, "labels": 0}, "test"), tmp_path / "model")
+    return checkpoint.save(
+        process, checkpoint.config_of(process, {**SHAPE, "labels": 0}, "test"), tmp_path / "model"
+    )
 
 
 def test_round_trip(small, tmp_path):
-    """A loaded process writes the same frames as the one that was saved (whose weights bf16 holds exactly), and saving again
-    gives the same bytes; nothing but JSON and safetensors is written."""
+    """A loaded process writes the same frames as the one that was saved (whose weights bf16 holds
+    exactly), and saving again gives the same bytes; nothing but JSON and safetensors is written.
+    """
     for p in small.parameters():
         p.data = p.data.bfloat16().float()
     config = checkpoint.config_of(small, {**SHAPE, "labels": 0}, "test")
     folder = checkpoint.save(small, config, tmp_path / "one")
     loaded = tinyload(folder)
-    one, two = (list(generate(p, Canvas.blank(20), steps=8, seed=1))[-1].tokens for p in (small, loaded))
+    one, two = (
+        list(generate(p, Canvas.blank(20), steps=8, seed=1))[-1].tokens for p in (small, loaded)
+    )
     assert one.equal(two)
     again = checkpoint.save(loaded, config, tmp_path / "two")
     assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors"}
-    assert all((folder / name).read_bytes() == (again / name).read_bytes() for name in ("config.json", "model.safetensors"))
+    assert all(
+        (folder / name).read_bytes() == (again / name).read_bytes()
+        for name in ("config.json", "model.safetensors")
+    )
 
 
 def test_a_schedule_with_an_offset_comes_back(tmp_path):
     """The offset of the cosine is part of its name, so a config needs no more than before."""
     process = build("masked", random_process("masked").tokenizer, "cosine-0.008", **SHAPE)
-    folder = checkpoint.save(process, checkpoint.config_of(process, {**SHAPE, "labels": 0}, "test"), tmp_path)
-    loaded, t = checkpoint.load(folder), torch.linspace(0, 1, 9)
-    assert json.loads((folder / "config.json").read_text())["schedule"]["name"] == loaded.schedule.name == "cosine-0.008"
-    assert loaded.schedule.alpha(t).equal(process.schedule.alpha(t)) and not loaded.schedule.alpha(t).equal(
-        schedule("cosine").alpha(t)
+    folder = checkpoint.save(
+        process, checkpoint.config_of(process, {**SHAPE, "labels": 0}, "test"), tmp_path
     )
+    loaded, t = checkpoint.load(folder), torch.linspace(0, 1, 9)
+    assert (
+        json.loads((folder / "config.json").read_text())["schedule"]["name"]
+        == loaded.schedule.name
+        == "cosine-0.008"
+    )
+    assert loaded.schedule.alpha(t).equal(process.schedule.alpha(t)) and not loaded.schedule.alpha(
+        t
+    ).equal(schedule("cosine").alpha(t))
 
 
 def tinyload(folder):
-    return library.load(folder)
+    return catalogue.load(folder)
 
 
 def change(folder, **edits):
@@ -66,17 +81,30 @@ def change(folder, **edits):
     path.write_text(json.dumps(config))
 
 
-@pytest.mark.parametrize("edit,says", [
-    (dict(net__width=-1), "net.width is -1; it must be a whole number from 8 to 1536"),
-    (dict(net__width=10**9), "net.width is 1000000000"), (dict(net__layers=2.5), "net.layers is 2.5"),
-    (dict(net__layers=True), "net.layers is True"), (dict(net__heads=3), "cannot be shared by 3 heads"),
-    (dict(net__width=64), "do not fit its config.json"), (dict(net__layers=3), "do not fit its config.json"),
-    (dict(process="magic"), "no process 'magic'"), (dict(process="__class__"), "no process"),
-    (dict(schedule__name="lineal"), "no schedule 'lineal'"), (dict(schedule__floor=0), "floor"),
-    (dict(schedule__floor="x"), "does not describe a model"), (dict(schedule=[]), "does not describe a model"),
-    (dict(characters="aab"), "each of them once"), (dict(characters="ab"), "do not fit"), (dict(characters=7), "does not describe"),
-    (dict(net=KeyError), "'net' is missing"), (dict(net__labels=KeyError), "'labels' is missing"), (dict(format=2), "format 1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "edit,says",
+    [
+        (dict(net__width=-1), "net.width is -1; it must be a whole number from 8 to 1536"),
+        (dict(net__width=10**9), "net.width is 1000000000"),
+        (dict(net__layers=2.5), "net.layers is 2.5"),
+        (dict(net__layers=True), "net.layers is True"),
+        (dict(net__heads=3), "cannot be shared by 3 heads"),
+        (dict(net__width=64), "do not fit its config.json"),
+        (dict(net__layers=3), "do not fit its config.json"),
+        (dict(process="magic"), "no process 'magic'"),
+        (dict(process="__class__"), "no process"),
+        (dict(schedule__name="lineal"), "no schedule 'lineal'"),
+        (dict(schedule__floor=0), "floor"),
+        (dict(schedule__floor="x"), "does not describe a model"),
+        (dict(schedule=[]), "does not describe a model"),
+        (dict(characters="aab"), "each of them once"),
+        (dict(characters="ab"), "do not fit"),
+        (dict(characters=7), "does not describe"),
+        (dict(net=KeyError), "'net' is missing"),
+        (dict(net__labels=KeyError), "'labels' is missing"),
+        (dict(format=2), "format 1"),
+    ],
+)
 def test_a_wrong_config_is_refused(folder, edit, says):
     """Each with one sentence, before any memory is taken for it."""
     change(folder, **edit)
@@ -92,7 +120,11 @@ def places(config: dict, above=()):
             yield from places(value, (*above, key))
 
 
-@pytest.mark.parametrize("value", [None, -1, 1e308, float("nan"), 10**400, "x" * 1000, [], {}, True], ids=lambda v: repr(v)[:9])
+@pytest.mark.parametrize(
+    "value",
+    [None, -1, 1e308, float("nan"), 10**400, "x" * 1000, [], {}, True],
+    ids=lambda v: repr(v)[:9],
+)
 def test_any_value_anywhere_in_a_config(folder, value):
     """Whatever stands in the place of whatever: a sentence, or a model that writes."""
     sound = json.loads((folder / "config.json").read_text()) | {"task": "", "options": {}}
@@ -106,8 +138,16 @@ def test_any_value_anywhere_in_a_config(folder, value):
             assert "\n" not in str(error) and len(str(error)) < 420
 
 
-@pytest.mark.parametrize("text,says", [("", "not JSON"), ("{", "not JSON"), ("[" * 100_000, "not JSON"), ("[1]", "format"),
-                                       (" " * (checkpoint.MAX_CONFIG + 1), "over 262,144 bytes")])  # fmt: skip
+@pytest.mark.parametrize(
+    "text,says",
+    [
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[1]", "format"),
+        (" " * (checkpoint.MAX_CONFIG + 1), "over 262,144 bytes"),
+    ],
+)
 def test_a_config_that_is_no_config(folder, text, says):
     """Empty, cut short, nested without end, of another kind, too large."""
     (folder / "config.json").write_text(text)
@@ -126,10 +166,16 @@ def test_missing_and_foreign_files_are_refused(folder, tmp_path):
         checkpoint.load(folder)
 
 
-@pytest.mark.parametrize("damage", [
-    lambda data: data[: len(data) // 2], lambda data: data[:5], lambda data: b"", lambda data: b"\xff" * 8 + data[8:],
-    lambda data: data[:8] + b"}" + data[9:],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:5],
+        lambda data: b"",
+        lambda data: b"\xff" * 8 + data[8:],
+        lambda data: data[:8] + b"}" + data[9:],
+    ],
+)
 def test_damaged_weights_are_refused(folder, damage):
     """Cut short, empty, or with a header that lies about its size."""
     path = folder / "model.safetensors"
@@ -153,11 +199,12 @@ def test_weights_that_are_no_numbers_are_refused(folder):
 
 
 def test_load_says_what_there_is():
-    """A name that is nothing; an id that has the form of a Hub id but cannot be reached is told as such."""
+    """A name that is nothing; an id that has the form of a Hub id but cannot be reached is told as
+    such."""
     with pytest.raises(CheckpointError, match="give a folder, a Hub id, or one of"):
-        library.load("no such thing")
+        catalogue.load("no such thing")
     with pytest.raises(CheckpointError, match="Hub"):
-        library.load("nobody/nothing")
+        catalogue.load("nobody/nothing")
 
 
 def test_metrics_survive_a_cut(tmp_path):

@@ -1,4 +1,5 @@
-"""The command lines: flags come from signatures, every mistake is one sentence, and what runs is what the library runs."""
+"""The command lines: flags come from signatures, every mistake is one sentence, and what runs is
+what the library runs."""
 
 import argparse
 import contextlib
@@ -23,11 +24,16 @@ import tinydiff
 import train_space
 from tests import programs
 from tests.conftest import SHAPE, random_process
-from tinydiff import checkpoint, console, evaluate, library, render
-from tinydiff.__main__ import main, parser
+from tinydiff import files, runs
+from tinydiff.cli import console
+from tinydiff.cli.commands import main, parser
+from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES
 from tinydiff.samplers import SAMPLERS, Range, matrix
-from tinydiff.train import Config, start
+from tinydiff.show import render
+from tinydiff.store import catalogue, checkpoint
+from tinydiff.train.loop import Config, start
+from tinydiff.train.pace import Stop
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -48,7 +54,8 @@ def corpus(tmp_path_factory):
 
 
 def one_sentence(capsys, *argv, run=main):
-    """The sentence with which a command refuses: exit status 2, one line on stderr, nothing on stdout, no traceback."""
+    """The sentence with which a command refuses: exit status 2, one line on stderr, nothing on
+    stdout, no traceback."""
     try:
         status = run([str(a) for a in argv])
     except SystemExit as stop:  # argparse's own
@@ -65,15 +72,26 @@ def one_sentence(capsys, *argv, run=main):
 def other(field):
     """A value of the field's type that is not its default."""
     kind = type(field.default)
-    return not field.default if kind is bool else f"{field.default}x" if kind is str else field.default + 1
+    return (
+        not field.default
+        if kind is bool
+        else f"{field.default}x"
+        if kind is str
+        else field.default + 1
+    )
 
 
 @pytest.mark.parametrize("field", fields(Config), ids=lambda field: field.name)
 def test_every_field_of_config_is_a_flag(field):
-    """What a flag is given arrives in its own field of Config, and changes no other but the folder that bears its name."""
+    """What a flag is given arrives in its own field of Config, and changes no other but the folder
+    that bears its name."""
     value = other(field)
     name = field.name.replace("_", "-")
-    words = [f"--{'' if value else 'no-'}{name}"] if isinstance(value, bool) else [f"--{name}", str(value)]
+    words = (
+        [f"--{'' if value else 'no-'}{name}"]
+        if isinstance(value, bool)
+        else [f"--{name}", str(value)]
+    )
     changed = vars(console.config_of(parser().parse_args(["train", *words])))
     base = vars(console.config_of(parser().parse_args(["train"])))
     assert changed[field.name] == value
@@ -86,7 +104,9 @@ def test_every_option_of_every_sampler_is_a_flag():
         for name, (_, span) in chosen.options.items():
             values = [span.high] if isinstance(span, Range) else span.of(PROCESSES["masked"])
             for value in values:
-                args = parser().parse_args(["sample", "--sampler", chosen.name, console.flag(name), str(value)])
+                args = parser().parse_args(
+                    ["sample", "--sampler", chosen.name, console.flag(name), str(value)]
+                )
                 assert console.settings_of(args)["options"] == {name: value}
     assert console.settings_of(parser().parse_args(["sample"]))["options"] == {}
 
@@ -110,44 +130,49 @@ def test_help_of_every_command(command, capsys):
 # ---------------------------------------------------------------- mistakes
 
 
-@pytest.mark.parametrize("argv, says", [
-    ([], "command"),
-    (["dance"], "dance"),
-    (["sample", "--steps", "abc"], "abc"),
-    (["sample", "--model", "nobody"], "nobody"),
-    (["sample", "--sampler", "magic"], "magic"),
-    (["sample", "--steps", "0"], "steps"),
-    (["sample", "--steps", "1000000000"], "steps"),
-    (["sample", "--temperature", "nan"], "temperature"),
-    (["sample", "--temperature", "-1"], "temperature"),
-    (["sample", "--top-p", "0"], "top_p"),
-    (["sample", "--seed", "-1"], "seed"),
-    (["sample", "--length", "0"], "length"),
-    (["sample", "--prompt", "b€d"], "€"),
-    (["sample", "--prompt", "a" * 300], "300"),
-    (["sample", "--template", "abc"], "blank"),
-    (["sample", "--sampler", "ancestral", "--noise", "1"], "noise"),
-    (["sample", "--sampler", "confidence", "--noise", "1e9"], "noise"),
-    (["sample", "--flavour", "sweet"], "flavour"),
-    (["rewrite", "--model", "masked", "hello"], "sample"),
-    (["rewrite", "--candidates", "9", "hello"], "candidates"),
-    (["rewrite", "--steps", "0", "hello"], "steps"),
-    (["rewrite", "..."], "give a line"),
-    (["rewrite", "a" * 100], "room"),
-    (["sample", "--model", "restore-masked"], "rewrite"),
-    (["export", "a.gif"], "--record"),
-    (["export", "--record", "a.docx"], "a.docx"),
-    (["export", "--record", "/nowhere/at/all/a.gif"], "nowhere"),
-    (["export", "--run", "missing.json", "a.gif"], "missing.json"),
-    (["bench", "--preset", "huge"], "huge"),
-    (["bench", "--repeats", "0"], "repeats"),
-    (["train", "--corpus", "missing.txt"], "missing.txt"),
-    (["train", "--lr", "fast"], "fast"),
-    (["train", "--push-to", "../etc"], "../etc"),
-    (["eval", "missing"], "missing"),
-], ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "")  # fmt: skip
+@pytest.mark.parametrize(
+    "argv, says",
+    [
+        ([], "command"),
+        (["dance"], "dance"),
+        (["sample", "--steps", "abc"], "abc"),
+        (["sample", "--model", "nobody"], "nobody"),
+        (["sample", "--sampler", "magic"], "magic"),
+        (["sample", "--steps", "0"], "steps"),
+        (["sample", "--steps", "1000000000"], "steps"),
+        (["sample", "--temperature", "nan"], "temperature"),
+        (["sample", "--temperature", "-1"], "temperature"),
+        (["sample", "--top-p", "0"], "top_p"),
+        (["sample", "--seed", "-1"], "seed"),
+        (["sample", "--length", "0"], "length"),
+        (["sample", "--prompt", "b€d"], "€"),
+        (["sample", "--prompt", "a" * 300], "300"),
+        (["sample", "--template", "abc"], "blank"),
+        (["sample", "--sampler", "ancestral", "--noise", "1"], "noise"),
+        (["sample", "--sampler", "confidence", "--noise", "1e9"], "noise"),
+        (["sample", "--flavour", "sweet"], "flavour"),
+        (["rewrite", "--model", "masked", "hello"], "sample"),
+        (["rewrite", "--candidates", "9", "hello"], "candidates"),
+        (["rewrite", "--steps", "0", "hello"], "steps"),
+        (["rewrite", "..."], "give a line"),
+        (["rewrite", "a" * 100], "room"),
+        (["sample", "--model", "restore-masked"], "rewrite"),
+        (["export", "a.gif"], "--record"),
+        (["export", "--record", "a.docx"], "a.docx"),
+        (["export", "--record", "/nowhere/at/all/a.gif"], "nowhere"),
+        (["export", "--run", "missing.json", "a.gif"], "missing.json"),
+        (["bench", "--preset", "huge"], "huge"),
+        (["bench", "--repeats", "0"], "repeats"),
+        (["train", "--corpus", "missing.txt"], "missing.txt"),
+        (["train", "--lr", "fast"], "fast"),
+        (["train", "--push-to", "../etc"], "../etc"),
+        (["eval", "missing"], "missing"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
+)
 def test_a_mistake_is_one_sentence(argv, says, model, corpus, capsys):
-    """Each bad input that reaches the command line is answered with status 2 and one sentence that names it."""
+    """Each bad input that reaches the command line is answered with status 2 and one sentence that
+    names it."""
     if argv[:1] in (["sample"], ["export"]) and "--model" not in argv:
         argv = [*argv, "--model", model]
     if argv[:1] in (["train"], ["eval"]) and "--corpus" not in argv:
@@ -156,10 +181,12 @@ def test_a_mistake_is_one_sentence(argv, says, model, corpus, capsys):
 
 
 @pytest.mark.parametrize(
-    "data, says", [(b"", "empty"), (b"a\0b", "binary"), (b"\xff\xfe\xfd", "UTF-8"), (b"short", "characters")]
+    "data, says",
+    [(b"", "empty"), (b"a\0b", "binary"), (b"\xff\xfe\xfd", "UTF-8"), (b"short", "characters")],
 )
 def test_a_bad_corpus_is_one_sentence(data, says, tmp_path, capsys):
-    """A corpus that is empty, binary, not UTF-8 or shorter than a window stops both trainers before the first step."""
+    """A corpus that is empty, binary, not UTF-8 or shorter than a window stops both trainers before
+    the first step."""
     path = tmp_path / "bad.txt"
     path.write_bytes(data)
     argv = ["--corpus", path, "--out", tmp_path / "run", "--preset", "tiny"]
@@ -175,7 +202,9 @@ def test_a_damaged_checkpoint_is_one_sentence(model, tmp_path, capsys):
         folder.mkdir()
         (folder / "config.json").write_bytes((Path(model) / "config.json").read_bytes())
         if keep:
-            (folder / "model.safetensors").write_bytes((Path(model) / "model.safetensors").read_bytes()[:keep])
+            (folder / "model.safetensors").write_bytes(
+                (Path(model) / "model.safetensors").read_bytes()[:keep]
+            )
         assert folder.name in one_sentence(capsys, "sample", "--model", folder)
 
 
@@ -193,8 +222,20 @@ def test_an_interrupt_has_its_own_status(capsys):
 
 
 def test_sample_prints_what_generate_writes(model, capsys):
-    """Away from a terminal `sample` prints the finished text alone, the one that `generate` gives for the same seed."""
-    argv = ["--sampler", "confidence", "--steps", "6", "--noise", "0.5", "--length", "20", "--seed", "3"]
+    """Away from a terminal `sample` prints the finished text alone, the one that `generate` gives
+    for the same seed."""
+    argv = [
+        "--sampler",
+        "confidence",
+        "--steps",
+        "6",
+        "--noise",
+        "0.5",
+        "--length",
+        "20",
+        "--seed",
+        "3",
+    ]
     assert main(["sample", "--model", model, "--prompt", "abc", *argv]) == 0
     process = tinydiff.load(model)
     canvas = tinydiff.Canvas.prompt(process.tokenizer, "abc", 20)
@@ -203,20 +244,24 @@ def test_sample_prints_what_generate_writes(model, capsys):
 
 
 def test_sample_keeps_a_template(model, capsys):
-    """Every character of a template that is not a blank is printed where it stood; \\n is a new line."""
+    """Every character of a template that is not a blank is printed where it stood; \\n is a new
+    line."""
     assert main(["sample", "--model", model, "--template", r"ab__cd\n_h"]) == 0
     text = capsys.readouterr().out[:-1]
     assert len(text) == 9 and (text[:2], text[4:7], text[8]) == ("ab", "cd\n", "h")
 
 
 def test_the_terminal_shows_every_character(model):
-    """The player's last frame holds the finished text, row after row, and the caption counts the calls."""
-    settings, total, pictures = tinydiff.export.begin({"model": model, "length": 100, "steps": 4, "sampler": "random", "seed": 1})
+    """The player's last frame holds the finished text, row after row, and the caption counts the
+    calls."""
+    settings, total, pictures = runs.begin(
+        {"model": model, "length": 100, "steps": 4, "sampler": "random", "seed": 1}
+    )
     out = io.StringIO()
     last = console.play(pictures, settings, total, Console(file=out, force_terminal=True, width=80))
     drawn = console.frame(last, last.text, "w" * 100, settings, total, 64)
     lines = drawn.renderables[0].plain.split("\n")
-    assert "".join(lines) == "".join(tinydiff.export.glyph(c) for c in last.text)
+    assert "".join(lines) == "".join(tinydiff.show.export.glyph(c) for c in last.text)
     assert [len(line) for line in lines] == [64, 36]
     assert f"step {total} of {total}" in drawn.renderables[2].plain and out.getvalue()
 
@@ -224,7 +269,10 @@ def test_the_terminal_shows_every_character(model):
 def test_every_state_has_a_sign_beside_its_colour():
     """No two states that a terminal shows differ by colour alone."""
     colours = {"red", "magenta", "yellow", "green", "blue", "cyan"}
-    shapes = [" ".join(w for w in console.STYLES[state].split() if w not in colours) for state in console.STYLES]
+    shapes = [
+        " ".join(w for w in console.STYLES[state].split() if w not in colours)
+        for state in console.STYLES
+    ]
     assert len(set(shapes)) == len(shapes)
     assert set(console.STYLES) == {
         render.MASKED,
@@ -238,8 +286,11 @@ def test_every_state_has_a_sign_beside_its_colour():
 
 
 def test_the_module_runs_as_a_program(model):
-    """`python -m tinydiff sample` in a pipe gives the text and status 0; a mistake gives status 2 and no traceback."""
-    good = programs.run("-m", "tinydiff", "sample", "--model", model, "--length", "12", "--steps", "2")
+    """`python -m tinydiff sample` in a pipe gives the text and status 0; a mistake gives status 2
+    and no traceback."""
+    good = programs.run(
+        "-m", "tinydiff", "sample", "--model", model, "--length", "12", "--steps", "2"
+    )
     assert good.returncode == 0 and len(good.stdout) == 13 and good.stderr == ""
 
 
@@ -249,15 +300,25 @@ def test_the_module_runs_as_a_program(model):
 def test_the_matrix_is_the_declared_one(capsys):
     """Each cell of the printed table says what `matrix()` says."""
     assert main(["matrix", "--markdown"]) == 0
-    head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in capsys.readouterr().out.splitlines()]
-    printed = {(p, row[0].strip("`")): cell == "✓" for row in rows for p, cell in zip(head[1:], row[1:-1], strict=False)}
+    head, _, *rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in capsys.readouterr().out.splitlines()
+    ]
+    printed = {
+        (p, row[0].strip("`")): cell == "✓"
+        for row in rows
+        for p, cell in zip(head[1:], row[1:-1], strict=False)
+    }
     assert {pair: fits for pair, fits in printed.items() if pair[0] in PROCESSES} == matrix()
     assert main(["matrix"]) == 0 and "ancestral" in capsys.readouterr().out
 
 
 def test_eval_measures_the_folder_on_the_corpus(model, corpus, monkeypatch, capsys):
-    """`eval` hands the folder and the corpus to evaluate.run and prints what that found, as JSON."""
-    monkeypatch.setattr(evaluate, "run", lambda folder, data: {"folder": str(folder), "characters": len(data.train)})
+    """`eval` hands the folder and the corpus to evaluate.run and prints what that found, as
+    JSON."""
+    monkeypatch.setattr(
+        evaluate, "run", lambda folder, data: {"folder": str(folder), "characters": len(data.train)}
+    )
     assert main(["eval", model, "--corpus", corpus]) == 0
     characters = int(0.9 * len(Path(corpus).read_text("utf-8")))
     assert json.loads(capsys.readouterr().out) == {"folder": model, "characters": characters}
@@ -265,7 +326,17 @@ def test_eval_measures_the_folder_on_the_corpus(model, corpus, monkeypatch, caps
 
 # ---------------------------------------------------------------- train
 
-TINY = ["--preset", "tiny", "--batch", "2", "--validate-every", "2", "--save-every", "2", "--no-compile"]
+TINY = [
+    "--preset",
+    "tiny",
+    "--batch",
+    "2",
+    "--validate-every",
+    "2",
+    "--save-every",
+    "2",
+    "--no-compile",
+]
 
 
 @pytest.fixture(scope="module")
@@ -273,17 +344,36 @@ def trained(corpus, tmp_path_factory):
     """A folder in which `python -m tinydiff train` took two steps, and what it said."""
     out, said = tmp_path_factory.mktemp("trained") / "run", io.StringIO()
     with contextlib.redirect_stdout(said):
-        assert main(["train", "--corpus", corpus, "--out", str(out), "--steps", "2", "--lr", "0.001", *TINY]) == 0
+        assert (
+            main(
+                [
+                    "train",
+                    "--corpus",
+                    corpus,
+                    "--out",
+                    str(out),
+                    "--steps",
+                    "2",
+                    "--lr",
+                    "0.001",
+                    *TINY,
+                ]
+            )
+            == 0
+        )
     return out, said.getvalue()
 
 
 def test_training_leaves_a_checkpoint_that_sample_opens(trained, corpus, capsys):
-    """`train` writes a checkpoint, says how to open it, and that command works; a second run does not overwrite it."""
+    """`train` writes a checkpoint, says how to open it, and that command works; a second run does
+    not overwrite it."""
     out, said = trained
     assert "bits a character" in said and "tokens/s" in said and f"--model {out}" in said
     assert main(["sample", "--model", str(out), "--length", "10", "--steps", "2"]) == 0
     capsys.readouterr()
-    assert "resume" in one_sentence(capsys, "train", "--corpus", corpus, "--out", out, "--steps", "2", *TINY)
+    assert "resume" in one_sentence(
+        capsys, "train", "--corpus", corpus, "--out", out, "--steps", "2", *TINY
+    )
 
 
 def test_both_trainers_train_alike(trained, corpus, tmp_path):
@@ -299,7 +389,11 @@ def test_a_resumed_run_keeps_its_settings(trained, tmp_path, capsys):
     out = str(shutil.copytree(trained[0], tmp_path / "run"))
     assert "--steps" in one_sentence(capsys, "train", "--resume", "--out", out)
     args = argparse.Namespace(resume=True, out=out, steps=4)
-    assert (console.config_of(args).lr, console.config_of(args).steps, console.config_of(args).batch) == (0.001, 4, 2)
+    assert (
+        console.config_of(args).lr,
+        console.config_of(args).steps,
+        console.config_of(args).batch,
+    ) == (0.001, 4, 2)
     assert main(["train", "--resume", "--out", out, "--steps", "4"]) == 0
     assert json.loads((tmp_path / "run" / "config.json").read_text())["step"] == 4
 
@@ -309,17 +403,32 @@ def unchanged(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("flags,says", [
-    (["--process", "uniform"], "--process"), (["--preset", "small"], "--preset"), (["--schedule", "cosine"], "--schedule"),
-    (["--no-muon"], "--muon"), (["--task", "restore"], "--task"), (["--corpus", "letters"], "has not 'n' but has 'N'"),
-    (["--corpus", "more"], "has 'xyz'"), (["--corpus", "text"], "another text"), (["--device", "xyz"], "device"),
-    (["--lr", "nan"], "lr is nan"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "flags,says",
+    [
+        (["--process", "uniform"], "--process"),
+        (["--preset", "small"], "--preset"),
+        (["--schedule", "cosine"], "--schedule"),
+        (["--no-muon"], "--muon"),
+        (["--task", "restore"], "--task"),
+        (["--corpus", "letters"], "has not 'n' but has 'N'"),
+        (["--corpus", "more"], "has 'xyz'"),
+        (["--corpus", "text"], "another text"),
+        (["--device", "xyz"], "device"),
+        (["--lr", "nan"], "lr is nan"),
+    ],
+)
 def test_resuming_another_run_is_refused(trained, corpus, tmp_path, capsys, flags, says):
-    """Another kind of noise, shape, schedule or optimizer; another text with as many letters, with more of them, or with the same
-    ones: one sentence that names what differs, and the run stays as it was to the byte, alphabet included."""
+    """Another kind of noise, shape, schedule or optimizer; another text with as many letters, with
+    more of them, or with the same ones: one sentence that names what differs, and the run stays as
+    it was to the byte, alphabet included.
+    """
     tale = Path(corpus).read_text("utf-8")
-    for name, other in (("letters", tale.replace("n", "N")), ("more", tale + "xyz" * 9), ("text", tale.replace("tale", "late"))):
+    for name, other in (
+        ("letters", tale.replace("n", "N")),
+        ("more", tale + "xyz" * 9),
+        ("text", tale.replace("tale", "late")),
+    ):
         (tmp_path / name).write_text(other, "utf-8")
     (tmp_path / "lines.txt").write_text("".join(f"tale {i}\n" for i in range(300)), "utf-8")
     out = shutil.copytree(trained[0], tmp_path / "run")
@@ -331,17 +440,24 @@ def test_resuming_another_run_is_refused(trained, corpus, tmp_path, capsys, flag
 
 
 def test_the_same_flags_beside_resume_change_nothing(trained, corpus, tmp_path):
-    """The flags with which a run was begun may stand beside --resume, as they do in a training Space."""
+    """The flags with which a run was begun may stand beside --resume, as they do in a training
+    Space."""
     out = str(shutil.copytree(trained[0], tmp_path / "run"))
     flags = ["--process", "masked", "--corpus", corpus, "--lr", "0.001", *TINY]
     assert main(["train", "--resume", "--out", out, "--steps", "3", *flags]) == 0
 
 
-def test_evaluating_on_another_text_is_refused(trained, corpus, model, tmp_path, capsys, monkeypatch):
-    """With other letters or another text than it learned from, and where nothing can be written, before anything is measured."""
+def test_evaluating_on_another_text_is_refused(
+    trained, corpus, model, tmp_path, capsys, monkeypatch
+):
+    """With other letters or another text than it learned from, and where nothing can be written,
+    before anything is measured."""
     monkeypatch.setattr(evaluate, "of_texts", lambda *_: pytest.fail("It was measured."))
     tale, other = Path(corpus).read_text("utf-8"), tmp_path / "other.txt"
-    for text, says in ((tale.replace("n", "N"), "has not 'n' but has 'N'"), (tale + "once ", "another text")):
+    for text, says in (
+        (tale.replace("n", "N"), "has not 'n' but has 'N'"),
+        (tale + "once ", "another text"),
+    ):
         other.write_text(text, "utf-8")
         words = one_sentence(capsys, "eval", trained[0], "--corpus", other)
         assert says in words and "learned from 'tale'" in words
@@ -349,13 +465,14 @@ def test_evaluating_on_another_text_is_refused(trained, corpus, model, tmp_path,
     def closed(**_):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(checkpoint.tempfile, "TemporaryFile", closed)
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", closed)
     words = one_sentence(capsys, "eval", trained[0], "--corpus", corpus)
     assert "Read-only file system" in words and "choose another folder" in words
 
 
 def test_a_second_trainer_is_told_that_there_is_one(corpus, tmp_path, capsys):
-    """While a training runs in a folder another is refused with that reason, new or resumed, and takes nothing from its rows."""
+    """While a training runs in a folder another is refused with that reason, new or resumed, and
+    takes nothing from its rows."""
     out = tmp_path / "run"
     argv = ["--corpus", corpus, "--out", out, "--steps", "4", *TINY, "--validate-every", "3"]
     steps = start(console.config_of(parser().parse_args(["train", *map(str, argv)]))).steps()
@@ -363,42 +480,72 @@ def test_a_second_trainer_is_told_that_there_is_one(corpus, tmp_path, capsys):
     assert "Another training is running" in one_sentence(capsys, "train", *argv)
     assert [now.step for now in itertools.islice(steps, 2)] == [2, 3]
     assert "Another training is running" in one_sentence(capsys, "train", "--resume", "--out", out)
-    assert len(list(steps)) == 1 and [row["step"] for row in checkpoint.read_jsonl(out / "metrics.jsonl")] == [3, 4]
-    with checkpoint.alone(out):
+    assert len(list(steps)) == 1 and [
+        row["step"] for row in checkpoint.read_jsonl(out / "metrics.jsonl")
+    ] == [3, 4]
+    with files.alone(out):
         pass  # it is over
 
 
 DAMAGE = {  # of a file of a run, and a word of the sentence
-    "resume.json": [(b"", "JSON"), (b"{", "not JSON"), (b"[" * 99_999, "not JSON"), (b"[]", "JSON"), (b"\xff", "not JSON"),
-                    (b'{"steps": "x"}', "steps is 'x'"), (b'{"steps": %s}' % (b"9" * 400), "steps is 999"), (b'{"magic": 1}', "'magic'"),
-                    (b'{"corpus": 7}', "corpus is 7"), (b'{"preset": []}', "preset is []"), (b'{"out": null}', "out is None")],
+    "resume.json": [
+        (b"", "JSON"),
+        (b"{", "not JSON"),
+        (b"[" * 99_999, "not JSON"),
+        (b"[]", "JSON"),
+        (b"\xff", "not JSON"),
+        (b'{"steps": "x"}', "steps is 'x'"),
+        (b'{"steps": %s}' % (b"9" * 400), "steps is 999"),
+        (b'{"magic": 1}', "'magic'"),
+        (b'{"corpus": 7}', "corpus is 7"),
+        (b'{"preset": []}', "preset is []"),
+        (b'{"out": null}', "out is None"),
+    ],
     "config.json": [(b"", "JSON"), (b"{}", "format"), (b'{"format": 1}', "missing")],
     "resume.safetensors": [(b"", "damaged"), (b"\0" * 8, "damaged"), (b"\xff" * 99, "damaged")],
     "metrics.jsonl": [],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", DAMAGE)
 def test_a_damaged_run_is_one_sentence(trained, tmp_path, capsys, name):
-    """Cut anywhere, empty, nested without end, of other types or with other numbers: --resume refuses in one short sentence; rows
-    of metrics.jsonl that cannot be read are left out."""
+    """Cut anywhere, empty, nested without end, of other types or with other numbers: --resume
+    refuses in one short sentence; rows of metrics.jsonl that cannot be read are left out.
+    """
     out = shutil.copytree(trained[0], tmp_path / "run")
     whole = (out / name).read_bytes()
-    for data, says in [*DAMAGE[name], (whole[: len(whole) // 2], "" if name != "resume.safetensors" else "damaged")]:
+    for data, says in [
+        *DAMAGE[name],
+        (whole[: len(whole) // 2], "" if name != "resume.safetensors" else "damaged"),
+    ]:
         (out / name).write_bytes(data)
         if name != "metrics.jsonl":
             words = one_sentence(capsys, "train", "--resume", "--out", out, "--steps", "3")
             assert says in words and len(words) < 400, words
-    assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in trained[0].iterdir())
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        path.name for path in trained[0].iterdir()
+    )
 
 
 def test_rows_that_are_no_rows_do_not_stop_a_run(trained, tmp_path):
-    """Whatever stands in metrics.jsonl, the rows before it are kept and training goes on; U+2028 in a sample ends no row."""
+    """Whatever stands in metrics.jsonl, the rows before it are kept and training goes on; U+2028 in
+    a sample ends no row."""
     out = shutil.copytree(trained[0], tmp_path / "run")
     first = json.dumps({"step": 1, "sample": "a\u2028b\x85c"}, ensure_ascii=False).encode() + b"\n"
-    for bad in (b"[]", b"7", b'{"step": "x"}', b'{"x": 1}', b"\xff", b"[" * 99_999, b'{"step": 1e999}', b'{"step": NaN}'):
+    for bad in (
+        b"[]",
+        b"7",
+        b'{"step": "x"}',
+        b'{"x": 1}',
+        b"\xff",
+        b"[" * 99_999,
+        b'{"step": 1e999}',
+        b'{"step": NaN}',
+    ):
         (out / "metrics.jsonl").write_bytes(first + bad + b"\n" + first)
-        assert [row["sample"] for row in checkpoint.read_jsonl(out / "metrics.jsonl")] == ["a\u2028b\x85c"]
+        assert [row["sample"] for row in checkpoint.read_jsonl(out / "metrics.jsonl")] == [
+            "a\u2028b\x85c"
+        ]
     assert main(["train", "--resume", "--out", str(out), "--steps", "3"]) == 0
     assert [row["step"] for row in checkpoint.read_jsonl(out / "metrics.jsonl")] == [1, 3]
 
@@ -415,33 +562,65 @@ def slot(tensors):
     return next(key for key in tensors if key.startswith("optimizer.0") and tensors[key].ndim)
 
 
-@pytest.mark.parametrize("change", [
-    lambda t, a: a.clear(), lambda t, a: a.update(step="x"), lambda t, a: a.update(step="-1"), lambda t, a: a.update(step="9" * 400),
-    lambda t, a: a.update(seconds="nan"), lambda t, a: a.update(seconds="1e999"), lambda t, a: t.pop("rng"),
-    lambda t, a: t.update(rng=torch.zeros(3, dtype=torch.uint8)), lambda t, a: t.update(rng=torch.zeros(5056)),
-    lambda t, a: t.pop("process.net.head.weight"), lambda t, a: t.update({"average.more": torch.zeros(1)}),
-    lambda t, a: t["process.net.head.weight"].fill_(torch.nan), lambda t, a: t.update({slot(t): torch.zeros(3)}),
-    lambda t, a: t.pop(slot(t)), lambda t, a: t.update({"optimizer.0.999.exp_avg": torch.zeros(3)}),
-    lambda t, a: t.update({"optimizer.0.x": torch.zeros(3)}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t, a: a.clear(),
+        lambda t, a: a.update(step="x"),
+        lambda t, a: a.update(step="-1"),
+        lambda t, a: a.update(step="9" * 400),
+        lambda t, a: a.update(seconds="nan"),
+        lambda t, a: a.update(seconds="1e999"),
+        lambda t, a: t.pop("rng"),
+        lambda t, a: t.update(rng=torch.zeros(3, dtype=torch.uint8)),
+        lambda t, a: t.update(rng=torch.zeros(5056)),
+        lambda t, a: t.pop("process.net.head.weight"),
+        lambda t, a: t.update({"average.more": torch.zeros(1)}),
+        lambda t, a: t["process.net.head.weight"].fill_(torch.nan),
+        lambda t, a: t.update({slot(t): torch.zeros(3)}),
+        lambda t, a: t.pop(slot(t)),
+        lambda t, a: t.update({"optimizer.0.999.exp_avg": torch.zeros(3)}),
+        lambda t, a: t.update({"optimizer.0.x": torch.zeros(3)}),
+    ],
+)
 def test_damaged_weights_of_a_run_are_one_sentence(trained, tmp_path, capsys, change):
     """What the file says is there and is not, is of another shape, or is no number."""
     out = shutil.copytree(trained[0], tmp_path / "run")
     weights_of(out, change)
-    assert "is damaged" in (words := one_sentence(capsys, "train", "--resume", "--out", out, "--steps", "3")) and len(words) < 400
+    assert (
+        "is damaged"
+        in (words := one_sentence(capsys, "train", "--resume", "--out", out, "--steps", "3"))
+        and len(words) < 400
+    )
 
 
 def test_nothing_to_resume_is_one_sentence(corpus, tmp_path, capsys):
     """--resume where there is no run says so."""
-    assert "resume" in one_sentence(capsys, "train", "--resume", "--corpus", corpus, "--out", tmp_path / "none", *TINY)
+    assert "resume" in one_sentence(
+        capsys, "train", "--resume", "--corpus", corpus, "--out", tmp_path / "none", *TINY
+    )
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent the POSIX way")
 def test_sigterm_saves_and_says_how_to_go_on(corpus, tmp_path):
-    """A terminated trainer ends with the signal's status and leaves a run that resumes where it stopped."""
+    """A terminated trainer ends with the signal's status and leaves a run that resumes where it
+    stopped."""
     out = tmp_path / "run"
-    run = ["train_space.py", "--corpus", corpus, "--out", str(out), "--steps", "1000000", *TINY[:4],
-           "--validate-every", "1000000", "--save-every", "1000000", "--no-compile"]  # fmt: skip
+    run = [
+        "train_space.py",
+        "--corpus",
+        corpus,
+        "--out",
+        str(out),
+        "--steps",
+        "1000000",
+        *TINY[:4],
+        "--validate-every",
+        "1000000",
+        "--save-every",
+        "1000000",
+        "--no-compile",
+    ]
     program = programs.Program(*run)
     assert "step 1 of" in program.stdout.readline()
     time.sleep(0.3)
@@ -450,14 +629,16 @@ def test_sigterm_saves_and_says_how_to_go_on(corpus, tmp_path):
     assert program.returncode == 128 + signal.SIGTERM and "--resume" in said and err == ""
     step = int(said.split("step ")[-1].split()[0])
     assert step > 1 and json.loads((out / "config.json").read_text())["step"] == step
-    resumed = console.start(console.config_of(argparse.Namespace(resume=True, out=str(out))), resume=True)
+    resumed = console.start(
+        console.config_of(argparse.Namespace(resume=True, out=str(out))), resume=True
+    )
     assert resumed.step == step
 
 
 def test_the_second_interrupt_ends_the_program():
     """The first Ctrl-C is remembered, the second raises; afterwards the old handlers are back."""
     before = signal.getsignal(signal.SIGINT)
-    with console.Stop() as stop:
+    with Stop() as stop:
         signal.raise_signal(signal.SIGINT)
         assert stop.status == 130
         with pytest.raises(KeyboardInterrupt):
@@ -467,7 +648,11 @@ def test_the_second_interrupt_ends_the_program():
 
 def test_progress_on_a_terminal_names_what_it_learns(corpus, tmp_path, monkeypatch, capsys):
     """With a terminal the bar passes every step on and shows the sample of each validation."""
-    config = console.config_of(parser().parse_args(["train", "--corpus", corpus, "--out", str(tmp_path), "--steps", "2", *TINY]))
+    config = console.config_of(
+        parser().parse_args(
+            ["train", "--corpus", corpus, "--out", str(tmp_path), "--steps", "2", *TINY]
+        )
+    )
     steps = list(console.bar(start(config)))
     assert [p.step for p in steps] == [1, 2]
     assert "bits a character" in capsys.readouterr().out
@@ -477,7 +662,8 @@ def test_progress_on_a_terminal_names_what_it_learns(corpus, tmp_path, monkeypat
 
 
 def test_export_records_and_replays(model, tmp_path, capsys):
-    """A run recorded as JSON and drawn later gives the same GIF as one drawn at once, and each file is named."""
+    """A run recorded as JSON and drawn later gives the same GIF as one drawn at once, and each file
+    is named."""
     flags = ["--record", "--model", model, "--length", "20", "--steps", "3", "--seed", "2"]
     first, second, kept = tmp_path / "a.gif", tmp_path / "b.gif", tmp_path / "a.json"
     assert main(["export", *flags, str(first), str(kept)]) == 0
@@ -487,12 +673,17 @@ def test_export_records_and_replays(model, tmp_path, capsys):
 
 
 def test_two_bundled_models_are_compared(capsys):
-    """`compare` tells the paired difference, which is that of the bounds with an error below either's; one without its windows is
-    told in a sentence."""
+    """`compare` tells the paired difference, which is that of the bounds with an error below
+    either's; one without its windows is told in a sentence.
+    """
     assert main(["compare", "uniform", "masked"]) == 0
     said = capsys.readouterr().out
-    value, error = map(float, re.search(r"uniform - masked: ([+-][\d.]+) ± ([\d.]+) nats", said).groups())
-    one, other = (library.card_of(name).evaluation["bound"] for name in ("uniform", "masked"))
-    assert value == pytest.approx(one["nats"] - other["nats"], abs=0.001) and error < min(one["error"], other["error"])
+    value, error = map(
+        float, re.search(r"uniform - masked: ([+-][\d.]+) ± ([\d.]+) nats", said).groups()
+    )
+    one, other = (catalogue.card_of(name).evaluation["bound"] for name in ("uniform", "masked"))
+    assert value == pytest.approx(one["nats"] - other["nats"], abs=0.001) and error < min(
+        one["error"], other["error"]
+    )
     assert main(["compare", "uniform", "score-masked"]) == 2
     assert "on the same windows" in capsys.readouterr().err

@@ -1,5 +1,6 @@
-"""What a run of the page may cost: nothing sensible is refused, nothing that would hold the page is begun, and a clock ends what
-takes longer, with what was written and a sentence."""
+"""What a run of the page may cost: nothing sensible is refused, nothing that would hold the page is
+begun, and a clock ends what takes longer, with what was written and a sentence.
+"""
 
 import time
 
@@ -8,12 +9,14 @@ import pytest
 import torch
 
 from tests.conftest import SHAPE, random_process
-from tinydiff import library, render
 from tinydiff.generate import generate
+from tinydiff.paths import STATIC
 from tinydiff.processes import PROCESSES, build
 from tinydiff.samplers import column
 from tinydiff.samplers.blockwise import orders
 from tinydiff.schedules import schedule
+from tinydiff.show import render
+from tinydiff.store import catalogue
 from tinydiff.text import Canvas, Characters
 from tinydiff.ui import blocks, cost, denoise, inputs, learn, noise, race, rewrite, steps
 
@@ -29,20 +32,28 @@ def refusal(call, *values, **named) -> str:
 
 @pytest.mark.parametrize("process", PROCESSES)
 def test_no_run_asks_more_than_is_counted(process, monkeypatch):
-    """For every sampler of every process, and every order of blocks, a run of two windows makes at most the calls that `work`
-    counts: with each call counted as one and nothing else."""
+    """For every sampler of every process, and every order of blocks, a run of two windows makes at
+    most the calls that `work` counts: with each call counted as one and nothing else.
+    """
     monkeypatch.setattr(cost, "CALL", 1.0)
     monkeypatch.setattr(cost, "call", lambda *_: 0.0)
     model = random_process(process)
     cases = [(name, {}) for name in column(model)]
     some = {"ancestral", "gibbs", "confidence", "first_hitting", "left_to_right"}
-    cases += [("blockwise", dict(order=order)) for order in orders(model) if order in some] if "pieces" in model.traits else []
+    cases += (
+        [("blockwise", dict(order=order)) for order in orders(model) if order in some]
+        if "pieces" in model.traits
+        else []
+    )
     if "gibbs" in column(model):
         cases.append(("gibbs", dict(sweeps=3)))
     for name, options in cases:
         canvas, count = Canvas.blank(SHAPE["length"] + 4), 3
         *_, frame = generate(model, canvas, sampler=name, steps=count, **options)
-        assert frame.calls <= cost.work(model, canvas, sampler=name, steps=count, **options), (name, options)
+        assert frame.calls <= cost.work(model, canvas, sampler=name, steps=count, **options), (
+            name,
+            options,
+        )
 
 
 # ---------------------------------------------------------------- what is allowed
@@ -52,21 +63,23 @@ LONG = [dict(length=1024, steps=256), dict(length=1024, steps=64), dict(length=2
 
 @pytest.mark.parametrize("wish", LONG, ids=str)
 def test_every_sensible_run_is_allowed(wish):
-    """Denoise with every model and every sampler at the usual options, up to the ends of the sliders; gibbs, which asks twice a
-    step, up to 256 characters at 256 steps."""
-    for key in library.models():
-        for name in column(library.open_model(key)):
+    """Denoise with every model and every sampler at the usual options, up to the ends of the
+    sliders; gibbs, which asks twice a step, up to 256 characters at 256 steps.
+    """
+    for key in catalogue.models():
+        for name in column(catalogue.open_model(key)):
             if name == "gibbs" and wish["length"] * wish["steps"] > 1024 * 64:
                 continue
             assert inputs.read(dict(model=key, sampler=name, prompt="", **wish)).work <= cost.MOST
 
 
 def test_every_sensible_sheet_is_allowed(monkeypatch):
-    """Steps with any three samplers of any model; a race of four of the slowest lanes; a text of 4,096 characters block by block
-    with the usual cache; eight candidates."""
+    """Steps with any three samplers of any model; a race of four of the slowest lanes; a text of
+    4,096 characters block by block with the usual cache; eight candidates.
+    """
     monkeypatch.setattr(steps, "card", lambda *_: pytest.fail("begun"))
     monkeypatch.setattr(steps, "sheet_of", lambda key, cards, *_: dict(cards=cards))
-    for key in library.models():
+    for key in catalogue.models():
         names = [name for name in steps.offered(key)][: steps.MOST]
         assert next(steps.steps(key, names, 1, 1.0, ""))["cards"] == []
     lanes = [
@@ -78,7 +91,7 @@ def test_every_sensible_sheet_is_allowed(monkeypatch):
     asked = [
         inputs.read(dict(model=m, steps=n, prompt="", **({"sampler": s} if s else {})))
         for m, s, n in lanes
-        if m in library.models()
+        if m in catalogue.models()
     ]
     cost.check(a.work for a in asked)
     for key in blocks.offered():
@@ -86,9 +99,11 @@ def test_every_sensible_sheet_is_allowed(monkeypatch):
             order, cache = blocks.values(key, "order")[0], blocks.values(key, "cache")[0]
             kept = "none" if cache == "none" else cache
             length = 4096 if kept != "none" else 1024
-            blocks.read(key, block, min(16, max(1, block)), order, cache, "length", length, "", 0.8, 1)
+            blocks.read(
+                key, block, min(16, max(1, block)), order, cache, "length", length, "", 0.8, 1
+            )
     if rewrite.offered():
-        key = next(iter(library.rewriters()))
+        key = next(iter(catalogue.rewriters()))
         rewrite.read(key, "to be", None, 64, rewrite.MOST, 1.0, 1)
 
 
@@ -99,7 +114,10 @@ def stranger(**shape):
     """A sound network of a stranger, 2.3 MB of it."""
     torch.manual_seed(0)
     return build(
-        "masked", Characters("abcdefgh \n"), schedule("linear"), **{**dict(layers=24, heads=32, width=64, length=4096), **shape}
+        "masked",
+        Characters("abcdefgh \n"),
+        schedule("linear"),
+        **{**dict(layers=24, heads=32, width=64, length=4096), **shape},
     )
 
 
@@ -113,13 +131,18 @@ def test_a_stranger_s_network_that_is_too_slow(shape):
 
 
 def test_what_the_sliders_reach_beyond_all_sense():
-    """Eight sweeps after each of 256 steps on 1,024 characters, and 64 steps for each character: a sentence each, no traceback."""
-    words = refusal(inputs.read, dict(prompt="", sampler="gibbs", length=1024, steps=256, options={"sweeps": 8}))
+    """Eight sweeps after each of 256 steps on 1,024 characters, and 64 steps for each character: a
+    sentence each, no traceback."""
+    words = refusal(
+        inputs.read, dict(prompt="", sampler="gibbs", length=1024, steps=256, options={"sweeps": 8})
+    )
     assert "times as much" in words and "fewer steps" in words
     key = next(iter(blocks.offered()))
     order, cache = blocks.values(key, "order")[0], blocks.values(key, "cache")[0]
     for block, each, length in ((1, 64, 256), (1, 64, 4096), (4, 64, 4096)):
-        assert "fewer steps" in refusal(blocks.read, key, block, each, order, cache, "length", length, "", 0.8, 1)
+        assert "fewer steps" in refusal(
+            blocks.read, key, block, each, order, cache, "length", length, "", 0.8, 1
+        )
 
 
 # ---------------------------------------------------------------- the clock
@@ -135,19 +158,28 @@ def no_time(monkeypatch):
 
 
 def test_a_run_that_takes_too_long(no_time):
-    """Denoise: it ends after the step it is at, what was written stays, and a sentence says so, on the page and in the answer."""
+    """Denoise: it ends after the step it is at, what was written stays, and a sentence says so, on
+    the page and in the answer."""
     asked = inputs.read({"model": "perfect-masked", "length": 32, "steps": 8, "prompt": ""})
     *_, value = denoise.write(asked, denoise.Desk())
-    assert value["done"] and value["stopped"] and no_time == [value["said"]] and "what was written stays" in value["said"]
+    assert (
+        value["done"]
+        and value["stopped"]
+        and no_time == [value["said"]]
+        and "what was written stays" in value["said"]
+    )
     assert len(render.unpack(value).frames) == 2
 
 
 def test_sheets_that_take_too_long(no_time):
     """Steps, Race, Blocks, Rewrite and Noise: each ends with what it has and a sentence."""
     *_, sheet = steps.steps("perfect-masked", ["ancestral"], 1, 1.0, "")
-    assert len(sheet["cards"]) == 1 and "what was written stays" in sheet["status"]  # one step was all
+    # one step was all
+    assert len(sheet["cards"]) == 1 and "what was written stays" in sheet["status"]
     assert "longer" in refusal(list, race.race("", 1, [["perfect-masked", "ancestral", 8]] * 2))
-    *_, value = race.race("", 1, [["perfect-masked", "ancestral", 1], ["perfect-masked", "ancestral", 8]])
+    *_, value = race.race(
+        "", 1, [["perfect-masked", "ancestral", 1], ["perfect-masked", "ancestral", 8]]
+    )
     assert value["done"] and len(value["lanes"]) == 1 and "stays" in value["status"]
     key = "perfect-masked"
     asked = blocks.read(key, 16, 4, "ancestral", "none", "length", 64, "", 1.0, 1)
@@ -159,7 +191,7 @@ def test_sheets_that_take_too_long(no_time):
 @pytest.mark.skipif(not rewrite.offered(), reason="no bundled model rewrites")
 def test_a_rewriting_that_takes_too_long(no_time):
     """It says so where the candidates would stand."""
-    asked = rewrite.read(next(iter(library.rewriters())), "to be", "ancestral", 8, 1, 1.0, 1)
+    asked = rewrite.read(next(iter(catalogue.rewriters())), "to be", "ancestral", 8, 1, 1.0, 1)
     *_, (player, sheet) = rewrite.write(asked, denoise.Desk())
     assert player["stopped"] and "stays" in sheet["status"]
 
@@ -167,13 +199,16 @@ def test_a_rewriting_that_takes_too_long(no_time):
 def test_a_training_that_takes_too_long(no_time, monkeypatch):
     """It is ended when its minutes and a little more are over; what was learned is kept."""
     monkeypatch.setattr(learn, "SPARE", -1e9)
-    text, kept = (learn.ASSETS / "rhymes.txt").read_text("utf-8"), []
-    *_, value = learn.learn(learn.Asked(text, "masked", 5.0), lambda: True, lambda folder, step: kept.append(step))
+    text, kept = (STATIC / "rhymes.txt").read_text("utf-8"), []
+    *_, value = learn.learn(
+        learn.Asked(text, "masked", 5.0), lambda: True, lambda folder, step: kept.append(step)
+    )
     assert value["state"] == "done" and kept == [1] and no_time == [learn.LATE]
 
 
 def test_runs_have_numbers_of_their_own(monkeypatch):
-    """Whatever the clock says, the number of a new run is one that none had: clocks that go back hide no run."""
+    """Whatever the clock says, the number of a new run is one that none had: clocks that go back
+    hide no run."""
     first = render.Wire(1, 9).run
     monkeypatch.setattr(time, "time_ns", lambda: 0)
     monkeypatch.setattr(time, "time", lambda: 0.0)

@@ -1,4 +1,5 @@
-"""Deploying to a stand-in for the Hub, with the real client; what is there afterwards is started as a Space would start it."""
+"""Deploying to a stand-in for the Hub, with the real client; what is there afterwards is started as
+a Space would start it."""
 
 import importlib.metadata
 import inspect
@@ -19,8 +20,9 @@ from tests import programs
 from tests.browser.conftest import free_port, wait_until_served
 from tests.conftest import random_process
 from tests.loopback import Hub, status
-from tinydiff import deploy, gallery, generate
-from tinydiff.deploy import Target
+from tinydiff import generate
+from tinydiff.deploy import gallery, spaces
+from tinydiff.deploy.spaces import Target
 from tinydiff.text import Canvas
 from tinydiff.ui import gpu
 
@@ -41,11 +43,21 @@ def deployed(hub, home, *arguments, token="hf_test"):
 
 @pytest.fixture(scope="module")
 def space(hub, tmp_path_factory):
-    """A Space that was deployed with a secret and a variable: (what it was told, the repository)."""
+    """A Space that was deployed with a secret and a variable: (what it was told, the
+    repository)."""
     home = tmp_path_factory.mktemp("home")
     os.environ["TINY_SECRET"] = SECRET
     try:
-        told = deployed(hub, home, "tester/page", "--private", "--secret", "TINY_SECRET", "--variable", "COLOUR=red")
+        told = deployed(
+            hub,
+            home,
+            "tester/page",
+            "--private",
+            "--secret",
+            "TINY_SECRET",
+            "--variable",
+            "COLOUR=red",
+        )
     finally:
         del os.environ["TINY_SECRET"]
     assert told.returncode == 0, told.stderr
@@ -61,89 +73,135 @@ def front(text):
 
 
 def test_a_space_is_made_and_its_link_printed(hub, space):
-    """One line, the address; the Space is private, on the hardware of the flag's default, and made for gradio."""
+    """One line, the address; the Space is private, on the hardware of the flag's default, and made
+    for gradio."""
     told, repo = space
     assert told.stdout.strip() == f"{hub.url}/spaces/tester/page"
     assert repo.private and repo.space == {"sdk": "gradio", "hardware": "cpu-basic"}
 
 
 def test_it_holds_what_the_page_opens_and_nothing_else(space):
-    """Every program and asset as it is here, and no test, no picture of the README, nothing hidden."""
+    """Every program and asset as it is here, and no test, no picture of the README, nothing
+    hidden."""
     files = space[1].files()
     assert {name.split("/")[0] for name in files} == {
-        "app.py", "train_space.py", "tinydiff", "assets", "requirements.txt", "README.md", "LICENSE", ".gitattributes"
-    }  # fmt: skip
+        "app.py",
+        "train_space.py",
+        "tinydiff",
+        "assets",
+        "requirements.txt",
+        "README.md",
+        "LICENSE",
+        ".gitattributes",
+    }
     made = {"requirements.txt", "README.md", ".gitattributes"}
-    assert all((ROOT / name).read_bytes() == data for name, data in files.items() if name not in made)
-    assert not [name for name in files if re.search(r"__pycache__|\.partial$|\.pyc$|\.gif$|/\.|resume", name)]
+    assert all(
+        (ROOT / name).read_bytes() == data for name, data in files.items() if name not in made
+    )
+    assert not [
+        name
+        for name in files
+        if re.search(r"__pycache__|\.partial$|\.pyc$|\.gif$|/\.|resume", name)
+    ]
     weights = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("assets/**/*.safetensors")}
     assert {name for name in files if name.endswith(".safetensors")} == weights
 
 
 def test_the_front_matter_is_what_spaces_read(space):
-    """Every field, the installed gradio as three numbers, and a description that the Hub does not cut."""
+    """Every field, the installed gradio as three numbers, and a description that the Hub does not
+    cut."""
     data = front(space[1].files()["README.md"].decode())
     assert data == dict(
-        title="tinydiff", emoji="📜", colorFrom="red", colorTo="gray", sdk="gradio", sdk_version=importlib.metadata.version("gradio"),
-        python_version="3.12", app_file="app.py", license="mit", pinned=False, suggested_hardware="cpu-basic",
-        tags=["text-diffusion", "diffusion", "text-generation"], hf_oauth=True, hf_oauth_scopes=["contribute-repos"],
+        title="tinydiff",
+        emoji="📜",
+        colorFrom="red",
+        colorTo="gray",
+        sdk="gradio",
+        sdk_version=importlib.metadata.version("gradio"),
+        python_version="3.12",
+        app_file="app.py",
+        license="mit",
+        pinned=False,
+        suggested_hardware="cpu-basic",
+        tags=["text-diffusion", "diffusion", "text-generation"],
+        hf_oauth=True,
+        hf_oauth_scopes=["contribute-repos"],
         short_description="Text diffusion you can watch, every family, step by step",
-    )  # fmt: skip
+    )
 
 
 def test_the_trainer_s_front_matter():
     """Another program, the models it is linked with, and no right to a visitor's repositories."""
-    data = front(deploy.card(Target("a/b", models=("c/d",), train=True)))
+    data = front(spaces.card(Target("a/b", models=("c/d",), train=True)))
     assert data["app_file"] == "train_space.py" and data["models"] == ["c/d"]
     assert data["hf_oauth"] is True and "hf_oauth_scopes" not in data
 
 
-@pytest.mark.parametrize("target", [Target("a/b"), Target("a/b", train=True), Target("a/b", static=True)])
+@pytest.mark.parametrize(
+    "target", [Target("a/b"), Target("a/b", train=True), Target("a/b", static=True)]
+)
 def test_a_description_is_not_cut(target):
     """The Hub takes sixty characters, and three numbers of gradio."""
-    data = front(deploy.card(target))
+    data = front(spaces.card(target))
     assert len(data["short_description"]) <= 60
     assert target.static or re.fullmatch(r"\d+\.\d+\.\d+", data["sdk_version"])
 
 
-@pytest.mark.parametrize("hardware", deploy.HARDWARE)
+@pytest.mark.parametrize("hardware", spaces.HARDWARE)
 def test_requirements_fit_the_hardware(hardware):
-    """Gradio is never among them; torch is once; CPUs take the wheels without CUDA, ZeroGPU a torch that it has; the rest is ours."""
-    rows = deploy.requirements(hardware).splitlines()
+    """Gradio is never among them; torch is once; CPUs take the wheels without CUDA, ZeroGPU a torch
+    that it has; the rest is ours."""
+    rows = spaces.requirements(hardware).splitlines()
     ours = (ROOT / "requirements.txt").read_text().splitlines()
-    assert not any(row.startswith("gradio") for row in rows) and sum(row.startswith("torch") for row in rows) == 1
-    assert ("--extra-index-url https://download.pytorch.org/whl/cpu" in rows) == hardware.startswith("cpu")
+    assert (
+        not any(row.startswith("gradio") for row in rows)
+        and sum(row.startswith("torch") for row in rows) == 1
+    )
+    assert (
+        "--extra-index-url https://download.pytorch.org/whl/cpu" in rows
+    ) == hardware.startswith("cpu")
     assert ("spaces" in rows) == (hardware == "zero-a10g") == ("torch>=2.8,<2.12" in rows)
     assert {row for row in ours if not row.startswith(("gradio", "torch"))} <= set(rows)
 
 
 def test_the_trainer_takes_one_model():
-    """With --train the weights that the page plays with stay behind, but for those that a training may begin with."""
-    left = set(deploy.files()) - set(deploy.files(train=True))
+    """With --train the weights that the page plays with stay behind, but for those that a training
+    may begin with."""
+    left = set(spaces.files()) - set(spaces.files(train=True))
     assert left and all(name.endswith("model.safetensors") for name in left)
-    assert "assets/checkpoints/masked/model.safetensors" in deploy.files(train=True)
+    assert "assets/checkpoints/masked/model.safetensors" in spaces.files(train=True)
 
 
 def test_a_secret_is_set_and_stands_nowhere(hub, space):
-    """Its value is in the request that sets it and in no other, in no file, no address and no output; neither is the token."""
+    """Its value is in the request that sets it and in no other, in no file, no address and no
+    output; neither is the token."""
     told, repo = space
     assert repo.secrets == {"TINY_SECRET": SECRET} and repo.variables == {"COLOUR": "red"}
     said = told.stdout + told.stderr + " ".join(str(told.args))
     for hidden in (SECRET, "hf_test"):
-        assert hidden not in said and not any(hidden.encode() in data for data in repo.files().values())
+        assert hidden not in said and not any(
+            hidden.encode() in data for data in repo.files().values()
+        )
         assert not [request for request in hub.log if hidden in request.path]
         bodies = [request.path for request in hub.log if hidden.encode() in request.body]
-        assert all(path.endswith("/secrets") for path in bodies) and bool(bodies) == (hidden == SECRET)
+        assert all(path.endswith("/secrets") for path in bodies) and bool(bodies) == (
+            hidden == SECRET
+        )
 
 
 def test_a_second_deploy_replaces_the_first(hub, space, tmp_path):
-    """What is no longer there goes, the hardware follows, the Space stays private, secrets stay, and it is one more commit."""
+    """What is no longer there goes, the hardware follows, the Space stays private, secrets stay,
+    and it is one more commit."""
     repo = space[1]
     repo.commit({**repo.head.files, "old.py": repo.head.files["app.py"]}, "by hand")
     before = len(repo.commits)
     told = deployed(hub, tmp_path, "tester/page", "--hardware", "zero-a10g")
     assert told.returncode == 0 and "old.py" not in repo.files() and len(repo.commits) == before + 1
-    assert repo.space["hardware"] == "zero-a10g" and repo.private and repo.secrets == {"TINY_SECRET": SECRET}
+    assert (
+        repo.space["hardware"] == "zero-a10g"
+        and repo.private
+        and repo.secrets == {"TINY_SECRET": SECRET}
+    )
     assert front(repo.files()["README.md"].decode())["suggested_hardware"] == "zero-a10g"
     assert b"\nspaces\n" in repo.files()["requirements.txt"]
 
@@ -154,9 +212,19 @@ def test_it_starts_as_a_space_starts_it(space, tmp_path):
         (tmp_path / "app" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "app" / name).write_bytes(data)
     port = free_port()
-    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    env |= {"HF_HUB_OFFLINE": "1", "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)}
-    process = subprocess.Popen([sys.executable, "app.py"], cwd=tmp_path / "app", env=env, stdout=subprocess.DEVNULL)
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PYTHONPATH", "PYTHONHOME")
+    }
+    env |= {
+        "HF_HUB_OFFLINE": "1",
+        "GRADIO_SERVER_NAME": "127.0.0.1",
+        "GRADIO_SERVER_PORT": str(port),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "app.py"], cwd=tmp_path / "app", env=env, stdout=subprocess.DEVNULL
+    )
     try:
         url = f"http://127.0.0.1:{port}"
         wait_until_served(url, process)
@@ -187,18 +255,22 @@ def test_it_starts_as_a_space_starts_it(space, tmp_path):
 )
 def test_a_mistake_is_one_sentence(monkeypatch, target, words):
     """It says what is wrong, and the Hub is not asked."""
-    monkeypatch.setattr(deploy, "login", lambda target: pytest.fail("The Hub was asked."))
+    monkeypatch.setattr(spaces, "login", lambda target: pytest.fail("The Hub was asked."))
     with pytest.raises(ValueError) as told:
-        deploy.deploy(target)
+        spaces.deploy(target)
     assert words in str(told.value) and "\n" not in str(told.value)
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [pytest.param("page", "is not a Hub id", marks=pytest.mark.long), ("other/new", "may not write to 'other/new'")],
+    [
+        pytest.param("page", "is not a Hub id", marks=pytest.mark.long),
+        ("other/new", "may not write to 'other/new'"),
+    ],
 )
 def test_a_mistake_is_one_line_in_a_terminal(hub, tmp_path, name, words):
-    """A name that is none, and somebody else's: exit status 2, one line, no traceback, nothing on the Hub."""
+    """A name that is none, and somebody else's: exit status 2, one line, no traceback, nothing on
+    the Hub."""
     told = deployed(hub, tmp_path, name)
     assert told.returncode == 2 and told.stdout == ""
     assert words in told.stderr and len(told.stderr.strip().splitlines()) == 1
@@ -207,43 +279,60 @@ def test_a_mistake_is_one_line_in_a_terminal(hub, tmp_path, name, words):
 
 @pytest.mark.parametrize("token", [None, pytest.param("hf_of_nobody", marks=pytest.mark.long)])
 def test_without_a_login_it_says_so(hub, tmp_path, token):
-    """One sentence, before minutes go into recording runs; a token that is refused is not repeated."""
+    """One sentence, before minutes go into recording runs; a token that is refused is not
+    repeated."""
     told = deployed(hub, tmp_path, "tester/new", "--static", token=token)
-    assert told.returncode == 2 and "hf auth login" in told.stderr and len(told.stderr.strip().splitlines()) == 1
+    assert (
+        told.returncode == 2
+        and "hf auth login" in told.stderr
+        and len(told.stderr.strip().splitlines()) == 1
+    )
     assert "hf_of_nobody" not in told.stderr
 
 
-@pytest.mark.parametrize(("code", "words"), [(402, "paid plan"), pytest.param(500, "answers 500", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(402, "paid plan"), pytest.param(500, "answers 500", marks=pytest.mark.long)],
+)
 def test_what_the_hub_refuses_is_one_sentence(tmp_path, code, words):
     """A plan that does not allow the Space, and a Hub that is broken."""
     with Hub() as broken:
         broken.lie(r"/api/repos/create", status(code))
         told = deployed(broken, tmp_path, "tester/new")
-    assert told.returncode == 2 and words in told.stderr and len(told.stderr.strip().splitlines()) == 1
+    assert (
+        told.returncode == 2 and words in told.stderr and len(told.stderr.strip().splitlines()) == 1
+    )
 
 
 def test_without_a_network_it_says_so(hub, tmp_path):
     """Nobody listens there: one sentence."""
     env = hub.environment(tmp_path, "hf_test") | {"HF_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
     told = programs.run("-m", "tinydiff", "deploy", "tester/new", env=env)
-    assert told.returncode == 2 and "cannot be reached" in told.stderr and len(told.stderr.strip().splitlines()) == 1
+    assert (
+        told.returncode == 2
+        and "cannot be reached" in told.stderr
+        and len(told.stderr.strip().splitlines()) == 1
+    )
 
 
 # ---------------------------------------------------------------- a dry run, and recorded runs
 
 
 def test_a_dry_run_lists_what_would_be_uploaded(tmp_path, monkeypatch):
-    """The folder holds what is listed, byte for byte of size, and nobody was asked; a folder that is in use is left alone."""
-    monkeypatch.setattr(deploy, "HfApi", lambda: pytest.fail("A dry run asked the Hub."))
+    """The folder holds what is listed, byte for byte of size, and nobody was asked; a folder that
+    is in use is left alone."""
+    monkeypatch.setattr(spaces, "HfApi", lambda: pytest.fail("A dry run asked the Hub."))
     said = []
-    deploy.deploy(Target("tester/page"), str(tmp_path / "space"), said.append)
+    spaces.deploy(Target("tester/page"), str(tmp_path / "space"), said.append)
     *rows, last = [line.split() for line in said]
     sizes = {name: int(size.replace(",", "")) for size, name in rows}
     found = [path for path in (tmp_path / "space").rglob("*") if path.is_file()]
-    assert sizes == {path.relative_to(tmp_path / "space").as_posix(): path.stat().st_size for path in found}
+    assert sizes == {
+        path.relative_to(tmp_path / "space").as_posix(): path.stat().st_size for path in found
+    }
     assert int(last[0].replace(",", "")) == sum(sizes.values())
     with pytest.raises(ValueError, match="not empty"):
-        deploy.deploy(Target("tester/page"), str(tmp_path / "space"), said.append)
+        spaces.deploy(Target("tester/page"), str(tmp_path / "space"), said.append)
 
 
 @pytest.fixture
@@ -253,18 +342,33 @@ def hasty(monkeypatch):
 
 
 def test_a_static_space_holds_a_run_of_every_family(hasty, tmp_path):
-    """Each family once, with the runs that fit it, each in its file; the front matter is that of a static Space."""
-    deploy.build(Target("a/b", static=True), tmp_path)
+    """Each family once, with the runs that fit it, each in its file; the front matter is that of a
+    static Space."""
+    spaces.build(Target("a/b", static=True), tmp_path)
     page = (tmp_path / "index.html").read_text("utf-8")
-    shelf = json.loads(re.search(r'<script type="application/json" id="shelf">(.*?)</script>', page, re.S)[1])
+    shelf = json.loads(
+        re.search(r'<script type="application/json" id="shelf">(.*?)</script>', page, re.S)[1]
+    )
     assert {family["name"] for family in shelf} == set(gallery.PROCESSES)
     for family in shelf:
-        assert [run["key"] for run in family["runs"]] == [key_of(run) for run in gallery.chosen(family["name"])]
+        assert [run["key"] for run in family["runs"]] == [
+            key_of(run) for run in gallery.chosen(family["name"])
+        ]
         for run in family["runs"]:
             value = json.loads((tmp_path / run["file"]).read_text("utf-8"))
-            assert value["done"] and value["total"] == run["pictures"] and value["head"]["family"] == family["name"]
+            assert (
+                value["done"]
+                and value["total"] == run["pictures"]
+                and value["head"]["family"] == family["name"]
+            )
     assert front((tmp_path / "README.md").read_text("utf-8"))["sdk"] == "static"
-    assert {p.suffix for p in tmp_path.rglob("*") if p.is_file()} == {".html", ".js", ".css", ".json", ".md"}
+    assert {p.suffix for p in tmp_path.rglob("*") if p.is_file()} == {
+        ".html",
+        ".js",
+        ".css",
+        ".json",
+        ".md",
+    }
 
 
 def key_of(run):
@@ -274,36 +378,47 @@ def key_of(run):
 
 def test_a_static_space_is_uploaded(hub, tmp_path):
     """The repository is a static Space without hardware, and holds the page."""
-    code = "from tinydiff import deploy, gallery; gallery.RUNS = ((None, 2),); deploy.deploy(deploy.Target('tester/runs', static=True))"
+    code = (
+        "from tinydiff.deploy import spaces, gallery; gallery.RUNS = ((None, 2),); "
+        "spaces.deploy(spaces.Target('tester/runs', static=True))"
+    )
     told = hub.run("-c", code, home=tmp_path, token="hf_test")
     assert told.returncode == 0, told.stderr
     repo = hub.space("tester/runs")
-    assert repo.space == {"sdk": "static"} and {"index.html", "player.js", "README.md"} <= set(repo.files())
+    assert repo.space == {"sdk": "static"} and {"index.html", "player.js", "README.md"} <= set(
+        repo.files()
+    )
 
 
 # ---------------------------------------------------------------- a GPU that is lent
 
 
 def test_the_page_s_runs_are_offered_to_zerogpu(monkeypatch):
-    """Where `spaces` can be imported, exactly one function is decorated, and it is a generator, which ZeroGPU streams."""
+    """Where `spaces` can be imported, exactly one function is decorated, and it is a generator,
+    which ZeroGPU streams."""
     decorated = []
     fake = types.ModuleType("spaces")
     fake.GPU = lambda function: decorated.append(function) or function
     monkeypatch.setitem(sys.modules, "spaces", fake)
     source = compile(Path(gpu.__file__).read_text("utf-8"), gpu.__file__, "exec")
     exec(source, {"__name__": "again"})
-    assert [function.__name__ for function in decorated] == ["there"] and inspect.isgeneratorfunction(decorated[0])
+    assert [function.__name__ for function in decorated] == [
+        "there"
+    ] and inspect.isgeneratorfunction(decorated[0])
 
 
 def test_a_lent_gpu_writes_the_same_text(monkeypatch):
-    """With a copy of the model, the frames are those of generate(), and what travels to the GPU and back can be sent."""
+    """With a copy of the model, the frames are those of generate(), and what travels to the GPU and
+    back can be sent."""
     import pickle
 
     process, canvas = random_process("masked"), Canvas.blank(12)
     settings = dict(sampler="ancestral", steps=3, seed=5)
     monkeypatch.setattr(gpu, "device", lambda: "meta")  # any but "cpu"
     sent = []
-    monkeypatch.setattr(gpu, "there", lambda *args: sent.append(pickle.loads(pickle.dumps(args))) or iter(()))
+    monkeypatch.setattr(
+        gpu, "there", lambda *args: sent.append(pickle.loads(pickle.dumps(args))) or iter(())
+    )
     assert list(gpu.generate(process, canvas, **settings)) == [] and len(sent) == 1
     monkeypatch.undo()
     monkeypatch.setattr(gpu, "device", lambda: "cpu")

@@ -17,7 +17,8 @@ def test_a_blank_line():
 
 
 def test_repetition():
-    """Text of many characters goes on; where one character comes again and again it ends; a prompt is not blamed."""
+    """Text of many characters goes on; where one character comes again and again it ends; a prompt
+    is not blamed."""
     rich = "".join(chr(97 + i % 20) for i in range(3 * SPAN))
     assert character_bits(rich) > LEAST and endings.repetition(rich, 0) is None
     stop = endings.repetition(rich + "ha" * SPAN, 0)
@@ -26,7 +27,8 @@ def test_repetition():
 
 
 def test_the_work_stops():
-    """Once the blank line stands that ends the text, the calls that are left are not made; by another rule they are."""
+    """Once the blank line stands that ends the text, the calls that are left are not made; by
+    another rule they are."""
     process = random_process("masked")
     canvas = Canvas.template(process.tokenizer, "ab__\n\n_______")
     for rule, calls in (("blank line", 2), ("length", 9)):

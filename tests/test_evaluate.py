@@ -1,4 +1,5 @@
-"""Evaluation: every character is counted once, the measures measure what they say, the card says what was measured."""
+"""Evaluation: every character is counted once, the measures measure what they say, the card says
+what was measured."""
 
 import argparse
 import json
@@ -11,12 +12,16 @@ import pytest
 import torch
 
 from tests.conftest import SHAPE, random_process
-from tinydiff import card, checkpoint, console, evaluate, exact, figures, library
+from tinydiff import exact, uncertainty
+from tinydiff.cli import console
+from tinydiff.measure import evaluate
+from tinydiff.store import card, catalogue, checkpoint
 from tinydiff.text import Characters, Corpus
 
 
 def test_every_character_is_counted_once():
-    """A network that finds every character equally likely has the bound log V, whatever is left over for the last window."""
+    """A network that finds every character equally likely has the bound log V, whatever is left
+    over for the last window."""
     for name in ("masked", "autoregressive"):
         process = random_process(name)
         torch.nn.init.zeros_(process.net.head.weight)
@@ -29,7 +34,8 @@ def test_every_character_is_counted_once():
 
 @pytest.mark.parametrize("name", ["masked", "autoregressive"])
 def test_the_bound_of_a_perfect_network_is_the_entropy_rate(name, rng):
-    """On a long text of a Markov chain, in windows: the entropy of a window, within four of its own standard errors."""
+    """On a long text of a Markov chain, in windows: the entropy of a window, within four of its own
+    standard errors."""
     step = (2 * torch.randn(6, 6, generator=rng)).double().softmax(1)
     chain = exact.Markov(Characters("abcdef"), torch.linalg.matrix_power(step, 99)[0], step)
     process = exact.perfect(name, chain)
@@ -40,12 +46,16 @@ def test_the_bound_of_a_perfect_network_is_the_entropy_rate(name, rng):
 
 
 def test_the_judge_prefers_real_text():
-    """A line of verse has fewer bits a character than its words shuffled, and those than its letters shuffled."""
+    """A line of verse has fewer bits a character than its words shuffled, and those than its
+    letters shuffled."""
     verse = (
-        "O, speak again, bright angel! for thou art\nAs glorious to this night, being o'er my head\nAs is a winged messenger\n"
+        "O, speak again, bright angel! for thou art\nAs glorious to this night, being o'er my "
+        "head\nAs is a winged messenger\n"
     )
     words = " ".join(sorted(verse.split()))
-    letters = "".join(verse[i] for i in torch.randperm(len(verse), generator=torch.Generator().manual_seed(0)))
+    letters = "".join(
+        verse[i] for i in torch.randperm(len(verse), generator=torch.Generator().manual_seed(0))
+    )
     bits = [evaluate.judge_bits([text]).value for text in (verse, words, letters)]
     assert bits[0] < bits[1] < bits[2]
     assert evaluate.judge_bits([verse]).error is None
@@ -54,11 +64,13 @@ def test_the_judge_prefers_real_text():
 
 
 def test_real_words():
-    """Words of fewer than four letters do not count, nor words that touch an end; an apostrophe belongs to its word and is no
-    letter; capitals do not matter. The error is over texts, and one alone has none."""
+    """Words of fewer than four letters do not count, nor words that touch an end; an apostrophe
+    belongs to its word and is no letter; capitals do not matter. The error is over texts, and one
+    alone has none.
+    """
     text = "xqzz The King, o'er zzxq hills' he'ld xqzz"
     assert evaluate.word_counts(text) == (3, 4)
-    assert evaluate.real_words([text]) == figures.Mean(3 / 4, None)
+    assert evaluate.real_words([text]) == uncertainty.Mean(3 / 4, None)
     assert evaluate.real_words(["word"]) is None and evaluate.real_words([]) is None
     found = evaluate.real_words([text, "a zzxq zzxq zzxq zzxq b"] * 8)
     assert found.value == 3 / 8
@@ -66,10 +78,11 @@ def test_real_words():
 
 
 def test_both_ends_of_the_scale_of_real_words():
-    """Letters by chance, letters in pairs and the text itself, from a corpus of dictionary words; each with its error. Short
-    words would have given chance far more."""
+    """Letters by chance, letters in pairs and the text itself, from a corpus of dictionary words;
+    each with its error. Short words would have given chance far more.
+    """
     rng = random.Random(0)
-    known = sorted(word for word in library.words() if word.isalpha())
+    known = sorted(word for word in catalogue.words() if word.isalpha())
     text = " ".join(rng.choice(known) for _ in range(12_000))
     ids = (tokenizer := Characters.of(text)).encode(text)
     found = evaluate.yardsticks(Corpus("words", tokenizer, ids, ids[: 256 * 40]), 256)
@@ -78,28 +91,43 @@ def test_both_ends_of_the_scale_of_real_words():
 
 
 def test_the_chain_of_pairs_is_the_one_of_the_text(rng):
-    """Transitions of `followed` are those of the text, which come from a Markov chain; nothing follows that never did."""
+    """Transitions of `followed` are those of the text, which come from a Markov chain; nothing
+    follows that never did."""
     step = (2 * torch.randn(5, 5, generator=rng)).double().softmax(1)
-    train = exact.Markov(Characters("abcde"), torch.full((5,), 0.2).double(), step).sample(1, 20_000, rng)[0]
+    train = exact.Markov(Characters("abcde"), torch.full((5,), 0.2).double(), step).sample(
+        1, 20_000, rng
+    )[0]
     there = torch.bincount(train[:-1] * 5 + train[1:], minlength=25).view(5, 5).double()
     rows = evaluate.followed(train, torch.arange(5).repeat(40), 500, rng)
-    found = torch.bincount((rows[:, :-1] * 5 + rows[:, 1:]).flatten(), minlength=25).view(5, 5).double()
+    found = (
+        torch.bincount((rows[:, :-1] * 5 + rows[:, 1:]).flatten(), minlength=25).view(5, 5).double()
+    )
     assert (found[there == 0] == 0).all()
-    assert (found / found.sum(1, keepdim=True) - there / there.sum(1, keepdim=True)).abs().max() < 0.02
+    assert (
+        found / found.sum(1, keepdim=True) - there / there.sum(1, keepdim=True)
+    ).abs().max() < 0.02
 
 
 def test_two_models_are_compared_on_the_same_windows(rng):
-    """The difference is the one of the means, its error that of the differences and not of either; evaluation.json keeps enough
-    for it, and another text is refused."""
+    """The difference is the one of the means, its error that of the differences and not of either;
+    evaluation.json keeps enough for it, and another text is refused.
+    """
     one, other = random_process("autoregressive"), random_process("autoregressive")
     torch.nn.init.zeros_(other.net.head.weight)
     ids = torch.randint(10, (24 * 40 + 5,), generator=rng)
-    rows = [json.loads(evaluate.compact(evaluate.bound(process, ids).row())) for process in (one, other)]
+    rows = [
+        json.loads(evaluate.compact(evaluate.bound(process, ids).row())) for process in (one, other)
+    ]
     found = evaluate.compare(*rows)
     assert found.value == pytest.approx(rows[0]["nats"] - rows[1]["nats"], abs=1e-3)
-    assert len(rows[0]["each"]) == rows[0]["windows"] == 41 and rows[0]["counts"] == [[40, 24], [1, 5]]
-    alone = figures.mean(
-        torch.tensor(rows[0]["each"]) - torch.tensor(rows[1]["each"]), torch.tensor([24.0] * 40 + [5]), consecutive=True
+    assert len(rows[0]["each"]) == rows[0]["windows"] == 41 and rows[0]["counts"] == [
+        [40, 24],
+        [1, 5],
+    ]
+    alone = uncertainty.mean(
+        torch.tensor(rows[0]["each"]) - torch.tensor(rows[1]["each"]),
+        torch.tensor([24.0] * 40 + [5]),
+        consecutive=True,
     )
     assert found.error == pytest.approx(alone.error, rel=1e-3)
     elsewhere = evaluate.bound(one, ids.flip(0)).row()
@@ -110,26 +138,36 @@ def test_two_models_are_compared_on_the_same_windows(rng):
 
 def test_a_list_of_numbers_is_one_line_of_json():
     """What is read back is what was written; texts with brackets and numbers stay as they are."""
-    result = dict(each=[1.5, -2, 3e-9], counts=[[40, 24], [1, 5]], nothing=[], text="[ 1,\n 2 ]", rows=[dict(a=1), dict(a=None)])
+    result = dict(
+        each=[1.5, -2, 3e-9],
+        counts=[[40, 24], [1, 5]],
+        nothing=[],
+        text="[ 1,\n 2 ]",
+        rows=[dict(a=1), dict(a=None)],
+    )
     assert json.loads(evaluate.compact(result)) == result
     assert '"each": [1.5, -2, 3e-09]' in evaluate.compact(result)
 
 
 def test_the_judge_speaks_of_what_it_learned():
-    """Bits and Shakespeare's words are told of who learned his text with the judge's alphabet, trained or perfect; of who
-    learned another, by its config, nothing is told but how varied the text is, unless words of its own are known."""
+    """Bits and Shakespeare's words are told of who learned his text with the judge's alphabet,
+    trained or perfect; of who learned another, by its config, nothing is told but how varied the
+    text is, unless words of its own are known.
+    """
     text = "\nWhat light through yonder window breaks?\n"
     for name in ("masked", "gaussian", "perfect-uniform"):
-        found = evaluate.judged([text], library.open_model(name))
+        found = evaluate.judged([text], catalogue.open_model(name))
         assert found.bits is not None and found.words == 1
     stranger = random_process("masked")
-    stranger.corpus = library.judge().corpus
-    other = library.checkpoint.load(library.trained()["masked"].folder)
+    stranger.corpus = catalogue.judge().corpus
+    other = catalogue.checkpoint.load(catalogue.trained()["masked"].folder)
     other.corpus = "mine"
     for process in (stranger, other):
         found = evaluate.judged([text], process)
         assert found.bits is found.words is None and found.distinct4 == 1
-        assert evaluate.judged([text], process, frozenset({"light", "what"})).words == pytest.approx(2 / 6)
+        assert evaluate.judged(
+            [text], process, frozenset({"light", "what"})
+        ).words == pytest.approx(2 / 6)
 
 
 def test_diversity():
@@ -148,22 +186,33 @@ def test_the_longest_copy():
 
 def test_the_dictionary_knows_shakespeare():
     """Common words and his, but not letters in a row."""
-    assert {"king", "thou", "o'er", "montague", "i", "a"} <= library.words()
-    assert not {"xqz", "b", "thth"} & library.words()
+    assert {"king", "thou", "o'er", "montague", "i", "a"} <= catalogue.words()
+    assert not {"xqz", "b", "thth"} & catalogue.words()
 
 
 def test_evaluating_a_checkpoint_writes_its_card(tmp_path, monkeypatch):
-    """run() writes evaluation.json and a card that holds the bound, the command and a table; bad rows are not hidden."""
+    """run() writes evaluation.json and a card that holds the bound, the command and a table; bad
+    rows are not hidden."""
     monkeypatch.setattr(evaluate, "STEPS", (1, 4))
     monkeypatch.setattr(evaluate, "FEWER", (4,))
     monkeypatch.setattr(evaluate, "TEMPERATURES", (1.0,))
     process = random_process("masked")
-    made = dict(training={"process": "masked", "steps": 7}, step=7, seconds=60.0, hardware="an abacus")
-    folder = checkpoint.save(process, checkpoint.config_of(process, {**SHAPE, "labels": 0}, "letters", **made), tmp_path / "m")
+    made = dict(
+        training={"process": "masked", "steps": 7}, step=7, seconds=60.0, hardware="an abacus"
+    )
+    folder = checkpoint.save(
+        process,
+        checkpoint.config_of(process, {**SHAPE, "labels": 0}, "letters", **made),
+        tmp_path / "m",
+    )
     ids = torch.randint(10, (24 * 40,), generator=torch.Generator().manual_seed(0))
     data = Corpus("letters", process.tokenizer, ids, ids[: 24 * 8])
     result = evaluate.run(folder, data, batch=4, draws=2)
-    assert json.loads((folder / "evaluation.json").read_text()) == result == library.checkpoint.card(folder).evaluation
+    assert (
+        json.loads((folder / "evaluation.json").read_text())
+        == result
+        == catalogue.checkpoint.card(folder).evaluation
+    )
     text = (folder / "README.md").read_text()
     assert text.startswith("---\n") and f"**{card.nats(result['bound'])} nats**" in text
     assert "an abacus" in text and "--process masked --steps 7" in text
@@ -175,19 +224,26 @@ def test_evaluating_a_checkpoint_writes_its_card(tmp_path, monkeypatch):
 def test_a_card_without_evaluation_says_so(tmp_path):
     """Nothing is made up."""
     process = random_process("masked")
-    folder = checkpoint.save(process, checkpoint.config_of(process, {**SHAPE, "labels": 0}, "letters"), tmp_path / "m")
+    folder = checkpoint.save(
+        process, checkpoint.config_of(process, {**SHAPE, "labels": 0}, "letters"), tmp_path / "m"
+    )
     card.write(folder)
     assert "Not evaluated yet." in (folder / "README.md").read_text()
 
 
-@pytest.mark.parametrize("name", list(library.trained()))
+@pytest.mark.parametrize("name", list(catalogue.trained()))
 def test_the_command_of_a_card_is_its_run(name):
     """The flags in a bundled card, read as the trainer reads them, are the settings of that run."""
-    known = library.card_of(name)
-    command = re.search(r"`python train_space.py (.*?)`", (known.path / "README.md").read_text("utf-8"))[1]
+    known = catalogue.card_of(name)
+    command = re.search(
+        r"`python train_space.py (.*?)`", (known.path / "README.md").read_text("utf-8")
+    )[1]
     parser = argparse.ArgumentParser()
     console.train_flags(parser)
-    config, made = asdict(console.config_of(parser.parse_args(command.split()))), known.config["training"]
+    config, made = (
+        asdict(console.config_of(parser.parse_args(command.split()))),
+        known.config["training"],
+    )
     assert {k: config[k] for k in made if k not in card.NOT_LEARNED} == {
         k: v for k, v in made.items() if k not in card.NOT_LEARNED
     }

@@ -1,4 +1,5 @@
-"""Promise 1: with a perfect network, every cell of the matrix samples the language and every bound is its entropy."""
+"""Promise 1: with a perfect network, every cell of the matrix samples the language and every bound
+is its entropy."""
 
 import math
 from functools import cache
@@ -16,13 +17,18 @@ from tinydiff.text import Canvas, Characters
 
 CELLS = [cell for cell, fits in matrix().items() if fits]
 # of a process that is like another, with the samplers that ask its own ratios or its own codes
-SOME = brief(CELLS, lambda name, sampler: name not in LIKE_OTHERS or sampler in ("ancestral", "euler", "tweedie", "ddim"))
-N = 5000
-FLOOR = (
-    0.03  # three times the total variation of N true samples of the five strings, 0.011 on average; the worst of 300 was 0.027
+SOME = brief(
+    CELLS,
+    lambda name, sampler: (
+        name not in LIKE_OTHERS or sampler in ("ancestral", "euler", "tweedie", "ddim")
+    ),
 )
-# texts, how far their distribution may be from the language's (of 300 times 1,000 true samples the worst was 0.052), and three
-# standard errors of a share of 0.8
+N = 5000
+# three times the total variation of N true samples of the five strings, 0.011 on average; the worst
+# of 300 was 0.027
+FLOOR = 0.03
+# texts, how far their distribution may be from the language's (of 300 times 1,000 true samples the
+# worst was 0.052), and three standard errors of a share of 0.8
 FEW = pytest.param(1000, 0.06, 0.038, id="few")
 MANY = pytest.param(N, FLOOR, 0.017, id="many", marks=pytest.mark.long)
 ONE_A_STEP = {
@@ -47,19 +53,25 @@ def last(*args, **kwargs):
 @pytest.mark.parametrize("texts,floor,error", [FEW, MANY])
 @pytest.mark.parametrize("process,sampler", SOME)
 def test_every_cell_samples_the_language(process, sampler, texts, floor, error, language):
-    """With many steps, the distribution of the texts from nothing is the language's, within sampling error. After the prompt
-    'c', in the same batch, the continuations 'cba' and 'aca' have 0.8 and 0.2, within three standard errors."""
+    """With many steps, the distribution of the texts from nothing is the language's, within
+    sampling error. After the prompt 'c', in the same batch, the continuations 'cba' and 'aca' have
+    0.8 and 0.2, within three standard errors.
+    """
     model, steps = exact.perfect(process, language), 128 if texts == N else 96
     canvas = Canvas.prompt(language.tokenizer, "c", 4, batch=2 * texts)
     canvas.given[:texts] = False
-    tokens = last(model, canvas, sampler=sampler, steps=steps, seed=3, **ONE_A_STEP.get(sampler, {}))
+    tokens = last(
+        model, canvas, sampler=sampler, steps=steps, seed=3, **ONE_A_STEP.get(sampler, {})
+    )
     free, prompted = tokens.split(texts)
     assert total_variation(free, language) < floor
     assert abs((prompted == language.strings[2]).all(1).double().mean() - 0.8) < error
     assert abs((prompted == language.strings[4]).all(1).double().mean() - 0.2) < error
 
 
-@pytest.mark.parametrize("process,sampler", [cell for cell in CELLS if "causal" not in PROCESSES[cell[0]].traits])
+@pytest.mark.parametrize(
+    "process,sampler", [cell for cell in CELLS if "causal" not in PROCESSES[cell[0]].traits]
+)
 def test_every_cell_that_sees_both_sides_fills_a_gap(process, sampler, language):
     """In 'a__a' only 'abca' fits; in '__ba' only 'ccba'."""
     model = exact.perfect(process, language)
@@ -70,8 +82,9 @@ def test_every_cell_that_sees_both_sides_fills_a_gap(process, sampler, language)
 
 
 def mean_bound(model, language, rng, given=0, batches=120):
-    """The mean of the bound over texts whose first characters are given, and its standard error over batches of 1,000, in
-    each of which the noise levels are spread evenly."""
+    """The mean of the bound over texts whose first characters are given, and its standard error
+    over batches of 1,000, in each of which the noise levels are spread evenly.
+    """
     means = []
     for _ in range(batches):
         x = language.sample(1000, 4, rng)
@@ -83,7 +96,8 @@ def mean_bound(model, language, rng, given=0, batches=120):
 
 @pytest.mark.parametrize("name", brief(PROCESSES, lambda name: name != "bits"))
 def test_the_bound_is_the_entropy(name, language, rng):
-    """The mean of the bound is the language's entropy, within four of its own standard errors (and those are small)."""
+    """The mean of the bound is the language's entropy, within four of its own standard errors (and
+    those are small)."""
     model = exact.perfect(name, language)
     found, error = mean_bound(model, language, rng)
     assert error < 0.02
@@ -92,7 +106,8 @@ def test_the_bound_is_the_entropy(name, language, rng):
 
 @pytest.mark.parametrize("name", brief(PROCESSES, lambda name: name != "bits"))
 def test_the_bound_of_what_is_open_given_a_prompt(name, language, rng):
-    """With the first character given, the bound is the entropy of the rest given it: the chain rule."""
+    """With the first character given, the bound is the entropy of the rest given it: the chain
+    rule."""
     model = exact.perfect(name, language)
     found, error = mean_bound(model, language, rng, given=1)
     first = torch.bincount(language.strings[:, 0], weights=language.log_p.exp())
@@ -102,7 +117,8 @@ def test_the_bound_of_what_is_open_given_a_prompt(name, language, rng):
 
 @pytest.mark.parametrize("noise", [name for name in SCHEDULES if name != "ddpm-128"])
 def test_the_loss_of_masked_is_its_bound_whatever_the_schedule(noise, language, rng):
-    """MDLM's invariance: with uniform times the training objective is the bound, up to the T_MIN that is cut off."""
+    """MDLM's invariance: with uniform times the training objective is the bound, up to the T_MIN
+    that is cut off."""
     model = exact.perfect("masked", language, schedule(noise))
     x = language.sample(40_000, 4, rng)
     nats = model.loss(Canvas(x, torch.zeros_like(x, dtype=torch.bool)), rng) * 4
@@ -115,7 +131,9 @@ def test_markov_posterior_is_enumeration(rng):
     """Forward-backward gives what summing over all texts gives."""
     V, L = 3, 4
     chain = exact.Markov(
-        Characters("abc"), torch.rand(V, generator=rng).double().softmax(0), torch.rand(V, V, generator=rng).double().softmax(1)
+        Characters("abc"),
+        torch.rand(V, generator=rng).double().softmax(0),
+        torch.rand(V, V, generator=rng).double().softmax(1),
     )
     texts = torch.cartesian_prod(*[torch.arange(V)] * L)
     strings = ["".join("abc"[i] for i in row) for row in texts.tolist()]
@@ -142,26 +160,43 @@ def test_the_bound_is_the_entropy_of_long_texts(name, chain, rng):
     model = exact.perfect(name, chain)
     x = chain.sample(600, 64, rng)
     nats = model.bound(Canvas(x, torch.zeros_like(x, dtype=torch.bool)), rng) / 64
-    assert abs(nats.mean().item() - chain.entropy(64) / 64) < 4 * (nats.std() / len(nats) ** 0.5).item()
+    assert (
+        abs(nats.mean().item() - chain.entropy(64) / 64)
+        < 4 * (nats.std() / len(nats) ** 0.5).item()
+    )
 
 
 @pytest.fixture(scope="module")
 def true_distances(chain):
-    """How far the pairs in so many true texts of 48 characters are from the chain's: mean and spread."""
+    """How far the pairs in so many true texts of 48 characters are from the chain's: mean and
+    spread."""
 
     def of(texts):
-        far = [pair_distance(chain.sample(texts, 48, torch.Generator().manual_seed(s)), chain) for s in range(20)]
+        far = [
+            pair_distance(chain.sample(texts, 48, torch.Generator().manual_seed(s)), chain)
+            for s in range(20)
+        ]
         return sum(far) / 20, torch.tensor(far).std().item()
 
     return cache(of)
 
 
-@pytest.mark.parametrize("texts", [pytest.param(40, id="few"), pytest.param(150, id="many", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "texts", [pytest.param(40, id="few"), pytest.param(150, id="many", marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize("process,sampler", SOME)
 def test_every_cell_samples_long_texts(process, sampler, texts, chain, true_distances):
-    """At 48 characters: pairs of characters are as frequent as the chain says, within what true samples differ by."""
+    """At 48 characters: pairs of characters are as frequent as the chain says, within what true
+    samples differ by."""
     model, steps = exact.perfect(process, chain), 160 if texts > 40 else 96
-    tokens = last(model, Canvas.blank(48, texts), sampler=sampler, steps=steps, seed=6, **ONE_A_STEP.get(sampler, {}))
+    tokens = last(
+        model,
+        Canvas.blank(48, texts),
+        sampler=sampler,
+        steps=steps,
+        seed=6,
+        **ONE_A_STEP.get(sampler, {}),
+    )
     mean, spread = true_distances(texts)
     assert pair_distance(tokens, chain) < mean + 5 * spread
 
@@ -170,7 +205,10 @@ def pair_distance(x, chain):
     """Total variation between the pairs in x and the chain's own."""
     V = len(chain.tokenizer)
     found = torch.bincount((x[:, :-1] * V + x[:, 1:]).flatten(), minlength=V * V).double()
-    return 0.5 * (found / found.sum() - (chain.start[:, None] * chain.step).flatten()).abs().sum().item()
+    return (
+        0.5
+        * (found / found.sum() - (chain.start[:, None] * chain.step).flatten()).abs().sum().item()
+    )
 
 
 # ---------------------------------------------------------------- what is given, wherever it stands
@@ -178,27 +216,39 @@ def pair_distance(x, chain):
 
 def shares_given(language, template):
     """p(text | what the template gives), (N,)."""
-    fits = torch.tensor([all(c in ("_", language.tokenizer.characters[i]) for c, i in zip(template, row))
-                         for row in language.strings.tolist()])  # fmt: skip
+    fits = torch.tensor(
+        [
+            all(c in ("_", language.tokenizer.characters[i]) for c, i in zip(template, row))
+            for row in language.strings.tolist()
+        ]
+    )
     return torch.where(fits, language.log_p.exp(), 0) / language.log_p.exp()[fits].sum()
 
 
-BOTH_SIDES = [name for name, p in PROCESSES.items() if "pieces" in p.traits and "blocks" not in p.traits]
+BOTH_SIDES = [
+    name for name, p in PROCESSES.items() if "pieces" in p.traits and "blocks" not in p.traits
+]
 
 
-@pytest.mark.parametrize("name, block", [*((name, 2) for name in BOTH_SIDES), ("uniform", 1), ("masked", 1)])
+@pytest.mark.parametrize(
+    "name, block", [*((name, 2) for name in BOTH_SIDES), ("uniform", 1), ("masked", 1)]
+)
 def test_a_block_sees_what_is_given_behind_it(name, block, language):
-    """Blocks smaller than the text, whose end or whose third character is given: the others have the distribution that the
-    language has given those, and hardly a text is outside it."""
+    """Blocks smaller than the text, whose end or whose third character is given: the others have
+    the distribution that the language has given those, and hardly a text is outside it.
+    """
     model, templates, rows = exact.perfect(name, language), ("___a", "__b_"), 250
     parts = [Canvas.template(language.tokenizer, template, rows) for template in templates]
-    canvas = Canvas(torch.cat([part.tokens for part in parts]), torch.cat([part.given for part in parts]))
+    canvas = Canvas(
+        torch.cat([part.tokens for part in parts]), torch.cat([part.given for part in parts])
+    )
     tokens = last(model, canvas, sampler="blockwise", block=block, steps=64, seed=5)
     for template, some in zip(templates, tokens.split(rows)):
         found = torch.stack([(some == text).all(1).double().mean() for text in language.strings])
         true = shares_given(language, template)
         assert found[true == 0].sum() + 1 - found.sum() < 0.035
-        assert 0.5 * (found - true).abs().sum() < 0.1  # 3 standard errors of the frequencies of three texts
+        # 3 standard errors of the frequencies of three texts
+        assert 0.5 * (found - true).abs().sum() < 0.1
 
 
 def entropy_of(language, columns):
@@ -209,7 +259,8 @@ def entropy_of(language, columns):
 
 
 def entropy_seen(language, given, ahead):
-    """Nats of what is open given what is, for a network that sees `ahead` characters at a time and all before them."""
+    """Nats of what is open given what is, for a network that sees `ahead` characters at a time and
+    all before them."""
     total, place = 0.0, torch.arange(4)
     for start in range(0, 4, ahead):
         here, before = (place >= start) & (place < start + ahead), place < start
@@ -224,47 +275,66 @@ BOUNDS = [(name, {}) for name in PROCESSES] + [("block", {"block": "1"}), ("bloc
 
 @pytest.mark.parametrize("name, options", BOUNDS)
 def test_the_bound_given_a_suffix_a_middle_a_hole(name, options, language, rng):
-    """The mean of the bound on what is open is its entropy given the rest, wherever that stands; of networks that read from left
-    to right it is what is left of it when each part is told what is before it and in it."""
+    """The mean of the bound on what is open is its entropy given the rest, wherever that stands; of
+    networks that read from left to right it is what is left of it when each part is told what is
+    before it and in it.
+    """
     model, rounds = exact.perfect(name, language, **options), 6
     copies = 100 if name == "bits" else 800
     given = torch.stack([torch.tensor([c != "_" for c in places]) for places in GIVEN.values()])
     count = len(given) * len(language.strings)
-    x, holes = language.strings.repeat(len(given), 1), given.repeat_interleave(len(language.strings), 0)
-    canvas = Canvas(x.repeat(copies, 1), holes.repeat(copies, 1))  # every text with every mask, at evenly spread noise
+    x, holes = (
+        language.strings.repeat(len(given), 1),
+        given.repeat_interleave(len(language.strings), 0),
+    )
+    # every text with every mask, at evenly spread noise
+    canvas = Canvas(x.repeat(copies, 1), holes.repeat(copies, 1))
     with torch.no_grad():
-        found = torch.stack([model.bound(canvas, rng).double().view(copies, count).mean(0) for _ in range(rounds)])
+        found = torch.stack(
+            [model.bound(canvas, rng).double().view(copies, count).mean(0) for _ in range(rounds)]
+        )
     found = (found.view(rounds, len(given), -1) * language.log_p.exp()).sum(-1)
     mean, error = found.mean(0), found.std(0) / rounds**0.5
     for i, places in enumerate(given):
         true = entropy_seen(language, places, model.ahead() or 4)
-        assert error[i] < 0.05 and abs(mean[i] - true) < 4 * error[i] + 2e-3, (list(GIVEN)[i], mean[i], true)
+        assert error[i] < 0.05 and abs(mean[i] - true) < 4 * error[i] + 2e-3, (
+            list(GIVEN)[i],
+            mean[i],
+            true,
+        )
 
 
 @pytest.mark.parametrize("name", ["uniform", "score-uniform"])
 def test_what_unfinished_uniform_noise_costs(name, language, rng):
-    """Noise that leaves 0.3 of the text: the bound is worse by KL(q(x_1) || uniform) of whole texts, here over all 81 of them.
-    Without the term for the prior it would lie below the entropy."""
+    """Noise that leaves 0.3 of the text: the bound is worse by KL(q(x_1) || uniform) of whole
+    texts, here over all 81 of them. Without the term for the prior it would lie below the entropy.
+    """
     floor, V = 0.3, 3
     model = exact.perfect(name, language, schedule("linear", floor))
     noise = floor * torch.eye(V, dtype=torch.float64) + (1 - floor) / V
     texts = torch.cartesian_prod(*[torch.arange(V)] * 4)
-    q = (language.log_p.exp()[:, None] * noise[language.strings[:, None], texts[None]].prod(-1)).sum(0)
+    q = (
+        language.log_p.exp()[:, None] * noise[language.strings[:, None], texts[None]].prod(-1)
+    ).sum(0)
     cost = (q * (q * V**4).log()).sum().item()
     prior = 4 * (model.base if name == "score-uniform" else model).unfinished()
     assert 0.09 < cost < prior
     means = []
     for _ in range(8):
         canvas = Canvas(language.strings.repeat(3000, 1), torch.zeros(15_000, 4, dtype=torch.bool))
-        means.append((model.bound(canvas, rng).double().view(3000, 5).mean(0) * language.log_p.exp()).sum())
+        means.append(
+            (model.bound(canvas, rng).double().view(3000, 5).mean(0) * language.log_p.exp()).sum()
+        )
     mean, error = torch.stack(means).mean().item(), (torch.stack(means).std() / 8**0.5).item()
     assert error < 0.015 and abs(mean - language.entropy(4) - cost) < 4 * error
 
 
 @pytest.mark.parametrize("name", ["gaussian", "bits"])
 def test_the_bound_on_real_numbers_by_quadrature(name, rng, monkeypatch):
-    """Of one character of three, without any chance: every character, noise level and noise of a grid in the plane in which three
-    codes lie (noise across it tells nothing), each weighed. The bound is the entropy to better than half a percent."""
+    """Of one character of three, without any chance: every character, noise level and noise of a
+    grid in the plane in which three codes lie (noise across it tells nothing), each weighed. The
+    bound is the entropy to better than half a percent.
+    """
     language = exact.Enumerated(["a", "b", "c"], [0.6, 0.3, 0.1])
     model = exact.perfect(name, language)
     z = torch.linspace(-6, 6, 19, dtype=torch.float64)
@@ -282,10 +352,13 @@ def test_the_bound_on_real_numbers_by_quadrature(name, rng, monkeypatch):
 
 
 def test_few_steps_cost_what_independence_costs():
-    """On the text AB or BA with one step, two characters drawn alone agree half of the time: total variation 1/2, exactly."""
+    """On the text AB or BA with one step, two characters drawn alone agree half of the time: total
+    variation 1/2, exactly."""
     language = exact.Enumerated(["ab", "ba"], [1, 1])
     for sampler in ("ancestral", "confidence", "random"):
-        tokens = last(exact.perfect("masked", language), Canvas.blank(2, N), sampler=sampler, steps=1)
+        tokens = last(
+            exact.perfect("masked", language), Canvas.blank(2, N), sampler=sampler, steps=1
+        )
         assert abs(total_variation(tokens, language) - 0.5) < 0.03
 
 
@@ -294,10 +367,13 @@ def test_a_wrong_weight_is_noticed(language, rng):
     model = exact.perfect("masked", language)
     x = language.sample(20_000, 4, rng)
     nats = 0.95 * model.bound(Canvas(x, torch.zeros_like(x, dtype=torch.bool)), rng)
-    assert abs(nats.mean().item() - language.entropy(4)) > 4 * (nats.std() / len(nats) ** 0.5).item()
+    assert (
+        abs(nats.mean().item() - language.entropy(4)) > 4 * (nats.std() / len(nats) ** 0.5).item()
+    )
 
 
-# ---------------------------------------------------------------- what a state tells of its character
+# ---------------------------------------------------------------- what a state tells of its
+# character
 
 
 ALPHABET = Characters("abcdefghijklmnopqrst")
@@ -305,12 +381,15 @@ TIMES = torch.linspace(0, 1, 9, dtype=torch.float64)
 
 
 def told(name):
-    return exact.information(exact.perfect(name, exact.Markov.of(torch.arange(20), ALPHABET)), TIMES, draws=400)
+    return exact.information(
+        exact.perfect(name, exact.Markov.of(torch.arange(20), ALPHABET)), TIMES, draws=400
+    )
 
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_information_falls_from_all_to_nothing(name):
-    """No noise tells all there is to know, log V, pure noise next to nothing, and more noise never tells more."""
+    """No noise tells all there is to know, log V, pure noise next to nothing, and more noise never
+    tells more."""
     known = told(name)
     assert known[0].item() == pytest.approx(math.log(20), abs=1e-3) and known[-1] < 0.02
     assert (known.diff() <= 0).all()
@@ -323,14 +402,18 @@ def test_information_of_masks_is_the_share_that_is_left(name):
 
 
 def test_information_of_uniform_noise():
-    """log V + p log p + (V - 1) q log q with p = alpha + (1 - alpha) / V, what the character that stands there is worth."""
+    """log V + p log p + (V - 1) q log q with p = alpha + (1 - alpha) / V, what the character that
+    stands there is worth."""
     q = TIMES * (1 - 1e-3) / 20
     p = 1 - 19 * q
-    assert torch.allclose(told("uniform"), math.log(20) + torch.xlogy(p, p) + 19 * torch.xlogy(q, q), atol=0.05)
+    assert torch.allclose(
+        told("uniform"), math.log(20) + torch.xlogy(p, p) + 19 * torch.xlogy(q, q), atol=0.05
+    )
 
 
 def test_information_of_bits():
-    """Of 32 characters of 5 bits every bit is one alone: 5 times what a sign tells through Gaussian noise, by quadrature."""
+    """Of 32 characters of 5 bits every bit is one alone: 5 times what a sign tells through Gaussian
+    noise, by quadrature."""
     tokenizer = Characters("abcdefghijklmnopqrstuvwxyz012345")
     process = exact.perfect("bits", exact.Markov.of(torch.arange(32), tokenizer))
     alpha = process.schedule.alpha(TIMES[1:-1])

@@ -12,34 +12,59 @@ import pytest
 from PIL import Image, ImageChops
 
 from tests.conftest import SHAPE, random_process
-from tinydiff import checkpoint, export, render
-from tinydiff.render import MASK, Picture, Run
+from tinydiff import runs
+from tinydiff.show import export, render
+from tinydiff.show.render import MASK, Picture, Run
+from tinydiff.store import checkpoint
 
 PROMPT = "abc\n"
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """70 characters, six steps a window, with a prompt, written by an untrained network that changes its mind."""
+    """70 characters, six steps a window, with a prompt, written by an untrained network that
+    changes its mind."""
     process = random_process("masked")
     folder = checkpoint.save(
-        process, checkpoint.config_of(process, {**SHAPE, "labels": 0}, "noise"), tmp_path_factory.mktemp("model")
+        process,
+        checkpoint.config_of(process, {**SHAPE, "labels": 0}, "noise"),
+        tmp_path_factory.mktemp("model"),
     )
-    return export.record({"model": str(folder), "sampler": "remask", "steps": 6, "length": 70, "prompt": PROMPT, "seed": 1,
-                          "options": {"share": 1.0}})  # fmt: skip
+    return runs.record(
+        {
+            "model": str(folder),
+            "sampler": "remask",
+            "steps": 6,
+            "length": 70,
+            "prompt": PROMPT,
+            "seed": 1,
+            "options": {"share": 1.0},
+        }
+    )
 
 
 def one(text, given=()):
     """A picture of `text` with nothing else to say."""
     L = len(text)
-    return Picture(1, 0.0, 1, 0.1, text, text, (0.9,) * L, (math.log(65),) * L, tuple(i in given for i in range(L)))
+    return Picture(
+        1,
+        0.0,
+        1,
+        0.1,
+        text,
+        text,
+        (0.9,) * L,
+        (math.log(65),) * L,
+        tuple(i in given for i in range(L)),
+    )
 
 
 # ---------------------------------------------------------------- runs
 
 
 def test_a_run_begins_with_its_prompt_and_ends_written(run):
-    """The first picture is the prompt and masks, the last has no mask, and the prompt stands in every one of them."""
+    """The first picture is the prompt and masks, the last has no mask, and the prompt stands in
+    every one of them."""
     assert run.frames[0].text == PROMPT + MASK * 66
     assert MASK not in run.frames[-1].text
     assert all(p.text.startswith(PROMPT) and p.given == run.frames[0].given for p in run.frames)
@@ -49,7 +74,7 @@ def test_a_run_begins_with_its_prompt_and_ends_written(run):
 
 def test_the_settings_of_a_run_make_it_again(run):
     """A run is reproduced, text for text, from the settings that it carries."""
-    again = export.record(run.settings)
+    again = runs.record(run.settings)
     assert [p.text for p in again.frames] == [p.text for p in run.frames]
     assert again.settings == run.settings
 
@@ -63,10 +88,13 @@ def test_given_stays_what_was_asked_for(run):
 
 
 def test_json_holds_the_run(run, tmp_path):
-    """load_json gives back what json wrote: everything equal, shares and entropies to five decimals."""
+    """load_json gives back what json wrote: everything equal, shares and entropies to five
+    decimals."""
     export.json(run, tmp_path / "run.json")
     back = export.load_json(tmp_path / "run.json")
-    assert back.settings == run.settings | {"model": Path(run.settings["model"]).name} and len(back.frames) == len(run.frames)
+    assert back.settings == run.settings | {"model": Path(run.settings["model"]).name} and len(
+        back.frames
+    ) == len(run.frames)
     for was, now in zip(run.frames, back.frames):
         assert replace(now, confidence=(), entropy=()) == replace(was, confidence=(), entropy=())
         assert now.confidence == pytest.approx(was.confidence, abs=1e-5)
@@ -79,17 +107,38 @@ def damaged(data):
     """Files that are nearly a run."""
     frame = data["frames"][0]
     yield "", "[]", "{}", "nonsense", "[" * 100_000, "\x00"
-    yield {**data, "format": 2}, {**data, "frames": []}, {**data, "frames": [7]}, {**data, "settings": []}
-    for key in ("text", "best", "confidence", "entropy", "given", "t", "step"):
-        yield {**data, "frames": [{k: v for k, v in frame.items() if k != key}]}, {**data, "frames": [{**frame, key: None}]}
-    yield {**data, "frames": [{**frame, "text": frame["text"] + "a"}]}, {**data, "frames": [{**frame, "t": math.inf}]}
     yield (
-        {**data, "frames": [frame, {**frame, **{k: frame[k][:5] for k in ("text", "best", "confidence", "entropy", "given")}}]},
+        {**data, "format": 2},
+        {**data, "frames": []},
+        {**data, "frames": [7]},
+        {**data, "settings": []},
+    )
+    for key in ("text", "best", "confidence", "entropy", "given", "t", "step"):
+        yield (
+            {**data, "frames": [{k: v for k, v in frame.items() if k != key}]},
+            {**data, "frames": [{**frame, key: None}]},
+        )
+    yield (
+        {**data, "frames": [{**frame, "text": frame["text"] + "a"}]},
+        {**data, "frames": [{**frame, "t": math.inf}]},
+    )
+    yield (
+        {
+            **data,
+            "frames": [
+                frame,
+                {
+                    **frame,
+                    **{k: frame[k][:5] for k in ("text", "best", "confidence", "entropy", "given")},
+                },
+            ],
+        },
     )
 
 
 def test_what_is_no_run_is_refused_in_one_sentence(run, tmp_path):
-    """A file that is missing, cut short, or holds something else never becomes a Run, nor an error of another kind."""
+    """A file that is missing, cut short, or holds something else never becomes a Run, nor an error
+    of another kind."""
     path = tmp_path / "run.json"
     with pytest.raises(ValueError, match="no file"):
         export.load_json(path)
@@ -104,25 +153,69 @@ def test_what_is_no_run_is_refused_in_one_sentence(run, tmp_path):
 
 
 def test_no_file_names_a_place_of_this_machine(run, tmp_path, monkeypatch):
-    """JSON and HTML tell the name of the folder that wrote the run, not where it is; what is on the Hub keeps its whole name."""
+    """JSON and HTML tell the name of the folder that wrote the run, not where it is; what is on the
+    Hub keeps its whole name."""
     folder = Path(run.settings["model"])
     for write, name in ((export.json, "run.json"), (export.html, "run.html")):
         write(run, tmp_path / name)
         text = (tmp_path / name).read_text("utf-8")
-        assert str(folder.parent) not in text and f'"model":"{folder.name}"' in text.replace('": "', '":"')
+        assert str(folder.parent) not in text and f'"model":"{folder.name}"' in text.replace(
+            '": "', '":"'
+        )
     monkeypatch.chdir(folder.parent)
-    shared = {name: export.shared({"model": name})["model"] for name in ("masked", "user/name@v1", "./" + folder.name, "../x/y")}
-    assert shared == {"masked": "masked", "user/name@v1": "user/name@v1", "./" + folder.name: folder.name, "../x/y": "y"}
+    shared = {
+        name: export.shared({"model": name})["model"]
+        for name in ("masked", "user/name@v1", "./" + folder.name, "../x/y")
+    }
+    assert shared == {
+        "masked": "masked",
+        "user/name@v1": "user/name@v1",
+        "./" + folder.name: folder.name,
+        "../x/y": "y",
+    }
 
 
-VALUES = (None, True, -1, 0.5, 2, 1e308, 10**400, math.nan, math.inf, "", "x", "\ud800", "<script>", "\n", "\x1b]0;x\x07", "x" * 3000, [],
-          [[]], {}, {"x": []}, [0.5] * 70, ["x"] * 70, [10**400] * 70, [math.nan] * 70, [-0.5] * 70, [77.0] * 70, "\ud800" * 70)  # fmt: skip
+VALUES = (
+    None,
+    True,
+    -1,
+    0.5,
+    2,
+    1e308,
+    10**400,
+    math.nan,
+    math.inf,
+    "",
+    "x",
+    "\ud800",
+    "<script>",
+    "\n",
+    "\x1b]0;x\x07",
+    "x" * 3000,
+    [],
+    [[]],
+    {},
+    {"x": []},
+    [0.5] * 70,
+    ["x"] * 70,
+    [10**400] * 70,
+    [math.nan] * 70,
+    [-0.5] * 70,
+    [77.0] * 70,
+    "\ud800" * 70,
+)
 
 
 def places(value, above=()):
     """Every place in JSON, of lists the first."""
     yield above
-    for key, inner in value.items() if isinstance(value, dict) else list(enumerate(value))[:1] if isinstance(value, list) else ():
+    for key, inner in (
+        value.items()
+        if isinstance(value, dict)
+        else list(enumerate(value))[:1]
+        if isinstance(value, list)
+        else ()
+    ):
         yield from places(inner, (*above, key))
 
 
@@ -135,10 +228,17 @@ def put(data, place, value):
 
 
 def hostile(run, tmp_path, rng, share):
-    """A share of all runs that have one value in the place of another: each is refused in a sentence, or becomes every kind of file.
-    How many of each."""
-    export.json(replace(run, frames=[replace(run.frames[0]), run.frames[-1]]), tmp_path / "whole.json")
-    whole, path, counts = json.loads((tmp_path / "whole.json").read_text("utf-8")), tmp_path / "run.json", [0, 0]
+    """A share of all runs that have one value in the place of another: each is refused in a
+    sentence, or becomes every kind of file. How many of each.
+    """
+    export.json(
+        replace(run, frames=[replace(run.frames[0]), run.frames[-1]]), tmp_path / "whole.json"
+    )
+    whole, path, counts = (
+        json.loads((tmp_path / "whole.json").read_text("utf-8")),
+        tmp_path / "run.json",
+        [0, 0],
+    )
     for place in places(whole):
         for value in VALUES:
             if rng.random() >= share:
@@ -151,7 +251,10 @@ def hostile(run, tmp_path, rng, share):
                 assert "is not a run" in str(error) and len(str(error)) < 200
                 continue
             counts[1] += 1
-            json.loads(re.search(r'id="run">(.*?)</script>', export.page(found), re.S)[1], parse_constant=pytest.fail)
+            json.loads(
+                re.search(r'id="run">(.*?)</script>', export.page(found), re.S)[1],
+                parse_constant=pytest.fail,
+            )
             export.json(found, tmp_path / "again.json")
             if rng.random() < 0.1:
                 export.gif(found, tmp_path / "run.gif")
@@ -159,11 +262,16 @@ def hostile(run, tmp_path, rng, share):
 
 
 def test_a_hostile_run_is_refused_or_drawn(run, tmp_path):
-    """No value anywhere in the file ends in an error of another kind; what is drawn is drawn whole."""
+    """No value anywhere in the file ends in an error of another kind; what is drawn is drawn
+    whole."""
     refused, drawn = hostile(run, tmp_path, random.Random(0), 0.15)
     assert refused > 50 and drawn > 5
     path = tmp_path / "run.json"
-    for text in ('{"format": 1, "settings": {}, "frames": ' + "[" * 99_999, "9" * 5000, '{"format": ' + "9" * 5000 + "}"):
+    for text in (
+        '{"format": 1, "settings": {}, "frames": ' + "[" * 99_999,
+        "9" * 5000,
+        '{"format": ' + "9" * 5000 + "}",
+    ):
         path.write_text(text)
         with pytest.raises(ValueError, match="is not a run"):
             export.load_json(path)
@@ -184,12 +292,17 @@ def test_a_film_that_is_too_large_is_refused(run, tmp_path):
     """Before a picture is drawn: too many of them, and such as are higher than a GIF may be."""
     high = replace(
         run.frames[0],
-        **{name: getattr(run.frames[0], name) * 3000 for name in ("text", "best", "confidence", "entropy", "given")},
+        **{
+            name: getattr(run.frames[0], name) * 3000
+            for name in ("text", "best", "confidence", "entropy", "given")
+        },
     )
     for frames in ([run.frames[0]] * 10_000, [high] * 2):
         for write in (export.gif, export.mp4):
             if write is export.gif or shutil.which("ffmpeg"):
-                with pytest.raises(ValueError, match="too much for a film: export the run as HTML or JSON"):
+                with pytest.raises(
+                    ValueError, match="too much for a film: export the run as HTML or JSON"
+                ):
                     write(Run(run.settings, frames), tmp_path / "run.gif")
     assert not list(tmp_path.iterdir())
 
@@ -198,7 +311,8 @@ def test_a_film_that_is_too_large_is_refused(run, tmp_path):
 
 
 def test_a_gif_shows_every_picture(run, tmp_path):
-    """The file's frames, decoded, look as they were drawn; it loops for ever, and the finished text stands longest."""
+    """The file's frames, decoded, look as they were drawn; it loops for ever, and the finished text
+    stands longest."""
     path = tmp_path / "run.gif"
     export.gif(run, path, pause=2.0)
     drawn = list(export.images(run))
@@ -210,8 +324,13 @@ def test_a_gif_shows_every_picture(run, tmp_path):
             shown.append(gif.convert("RGB"))
             times.append(gif.info["duration"])
     assert len(drawn) == len(run.frames) + export.DRY
-    drawn = [now for now, before in zip(drawn, [None, *drawn]) if before is None or ImageChops.difference(now, before).getbbox()]
-    assert len(shown) == len(drawn)  # a picture that repeats the one before is that one, shown longer
+    drawn = [
+        now
+        for now, before in zip(drawn, [None, *drawn])
+        if before is None or ImageChops.difference(now, before).getbbox()
+    ]
+    # a picture that repeats the one before is that one, shown longer
+    assert len(shown) == len(drawn)
     assert times[-1] >= 2000 and times[-1] == max(times)
     for was, now in zip(drawn, shown):
         difference = ImageChops.difference(was, now).convert("L")
@@ -223,9 +342,16 @@ def test_a_gif_of_64_steps_is_small(tmp_path):
     """256 characters in 64 steps take less than a megabyte, however the text falls."""
     alphabet = "the quick brown fox jumps over a lazy dog, "
     text = (alphabet * 7)[:256]
-    frames = [one("".join(c if (i * 37) % 256 < 4 * k else MASK for i, c in enumerate(text))) for k in range(65)]
+    frames = [
+        one("".join(c if (i * 37) % 256 < 4 * k else MASK for i, c in enumerate(text)))
+        for k in range(65)
+    ]
     export.gif(
-        Run({"process": "masked", "sampler": "random"}, [replace(p, step=k) for k, p in enumerate(frames)]), tmp_path / "a.gif"
+        Run(
+            {"process": "masked", "sampler": "random"},
+            [replace(p, step=k) for k, p in enumerate(frames)],
+        ),
+        tmp_path / "a.gif",
     )
     assert (tmp_path / "a.gif").stat().st_size < 1_000_000
 
@@ -241,9 +367,12 @@ def test_each_cell_is_drawn_in_its_place():
 
 @pytest.mark.parametrize("state", [render.NEW, render.AGAIN, render.GIVEN])
 def test_states_differ_by_more_than_colour(state):
-    """In grey, too, a cell that is new, changed again or given differs from one that is simply written."""
+    """In grey, too, a cell that is new, changed again or given differs from one that is simply
+    written."""
     plain = export.tile("o", render.WRITTEN, 0.0).convert("1")
-    assert ImageChops.difference(plain, export.tile("o", state, 1.0 if state != render.GIVEN else 0.0).convert("1")).getbbox()
+    assert ImageChops.difference(
+        plain, export.tile("o", state, 1.0 if state != render.GIVEN else 0.0).convert("1")
+    ).getbbox()
 
 
 def test_a_new_character_dries(run):
@@ -280,7 +409,9 @@ def test_mp4_without_ffmpeg_says_so(run, tmp_path, monkeypatch):
 
 
 def data_of(page):
-    return json.loads(re.search(r'<script type="application/json" id="run">(.*?)</script>', page, re.S)[1])
+    return json.loads(
+        re.search(r'<script type="application/json" id="run">(.*?)</script>', page, re.S)[1]
+    )
 
 
 def test_html_holds_the_whole_run(run, tmp_path):
@@ -293,9 +424,13 @@ def test_html_holds_the_whole_run(run, tmp_path):
     assert "default-src 'none'" in page and "{{" not in page
 
 
-@pytest.mark.parametrize("evil", ["</script><script>alert(1)</script>", "<!--<script>", "{{RUN}}{{STYLE}}", "\u2028'\"&<"])
+@pytest.mark.parametrize(
+    "evil",
+    ["</script><script>alert(1)</script>", "<!--<script>", "{{RUN}}{{STYLE}}", "\u2028'\"&<"],
+)
 def test_text_cannot_leave_its_script_tag(run, evil):
-    """Whatever a visitor wrote, the page has the tags that a harmless text gives, and the text comes back as it was."""
+    """Whatever a visitor wrote, the page has the tags that a harmless text gives, and the text
+    comes back as it was."""
     harmless = export.page(run)
     settings = {**run.settings, "prompt": evil, "sampler": evil, "model": evil}
     frames = [replace(p, text=(evil + p.text)[: len(p.text)]) for p in run.frames]
@@ -303,7 +438,7 @@ def test_text_cannot_leave_its_script_tag(run, evil):
     assert [page.count(tag) for tag in ("<script", "</script", "<!--")] == [
         harmless.count(t) for t in ("<script", "</script", "<!--")
     ]
-    assert data_of(page)["head"]["settings"] == settings | {"model": Path(evil).name}
+    assert data_of(page)["head"]["settings"] == settings
     assert render.unpack(data_of(page)).frames[-1].text.startswith(evil)
 
 
@@ -311,8 +446,14 @@ def test_text_cannot_leave_its_script_tag(run, evil):
 
 
 def test_every_ending_has_its_writer(tmp_path):
-    """Endings are known in either case; others, and a folder that is not there, are refused by name."""
-    assert export.writer(tmp_path / "A.GIF") is export.gif and set(export.WRITERS) == {".gif", ".mp4", ".html", ".json"}
+    """Endings are known in either case; others, and a folder that is not there, are refused by
+    name."""
+    assert export.writer(tmp_path / "A.GIF") is export.gif and set(export.WRITERS) == {
+        ".gif",
+        ".mp4",
+        ".html",
+        ".json",
+    }
     (tmp_path / "folder.gif").mkdir()
     for wrong in ("a.png", "a", "nowhere/a.gif", "folder.gif"):
         with pytest.raises(ValueError, match=wrong.split("/")[0]):

@@ -1,6 +1,8 @@
-"""Every endpoint of the page and every link, asked for nonsense: each answers with a sentence, and no traceback stands in the log.
+"""Every endpoint of the page and every link, asked for nonsense: each answers with a sentence, and
+no traceback stands in the log.
 
-The page is served as `app.py` serves it. A small part, always the same, is tried each time; `make test-long` tries twenty times as much.
+The page is served as `app.py` serves it. A small part, always the same, is tried each time; `make
+test-long` tries twenty times as much.
 """
 
 import gc
@@ -21,11 +23,51 @@ from tinydiff.ui import race, server
 
 DEEP = "[" * 400 + "]" * 400
 NONSENSE = [
-    None, True, "", "x", "\0", "é" * 70, "<b>x</b>", "../../etc/passwd", "a" * 5000, -1, 0, 1, 2.5, 1e308, 10**400, -(10**400), [], {},
-    [[]], [1, 2, 3], ["masked"], {"a": 1}, json.loads("[" * 150 + "]" * 150), {"path": "/etc/passwd"}, "nan", "user/name", "masked",
-    {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, {"__type__": "update", "value": 1}, "perfect-masked", "length",
-]  # fmt: skip
-SETTINGS = ["model", "sampler", "steps", "length", "temperature", "top_p", "seed", "prompt", "template", "options", "strange"]
+    None,
+    True,
+    "",
+    "x",
+    "\0",
+    "é" * 70,
+    "<b>x</b>",
+    "../../etc/passwd",
+    "a" * 5000,
+    -1,
+    0,
+    1,
+    2.5,
+    1e308,
+    10**400,
+    -(10**400),
+    [],
+    {},
+    [[]],
+    [1, 2, 3],
+    ["masked"],
+    {"a": 1},
+    json.loads("[" * 150 + "]" * 150),
+    {"path": "/etc/passwd"},
+    "nan",
+    "user/name",
+    "masked",
+    {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}},
+    {"__type__": "update", "value": 1},
+    "perfect-masked",
+    "length",
+]
+SETTINGS = [
+    "model",
+    "sampler",
+    "steps",
+    "length",
+    "temperature",
+    "top_p",
+    "seed",
+    "prompt",
+    "template",
+    "options",
+    "strange",
+]
 QUERIES = [
     "9" * 400,
     "-" + "9" * 5000,
@@ -43,13 +85,20 @@ QUERIES = [
 
 @pytest.fixture(scope="module")
 def whole():
-    """The whole page on a port of this machine: its address, its functions, and what it writes to stderr from now on."""
+    """The whole page on a port of this machine: its address, its functions, and what it writes to
+    stderr from now on."""
     import app
 
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    app.demo.launch(**app.LAUNCH, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", server_port=port)
+    app.demo.launch(
+        **app.LAUNCH,
+        prevent_thread_lock=True,
+        quiet=True,
+        server_name="127.0.0.1",
+        server_port=port,
+    )
     yield app.demo, f"http://127.0.0.1:{port}/gradio_api"
     app.demo.close(verbose=False)
 
@@ -60,7 +109,9 @@ def said(client: httpx.Client, fn, data: list, session: str) -> str | None:
     if not fn.queue:
         answer = client.post(f"/run/{fn.api_name}", json=body).json()
         return answer.get("error") if "error" in answer else answer.get("detail")
-    answer = client.post("/queue/join", content=json.dumps(body), headers={"content-type": "application/json"})
+    answer = client.post(
+        "/queue/join", content=json.dumps(body), headers={"content-type": "application/json"}
+    )
     if answer.status_code != 200:
         return answer.json()["detail"]
     with client.stream("GET", f"/queue/data?session_hash={session}") as stream:
@@ -68,7 +119,12 @@ def said(client: httpx.Client, fn, data: list, session: str) -> str | None:
             if "process_completed" in line:
                 return (json.loads(line[6:])["output"] or {}).get("error")
             if "process_generating" in line:  # it was taken, and works
-                client.post("/cancel", json=dict(session_hash=session, fn_index=fn._id, event_id=answer.json()["event_id"]))
+                client.post(
+                    "/cancel",
+                    json=dict(
+                        session_hash=session, fn_index=fn._id, event_id=answer.json()["event_id"]
+                    ),
+                )
                 return None
     return "closed"
 
@@ -79,7 +135,9 @@ def wishes(functions: list, rng: random.Random, count: int):
         fn = functions[k % len(functions)]
         data = [rng.choice(NONSENSE) for _ in fn.inputs]
         if fn.api_name == "denoise":
-            data = [rng.choice([{rng.choice(SETTINGS): rng.choice(NONSENSE)}, rng.choice(NONSENSE)])]
+            data = [
+                rng.choice([{rng.choice(SETTINGS): rng.choice(NONSENSE)}, rng.choice(NONSENSE)])
+            ]
         yield fn, data[: rng.choice([len(data)] * 5 + [max(0, len(data) - 1)])]
 
 
@@ -91,7 +149,9 @@ def fuzzed(whole, seed: int, count: int, monkeypatch) -> list:
     functions = [fn for fn in demo.fns.values() if fn.fn is not None and not fn.cancels]
     with httpx.Client(base_url=url, timeout=120) as client, ThreadPoolExecutor(2) as pool:
         asked = list(wishes(functions, random.Random(seed), count))
-        answers = list(pool.map(lambda i: said(client, *asked[i], f"fuzz-{seed}-{i}"), range(count)))
+        answers = list(
+            pool.map(lambda i: said(client, *asked[i], f"fuzz-{seed}-{i}"), range(count))
+        )
     monkeypatch.undo()
     for (fn, data), words in zip(asked, answers):
         assert "Traceback" not in log.getvalue(), (
@@ -100,7 +160,11 @@ def fuzzed(whole, seed: int, count: int, monkeypatch) -> list:
             "".join(log.getvalue().split("Traceback")[1:3])[:3000],
         )
         if words is not None:
-            assert isinstance(words, str) and 10 < len(words) < 700 and "not by your doing" not in words, (
+            assert (
+                isinstance(words, str)
+                and 10 < len(words) < 700
+                and "not by your doing" not in words
+            ), (
                 fn.name,
                 repr(data)[:300],
                 words,
@@ -115,15 +179,19 @@ def test_nonsense_is_answered_in_a_sentence(whole, monkeypatch):
 
 
 def test_nothing_in_the_place_of_a_value(whole, monkeypatch):
-    """Each function of the page, called with nothing at all in each field, answers in a sentence or takes it."""
+    """Each function of the page, called with nothing at all in each field, answers in a sentence or
+    takes it."""
     demo, url = whole
     log = io.StringIO()
     monkeypatch.setattr(sys, "stderr", log), monkeypatch.setattr(sys, "stdout", log)
-    functions = [fn for fn in demo.fns.values() if fn.fn is not None and not fn.cancels and fn.inputs]
+    functions = [
+        fn for fn in demo.fns.values() if fn.fn is not None and not fn.cancels and fn.inputs
+    ]
     with httpx.Client(base_url=url, timeout=120) as client:
         asked = [(fn, nothing) for fn in functions for nothing in (None, "")]
         answers = {
-            (fn.name, nothing): said(client, fn, [nothing] * len(fn.inputs), f"{nothing}-{fn._id}") for fn, nothing in asked
+            (fn.name, nothing): said(client, fn, [nothing] * len(fn.inputs), f"{nothing}-{fn._id}")
+            for fn, nothing in asked
         }
     monkeypatch.undo()
     assert "Traceback" not in log.getvalue(), log.getvalue()[-3000:]
@@ -158,22 +226,36 @@ def test_links_of_nonsense(whole, monkeypatch):
         for i, (name, value) in enumerate(
             (name, value) for name in ("options", "steps", "seed", "template") for value in QUERIES
         ):
-            body = dict(data=[None] * len(opened.inputs), fn_index=opened._id, session_hash=f"link-{i}")
+            body = dict(
+                data=[None] * len(opened.inputs), fn_index=opened._id, session_hash=f"link-{i}"
+            )
             referer = {"referer": f"{url.removesuffix('/gradio_api')}/?{urlencode({name: value})}"}
-            event = client.post(f"/queue/join?{urlencode({name: value})}", json=body, headers=referer)
+            event = client.post(
+                f"/queue/join?{urlencode({name: value})}", json=body, headers=referer
+            )
             assert event.status_code == 200, event.text
             with client.stream("GET", f"/queue/data?session_hash=link-{i}") as stream:
-                done = next(json.loads(line[6:]) for line in stream.iter_lines() if "process_completed" in line)
+                done = next(
+                    json.loads(line[6:])
+                    for line in stream.iter_lines()
+                    if "process_completed" in line
+                )
             if not done["success"]:
                 words = done["output"]["error"]
-                assert 10 < len(words) < 700 and "not by your doing" not in words, (name, value[:50], words)
+                assert 10 < len(words) < 700 and "not by your doing" not in words, (
+                    name,
+                    value[:50],
+                    words,
+                )
     monkeypatch.undo()
     assert "Traceback" not in log.getvalue(), log.getvalue()[-3000:]
 
 
 def test_three_hundred_visitors_leave_nothing(whole):
-    """The sessions of three hundred visitors of the whole page take a tenth of a megabyte each at the most, no more than SESSIONS of
-    them are kept, and when three hundred others have come no more is held than before."""
+    """The sessions of three hundred visitors of the whole page take a tenth of a megabyte each at
+    the most, no more than SESSIONS of them are kept, and when three hundred others have come no
+    more is held than before.
+    """
     demo, _ = whole
     visits = demo.app.state_holder
     states = [key for key, block in demo.blocks.items() if block.get_block_name() == "state"]

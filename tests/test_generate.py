@@ -1,4 +1,5 @@
-"""generate(): the same seed gives the same frames, closing it stops the work, calls are counted, long texts go on."""
+"""generate(): the same seed gives the same frames, closing it stops the work, calls are counted,
+long texts go on."""
 
 import math
 
@@ -6,7 +7,7 @@ import pytest
 import torch
 
 from tests.conftest import brief, random_process
-from tinydiff import exact, guidance
+from tinydiff import exact, guides
 from tinydiff.generate import generate, windows
 from tinydiff.processes import PROCESSES
 from tinydiff.samplers import SAMPLERS, Range, column, matrix
@@ -16,7 +17,8 @@ CELLS = [cell for cell, fits in matrix().items() if fits]
 
 
 def counting(name):
-    """A process with a list, `asked`, that grows with each call of its network or of a copy of it."""
+    """A process with a list, `asked`, that grows with each call of its network or of a copy of
+    it."""
     process = random_process(name)
     process.asked = asked = []
     process.net.register_forward_hook(lambda *_: asked.append(1))
@@ -25,20 +27,33 @@ def counting(name):
 
 @pytest.mark.parametrize("process,sampler", brief(CELLS))
 def test_frames_are_whole_and_reproducible(process, sampler):
-    """Same seed, same frames; another seed, another text; the last frame has no mask; calls are the network's own count."""
+    """Same seed, same frames; another seed, another text; the last frame has no mask; calls are the
+    network's own count."""
     model = counting(process)
     canvas = Canvas.prompt(model.tokenizer, "abc", 20, batch=2)
     one = list(generate(model, canvas, sampler=sampler, steps=12, seed=5))
     assert one[-1].calls == len(model.asked)
     two = list(generate(model, canvas, sampler=sampler, steps=12, seed=5))
     other = list(generate(model, canvas, sampler=sampler, steps=12, seed=6))
-    assert len(one) == len(two) and all(a.tokens.equal(b.tokens) and a.best.equal(b.best) for a, b in zip(one, two))
+    assert len(one) == len(two) and all(
+        a.tokens.equal(b.tokens) and a.best.equal(b.best) for a, b in zip(one, two)
+    )
     assert not one[-1].tokens.equal(other[-1].tokens)
-    assert (one[-1].tokens != model.mask_id).all() and one[-1].tokens[:, :3].equal(canvas.tokens[:, :3])
+    assert (one[-1].tokens != model.mask_id).all() and one[-1].tokens[:, :3].equal(
+        canvas.tokens[:, :3]
+    )
     assert [f.step for f in one] == list(range(1, len(one) + 1)) and len(one) <= one[0].steps
     for frame in one:
         assert all(
-            x.shape == (2, 20) for x in (frame.tokens, frame.best, frame.confidence, frame.entropy, frame.changed, frame.given)
+            x.shape == (2, 20)
+            for x in (
+                frame.tokens,
+                frame.best,
+                frame.confidence,
+                frame.entropy,
+                frame.changed,
+                frame.given,
+            )
         )
         assert (frame.confidence >= 0).all() and (frame.confidence <= 1 + 1e-6).all()
         assert (frame.entropy >= 0).all() and (frame.entropy <= math.log(model.V) + 1e-4).all()
@@ -59,23 +74,35 @@ def test_changed_says_what_changed(process, sampler):
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_before_the_first_frame_stands_the_noise_it_came_from(name):
-    """The first frame knows x_1 of the same seed: masks where the noise is masks, else random characters, from which a sampler
-    with nothing to do would change nothing; no later frame has one."""
+    """The first frame knows x_1 of the same seed: masks where the noise is masks, else random
+    characters, from which a sampler with nothing to do would change nothing; no later frame has
+    one.
+    """
     model = random_process(name)
     canvas = Canvas.prompt(model.tokenizer, "abc", 20, batch=2)
     first, *later = generate(model, canvas, steps=6, seed=5)
     start, rng = first.before, torch.Generator().manual_seed(5)
     assert start.tokens.equal(model.read(model.prior(canvas, rng)))
-    assert (start.step, start.steps, start.t, start.calls) == (0, first.steps, 1.0, 0) and not start.changed.any()
-    assert start.tokens[canvas.given].equal(canvas.tokens[canvas.given]) and (start.confidence[canvas.given] == 1).all()
+    assert (start.step, start.steps, start.t, start.calls) == (
+        0,
+        first.steps,
+        1.0,
+        0,
+    ) and not start.changed.any()
+    assert (
+        start.tokens[canvas.given].equal(canvas.tokens[canvas.given])
+        and (start.confidence[canvas.given] == 1).all()
+    )
     assert (start.tokens[~canvas.given] == model.mask_id).all() == ("prefix" in model.traits)
     assert first.before.before is None and all(frame.before is None for frame in later)
 
 
 @pytest.mark.parametrize("name", ["gaussian", "bits", "uniform"])
 def test_certainty_is_of_now(name, language):
-    """Where noise is no mask, what stands is weighed at every step: real-valued states by how near they are, so that the first
-    noise is as unsure as can be and the end is certain; the confidence of a character that stays does not stay."""
+    """Where noise is no mask, what stands is weighed at every step: real-valued states by how near
+    they are, so that the first noise is as unsure as can be and the end is certain; the confidence
+    of a character that stays does not stay.
+    """
     model = exact.perfect(name, language)
     frames = list(generate(model, Canvas.blank(4, 200), sampler="ancestral", steps=16, seed=3))
     start, end = frames[0].before, frames[-1]
@@ -86,18 +113,24 @@ def test_certainty_is_of_now(name, language):
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_the_view_is_what_the_process_says(name):
-    """A process that names a sight shows it for every character at every step, in numbers from 0 to 1; the others nothing."""
+    """A process that names a sight shows it for every character at every step, in numbers from 0 to
+    1; the others nothing."""
     model = random_process(name)
     for frame in generate(model, Canvas.prompt(model.tokenizer, "abc", 60), steps=4):
         for shown in filter(None, (frame, frame.before)):
             assert (shown.view is not None) == bool(model.sight)
             if shown.view is not None:
-                assert shown.view.shape[:2] == (1, 60) and shown.view.min() >= 0 and shown.view.max() <= 1
+                assert (
+                    shown.view.shape[:2] == (1, 60)
+                    and shown.view.min() >= 0
+                    and shown.view.max() <= 1
+                )
 
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_predictions_are_distributions_in_bf16(name):
-    """Whatever the network computes in, what is said of characters is a distribution to single precision."""
+    """Whatever the network computes in, what is said of characters is a distribution to single
+    precision."""
     model = random_process(name)
     canvas = Canvas.prompt(model.tokenizer, "abc", 24)
     x = model.prior(canvas, torch.Generator().manual_seed(1))
@@ -118,7 +151,8 @@ def test_closing_stops_the_work(name):
 
 
 def test_unchanged_steps_cost_no_call():
-    """Ancestral with far more steps than characters: as many calls as steps in which something was revealed, at most 21."""
+    """Ancestral with far more steps than characters: as many calls as steps in which something was
+    revealed, at most 21."""
     model = counting("masked")
     frames = list(generate(model, Canvas.blank(20), sampler="ancestral", steps=500))
     revealing = sum(bool(frame.changed.any()) for frame in frames)
@@ -126,7 +160,8 @@ def test_unchanged_steps_cost_no_call():
 
 
 def test_cached_equals_uncached_left_to_right(rng):
-    """The autoregressive sampler with its cache draws what whole, uncached calls draw with the same random numbers."""
+    """The autoregressive sampler with its cache draws what whole, uncached calls draw with the same
+    random numbers."""
     model = random_process("autoregressive")
     canvas = Canvas.prompt(model.tokenizer, "ab", 16, batch=3)
     cached = list(generate(model, canvas, seed=3, precision="fp32"))[-1].tokens
@@ -153,7 +188,8 @@ def test_text_longer_than_the_window_goes_on():
         if "prefix" in model.traits:
             assert written.tolist() == [0] * 3 + [1] * 57
         begun = next(frame for frame in frames if (frame.tokens != model.mask_id)[0, 24:].any())
-        assert (begun.tokens != model.mask_id)[0, :24].all()  # a window is not begun before the one before it is done
+        # a window is not begun before the one before it is done
+        assert (begun.tokens != model.mask_id)[0, :24].all()
         assert frames[-1].step == frames[-1].steps
 
 
@@ -165,11 +201,15 @@ def test_a_given_end_is_kept_in_long_texts():
 
 
 def test_entropy_and_confidence_are_the_prediction_s(language):
-    """On the first frame: the entropy of each character's own distribution, and the probability of what was written or is
-    bet on, as the language says."""
+    """On the first frame: the entropy of each character's own distribution, and the probability of
+    what was written or is bet on, as the language says.
+    """
     model = exact.perfect("masked", language)
     *_, frame = [next(generate(model, Canvas.blank(4), steps=4, seed=2))]
-    each = [torch.bincount(column, weights=language.log_p.exp(), minlength=3) for column in language.strings.T]
+    each = [
+        torch.bincount(column, weights=language.log_p.exp(), minlength=3)
+        for column in language.strings.T
+    ]
     entropy = torch.stack([-(p * p.clamp_min(1e-30).log()).sum() for p in each])
     assert torch.allclose(frame.entropy[0].double(), entropy, atol=1e-5) and entropy.min() > 0.5
     for p, token, best, sure in zip(each, frame.tokens[0], frame.best[0], frame.confidence[0]):
@@ -181,34 +221,42 @@ def test_temperature_zero_takes_the_best(language):
     """Left to right at temperature 0 writes the likeliest characters, whatever the seed."""
     model = exact.perfect("autoregressive", language)
     texts = {
-        model.tokenizer.decode(list(generate(model, Canvas.blank(4), temperature=0, seed=s))[-1].tokens[0]) for s in range(5)
+        model.tokenizer.decode(
+            list(generate(model, Canvas.blank(4), temperature=0, seed=s))[-1].tokens[0]
+        )
+        for s in range(5)
     }
     assert texts == {"abca"}
 
 
 @pytest.mark.parametrize("name", ["uniform", "gaussian", "score-uniform", "masked"])
 def test_temperature_divides_what_the_network_says(name):
-    """Not what the noisy state says, in closed form: Bayes' rule with the network's part to the power of 1 / T."""
+    """Not what the noisy state says, in closed form: Bayes' rule with the network's part to the
+    power of 1 / T."""
     process = random_process(name)
     rng, t = torch.Generator().manual_seed(0), torch.full((2, 24), 0.9)
     x = process.corrupt(torch.randint(10, (2, 24), generator=rng), t, rng)
     with torch.no_grad():
         whole, state = process.denoise(x, t).log_x0.double(), process.likelihood(x, t).double()
-        warm = guidance.temperature(process.denoise, 0.5, process.own)(x, t).log_x0
+        warm = guides.temperature(process.denoise, 0.5, process.own)(x, t).log_x0
     assert torch.allclose(warm.exp(), (2 * (whole - state) + state).softmax(-1), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["uniform", "gaussian", "bits", "score-uniform", "masked"])
 def test_a_low_temperature_writes_likely_texts(name, language):
-    """Whatever the noise, what is written stays in the language, and its likeliest text (0.35) comes more often."""
-    *_, frame = generate(exact.perfect(name, language), Canvas.blank(4, 1000), steps=64, temperature=0.1)
+    """Whatever the noise, what is written stays in the language, and its likeliest text (0.35)
+    comes more often."""
+    *_, frame = generate(
+        exact.perfect(name, language), Canvas.blank(4, 1000), steps=64, temperature=0.1
+    )
     shares = torch.stack([(frame.tokens == s).all(1).double().mean() for s in language.strings])
     assert shares.sum() > 0.97 and shares[0] > 0.42
 
 
 def test_wrappers_are_what_they_say():
-    """Temperature divides the network's log-probabilities and not what the state says; top-p keeps the fewest that reach p without
-    it, with what it says of them; guidance 0 is the label alone."""
+    """Temperature divides the network's log-probabilities and not what the state says; top-p keeps
+    the fewest that reach p without it, with what it says of them; guidance 0 is the label alone.
+    """
     from tinydiff.processes import Prediction
 
     p = torch.tensor([[[0.5, 0.3, 0.15, 0.05]]])
@@ -222,21 +270,31 @@ def test_wrappers_are_what_they_say():
 
     own = torch.tensor([[[0.1, 0.1, 0.2, 0.6]]])
     for state, answer in ((own, (p / own) ** 0.5 * own), (torch.ones(1, 1, 4), p**0.5)):
-        warm = guidance.temperature(ask, 2.0, lambda x, t, state=state: state.log())(None, None).log_x0.exp()
+        warm = guides.temperature(ask, 2.0, lambda x, t, state=state: state.log())(
+            None, None
+        ).log_x0.exp()
         assert torch.allclose(warm, (answer / answer.sum()).double())
-    for state, value in ((torch.ones(1, 1, 4), 0.75), (own, 0.9)):  # p / own is (0.57, 0.34, 0.08, 0.01): two reach 0.9
-        cut = guidance.top_p(ask, value, lambda x, t, state=state: state.log())(None, None).log_x0.exp()
+    for state, value in (
+        (torch.ones(1, 1, 4), 0.75),
+        (own, 0.9),
+    ):  # p / own is (0.57, 0.34, 0.08, 0.01): two reach 0.9
+        cut = guides.top_p(ask, value, lambda x, t, state=state: state.log())(
+            None, None
+        ).log_x0.exp()
         assert torch.allclose(cut, torch.tensor([[[0.625, 0.375, 0, 0]]]).double(), atol=1e-6)
-    assert guidance.temperature(ask, 1.0, None) is ask and guidance.top_p(ask, 1.0, None) is ask
-    mixed = guidance.classifier_free(ask, ask_other, 1.0)(None, None).log_x0.exp()
+    assert guides.temperature(ask, 1.0, None) is ask and guides.top_p(ask, 1.0, None) is ask
+    mixed = guides.classifier_free(ask, ask_other, 1.0)(None, None).log_x0.exp()
     assert torch.allclose(mixed, (p**2 / (p**2).sum()).double(), atol=1e-6)
-    assert guidance.classifier_free(ask, ask_other, 0) is ask
+    assert guides.classifier_free(ask, ask_other, 0) is ask
 
 
 def test_labels_guide():
-    """A labelled network is asked twice a step, and the answer depends on the label and on the weight."""
+    """A labelled network is asked twice a step, and the answer depends on the label and on the
+    weight."""
     model = random_process("masked", labels=3)
-    canvas = Canvas(*[getattr(Canvas.blank(20, 2), a) for a in ("tokens", "given")], label=torch.tensor([0, 2]))
+    canvas = Canvas(
+        *[getattr(Canvas.blank(20, 2), a) for a in ("tokens", "given")], label=torch.tensor([0, 2])
+    )
     texts = {}
     for weight in (0.0, 5.0):
         *_, frame = generate(model, canvas, steps=6, guidance=weight, sampler="random")
@@ -246,9 +304,12 @@ def test_labels_guide():
 
 
 def test_a_cache_is_not_shared_by_both_readings():
-    """Guidance reads a text twice, with its label and without; a network that remembers gives what it gives without memory."""
+    """Guidance reads a text twice, with its label and without; a network that remembers gives what
+    it gives without memory."""
     model = random_process("autoregressive", labels=3)
-    canvas = Canvas(*[getattr(Canvas.blank(12, 2), a) for a in ("tokens", "given")], label=torch.tensor([0, 2]))
+    canvas = Canvas(
+        *[getattr(Canvas.blank(12, 2), a) for a in ("tokens", "given")], label=torch.tensor([0, 2])
+    )
     *_, frame = generate(model, canvas, guidance=2.0)
     model.traits = model.traits - {"cache"}
     *_, again = generate(model, canvas, guidance=2.0)
@@ -258,21 +319,35 @@ def test_a_cache_is_not_shared_by_both_readings():
 NAN = float("nan")
 
 
-@pytest.mark.parametrize("asked,says", [
-    (dict(steps=0), "steps is 0"), (dict(steps=10**9), "from 1 to 4096"), (dict(steps="abc"), "steps is 'abc'"),
-    (dict(steps=2.5), "whole"), (dict(steps=True), "steps is True"), (dict(steps=None), "steps is None"),
-    (dict(temperature=NAN), "temperature is nan"), (dict(temperature=-1), "temperature is -1"),
-    (dict(temperature=math.inf), "temperature is inf"), (dict(top_p=0), "top_p is 0"), (dict(top_p=1.5), "top_p is 1.5"),
-    (dict(steps=10**400), r"steps is 10{59}\.\.\. \(401 characters\)"), (dict(temperature=-(10**5000)), "thousands of digits"),
-    (dict(sampler="confidence", noise=10**400), "noise is 1000"), (dict(seed=-1), "seed is -1"), (dict(guidance=NAN), "guidance is nan"),
-    (dict(sampler="magic"), "no sampler 'magic'; 'masked' offers ancestral"),
-    (dict(sampler="confidence", noise=99.0), "noise is 99.0; give a number from 0 to 10"),
-    (dict(sampler="confidence", noise="much"), "noise is 'much'"),
-    (dict(sampler="confidence", wrong=1.0), "has no option 'wrong'; it has noise"),
-    (dict(spacing="even"), "no grid 'even'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "asked,says",
+    [
+        (dict(steps=0), "steps is 0"),
+        (dict(steps=10**9), "from 1 to 4096"),
+        (dict(steps="abc"), "steps is 'abc'"),
+        (dict(steps=2.5), "whole"),
+        (dict(steps=True), "steps is True"),
+        (dict(steps=None), "steps is None"),
+        (dict(temperature=NAN), "temperature is nan"),
+        (dict(temperature=-1), "temperature is -1"),
+        (dict(temperature=math.inf), "temperature is inf"),
+        (dict(top_p=0), "top_p is 0"),
+        (dict(top_p=1.5), "top_p is 1.5"),
+        (dict(steps=10**400), r"steps is 10{59}\.\.\. \(401 characters\)"),
+        (dict(temperature=-(10**5000)), "thousands of digits"),
+        (dict(sampler="confidence", noise=10**400), "noise is 1000"),
+        (dict(seed=-1), "seed is -1"),
+        (dict(guidance=NAN), "guidance is nan"),
+        (dict(sampler="magic"), "no sampler 'magic'; 'masked' offers ancestral"),
+        (dict(sampler="confidence", noise=99.0), "noise is 99.0; give a number from 0 to 10"),
+        (dict(sampler="confidence", noise="much"), "noise is 'much'"),
+        (dict(sampler="confidence", wrong=1.0), "has no option 'wrong'; it has noise"),
+        (dict(spacing="even"), "no grid 'even'"),
+    ],
+)
 def test_bad_input_is_told_before_anything_is_computed(asked, says):
-    """One sentence that names what is wrong and what there is, at the call, not at the first frame."""
+    """One sentence that names what is wrong and what there is, at the call, not at the first
+    frame."""
     model = counting("masked")
     with pytest.raises(ValueError, match=says) as error:
         generate(model, Canvas.blank(8), **asked)
@@ -289,19 +364,31 @@ def test_nothing_to_write_and_unknown_labels_are_told():
     """A canvas that is full, and a label that the model does not have."""
     model = random_process("masked")
     with pytest.raises(ValueError, match="Nothing is left to write"):
-        generate(model, Canvas(torch.zeros(1, 4, dtype=torch.int64), torch.ones(1, 4, dtype=torch.bool)))
+        generate(
+            model, Canvas(torch.zeros(1, 4, dtype=torch.int64), torch.ones(1, 4, dtype=torch.bool))
+        )
     with pytest.raises(ValueError, match="knows 0 labels"):
-        generate(model, Canvas(torch.zeros(1, 4, dtype=torch.int64), torch.zeros(1, 4, dtype=torch.bool), torch.tensor([7])))
+        generate(
+            model,
+            Canvas(
+                torch.zeros(1, 4, dtype=torch.int64),
+                torch.zeros(1, 4, dtype=torch.bool),
+                torch.tensor([7]),
+            ),
+        )
 
 
 def test_every_sampler_documents_itself():
-    """A sentence, a paper, and a range with a line for each option, whose default lies inside it."""
+    """A sentence, a paper, and a range with a line for each option, whose default lies inside
+    it."""
     for each in SAMPLERS.values():
         assert each.about.endswith(".") and each.paper.startswith("arXiv:")
         for default, span in each.options.values():
             assert len(span.about) > 10
             assert (
-                span.low <= default <= span.high if isinstance(span, Range) else default is None and span.of(PROCESSES["masked"])
+                span.low <= default <= span.high
+                if isinstance(span, Range)
+                else default is None and span.of(PROCESSES["masked"])
             )
 
 

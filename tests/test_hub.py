@@ -1,6 +1,8 @@
-"""The Hub: what is pushed is what is pulled, and nothing that a stranger's repository holds or a server does is believed.
+"""The Hub: what is pushed is what is pulled, and nothing that a stranger's repository holds or a
+server does is believed.
 
-All against a stand-in on this machine (loopback.py); `pytest -m real_hub` makes the same round trip over the real Hub.
+All against a stand-in on this machine (loopback.py); `pytest -m real_hub` makes the same round trip
+over the real Hub.
 """
 
 import json
@@ -21,11 +23,11 @@ from safetensors.torch import load, save
 
 from tests import loopback
 from tests.loopback import Hub
-from tinydiff import card, checkpoint, hub, library
-from tinydiff.checkpoint import CheckpointError
 from tinydiff.generate import generate
+from tinydiff.store import card, catalogue, checkpoint, hub
+from tinydiff.store.checkpoint import CheckpointError
 from tinydiff.text import Canvas
-from tinydiff.train import PRESETS, start, train
+from tinydiff.train.loop import PRESETS, start, train
 
 TOKEN = "hf_secretOfTheOwner"
 FRAMES = """
@@ -41,7 +43,9 @@ for source in sys.argv[1:]:
 def trained(lines, tmp_path_factory):
     """A checkpoint of fifty steps, with all that training needs to go on."""
     out = tmp_path_factory.mktemp("trained") / "mine"
-    small = replace(PRESETS["tiny"], corpus=str(lines), out=str(out), steps=50, validate_every=25, save_every=50)
+    small = replace(
+        PRESETS["tiny"], corpus=str(lines), out=str(out), steps=50, validate_every=25, save_every=50
+    )
     list(train(replace(small, batch=8, precision="fp32")))
     return out
 
@@ -63,8 +67,13 @@ def here(monkeypatch, home):
     from huggingface_hub import constants
 
     with Hub({TOKEN: "owner"}) as server:
-        changed = dict(ENDPOINT=server.url, HF_HUB_OFFLINE=False, HF_HOME=str(home), HF_HUB_DISABLE_XET=True,
-                       HUGGINGFACE_CO_URL_TEMPLATE=server.url + "/{repo_id}/resolve/{revision}/{filename}")  # fmt: skip
+        changed = dict(
+            ENDPOINT=server.url,
+            HF_HUB_OFFLINE=False,
+            HF_HOME=str(home),
+            HF_HUB_DISABLE_XET=True,
+            HUGGINGFACE_CO_URL_TEMPLATE=server.url + "/{repo_id}/resolve/{revision}/{filename}",
+        )
         for name, value in changed.items():
             monkeypatch.setattr(constants, name, value)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
@@ -82,7 +91,13 @@ def refused(source="stranger/model", **more) -> str:
 
 def sentence(words: str) -> bool:
     """One, of a reasonable length, without a traceback or a login."""
-    return "\n" not in words and 20 < len(words) < 400 and words[-1] in ".)" and TOKEN not in words and "Traceback" not in words
+    return (
+        "\n" not in words
+        and 20 < len(words) < 400
+        and words[-1] in ".)"
+        and TOKEN not in words
+        and "Traceback" not in words
+    )
 
 
 def kept(home) -> list:
@@ -101,18 +116,30 @@ def weights_with_norm(files: dict, factor: float) -> dict:
 
 
 def test_what_is_pushed_is_what_is_pulled(trained, tmp_path):
-    """Train, push; a fresh process that knows no login pulls by id, by commit, by tag and from a collection, and writes the
-    same frames for the same seed."""
+    """Train, push; a fresh process that knows no login pulls by id, by commit, by tag and from a
+    collection, and writes the same frames for the same seed.
+    """
     process = checkpoint.load(trained)
-    frames = [process.tokenizer.decode(f.tokens[0]) for f in generate(process, Canvas.blank(24), steps=8, seed=3)]
+    frames = [
+        process.tokenizer.decode(f.tokens[0])
+        for f in generate(process, Canvas.blank(24), steps=8, seed=3)
+    ]
     other = shutil.copytree(trained, tmp_path / "other")
     with Hub({TOKEN: "owner"}) as server:
         command = ("-m", "tinydiff", "push")
         for arguments in ([str(trained), "owner/one"], [str(trained), str(other), "owner/many"]):
             pushed = server.run(*command, *arguments, home=tmp_path / "a", token=TOKEN)
-            assert pushed.returncode == 0 and f"{server.url}/{arguments[-1]}" in pushed.stdout, pushed.stderr
+            assert pushed.returncode == 0 and f"{server.url}/{arguments[-1]}" in pushed.stdout, (
+                pushed.stderr
+            )
         sha, asked = server.model("owner/one").refs["heads/main"], len(server.log)
-        sources = ["owner/one", f"owner/one@{sha}", "owner/one@step-50", "owner/many/mine", "owner/many/other@main"]
+        sources = [
+            "owner/one",
+            f"owner/one@{sha}",
+            "owner/one@step-50",
+            "owner/many/mine",
+            "owner/many/other@main",
+        ]
         pulled = server.run("-c", FRAMES, *sources, home=tmp_path / "b")
         assert pulled.returncode == 0, pulled.stderr
         assert [json.loads(line) for line in pulled.stdout.splitlines()] == [frames] * len(sources)
@@ -122,14 +149,16 @@ def test_what_is_pushed_is_what_is_pulled(trained, tmp_path):
 
 
 def test_a_push_is_one_commit_with_a_tag(here, trained, tmp_path):
-    """It tells the step and the bits, holds the checkpoint's own files and nothing else, and may be done again."""
+    """It tells the step and the bits, holds the checkpoint's own files and nothing else, and may be
+    done again."""
     folder = shutil.copytree(trained, tmp_path / "folder")
     (folder / "secret.txt").write_text("no")
     (folder / "model.safetensors.partial").write_text("no")
     for _ in range(2):
         assert hub.push(folder, "owner/model", private=True) == f"{here.url}/owner/model"
     repo = here.model("owner/model")
-    assert repo.private and len(repo.commits) == 2  # the first is the repository's own, the second push had nothing new
+    # the first is the repository's own, the second push had nothing new
+    assert repo.private and len(repo.commits) == 2
     valid = checkpoint.card(folder).metrics[-1]["valid"]
     assert repo.head.title == f"masked: step 50, {valid / 0.6931471805599453:.3f} bits a character"
     assert repo.refs["tags/step-50"] == repo.refs["heads/main"]
@@ -138,7 +167,8 @@ def test_a_push_is_one_commit_with_a_tag(here, trained, tmp_path):
 
 
 def test_a_second_push_of_a_step_moves_its_tag(here, trained, files, tmp_path):
-    """Other weights of the same step: the tag names the commit that holds them, and whoever asks for it gets them."""
+    """Other weights of the same step: the tag names the commit that holds them, and whoever asks
+    for it gets them."""
     folder = shutil.copytree(trained, tmp_path / "folder")
     hub.push(folder, "owner/model")
     first = here.model("owner/model").refs["tags/step-50"]
@@ -146,33 +176,51 @@ def test_a_second_push_of_a_step_moves_its_tag(here, trained, files, tmp_path):
     hub.push(folder, "owner/model")
     repo = here.model("owner/model")
     assert repo.refs["tags/step-50"] == repo.refs["heads/main"] != first
-    new, old = (checkpoint.load(hub.pull(f"owner/model@{at}").folder).net.norm.weight for at in ("step-50", first))
+    new, old = (
+        checkpoint.load(hub.pull(f"owner/model@{at}").folder).net.norm.weight
+        for at in ("step-50", first)
+    )
     assert new.equal(2 * old)
 
 
 def test_a_push_whose_tag_fails_says_what_was_pushed(here, trained, monkeypatch):
-    """The weights are there: the sentence says so, and that only the tag is missing; a second push sets it."""
+    """The weights are there: the sentence says so, and that only the tag is missing; a second push
+    sets it."""
     for answer in (loopback.status(500), loopback.status(403, "Forbidden")):
         here.lies.clear()
         here.lie("/tag/", answer)
         with pytest.raises(
-            CheckpointError, match="is at .*owner/model, but its tag step-50 could not be set, so push it again"
+            CheckpointError,
+            match="is at .*owner/model, but its tag step-50 could not be set, so push it again",
         ) as told:
             hub.push(trained, "owner/model")
         assert sentence(str(told.value)) and "nothing was changed" not in str(told.value)
         assert "model.safetensors" in here.model("owner/model").files()
     here.lies.clear()
     hub.push(trained, "owner/model")
-    assert here.model("owner/model").refs["tags/step-50"] == here.model("owner/model").refs["heads/main"]
+    assert (
+        here.model("owner/model").refs["tags/step-50"]
+        == here.model("owner/model").refs["heads/main"]
+    )
 
 
-@pytest.mark.parametrize("name,data", [
-    ("evaluation.json", b"{"), ("evaluation.json", b"[]"), ("evaluation.json", b'{"x": 1}'), ("evaluation.json", b'{"bound": 7}'),
-    ("evaluation.json", b'{"bound": {"bits": "x"}}'), ("metrics.jsonl", b'{"step": 1, "loss": 1e400, "valid": 1}\n'),
-    ("metrics.jsonl", b'{"step": 1, "loss": 1%s, "valid": 1}\n' % (b"0" * 400)), ("metrics.jsonl", b"\xff"), ("metrics.jsonl", b"[]"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name,data",
+    [
+        ("evaluation.json", b"{"),
+        ("evaluation.json", b"[]"),
+        ("evaluation.json", b'{"x": 1}'),
+        ("evaluation.json", b'{"bound": 7}'),
+        ("evaluation.json", b'{"bound": {"bits": "x"}}'),
+        ("metrics.jsonl", b'{"step": 1, "loss": 1e400, "valid": 1}\n'),
+        ("metrics.jsonl", b'{"step": 1, "loss": 1%s, "valid": 1}\n' % (b"0" * 400)),
+        ("metrics.jsonl", b"\xff"),
+        ("metrics.jsonl", b"[]"),
+    ],
+)
 def test_what_a_damaged_folder_tells_of_itself(here, trained, tmp_path, name, data):
-    """A card that cannot be written is a sentence before anything is asked; rows that are none are left out."""
+    """A card that cannot be written is a sentence before anything is asked; rows that are none are
+    left out."""
     folder = shutil.copytree(trained, tmp_path / "folder")
     (folder / "README.md").unlink(missing_ok=True)
     (folder / name).write_bytes(data)
@@ -185,18 +233,25 @@ def test_what_a_damaged_folder_tells_of_itself(here, trained, tmp_path, name, da
 
 
 def test_the_pushed_card(here, trained):
-    """The Hub's own reader finds its metadata, the id to load it by stands in its program, and its picture is beside it."""
+    """The Hub's own reader finds its metadata, the id to load it by stands in its program, and its
+    picture is beside it."""
     from huggingface_hub import ModelCard
 
     hub.push(trained, "owner/many", inside="masked")
     files = here.model("owner/many").files()
     read = ModelCard(files["masked/README.md"].decode())
-    assert read.data.library_name == "tinydiff" and read.data.pipeline_tag == "text-generation" and read.data.license == "mit"
+    assert (
+        read.data.library_name == "tinydiff"
+        and read.data.pipeline_tag == "text-generation"
+        and read.data.license == "mit"
+    )
     assert 'tinydiff.load("owner/many/masked")' in read.text and f"({card.TRAINING})" in read.text
     assert files[f"masked/{card.TRAINING}"].startswith(b"\x89PNG")
     assert "tags/masked-step-50" in here.model("owner/many").refs
     whole = ModelCard(files["README.md"].decode())
-    assert whole.data.library_name == "tinydiff" and 'tinydiff.load("owner/many/FOLDER")' in whole.text
+    assert (
+        whole.data.library_name == "tinydiff" and 'tinydiff.load("owner/many/FOLDER")' in whole.text
+    )
 
 
 def test_a_card_that_is_there_is_kept(here, trained, tmp_path):
@@ -207,22 +262,38 @@ def test_a_card_that_is_there_is_kept(here, trained, tmp_path):
     path.write_text(path.read_text() + "\nMy own words.\n")
     hub.push(folder, "owner/model")
     pushed = here.model("owner/model").files()["README.md"].decode()
-    assert pushed.endswith("My own words.\n") and 'load("owner/model")' in pushed and "other/place" not in pushed
+    assert (
+        pushed.endswith("My own words.\n")
+        and 'load("owner/model")' in pushed
+        and "other/place" not in pushed
+    )
     assert "other/place" in path.read_text()
 
 
 def test_a_collection_names_what_it_holds(here, files):
-    """Every folder with a checkpoint, in the order of their names, pinned; a folder that is none is passed over."""
+    """Every folder with a checkpoint, in the order of their names, pinned; a folder that is none is
+    passed over."""
     config = json.loads(files["config.json"])
     other = json.dumps({**config, "process": "uniform"}).encode()
-    here.add("stranger/many", {
-        **{f"b/{name}": data for name, data in files.items()}, "a/config.json": other, "a/model.safetensors": files["model.safetensors"],
-        "c/config.json": b"{}", "c/model.safetensors": b"", "d/config.json": b"{}", "e/f/config.json": b"{}", "README.md": b"",
-    })  # fmt: skip
+    here.add(
+        "stranger/many",
+        {
+            **{f"b/{name}": data for name, data in files.items()},
+            "a/config.json": other,
+            "a/model.safetensors": files["model.safetensors"],
+            "c/config.json": b"{}",
+            "c/model.safetensors": b"",
+            "d/config.json": b"{}",
+            "e/f/config.json": b"{}",
+            "README.md": b"",
+        },
+    )
     sha = here.model("stranger/many").refs["heads/main"]
     held = hub.contents("stranger/many")
     assert [(str(one.source), one.config["process"]) for one in held] == [
-        (f"stranger/many/a@{sha}", "uniform"), (f"stranger/many/b@{sha}", "masked")]  # fmt: skip
+        (f"stranger/many/a@{sha}", "uniform"),
+        (f"stranger/many/b@{sha}", "masked"),
+    ]
     assert [one.source.folder for one in hub.contents("stranger/many/b")] == ["b"]
     with pytest.raises(CheckpointError, match="format"):
         hub.contents("stranger/many/c")
@@ -233,26 +304,33 @@ def test_a_collection_names_what_it_holds(here, files):
 
 
 def test_a_folder_called_like_its_repository(here, files):
-    """Is another model than the one in the repository's root; a folder that no id can name is passed over."""
+    """Is another model than the one in the repository's root; a folder that no id can name is
+    passed over."""
     other = weights_with_norm(files, 2.0)
     here.add(
-        "stranger/model", {**files, **{f"model/{n}": d for n, d in other.items()}, **{f"a..b/{n}": d for n, d in files.items()}}
+        "stranger/model",
+        {
+            **files,
+            **{f"model/{n}": d for n, d in other.items()},
+            **{f"a..b/{n}": d for n, d in files.items()},
+        },
     )
     held = hub.contents("stranger/model")
     assert [one.source.folder for one in held] == ["", "model"]
-    root, folder = (library.open_model(str(one.source)).net.norm.weight for one in held)
+    root, folder = (catalogue.open_model(str(one.source)).net.norm.weight for one in held)
     assert folder.equal(2 * root)
 
 
 def test_what_is_here_is_not_asked_for_again(here, files, home):
-    """A commit that was pulled is read from the disk, also where there is no Hub; a name is asked for its commit alone."""
+    """A commit that was pulled is read from the disk, also where there is no Hub; a name is asked
+    for its commit alone."""
     here.add("stranger/model", files)
     found = hub.pull("stranger/model")
     assert {path.name for path in found.folder.iterdir()} == {"config.json", "model.safetensors"}
     before = len(here.log)
     assert hub.pull(str(found.source)) == found and len(here.log) == before
     assert hub.pull("stranger/model") == found and len(here.log) == before + 1
-    assert library.open_model(str(found.source)) is library.open_model(str(found.source))
+    assert catalogue.open_model(str(found.source)) is catalogue.open_model(str(found.source))
 
 
 def test_a_repository_that_moves_on_does_not_change_what_is_pinned(here, files):
@@ -262,33 +340,71 @@ def test_a_repository_that_moves_on_does_not_change_what_is_pinned(here, files):
     here.add("stranger/model", weights_with_norm(files, 2.0))
     second = hub.pull("stranger/model")
     assert first.source.revision != second.source.revision and hub.pull(str(first.source)) == first
-    one, two = (library.open_model(str(p.source)).net.norm.weight for p in (first, second))
+    one, two = (catalogue.open_model(str(p.source)).net.norm.weight for p in (first, second))
     assert two.equal(2 * one)
 
 
 def test_a_run_goes_on_from_the_hub(here, trained, lines, tmp_path):
-    """What `resume` pushed comes back whole and training goes on from its step; without it there is nothing to go on from."""
+    """What `resume` pushed comes back whole and training goes on from its step; without it there is
+    nothing to go on from."""
     assert hub.pull_run("owner/run", tmp_path / "new", TOKEN) is False
     hub.push(trained, "owner/run", private=True, token=TOKEN)
-    assert hub.pull_run("owner/run", tmp_path / "new", TOKEN) is False and not (tmp_path / "new").exists()
-    there = threading.Thread(target=hub.push, args=(trained, "owner/run"), kwargs=dict(token=TOKEN, resume=True))
+    assert (
+        hub.pull_run("owner/run", tmp_path / "new", TOKEN) is False
+        and not (tmp_path / "new").exists()
+    )
+    there = threading.Thread(
+        target=hub.push, args=(trained, "owner/run"), kwargs=dict(token=TOKEN, resume=True)
+    )
     there.start(), there.join()
     assert hub.pull_run("owner/run", tmp_path / "new", TOKEN) is True
-    assert {p.name for p in (tmp_path / "new").iterdir()} == {*hub.OWN, *hub.RESUME} - {"evaluation.json", "tokenizer.json"}
+    assert {p.name for p in (tmp_path / "new").iterdir()} == {*hub.OWN, *hub.RESUME} - {
+        "evaluation.json",
+        "tokenizer.json",
+    }
     for name in ("model.safetensors", "resume.safetensors", "metrics.jsonl"):
         assert (tmp_path / "new" / name).read_bytes() == (trained / name).read_bytes()
     config = json.loads((tmp_path / "new" / "resume.json").read_text())
-    run = start(replace(PRESETS["tiny"], **{**config, "out": str(tmp_path / "new"), "steps": 60}), resume=True)
+    run = start(
+        replace(PRESETS["tiny"], **{**config, "out": str(tmp_path / "new"), "steps": 60}),
+        resume=True,
+    )
     assert run.step == 50
 
 
 # ---------------------------------------------------------------- what is refused
 
 
-@pytest.mark.parametrize("text", [
-    "", "name", "a/b/c/d", "../../etc", "a/..", "a/b/..", "a/../b", "a/b@..", "a/b@../x", "/etc/passwd", "a//b", "a/b/", "a\\b", "a/b@",
-    "https://huggingface.co/a/b", "a/b@x/y", "a/b?x=1", "a/b#c", "a/b%2e%2e", "ä/b", "a/b\n", "a" * 200 + "/b", "-a/b", "a/.b", "a--b/c",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "name",
+        "a/b/c/d",
+        "../../etc",
+        "a/..",
+        "a/b/..",
+        "a/../b",
+        "a/b@..",
+        "a/b@../x",
+        "/etc/passwd",
+        "a//b",
+        "a/b/",
+        "a\\b",
+        "a/b@",
+        "https://huggingface.co/a/b",
+        "a/b@x/y",
+        "a/b?x=1",
+        "a/b#c",
+        "a/b%2e%2e",
+        "ä/b",
+        "a/b\n",
+        "a" * 200 + "/b",
+        "-a/b",
+        "a/.b",
+        "a--b/c",
+    ],
+)
 def test_what_is_no_id_is_not_asked_for(here, text):
     """Not even a request is made: no traversal, no address, no second meaning."""
     words = refused(text)
@@ -321,7 +437,12 @@ def tensors_with(files: dict, change) -> dict:
 
 
 def other_words(files: dict) -> dict:
-    return {**files, "config.json": json.dumps({**json.loads(files["config.json"]), "characters": "abc"}).encode()}
+    return {
+        **files,
+        "config.json": json.dumps(
+            {**json.loads(files["config.json"]), "characters": "abc"}
+        ).encode(),
+    }
 
 
 def first_tensor(told: dict) -> dict:
@@ -329,42 +450,99 @@ def first_tensor(told: dict) -> dict:
 
 
 HOSTILE = {  # what a repository holds, and a word of the sentence
-    "pickle only": (lambda f: {"config.json": f["config.json"], "pytorch_model.bin": b"\x80\x04cos\nsystem\n"}, "no model.safetensors"),
+    "pickle only": (
+        lambda f: {"config.json": f["config.json"], "pytorch_model.bin": b"\x80\x04cos\nsystem\n"},
+        "no model.safetensors",
+    ),
     "nothing": (lambda f: {"README.md": b"hello"}, "no config.json"),
     "config too large": (lambda f: {**f, "config.json": b" " * (1 << 20)}, "1,048,576 bytes"),
     "config nested without end": (lambda f: {**f, "config.json": b"[" * 200_000}, "not JSON"),
-    "config of another kind": (lambda f: {**f, "config.json": b'{"model_type": "llama"}'}, "format 1"),
+    "config of another kind": (
+        lambda f: {**f, "config.json": b'{"model_type": "llama"}'},
+        "format 1",
+    ),
     "huge dimensions": (lambda f: config_with(f, width=10**12), "net.width"),
     "negative dimensions": (lambda f: config_with(f, layers=-3), "net.layers"),
-    "the largest that is allowed": (lambda f: config_with(f, layers=24, width=1536, length=4096), "do not fit its config.json"),
-    "numbers that are none": (lambda f: {**f, "config.json": f["config.json"].replace(b'"floor": ', b'"floor": NaN, "x": ')}, "floor"),
+    "the largest that is allowed": (
+        lambda f: config_with(f, layers=24, width=1536, length=4096),
+        "do not fit its config.json",
+    ),
+    "numbers that are none": (
+        lambda f: {
+            **f,
+            "config.json": f["config.json"].replace(b'"floor": ', b'"floor": NaN, "x": '),
+        },
+        "floor",
+    ),
     "wrong vocabulary": (other_words, "do not fit its config.json"),
-    "a character that is half of one": (lambda f: {**f, "config.json": f["config.json"].replace(b'"characters": "', b'"characters": "\\ud800')},
-                                        "characters"),
-    "header longer than the file": (lambda f: {**f, "model.safetensors": struct.pack("<Q", 1 << 60) + f["model.safetensors"][8:]}, "damaged"),
-    "header nested without end": (lambda f: {**f, "model.safetensors": struct.pack("<Q", 200_000) + b"[" * 200_000}, "damaged"),
-    "tensor outside the file": (lambda f: weights_with(f, lambda t: first_tensor(t).update(data_offsets=[0, 1 << 40])), "damaged"),
-    "tensor of negative size": (lambda f: weights_with(f, lambda t: first_tensor(t).update(shape=[-1, 4])), "damaged"),
-    "tensor of huge size": (lambda f: weights_with(f, lambda t: first_tensor(t).update(shape=[1 << 60, 1 << 60])), "damaged"),
-    "tensor that claims more than it has": (lambda f: weights_with(f, lambda t: first_tensor(t).update(shape=[9999])), "damaged"),
-    "objects for numbers": (lambda f: weights_with(f, lambda t: first_tensor(t).update(dtype="OBJECT")), "damaged"),
+    "a character that is half of one": (
+        lambda f: {
+            **f,
+            "config.json": f["config.json"].replace(b'"characters": "', b'"characters": "\\ud800'),
+        },
+        "characters",
+    ),
+    "header longer than the file": (
+        lambda f: {
+            **f,
+            "model.safetensors": struct.pack("<Q", 1 << 60) + f["model.safetensors"][8:],
+        },
+        "damaged",
+    ),
+    "header nested without end": (
+        lambda f: {**f, "model.safetensors": struct.pack("<Q", 200_000) + b"[" * 200_000},
+        "damaged",
+    ),
+    "tensor outside the file": (
+        lambda f: weights_with(f, lambda t: first_tensor(t).update(data_offsets=[0, 1 << 40])),
+        "damaged",
+    ),
+    "tensor of negative size": (
+        lambda f: weights_with(f, lambda t: first_tensor(t).update(shape=[-1, 4])),
+        "damaged",
+    ),
+    "tensor of huge size": (
+        lambda f: weights_with(f, lambda t: first_tensor(t).update(shape=[1 << 60, 1 << 60])),
+        "damaged",
+    ),
+    "tensor that claims more than it has": (
+        lambda f: weights_with(f, lambda t: first_tensor(t).update(shape=[9999])),
+        "damaged",
+    ),
+    "objects for numbers": (
+        lambda f: weights_with(f, lambda t: first_tensor(t).update(dtype="OBJECT")),
+        "damaged",
+    ),
     "cut short": (lambda f: {**f, "model.safetensors": f["model.safetensors"][:-100]}, "damaged"),
-    "NaN weights": (lambda f: tensors_with(f, lambda w: w["net.norm.weight"].fill_(torch.nan)), "not all finite"),
-    "one weight too many": (lambda f: tensors_with(f, lambda w: w.update(more=torch.zeros(3))), "'more' differs"),
-    "traversal in names": (lambda f: {"../../config.json": f["config.json"], "../../model.safetensors": f["model.safetensors"]}, "no config.json"),
-}  # fmt: skip
+    "NaN weights": (
+        lambda f: tensors_with(f, lambda w: w["net.norm.weight"].fill_(torch.nan)),
+        "not all finite",
+    ),
+    "one weight too many": (
+        lambda f: tensors_with(f, lambda w: w.update(more=torch.zeros(3))),
+        "'more' differs",
+    ),
+    "traversal in names": (
+        lambda f: {
+            "../../config.json": f["config.json"],
+            "../../model.safetensors": f["model.safetensors"],
+        },
+        "no config.json",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_repository_is_refused(here, files, home, name):
-    """In one sentence that says why, within ten seconds, without our login, and nothing of it stays."""
+    """In one sentence that says why, within ten seconds, without our login, and nothing of it
+    stays."""
     make, says = HOSTILE[name]
     here.add("stranger/model", make(files))
     words = refused()
     assert sentence(words) and says in words, words
     assert not kept(home) and not here.sent_tokens()
     with pytest.raises(CheckpointError):
-        library.load("stranger/model")
+        catalogue.load("stranger/model")
 
 
 LISTED, WEIGHTS, CONFIG = "/api/models/", "/resolve/[0-9a-f]+/model", "/resolve/[0-9a-f]+/config"
@@ -381,23 +559,62 @@ DISHONEST = {  # (path, answer, a word of the sentence)
     "endless redirect of the weights": (WEIGHTS, loopback.redirects, "TooManyRedirects"),
     "a listing without end": (LISTED, loopback.endless(), "more"),
     "a config without end": (CONFIG, loopback.endless(), "more"),
-    "a config that claims a gigabyte": (CONFIG, loopback.whole(b"{}", claimed=1 << 30), "cannot be reached"),
+    "a config that claims a gigabyte": (
+        CONFIG,
+        loopback.whole(b"{}", claimed=1 << 30),
+        "cannot be reached",
+    ),
     "weights without end": (WEIGHTS, loopback.endless(b"\0" * 65536), "more"),
     "a listing that is a page": (LISTED, loopback.whole(b"<html>hello</html>"), "cannot be read"),
     "a listing nested without end": (LISTED, loopback.whole(b"[" * 1_000_000), "cannot be read"),
-    "a commit that is a path": (LISTED, loopback.whole(b'{"sha": "../../../../tmp/x", "siblings": []}'), "cannot be read"),
-    "negative sizes": (LISTED, loopback.whole(json.dumps({"sha": "a" * 40, "siblings": [
-        {"rfilename": "config.json", "size": -1}, {"rfilename": "model.safetensors", "size": True}]}).encode()), "no config.json"),
-    "a config of a gigabyte": (LISTED, loopback.whole(json.dumps({"sha": "a" * 40, "siblings": [
-        {"rfilename": "config.json", "size": 1 << 30}, {"rfilename": "model.safetensors", "size": 1 << 20}]}).encode()), "1,073,741,824 bytes"),
+    "a commit that is a path": (
+        LISTED,
+        loopback.whole(b'{"sha": "../../../../tmp/x", "siblings": []}'),
+        "cannot be read",
+    ),
+    "negative sizes": (
+        LISTED,
+        loopback.whole(
+            json.dumps(
+                {
+                    "sha": "a" * 40,
+                    "siblings": [
+                        {"rfilename": "config.json", "size": -1},
+                        {"rfilename": "model.safetensors", "size": True},
+                    ],
+                }
+            ).encode()
+        ),
+        "no config.json",
+    ),
+    "a config of a gigabyte": (
+        LISTED,
+        loopback.whole(
+            json.dumps(
+                {
+                    "sha": "a" * 40,
+                    "siblings": [
+                        {"rfilename": "config.json", "size": 1 << 30},
+                        {"rfilename": "model.safetensors", "size": 1 << 20},
+                    ],
+                }
+            ).encode()
+        ),
+        "1,073,741,824 bytes",
+    ),
     "other weights than listed": (r"/_cdn/", loopback.whole(b"\0" * 100), "cut short"),
-    "a gated listing": (LISTED, loopback.whole(json.dumps({"sha": "a" * 40, "gated": "manual", "siblings": []}).encode()), "gated"),
-}  # fmt: skip
+    "a gated listing": (
+        LISTED,
+        loopback.whole(json.dumps({"sha": "a" * 40, "gated": "manual", "siblings": []}).encode()),
+        "gated",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", DISHONEST)
 def test_a_dishonest_server_is_refused(here, files, home, name):
-    """In one sentence that says why, within ten seconds, without our login, and nothing of it stays."""
+    """In one sentence that says why, within ten seconds, without our login, and nothing of it
+    stays."""
     path, answer, says = DISHONEST[name]
     here.add("stranger/model", files)
     here.lie(path, answer)
@@ -414,26 +631,35 @@ def test_weights_with_another_content_are_refused(here, files, home):
 
 
 def test_a_small_file_with_another_content_is_refused(here, files, home):
-    """A config as long as it should be, and sound, but not the one whose hash is listed: the Hub's SHA-1 of it is compared."""
+    """A config as long as it should be, and sound, but not the one whose hash is listed: the Hub's
+    SHA-1 of it is compared."""
     here.add("stranger/model", files)
     other = files["config.json"].replace(b'"corpus": "lines"', b'"corpus": "liens"')
     assert len(other) == len(files["config.json"]) and other != files["config.json"]
     here.lie(CONFIG, loopback.whole(other))
-    assert "config.json of 'stranger/model' is not the file that the Hub lists" in refused() and not kept(home)
+    assert (
+        "config.json of 'stranger/model' is not the file that the Hub lists" in refused()
+        and not kept(home)
+    )
 
 
 @pytest.mark.parametrize("seconds", [math.inf, math.nan, -1, 10**400, 1e300])
 def test_seconds_that_are_none(here, files, seconds):
-    """Whoever waits for ever, or not at all, is told before anything is asked, also for what is here already."""
+    """Whoever waits for ever, or not at all, is told before anything is asked, also for what is
+    here already."""
     with pytest.raises(ValueError, match="seconds is ") as told:
         hub.pull("stranger/model", seconds=seconds)
     assert len(str(told.value)) < 200 and not here.log
 
 
 def test_the_cache_forgets_what_was_used_least_recently(here, files, home, monkeypatch):
-    """Of many checkpoints that are pulled as many stay as there is room for, by number and by size; one that was opened again
-    outlives newer ones; what is in use stays; a killed program's leftovers go."""
-    here.add("stranger/many", {f"m{i}/{name}": data for i in range(6) for name, data in files.items()})
+    """Of many checkpoints that are pulled as many stay as there is room for, by number and by size;
+    one that was opened again outlives newer ones; what is in use stays; a killed program's
+    leftovers go.
+    """
+    here.add(
+        "stranger/many", {f"m{i}/{name}": data for i in range(6) for name, data in files.items()}
+    )
     monkeypatch.setattr(hub, "FRESH", -1.0)
     monkeypatch.setattr(hub, "KEPT", (1 << 40, 3))
     (home / "tinydiff" / "partial-left").mkdir(parents=True)
@@ -450,7 +676,10 @@ def test_the_cache_forgets_what_was_used_least_recently(here, files, home, monke
     size = sum(len(data) for data in files.values())
     monkeypatch.setattr(hub, "KEPT", (2 * size + 1, 24))
     hub.pull("stranger/many/m5")
-    assert held() == ["m4", "m5"] and {p.name for p in (home / "tinydiff").iterdir()} == {"stranger--many", "partial-new"}
+    assert held() == ["m4", "m5"] and {p.name for p in (home / "tinydiff").iterdir()} == {
+        "stranger--many",
+        "partial-new",
+    }
     monkeypatch.setattr(hub, "FRESH", 60.0)
     monkeypatch.setattr(hub, "KEPT", (0, 0))
     hub.pull("stranger/many/m0")
@@ -466,8 +695,10 @@ SLOW = [
 
 
 def test_a_slow_server_is_given_up(here, files, home):
-    """A byte now and then, in the body or in the head, or nothing at all, for any of the three requests: each ends within ten
-    seconds with a sentence, nothing stays, and no thread goes on waiting."""
+    """A byte now and then, in the body or in the head, or nothing at all, for any of the three
+    requests: each ends within ten seconds with a sentence, nothing stays, and no thread goes on
+    waiting.
+    """
     names = [f"stranger/slow{i}" for i in range(len(SLOW))]
     for name, (answer, path) in zip(names, SLOW):
         here.add(name, files)
@@ -475,10 +706,15 @@ def test_a_slow_server_is_given_up(here, files, home):
     with ThreadPoolExecutor(len(SLOW)) as pool:
         said = list(pool.map(refused, names))
     for words, (answer, _) in zip(said, SLOW):
-        assert sentence(words) and ("cannot be reached" if answer is loopback.silence else "within 9 seconds") in words
+        assert (
+            sentence(words)
+            and ("cannot be reached" if answer is loopback.silence else "within 9 seconds") in words
+        )
     assert not kept(home) and not here.sent_tokens()
     end = time.monotonic() + 5
-    while (waiting := [thread for thread in threading.enumerate() if "attempt" in thread.name]) and time.monotonic() < end:
+    while (
+        waiting := [thread for thread in threading.enumerate() if "attempt" in thread.name]
+    ) and time.monotonic() < end:
         time.sleep(0.1)
     assert not waiting
 
@@ -497,10 +733,13 @@ def test_without_a_network_it_says_so_at_once(here, monkeypatch):
 
 
 def test_nobody_reads_the_owner_s_private_models(here, files, home):
-    """A private repository of whoever runs this is not there for those who type its name, and the login is not sent."""
+    """A private repository of whoever runs this is not there for those who type its name, and the
+    login is not sent."""
     here.add("owner/private", files, private=True)
     words = refused("owner/private")
-    assert sentence(words) and "no public model" in words and not kept(home) and not here.sent_tokens()
+    assert (
+        sentence(words) and "no public model" in words and not kept(home) and not here.sent_tokens()
+    )
     with pytest.raises(CheckpointError):
         hub.contents("owner/private")
     assert not here.sent_tokens()
@@ -521,15 +760,18 @@ def test_a_disk_that_is_full_is_a_sentence(here, files, monkeypatch):
 # ---------------------------------------------------------------- pushing that fails
 
 
-@pytest.mark.parametrize("path,answer,says", [
-    ("/repos/create", loopback.status(401, "Unauthorized"), "hf auth login"),
-    ("/repos/create", loopback.status(403, "Forbidden"), "may not write"),
-    ("/commit/", loopback.status(403, "Private storage limit reached"), "no room left"),
-    ("/preupload/", loopback.status(413), "no room left"),
-    ("/commit/", loopback.status(412), "somebody else"),
-    ("/commit/", loopback.status(429), "patience"),
-    ("/repos/create", loopback.status(500), "answers 500"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "path,answer,says",
+    [
+        ("/repos/create", loopback.status(401, "Unauthorized"), "hf auth login"),
+        ("/repos/create", loopback.status(403, "Forbidden"), "may not write"),
+        ("/commit/", loopback.status(403, "Private storage limit reached"), "no room left"),
+        ("/preupload/", loopback.status(413), "no room left"),
+        ("/commit/", loopback.status(412), "somebody else"),
+        ("/commit/", loopback.status(429), "patience"),
+        ("/repos/create", loopback.status(500), "answers 500"),
+    ],
+)
 def test_a_push_that_fails_says_why(here, trained, monkeypatch, path, answer, says):
     """In one sentence, without the login."""
     here.lie(path, answer)
@@ -539,7 +781,8 @@ def test_a_push_that_fails_says_why(here, trained, monkeypatch, path, answer, sa
 
 
 def test_a_push_to_others_or_by_nobody(here, trained, tmp_path, monkeypatch, home):
-    """Another's name, no login, no checkpoint, no network: a sentence each, and no repository comes of it."""
+    """Another's name, no login, no checkpoint, no network: a sentence each, and no repository comes
+    of it."""
     cases = [
         ("other/model", trained, "may not write"),
         ("no id", trained, "not a Hub id"),
@@ -562,26 +805,35 @@ def test_a_push_to_others_or_by_nobody(here, trained, tmp_path, monkeypatch, hom
 
 
 def test_the_login_is_written_nowhere(trained, tmp_path):
-    """Not in what a push prints, also when it fails and when everything is told, not in a file, a card, an address or an error."""
+    """Not in what a push prints, also when it fails and when everything is told, not in a file, a
+    card, an address or an error."""
     with Hub({TOKEN: "owner"}) as server:
         said = ""
         for target in ("owner/model", "other/model"):
-            done = server.run("-m", "tinydiff", "push", str(trained), target, home=tmp_path, token=TOKEN)
+            done = server.run(
+                "-m", "tinydiff", "push", str(trained), target, home=tmp_path, token=TOKEN
+            )
             said += done.stdout + done.stderr
         server.lie("/repos/create", loopback.status(500))
-        code = f"import logging, sys; logging.basicConfig(level=10); from tinydiff import hub; hub.push({str(trained)!r}, 'owner/model')"
+        code = (
+            "import logging, sys; logging.basicConfig(level=10); from tinydiff.store import hub; "
+            f"hub.push({str(trained)!r}, 'owner/model')"
+        )
         done = server.run("-c", code, home=tmp_path, token=TOKEN)
         assert done.returncode and "answers 500" in done.stderr
         said += done.stdout + done.stderr
         assert TOKEN in server.sent_tokens()
         assert TOKEN not in said and not any(TOKEN in request.path for request in server.log)
-        assert not any(TOKEN.encode() in data for data in server.model("owner/model").files().values())
+        assert not any(
+            TOKEN.encode() in data for data in server.model("owner/model").files().values()
+        )
     written = [path for path in [*tmp_path.rglob("*"), *trained.rglob("*")] if path.is_file()]
     assert not any(TOKEN.encode() in path.read_bytes() for path in written)
 
 
 def test_the_card_is_safe_yaml(trained, tmp_path):
-    """A corpus whose name is full of signs is a name in the metadata, not syntax, and the measured bits come with their error."""
+    """A corpus whose name is full of signs is a name in the metadata, not syntax, and the measured
+    bits come with their error."""
     from huggingface_hub import ModelCard
 
     folder = shutil.copytree(trained, tmp_path / "folder")
@@ -589,10 +841,14 @@ def test_the_card_is_safe_yaml(trained, tmp_path):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "corpus": corpus}))
     known = checkpoint.card(folder)
-    known.evaluation["bound"] = dict(nats=0.6931471805599453, error=0.06931471805599453, bits=1.0, windows=3, draws=4)
+    known.evaluation["bound"] = dict(
+        nats=0.6931471805599453, error=0.06931471805599453, bits=1.0, windows=3, draws=4
+    )
     read = ModelCard(card.front_matter(known)).data.eval_results
     assert [(r.metric_type, r.metric_value, r.dataset_name, r.dataset_split) for r in read] == [
-        ("bits-per-character", 1.0, corpus, "last 10 %"), ("bits-per-character-standard-error", 0.1, corpus, "last 10 %")]  # fmt: skip
+        ("bits-per-character", 1.0, corpus, "last 10 %"),
+        ("bits-per-character-standard-error", 0.1, corpus, "last 10 %"),
+    ]
 
 
 # ---------------------------------------------------------------- the real one
@@ -600,7 +856,8 @@ def test_the_card_is_safe_yaml(trained, tmp_path):
 
 @pytest.mark.real_hub
 def test_the_round_trip_over_the_real_hub(trained, tmp_path):
-    """HF_TOKEN=... pytest -m real_hub: push to a new public repository of one's own, pull it without a login, same frames."""
+    """HF_TOKEN=... pytest -m real_hub: push to a new public repository of one's own, pull it
+    without a login, same frames."""
     import subprocess
 
     token = os.environ.get("HF_TOKEN")
@@ -608,19 +865,22 @@ def test_the_round_trip_over_the_real_hub(trained, tmp_path):
     code = f"""
 import os, sys, tinydiff
 from huggingface_hub import HfApi
-from tinydiff import hub
+from tinydiff.store import hub
 api = HfApi()
 repo = api.whoami()["name"] + "/tinydiff-test-{os.getpid()}"
 try:
     hub.push({str(trained)!r}, repo)
     for source in ({str(trained)!r}, repo, repo + "@step-50"):
         process = tinydiff.load(source)
-        print([f.tokens.tolist() for f in tinydiff.generate(process, tinydiff.Canvas.blank(24), steps=8, seed=3)])
+        frames = tinydiff.generate(process, tinydiff.Canvas.blank(24), steps=8, seed=3)
+        print([f.tokens.tolist() for f in frames])
 finally:
     api.delete_repo(repo, missing_ok=True)
 """
     env = {**os.environ, "HF_HOME": str(tmp_path), "PYTHONPATH": str(loopback.ROOT)}
     env.pop("HF_HUB_OFFLINE")
-    done = subprocess.run([sys.executable, "-c", code], env=env, text=True, capture_output=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, text=True, capture_output=True, timeout=300
+    )
     assert done.returncode == 0, re.sub(token, "", done.stderr)
     assert len(set(done.stdout.splitlines())) == 1 and token not in done.stdout + done.stderr

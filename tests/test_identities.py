@@ -1,4 +1,5 @@
-"""What is said to be equal is equal, number by number: bounds of different papers, ratios and posteriors, steps and chains."""
+"""What is said to be equal is equal, number by number: bounds of different papers, ratios and
+posteriors, steps and chains."""
 
 import pytest
 import torch
@@ -51,23 +52,30 @@ def bet(process, x, t, seed=1):
 
 @pytest.mark.parametrize("given", [0, 2])
 def test_score_entropy_over_masks_is_the_cross_entropy_of_mdlm(given, rng):
-    """Ratios that are alpha / (1 - alpha) times probabilities: the bounds and the losses are the same, draw by draw."""
+    """Ratios that are alpha / (1 - alpha) times probabilities: the bounds and the losses are the
+    same, draw by draw."""
     table = 2 * numbers(V + 1, V)
 
     def answer(x, t):  # depends on the character to the left and on the one to the right
         return table[x.roll(1, 1)] + table[x.roll(-1, 1)].flip(-1)
 
     masked = made("masked", answer)
-    score = made("score-masked", lambda x, t: answer(x, t).log_softmax(-1) + torch.log(torch.tensor(V)))
+    score = made(
+        "score-masked", lambda x, t: answer(x, t).log_softmax(-1) + torch.log(torch.tensor(V))
+    )
     x0 = torch.randint(V, (50, 6), generator=rng)
     canvas = Canvas(x0, (torch.arange(6) < given).expand(x0.shape))
     for what in ("bound", "loss"):
-        one, other = (getattr(process, what)(canvas, torch.Generator().manual_seed(7)) for process in (masked, score))
+        one, other = (
+            getattr(process, what)(canvas, torch.Generator().manual_seed(7))
+            for process in (masked, score)
+        )
         assert torch.allclose(one.double(), other.double(), rtol=1e-5) and one.mean() > 1
 
 
 def test_score_entropy_over_masks_as_it_is_written(rng):
-    """SEDD, eq. 10, from the ratios that `scores` gives, is the integrand that `divergence` gives in another form."""
+    """SEDD, eq. 10, from the ratios that `scores` gives, is the integrand that `divergence` gives
+    in another form."""
     process, x0, x, t = noised("score-masked", rng)
     process.net = exact.PerfectNetwork(lambda x, t: numbers(*x.shape, V))
     s = process.scores(x, t).exp()
@@ -79,8 +87,9 @@ def test_score_entropy_over_masks_as_it_is_written(rng):
 
 
 def test_the_bound_over_masks_tells_the_network_the_time(rng):
-    """For a network whose answers change with t, the mean of the bound is the integral over the times, here by quadrature and
-    by adding up over every set of masks."""
+    """For a network whose answers change with t, the mean of the bound is the integral over the
+    times, here by quadrature and by adding up over every set of masks.
+    """
     language = exact.Enumerated(["ab", "ba", "bb"], [0.5, 0.3, 0.2])
     process = exact.perfect("score-masked", language)
     known, wrong = process.net.answer, numbers(2, 2)
@@ -102,7 +111,10 @@ def test_the_bound_over_masks_tells_the_network_the_time(rng):
     x0 = language.sample(60_000, 2, rng)
     nats = process.bound(Canvas(x0, torch.zeros_like(x0, dtype=torch.bool)), rng).double()
     error = nats.std() / len(nats) ** 0.5
-    assert abs(nats.mean() - integral) < 4 * error < 0.1 and abs(integral - language.entropy(2)) > 20 * error
+    assert (
+        abs(nats.mean() - integral) < 4 * error < 0.1
+        and abs(integral - language.entropy(2)) > 20 * error
+    )
 
 
 def plug_in(p, x, alpha):
@@ -112,7 +124,8 @@ def plug_in(p, x, alpha):
 
 
 def udlm(p, x, x0, alpha, slope):
-    """The integrand of UDLM's continuous bound (arXiv:2412.10193, section 4), as it stands there, (B, L)."""
+    """The integrand of UDLM's continuous bound (arXiv:2412.10193, section 4), as it stands there,
+    (B, L)."""
     true = V * alpha[..., None] * F.one_hot(x0, V) + (1 - alpha[..., None])
     ours = V * alpha[..., None] * p + (1 - alpha[..., None])
     true_z, ours_z = (level.gather(-1, x[..., None]) for level in (true, ours))
@@ -132,8 +145,9 @@ def chain_back(x, p, alpha_t, alpha_s):
 
 
 def test_the_uniform_bound_three_ways(rng):
-    """The score entropy, UDLM's long form, and what D3PM's sum of divergences becomes when its steps grow short: the same, for
-    a prediction that is mixed over and for one that is plugged in."""
+    """The score entropy, UDLM's long form, and what D3PM's sum of divergences becomes when its
+    steps grow short: the same, for a prediction that is mixed over and for one that is plugged in.
+    """
     process, x0, x, t = noised("uniform", rng, t=0.4, shape=(30, 1))
     alpha, slope = process.schedule.alpha(t), process.schedule.slope(t)
     p = numbers(30, 1, V).softmax(-1)
@@ -144,7 +158,13 @@ def test_the_uniform_bound_three_ways(rng):
     T = 200_000
     alpha_s = process.schedule.alpha(t[0, 0] - 1 / T)
     here, there = x[:, 0], alpha[0, 0]
-    each = torch.stack([chain_back(here, F.one_hot(torch.full_like(here, v), V).double(), there, alpha_s) for v in range(V)], -1)
+    each = torch.stack(
+        [
+            chain_back(here, F.one_hot(torch.full_like(here, v), V).double(), there, alpha_s)
+            for v in range(V)
+        ],
+        -1,
+    )
     true = each.gather(-1, x0[..., None].expand(-1, V, 1))[..., 0]
     mixed = torch.einsum("nyv,nv->ny", each, p[:, 0])
     plugged = chain_back(here, p[:, 0], there, alpha_s)
@@ -153,21 +173,29 @@ def test_the_uniform_bound_three_ways(rng):
         return T * (true * (true / model).log()).sum(-1)
 
     assert (x == x0).any() and (x != x0).any()
-    assert torch.allclose(udlm(p, x, x0, alpha, slope)[:, 0], integrand(plug_in(p, x, alpha)), rtol=1e-9)
+    assert torch.allclose(
+        udlm(p, x, x0, alpha, slope)[:, 0], integrand(plug_in(p, x, alpha)), rtol=1e-9
+    )
     assert torch.allclose(limit(plugged), integrand(plug_in(p, x, alpha)), rtol=1e-3)
     assert torch.allclose(limit(mixed), integrand(process.log_ratios(x, p.log(), t)), rtol=1e-3)
     assert not torch.allclose(limit(mixed), limit(plugged), rtol=0.1)
 
 
 def test_plugged_in_and_mixed_are_one_without_the_character_itself(language, rng):
-    """What the network of "uniform" is asked, the distribution that leaves out what stands there, gives by plug-in the ratios
-    and the steps that p(x_0 | x_t) gives by mixing; and the perfect network's is that of the language."""
+    """What the network of "uniform" is asked, the distribution that leaves out what stands there,
+    gives by plug-in the ratios and the steps that p(x_0 | x_t) gives by mixing; and the perfect
+    network's is that of the language.
+    """
     process, x0, x, t = noised("uniform", rng)
     raw, alpha, s = numbers(*x.shape, V), process.schedule.alpha(t), full(0.35, x)
     process.net = exact.PerfectNetwork(lambda x, t: raw)
     log_x0 = process.denoise(x, t).log_x0
-    assert torch.allclose(process.log_ratios(x, log_x0, t), plug_in(raw.softmax(-1), x, alpha), atol=1e-9)
-    plugged = chain_back(x.flatten(), raw.softmax(-1).flatten(0, 1), alpha[0, 0], process.schedule.alpha(s[0, 0]))
+    assert torch.allclose(
+        process.log_ratios(x, log_x0, t), plug_in(raw.softmax(-1), x, alpha), atol=1e-9
+    )
+    plugged = chain_back(
+        x.flatten(), raw.softmax(-1).flatten(0, 1), alpha[0, 0], process.schedule.alpha(s[0, 0])
+    )
     assert torch.allclose(process.step(x, log_x0, t, s).exp().flatten(0, 1), plugged, atol=1e-9)
 
     process = exact.perfect("uniform", language)
@@ -186,7 +214,8 @@ def bregman(r, q):
 
 
 def test_score_entropy_is_a_bregman_divergence(rng):
-    """Of the true ratios from the estimated ones: 0 at the truth, more elsewhere, at once and where the truth was lost."""
+    """Of the true ratios from the estimated ones: 0 at the truth, more elsewhere, at once and where
+    the truth was lost."""
     process, x0, x, t = noised("uniform", rng)
     alpha = process.schedule.alpha(t)
     levels = log_kernel(alpha, x0, V)  # q(y | x_0) = q(x_0 | y)
@@ -194,16 +223,22 @@ def test_score_entropy_is_a_bregman_divergence(rng):
     wrong = true + numbers(*x.shape, V)
     other = F.one_hot(x, V) == 0
     found = score_entropy(wrong, x, x0, alpha)
-    assert torch.allclose(found, torch.where(other, bregman(wrong.exp(), true.exp()), 0).sum(-1), rtol=1e-9)
+    assert torch.allclose(
+        found, torch.where(other, bregman(wrong.exp(), true.exp()), 0).sum(-1), rtol=1e-9
+    )
     assert (found > 0).all() and score_entropy(true, x, x0, alpha).abs().max() < 1e-9
 
 
 def test_an_untrained_network_s_bound_is_log_v(rng):
-    """Zeros mean that all characters are alike: over masks each draw is log V a character, over uniform noise the mean is."""
+    """Zeros mean that all characters are alike: over masks each draw is log V a character, over
+    uniform noise the mean is."""
     x0 = torch.randint(V, (40_000, 3), generator=rng)
     canvas = Canvas(x0, torch.zeros_like(x0, dtype=torch.bool))
     log_v = torch.log(torch.tensor(V, dtype=torch.float64))
-    nats = {name: made(name, lambda x, t: torch.zeros(*x.shape, V)).bound(canvas, rng).double() / 3 for name in SCORES}
+    nats = {
+        name: made(name, lambda x, t: torch.zeros(*x.shape, V)).bound(canvas, rng).double() / 3
+        for name in SCORES
+    }
     assert torch.allclose(nats["score-masked"], log_v, atol=1e-5)
     error = nats["score-uniform"].std() / len(x0) ** 0.5
     assert abs(nats["score-uniform"].mean() - log_v) < 4 * error < 0.1
@@ -214,12 +249,14 @@ def test_an_untrained_network_s_bound_is_log_v(rng):
 
 @pytest.mark.parametrize("name", RATIOS)
 def test_ratios_are_those_of_all_noised_texts(name, language):
-    """p_t of every noised text, added up over the language, and its ratios to every neighbour's: what a perfect network says."""
+    """p_t of every noised text, added up over the language, and its ratios to every neighbour's:
+    what a perfect network says."""
     process, t = exact.perfect(name, language), 0.55
     alpha, v = process.schedule.alpha(torch.tensor(t, dtype=torch.float64)), len(language.tokenizer)
     uniform = BASE[name] == "uniform"
     states = v if uniform else v + 1
-    noise = torch.full((v, states), (1 - alpha) / v if uniform else 0.0, dtype=torch.float64)  # q(x_t = y | x_0 = v)
+    # q(x_t = y | x_0 = v)
+    noise = torch.full((v, states), (1 - alpha) / v if uniform else 0.0, dtype=torch.float64)
     noise[range(v), range(v)] += alpha
     if not uniform:
         noise[:, v] = 1 - alpha
@@ -245,14 +282,17 @@ def test_ratios_are_those_of_all_noised_texts(name, language):
 @pytest.mark.parametrize("dtype,close", [(torch.float64, 1e-9), (torch.float32, 2e-4)])
 @pytest.mark.parametrize("name", SCORES)
 def test_ratios_and_predictions_hold_the_same(name, dtype, close, rng):
-    """p(x_0 | x_t) -> ratios -> p(x_0 | x_t) changes nothing, at any noise; where a character is given it is certain."""
+    """p(x_0 | x_t) -> ratios -> p(x_0 | x_t) changes nothing, at any noise; where a character is
+    given it is certain."""
     for t in (0.001, 0.3, 0.9, 1.0):
         process, _, x, t = noised(name, rng, t)
         t[:, 0] = 0
         x[:, 0] = 3
         log_x0 = bet(process, x, t)
         log_s = process.log_ratios(x, log_x0, t)
-        constant = torch.log((1 - process.schedule.alpha(t)) / process.schedule.alpha(t))[..., None] + torch.log(torch.tensor(V))
+        constant = torch.log((1 - process.schedule.alpha(t)) / process.schedule.alpha(t))[
+            ..., None
+        ] + torch.log(torch.tensor(V))
         told = log_s + (constant if BASE[name] == "masked" else 0)
         process.net = exact.PerfectNetwork(lambda x, t, told=told: told.nan_to_num(7).to(dtype))
         found = process.denoise(x, t.to(dtype))
@@ -264,9 +304,15 @@ def test_ratios_and_predictions_hold_the_same(name, dtype, close, rng):
 @pytest.mark.parametrize("name", RATIOS)
 def test_jumps_are_the_rate_summed_up(name):
     """Their slope in t is the rate, and none happen in no time."""
-    process, t = made(name, None), torch.linspace(0.05, 1, 20, dtype=torch.float64, requires_grad=True)
+    process, t = (
+        made(name, None),
+        torch.linspace(0.05, 1, 20, dtype=torch.float64, requires_grad=True),
+    )
     jumps = process.jumps(t, torch.full_like(t, 0.05))
-    assert torch.allclose(torch.autograd.grad(jumps.sum(), t)[0], process.rate(t), rtol=1e-9) and jumps[0] == 0
+    assert (
+        torch.allclose(torch.autograd.grad(jumps.sum(), t)[0], process.rate(t), rtol=1e-9)
+        and jumps[0] == 0
+    )
 
 
 # ---------------------------------------------------------------- steps
@@ -274,12 +320,14 @@ def test_jumps_are_the_rate_summed_up(name):
 
 @pytest.mark.parametrize("name", RATIOS)
 def test_tweedie_is_the_matrix_exponential(name, rng):
-    """SEDD, eq. 19, as it stands there, with the generator of the noise written out as a matrix; any ratios whatever."""
+    """SEDD, eq. 19, as it stands there, with the generator of the noise written out as a matrix;
+    any ratios whatever."""
     process, _, x, t = noised(name, rng, t=0.5, shape=(20, 2))
     s = full(0.45, x)
     uniform = BASE[name] == "uniform"
     states = V if uniform else V + 1
-    Q = torch.full((states, states), 1 / V if uniform else 0.0, dtype=torch.float64)  # dp / d sigma = Q p
+    # dp / d sigma = Q p
+    Q = torch.full((states, states), 1 / V if uniform else 0.0, dtype=torch.float64)
     if not uniform:
         Q[V] = 1
     Q -= torch.diag(Q.sum(0))
@@ -288,7 +336,8 @@ def test_tweedie_is_the_matrix_exponential(name, rng):
     log_r = 0.3 * numbers(*x.shape, V) - 1
     if uniform:
         log_r = log_r.masked_fill(F.one_hot(x, V).bool(), 0)
-    r = log_r.exp() if uniform else F.pad(log_r.exp(), (0, 1), value=1.0)  # of the mask itself, where a mask is
+    # of the mask itself, where a mask is
+    r = log_r.exp() if uniform else F.pad(log_r.exp(), (0, 1), value=1.0)
     step = (r @ torch.matrix_exp(-sigma * Q).T).clamp_min(0) * torch.matrix_exp(sigma * Q)[x]
     step = step / step.sum(-1, keepdim=True)
     may = torch.ones_like(x, dtype=torch.bool) if uniform else x == process.mask_id
@@ -297,7 +346,8 @@ def test_tweedie_is_the_matrix_exponential(name, rng):
 
 @pytest.mark.parametrize("name", RATIOS)
 def test_tweedie_is_the_ancestral_step(name, rng):
-    """From the ratios of a prediction, undoing one step's noise is the process's own step, to the last digit."""
+    """From the ratios of a prediction, undoing one step's noise is the process's own step, to the
+    last digit."""
     process, _, x, t = noised(name, rng)
     s = full(0.35, x)
     log_x0 = bet(process, x, t)
@@ -305,7 +355,10 @@ def test_tweedie_is_the_ancestral_step(name, rng):
     if BASE[name] == "uniform":
         own = made("uniform", None).step(x, log_x0, t, s).exp()
     else:
-        alpha_t, alpha_s = process.schedule.alpha(t)[..., None], process.schedule.alpha(s)[..., None]
+        alpha_t, alpha_s = (
+            process.schedule.alpha(t)[..., None],
+            process.schedule.alpha(s)[..., None],
+        )
         reveal = (alpha_s - alpha_t) / (1 - alpha_t)  # MDLM, eq. 7
         own = torch.cat([reveal * log_x0.exp(), 1 - reveal], -1)
         own = torch.where((x == process.mask_id)[..., None], own, F.one_hot(x, V + 1).double())
@@ -314,7 +367,8 @@ def test_tweedie_is_the_ancestral_step(name, rng):
 
 @pytest.mark.parametrize("name", RATIOS)
 def test_a_step_leads_from_one_marginal_to_the_next(name):
-    """For one character of known frequencies p: the mean over x_t of p(x_s | x_t) is p noised to s."""
+    """For one character of known frequencies p: the mean over x_t of p(x_s | x_t) is p noised to
+    s."""
     process, p = made(name, None), numbers(V).softmax(0)
     states = V if BASE[name] == "uniform" else V + 1
     x = torch.arange(states)[:, None]
@@ -322,7 +376,9 @@ def test_a_step_leads_from_one_marginal_to_the_next(name):
 
     def noised_to(t):
         alpha = process.schedule.alpha(t[0, 0])
-        return alpha * p + (1 - alpha) / V if states == V else torch.cat([alpha * p, 1 - alpha[None]])
+        return (
+            alpha * p + (1 - alpha) / V if states == V else torch.cat([alpha * p, 1 - alpha[None]])
+        )
 
     log_x0 = (process.likelihood(x, t) + p.log()).log_softmax(-1)
     step = process.undone(process.log_ratios(x, log_x0, t), x, t, s).exp()[:, 0]
@@ -334,26 +390,43 @@ ALONE = ["ancestral", "tweedie", "gibbs", "renoise", "settle"]
 
 @pytest.mark.parametrize("process,sampler", [(p, s) for p in RATIOS for s in ALONE])
 def test_a_character_alone_is_exact_in_few_steps(process, sampler):
-    """Nothing is taken for independent where there is one character, so three steps are as good as a thousand."""
+    """Nothing is taken for independent where there is one character, so three steps are as good as
+    a thousand."""
     language = exact.Enumerated(["a", "b", "c"], [0.6, 0.3, 0.1])
     options = {"renoise": {"share": 0.5}}.get(sampler, {})
-    *_, frame = generate(exact.perfect(process, language), Canvas.blank(1, 20_000), sampler=sampler, steps=3, **options)
+    *_, frame = generate(
+        exact.perfect(process, language),
+        Canvas.blank(1, 20_000),
+        sampler=sampler,
+        steps=3,
+        **options,
+    )
     found = torch.bincount(frame.tokens[:, 0], minlength=3) / 20_000
     assert torch.allclose(found.double(), language.log_p.exp(), atol=0.014)  # four standard errors
 
 
 @pytest.mark.parametrize("name", ["masked", "uniform", "score-uniform"])
 def test_the_greedy_tail_takes_the_best(name):
-    """With one step and greedy = 1 every text is made of the likeliest characters of their places, drawn ones are not."""
+    """With one step and greedy = 1 every text is made of the likeliest characters of their places,
+    drawn ones are not."""
     language = exact.Enumerated(["ab", "ac", "ba"], [0.4, 0.25, 0.35])
     for greedy in (0, 1):
-        *_, frame = generate(exact.perfect(name, language), Canvas.blank(2, 200), sampler="ancestral", steps=1, greedy=greedy)
+        *_, frame = generate(
+            exact.perfect(name, language),
+            Canvas.blank(2, 200),
+            sampler="ancestral",
+            steps=1,
+            greedy=greedy,
+        )
         assert bool((frame.tokens == language.tokenizer.encode("ab")).all()) == bool(greedy)
 
 
-@pytest.mark.parametrize("name", [name for name, p in PROCESSES.items() if {"diffusion", "posterior"} <= p.traits])
+@pytest.mark.parametrize(
+    "name", [name for name, p in PROCESSES.items() if {"diffusion", "posterior"} <= p.traits]
+)
 def test_what_is_settled_is_given_from_then_on(name, language):
-    """The network is told time 0 where a character was accepted, one more each step; then nothing is left and it stops."""
+    """The network is told time 0 where a character was accepted, one more each step; then nothing
+    is left and it stops."""
     process = exact.perfect(name, language)
     answer, told = process.net.answer, []
 
@@ -362,7 +435,15 @@ def test_what_is_settled_is_given_from_then_on(name, language):
         return answer(x, t)
 
     process.net = exact.PerfectNetwork(listening)
-    frames = list(generate(process, Canvas.prompt(language.tokenizer, "b", 4, batch=9), sampler="settle", steps=100, budget=0))
+    frames = list(
+        generate(
+            process,
+            Canvas.prompt(language.tokenizer, "b", 4, batch=9),
+            sampler="settle",
+            steps=100,
+            budget=0,
+        )
+    )
     settled = torch.stack(told, 1)[:, :: len(told) // len(frames)]
     assert (settled[:, 0] == 1).all() and (settled.diff() > 0)[settled[:, 1:] < 4].all()
     assert len(frames) <= 3 + 1 and frames[-1].t == 0 and (frames[-1].tokens[:, 0] == 1).all()
@@ -370,7 +451,8 @@ def test_what_is_settled_is_given_from_then_on(name, language):
 
 @pytest.mark.parametrize("sampler", ["left_to_right", "threshold", "entropy_budget", "confidence"])
 def test_the_time_fits_the_masks(sampler, language):
-    """A network that is told the time is told the one at which as many characters are masked as there are, 1 - alpha(t)."""
+    """A network that is told the time is told the one at which as many characters are masked as
+    there are, 1 - alpha(t)."""
     process = exact.perfect("score-masked", language)
     answer, told, there = process.net.answer, [], []
 
@@ -386,12 +468,18 @@ def test_the_time_fits_the_masks(sampler, language):
 
 
 def test_the_first_hit_may_be_at_no_time_at_all(language, monkeypatch):
-    """Random numbers that are all 0 ask for the moment 0, at which a network that is told the time has no ratios of masks: it is
-    told one just after it, and what is written is a text of the language."""
+    """Random numbers that are all 0 ask for the moment 0, at which a network that is told the time
+    has no ratios of masks: it is told one just after it, and what is written is a text of the
+    language.
+    """
     monkeypatch.setattr("tinydiff.samplers.unmask.rand", lambda like, rng: torch.zeros_like(like))
     for name in ("masked", "score-masked"):
-        frames = list(generate(exact.perfect(name, language), Canvas.blank(4, 20), sampler="first_hitting"))
-        assert all(frame.odds.isfinite().all() and frame.entropy.isfinite().all() for frame in frames)
+        frames = list(
+            generate(exact.perfect(name, language), Canvas.blank(4, 20), sampler="first_hitting")
+        )
+        assert all(
+            frame.odds.isfinite().all() and frame.entropy.isfinite().all() for frame in frames
+        )
         assert language.log_prob(frames[-1].tokens).isfinite().all()
 
 
@@ -399,7 +487,8 @@ def test_the_first_hit_may_be_at_no_time_at_all(language, monkeypatch):
 
 
 class Labelled(exact.PerfectNetwork):
-    """Perfect for the language of each label, and without one for their even mixture; all rows have one label."""
+    """Perfect for the language of each label, and without one for their even mixture; all rows have
+    one label."""
 
     def __init__(self, nets):
         super().__init__(None)
@@ -410,7 +499,8 @@ class Labelled(exact.PerfectNetwork):
 
 
 def labelled(name, *languages):
-    """The process `name` for languages on the same strings, the last of which is the mixture of the others."""
+    """The process `name` for languages on the same strings, the last of which is the mixture of the
+    others."""
     process = exact.perfect(name, languages[0])
     process.net = Labelled([exact.perfect(name, language).net for language in languages])
     return process
@@ -428,38 +518,59 @@ def written(process, shape, label, language, **settings):
 def test_without_weight_a_label_is_its_language(name):
     """guidance = 0 samples p(text | label), for every noise."""
     strings = ["abab", "bbaa", "baba"]
-    languages = [exact.Enumerated(strings, p) for p in ([0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.4, 0.25, 0.35])]
+    languages = [
+        exact.Enumerated(strings, p) for p in ([0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.4, 0.25, 0.35])
+    ]
     found = written(labelled(name, *languages), (4, 300), 1, languages[1], steps=48)
-    assert 0.5 * (found - languages[1].log_p.exp()).abs().sum() < 0.09  # languages 0 and 1 are 0.6 apart
+    # languages 0 and 1 are 0.6 apart
+    assert 0.5 * (found - languages[1].log_p.exp()).abs().sum() < 0.09
 
 
 @pytest.mark.parametrize("name", ["masked", "score-masked", "uniform", "score-uniform", "gaussian"])
 def test_guidance_mixes_bets(name):
-    """Of one character alone there is a target: p(v | label)^(1 + w) p(v)^-w, whatever the noise, as what the state says is in
-    both bets and counts once. Mixed posteriors of a step would be another."""
+    """Of one character alone there is a target: p(v | label)^(1 + w) p(v)^-w, whatever the noise,
+    as what the state says is in both bets and counts once. Mixed posteriors of a step would be
+    another.
+    """
     p = torch.tensor([[0.6, 0.3, 0.1], [0.1, 0.6, 0.3]])
     languages = [exact.Enumerated(list("abc"), row.tolist()) for row in (*p, p.mean(0))]
     target = (p[0].square() / p.mean(0)).double()
     target /= target.sum()
     steps = 32 if name == "gaussian" else 8
-    found = written(labelled(name, *languages), (1, 3000), 0, languages[0], steps=steps, guidance=1.0, sampler="ancestral")
+    found = written(
+        labelled(name, *languages),
+        (1, 3000),
+        0,
+        languages[0],
+        steps=steps,
+        guidance=1.0,
+        sampler="ancestral",
+    )
     assert (target - languages[0].log_p.exp()).abs().sum() > 0.2
     assert 0.5 * (found - target).abs().sum() < 0.03
 
 
 @pytest.mark.parametrize("name", ["masked", "score-masked", "uniform", "score-uniform", "gaussian"])
 def test_a_nucleus_is_of_the_bet_alone(name):
-    """A nucleus of 0.5 of (0.4, 0.25, 0.2, 0.1, 0.05) keeps the first two, in their proportion, whatever stands on the noisy text
-    and however often it is asked."""
+    """A nucleus of 0.5 of (0.4, 0.25, 0.2, 0.1, 0.05) keeps the first two, in their proportion,
+    whatever stands on the noisy text and however often it is asked.
+    """
     language = exact.Enumerated(list("abcde"), [0.4, 0.25, 0.2, 0.1, 0.05])
-    *_, frame = generate(exact.perfect(name, language), Canvas.blank(1, 2000), sampler="ancestral", steps=32, top_p=0.5)
+    *_, frame = generate(
+        exact.perfect(name, language),
+        Canvas.blank(1, 2000),
+        sampler="ancestral",
+        steps=32,
+        top_p=0.5,
+    )
     found = torch.bincount(frame.tokens[:, 0], minlength=5) / 2000
     assert found[2:].sum() == 0 and abs(found[0] - 0.4 / 0.65) < 0.035
 
 
 @pytest.mark.parametrize("steps", [2, 8])
 def test_a_step_of_a_mixed_bet_is_no_mixed_step(steps, rng):
-    """Over uniform noise the two ways to guide differ (guidance.py): in closed form, for one character."""
+    """Over uniform noise the two ways to guide differ (guidance.py): in closed form, for one
+    character."""
     process, p = made("uniform", None), numbers(2, V).softmax(-1)
     x = torch.arange(V)[:, None]
     t, s = full(1.0, x), full(1 - 1 / steps, x)
@@ -482,6 +593,11 @@ def test_gradients_are_finite(name, size, rng):
     x0 = torch.randint(10, (64, 24), generator=rng)
     with precision("bf16", torch.device("cpu"))():
         loss = process.loss(Canvas(x0, torch.rand(x0.shape, generator=rng) < 0.3), rng)
-        assert loss.dtype == torch.float32 and process.scores(x0, full(0.5, x0).float()).dtype == torch.float32
+        assert (
+            loss.dtype == torch.float32
+            and process.scores(x0, full(0.5, x0).float()).dtype == torch.float32
+        )
     loss.mean().backward()
-    assert loss.isfinite().all() and all(p.grad.isfinite().all() for p in process.parameters() if p.grad is not None)
+    assert loss.isfinite().all() and all(
+        p.grad.isfinite().all() for p in process.parameters() if p.grad is not None
+    )

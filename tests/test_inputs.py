@@ -1,4 +1,5 @@
-"""What visitors, links and the API may ask: every bad value is one sentence, every good one survives its link."""
+"""What visitors, links and the API may ask: every bad value is one sentence, every good one
+survives its link."""
 
 import math
 from urllib.parse import parse_qsl
@@ -6,8 +7,8 @@ from urllib.parse import parse_qsl
 import gradio as gr
 import pytest
 
-from tinydiff import render
 from tinydiff.samplers import SAMPLERS, column
+from tinydiff.show import render
 from tinydiff.ui import denoise, inputs
 from tinydiff.ui.inputs import DEFAULTS, LIMITS
 
@@ -21,25 +22,59 @@ def refusal(raw: dict) -> str:
 
 
 BAD = [
-    *({name: value} for name in LIMITS for value in ("abc", None, math.nan, math.inf, -1, 10**9 + 0.5, [], {}, True)),
-    {"steps": 0}, {"steps": 10**9}, {"steps": 2.5}, {"length": 0}, {"length": 10**7}, {"seed": 10**12},
-    {"sampler": "nonsense"}, {"sampler": None}, {"sampler": 3},
-    {"model": "nonsense"}, {"model": None}, {"model": "../../etc"}, {"model": "/etc"}, {"model": ""},
-    {"model": "user/name"}, {"model": "user/name/folder@main"}, {"model": "user/../name"}, {"model": "a/b@../c"},
-    {"prompt": "é"}, {"prompt": 5}, {"prompt": "a" * 256}, {"prompt": "\x7f"},
-    {"template": ""}, {"template": "no blank"}, {"template": "_é"}, {"template": "_" * 5000}, {"template": 3},
-    {"options": "abc"}, {"options": {"nonsense": 1}}, {"options": [1]},
-    {"sampler": "threshold", "options": {"at_least": 7}}, {"sampler": "threshold", "options": {"at_least": "x"}},
+    *(
+        {name: value}
+        for name in LIMITS
+        for value in ("abc", None, math.nan, math.inf, -1, 10**9 + 0.5, [], {}, True)
+    ),
+    {"steps": 0},
+    {"steps": 10**9},
+    {"steps": 2.5},
+    {"length": 0},
+    {"length": 10**7},
+    {"seed": 10**12},
+    {"sampler": "nonsense"},
+    {"sampler": None},
+    {"sampler": 3},
+    {"model": "nonsense"},
+    {"model": None},
+    {"model": "../../etc"},
+    {"model": "/etc"},
+    {"model": ""},
+    {"model": "user/name"},
+    {"model": "user/name/folder@main"},
+    {"model": "user/../name"},
+    {"model": "a/b@../c"},
+    {"prompt": "é"},
+    {"prompt": 5},
+    {"prompt": "a" * 256},
+    {"prompt": "\x7f"},
+    {"template": ""},
+    {"template": "no blank"},
+    {"template": "_é"},
+    {"template": "_" * 5000},
+    {"template": 3},
+    {"options": "abc"},
+    {"options": {"nonsense": 1}},
+    {"options": [1]},
+    {"sampler": "threshold", "options": {"at_least": 7}},
+    {"sampler": "threshold", "options": {"at_least": "x"}},
     {"nonsense": 1},
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("raw", BAD, ids=repr)
 def test_a_bad_value_is_one_sentence(raw):
-    """It is refused in one sentence that is short and ends, names what is wrong, and shows no traceback."""
+    """It is refused in one sentence that is short and ends, names what is wrong, and shows no
+    traceback."""
     words = refusal(raw)
     assert words.endswith((".", "}", "_", "\u23ce")) or ":" in words
-    assert 10 < len(words) < 400 and "\n" not in words and "Traceback" not in words and "Error" not in words
+    assert (
+        10 < len(words) < 400
+        and "\n" not in words
+        and "Traceback" not in words
+        and "Error" not in words
+    )
 
 
 def test_where_a_wrong_character_stands():
@@ -55,10 +90,14 @@ def test_what_a_stranger_typed_is_no_markup():
 
 
 def test_defaults_are_a_run():
-    """Nothing asked is the usual run: the limits hold the defaults, and the settings say which sampler was meant."""
+    """Nothing asked is the usual run: the limits hold the defaults, and the settings say which
+    sampler was meant."""
     assert all(low <= DEFAULTS[name] <= high for name, (low, high, _) in LIMITS.items())
     asked = inputs.read(PERFECT)
-    assert asked.settings.sampler in column(asked.process) and asked.canvas.tokens.shape == (1, DEFAULTS["length"])
+    assert asked.settings.sampler in column(asked.process) and asked.canvas.tokens.shape == (
+        1,
+        DEFAULTS["length"],
+    )
 
 
 def test_a_prompt_is_given():
@@ -73,14 +112,24 @@ def test_a_template_is_as_long_as_it_is():
     assert asked.canvas.given[0].tolist() == [True, False, False, True]
 
 
-@pytest.mark.parametrize("raw", [
-    {}, {"seed": 3}, {"prompt": "", "steps": 1}, {"prompt": "a & b: c?", "temperature": 0.35}, {"template": "a_\nb"},
-    {"sampler": "threshold", "options": {"at_least": 0.5}}, {"length": 64, "top_p": 0.9},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {},
+        {"seed": 3},
+        {"prompt": "", "steps": 1},
+        {"prompt": "a & b: c?", "temperature": 0.35},
+        {"template": "a_\nb"},
+        {"sampler": "threshold", "options": {"at_least": 0.5}},
+        {"length": 64, "top_p": 0.9},
+    ],
+)
 def test_a_link_is_its_settings(raw):
     """Settings -> query -> settings is the identity."""
     asked = inputs.read({**PERFECT, **raw})
-    again = inputs.read(inputs.from_query(dict(parse_qsl(asked.settings.query(), keep_blank_values=True))))
+    again = inputs.read(
+        inputs.from_query(dict(parse_qsl(asked.settings.query(), keep_blank_values=True)))
+    )
     assert again.settings == asked.settings
 
 

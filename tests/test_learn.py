@@ -1,4 +1,5 @@
-"""The tab Train: what visitors may learn from, what is kept of it and for whom, and that nothing else stays anywhere."""
+"""The tab Train: what visitors may learn from, what is kept of it and for whom, and that nothing
+else stays anywhere."""
 
 import io
 import json
@@ -13,11 +14,12 @@ import pytest
 
 from tests.conftest import LIKE_OTHERS, brief
 from tests.loopback import Hub
-from tinydiff import checkpoint, hub, library
+from tinydiff.paths import STATIC
 from tinydiff.processes import PROCESSES
-from tinydiff.ui import denoise, inputs, learn, mine
+from tinydiff.store import catalogue, checkpoint, hub
+from tinydiff.ui import denoise, inputs, learn, visitor_models
 
-TEXT = (learn.ASSETS / "rhymes.txt").read_text("utf-8")
+TEXT = (STATIC / "rhymes.txt").read_text("utf-8")
 SECRET_LINE = "Mulberry-77 stands here and nowhere else.\n"
 FILES = {"config.json", "model.safetensors", "metrics.jsonl", "README.md"}
 TOKEN = "hf_NotARealTokenButAsLongAsOne42"
@@ -33,8 +35,8 @@ def place(tmp_path, monkeypatch):
 @pytest.fixture
 def shelf(monkeypatch):
     """An empty shelf."""
-    fresh = mine.Shelf()
-    monkeypatch.setattr(mine, "SHELF", fresh)
+    fresh = visitor_models.Shelf()
+    monkeypatch.setattr(visitor_models, "SHELF", fresh)
     return fresh
 
 
@@ -42,7 +44,11 @@ class Visitor:
     """A session of the page, without the page."""
 
     def __init__(self, name: str):
-        self.bench, self.desk, self.request = learn.Bench(), denoise.Desk(), gr.Request(session_hash=name)
+        self.bench, self.desk, self.request = (
+            learn.Bench(),
+            denoise.Desk(),
+            gr.Request(session_hash=name),
+        )
 
     def train(self, text=TEXT, noise="masked", minutes=0.02):
         self.bench.begin(learn.Asked(text, noise, minutes))
@@ -55,8 +61,8 @@ def refusal(call, *values) -> str:
     return caught.value.message
 
 
-def own(session="someone") -> mine.Own:
-    return mine.Own(library.open_model("perfect-masked"), "yours", b"", session)
+def own(session="someone") -> visitor_models.Own:
+    return visitor_models.Own(catalogue.open_model("perfect-masked"), "yours", b"", session)
 
 
 # ---------------------------------------------------------------- what may be asked
@@ -75,7 +81,10 @@ BAD = [
     ((TEXT + "\ud800", "masked", 1), "no UTF-8 text"),
     ((TEXT, "nonsense", 1), "nonsense"),
     ((TEXT, None, 1), "no noise"),
-    *(((TEXT, "masked", minutes), "minutes") for minutes in (math.nan, math.inf, 0, -1, 6, "one", None, True)),
+    *(
+        ((TEXT, "masked", minutes), "minutes")
+        for minutes in (math.nan, math.inf, 0, -1, 6, "one", None, True)
+    ),
 ]
 
 
@@ -83,11 +92,14 @@ BAD = [
 def test_a_bad_wish_is_one_sentence(values, word):
     """It is refused before anything is learned, in one short sentence that names what is wrong."""
     words = refusal(learn.read, *values)
-    assert word in words and 10 < len(words) < 300 and "\n" not in words and "Traceback" not in words
+    assert (
+        word in words and 10 < len(words) < 300 and "\n" not in words and "Traceback" not in words
+    )
 
 
 def test_the_limits_themselves_are_allowed():
-    """The shortest text, the longest, the richest alphabet and both ends of the minutes are taken."""
+    """The shortest text, the longest, the richest alphabet and both ends of the minutes are
+    taken."""
     rich = "".join(map(chr, range(0x4E00, 0x4E00 + learn.ALPHABET))) * 10
     for text in (rich, "ab" * (learn.SHORTEST // 2), "ab" * (learn.LARGEST // 2)):
         for minutes in learn.MINUTES:
@@ -97,26 +109,36 @@ def test_the_limits_themselves_are_allowed():
 # ---------------------------------------------------------------- learning
 
 
-@pytest.mark.parametrize("noise", brief(PROCESSES, lambda noise: noise not in {*LIKE_OTHERS, "block"}))
+@pytest.mark.parametrize(
+    "noise", brief(PROCESSES, lambda noise: noise not in {*LIKE_OTHERS, "block"})
+)
 def test_every_noise_learns_and_plays(noise, shelf):
-    """A training shows a loss that falls from the start, samples and a validation; its model writes in Denoise for its visitor."""
+    """A training shows a loss that falls from the start, samples and a validation; its model writes
+    in Denoise for its visitor."""
     visitor = Visitor("one")
-    minutes = 0.2 if noise == "block" else 0.04  # the search for its windows of times comes before its first step
+    # the search for its windows of times comes before its first step
+    minutes = 0.2 if noise == "block" else 0.04
     *_, (value, take) = visitor.train(noise=noise, minutes=minutes)
     assert value["state"] == "done" and take["visible"] and value["step"] >= 3
-    assert min(loss for _, loss in value["points"]) < value["nats"] and value["samples"][-1]["step"] == value["step"]
-    asked = inputs.read({"model": mine.NAME, "prompt": "", "length": 96, "steps": 2}, visitor.desk.own())
+    assert (
+        min(loss for _, loss in value["points"]) < value["nats"]
+        and value["samples"][-1]["step"] == value["step"]
+    )
+    asked = inputs.read(
+        {"model": visitor_models.NAME, "prompt": "", "length": 96, "steps": 2}, visitor.desk.own()
+    )
     *_, last = denoise.write(asked, visitor.desk)
     assert last["done"] and asked.process.name == noise
 
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory):
-    """What a visitor's training left: the model, and the folder in which its temporary files were."""
+    """What a visitor's training left: the model, and the folder in which its temporary files
+    were."""
     place = tmp_path_factory.mktemp("training")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(tempfile, "tempdir", str(place))
-        patched.setattr(mine, "SHELF", mine.Shelf())
+        patched.setattr(visitor_models, "SHELF", visitor_models.Shelf())
         visitor = Visitor("one")
         list(visitor.train())
         return visitor.desk.own(), place
@@ -137,7 +159,8 @@ def owner(shelf, learned):
 
 
 def test_what_can_be_downloaded(owner, taught, place):
-    """The zip holds a checkpoint that loads, its card and its curve; none of them names a folder of this machine."""
+    """The zip holds a checkpoint that loads, its card and its curve; none of them names a folder of
+    this machine."""
     with zipfile.ZipFile(learn.zipped(owner.desk)) as files:
         assert set(files.namelist()) >= FILES
         held = {name: files.read(name) for name in files.namelist()}
@@ -157,7 +180,11 @@ def test_stop_keeps_what_was_learned(shelf):
         pass
     visitor.bench.stop()
     *_, (last, take) = training
-    assert last["state"] == "stopped" and take["visible"] and value["step"] <= last["step"] <= value["step"] + 50
+    assert (
+        last["state"] == "stopped"
+        and take["visible"]
+        and value["step"] <= last["step"] <= value["step"] + 50
+    )
     with zipfile.ZipFile(io.BytesIO(visitor.desk.own().archive)) as files:
         assert json.loads(files.read("config.json"))["step"] == last["step"]
 
@@ -172,7 +199,8 @@ def test_stop_before_the_turn_comes(shelf):
 
 @pytest.mark.parametrize("how", ["finished", "stopped", "closed"])
 def test_nothing_stays_on_the_disk(how, place, shelf):
-    """The text is on the disk at no step; when the training ends, however it ends, nothing of it is."""
+    """The text is on the disk at no step; when the training ends, however it ends, nothing of it
+    is."""
     visitor = Visitor("one")
     training = visitor.train(text=TEXT + SECRET_LINE * 20)
     next(training), next(training)
@@ -191,10 +219,14 @@ def test_a_training_that_goes_wrong(monkeypatch, place):
     """It ends in one sentence without a folder's name, and leaves nothing behind."""
 
     def wrong(*_):
-        raise learn.TrainingError(f"The loss is not finite; the last good checkpoint is in {place}.")
+        raise learn.TrainingError(
+            f"The loss is not finite; the last good checkpoint is in {place}."
+        )
 
     monkeypatch.setattr(learn, "trained", wrong)
-    words = refusal(list, learn.learn(learn.Asked(TEXT, "masked", 0.02), lambda: True, lambda *_: None))
+    words = refusal(
+        list, learn.learn(learn.Asked(TEXT, "masked", 0.02), lambda: True, lambda *_: None)
+    )
     assert "another noise" in words and str(place) not in words and list(place.iterdir()) == []
 
 
@@ -202,27 +234,39 @@ def test_a_training_that_goes_wrong(monkeypatch, place):
 
 
 def test_nobody_else_has_it(owner):
-    """Another visitor neither finds it in a menu nor opens it by its name; the one who trained it does both."""
+    """Another visitor neither finds it in a menu nor opens it by its name; the one who trained it
+    does both."""
     one, other = owner, Visitor("other")
-    assert mine.NAME in one.desk.here() and mine.NAME not in {**other.desk.here(), **library.models()}
-    assert "who trained it" in refusal(inputs.read, {"model": mine.NAME, "prompt": ""}, other.desk.own())
-    assert "gone" in refusal(learn.play_with, other.desk) and "gone" in refusal(learn.zipped, other.desk)
+    assert visitor_models.NAME in one.desk.here() and visitor_models.NAME not in {
+        **other.desk.here(),
+        **catalogue.models(),
+    }
+    assert "who trained it" in refusal(
+        inputs.read, {"model": visitor_models.NAME, "prompt": ""}, other.desk.own()
+    )
+    assert "gone" in refusal(learn.play_with, other.desk) and "gone" in refusal(
+        learn.zipped, other.desk
+    )
     assert learn.play_with(one.desk)[0]["selected"] == "denoise"
 
 
 def test_a_link_does_not_carry_it(owner):
     """The link and the values that reach the browser hold no secret."""
     one = owner
-    asked = inputs.read({"model": mine.NAME, "prompt": "", "steps": 2, "length": 32}, one.desk.own())
+    asked = inputs.read(
+        {"model": visitor_models.NAME, "prompt": "", "steps": 2, "length": 32}, one.desk.own()
+    )
     *_, value = denoise.write(asked, one.desk)
     assert one.desk.secret and one.desk.secret not in json.dumps(value) + asked.settings.query()
 
 
 def test_a_full_shelf_refuses_the_newcomer(shelf):
-    """Nobody's model makes room for another's: who comes when it is full is told so, before they train and if they have trained;
-    who has a model there may train again, and when one leaves there is room."""
-    secrets = [shelf.keep(own(f"session {i}")) for i in range(mine.MOST)]
-    assert len(set(secrets)) == mine.MOST and min(map(len, secrets)) >= 32
+    """Nobody's model makes room for another's: who comes when it is full is told so, before they
+    train and if they have trained; who has a model there may train again, and when one leaves there
+    is room.
+    """
+    secrets = [shelf.keep(own(f"session {i}")) for i in range(visitor_models.MOST)]
+    assert len(set(secrets)) == visitor_models.MOST and min(map(len, secrets)) >= 32
     visitor = Visitor("newcomer")
     wish = (visitor.bench, TEXT, "masked", 1.0)
     for words in (refusal(learn.wished, *wish, visitor.request), refusal(list, visitor.train())):
@@ -236,7 +280,8 @@ def test_a_full_shelf_refuses_the_newcomer(shelf):
 
 
 def test_files_go_with_the_visit(shelf, learned, place):
-    """What was downloaded lies in one place, from which it is served; when the visit is over it is gone, and the model too."""
+    """What was downloaded lies in one place, from which it is served; when the visit is over it is
+    gone, and the model too."""
     visitor = Visitor("one")
     visitor.desk.secret = shelf.keep(learned)
     path = Path(learn.zipped(visitor.desk))
@@ -246,13 +291,14 @@ def test_files_go_with_the_visit(shelf, learned, place):
 
 
 def test_the_shelf_forgets(monkeypatch):
-    """A session's model goes with the session or with its next model; every model goes after an hour."""
-    shelf = mine.Shelf()
+    """A session's model goes with the session or with its next model; every model goes after an
+    hour."""
+    shelf = visitor_models.Shelf()
     first, second, other = shelf.keep(own("a")), shelf.keep(own("a")), shelf.keep(own("b"))
     assert shelf.find(first) is None and shelf.find(second)
     shelf.forget("a")
     assert shelf.find(second) is None and shelf.find(other)
-    later = time.monotonic() + mine.LIFE + 1
+    later = time.monotonic() + visitor_models.LIFE + 1
     monkeypatch.setattr(time, "monotonic", lambda: later)
     assert shelf.find(other) is None and not shelf.models
 
@@ -261,12 +307,18 @@ def test_the_shelf_forgets(monkeypatch):
 
 
 def test_a_push_hands_on_the_files_and_the_token(owner, monkeypatch, place, capfd):
-    """The Hub gets the four files, the visitor's wish and the token, which is then nowhere: not in the answer, on the disk, in
-    what the visitor keeps on the page, or in the log."""
+    """The Hub gets the four files, the visitor's wish and the token, which is then nowhere: not in
+    the answer, on the disk, in what the visitor keeps on the page, or in the log.
+    """
     got = {}
 
     def push(folder, repo_id, *, private, token):
-        got.update(files=sorted(path.name for path in Path(folder).iterdir()), repo=repo_id, private=private, token=token)
+        got.update(
+            files=sorted(path.name for path in Path(folder).iterdir()),
+            repo=repo_id,
+            private=private,
+            token=token,
+        )
         return f"https://huggingface.co/{repo_id}"
 
     monkeypatch.setattr(hub, "push", push)
@@ -274,42 +326,69 @@ def test_a_push_hands_on_the_files_and_the_token(owner, monkeypatch, place, capf
     assert set(got.pop("files")) >= FILES
     assert got == dict(repo="user/name", private=True, token=TOKEN)
     assert "user/name" in said and list(place.iterdir()) == []
-    assert TOKEN not in said + repr(vars(owner.desk)) + repr(vars(owner.bench)) + "".join(capfd.readouterr())
+    assert TOKEN not in said + repr(vars(owner.desk)) + repr(vars(owner.bench)) + "".join(
+        capfd.readouterr()
+    )
 
 
 def test_a_push_to_a_hub(owner, monkeypatch, capfd):
-    """On a Hub it is a private repository under the visitor's name whose card names it; only the visitor's token was ever sent, and
-    the files do not hold it; a token that the Hub does not know is one sentence without it."""
+    """On a Hub it is a private repository under the visitor's name whose card names it; only the
+    visitor's token was ever sent, and the files do not hold it; a token that the Hub does not know
+    is one sentence without it.
+    """
     from huggingface_hub import constants
 
     with Hub({TOKEN: "user"}) as here:
-        monkeypatch.setattr(constants, "ENDPOINT", here.url), monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        (
+            monkeypatch.setattr(constants, "ENDPOINT", here.url),
+            monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False),
+        )
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         assert f"{here.url}/user/name" in learn.pushed(owner.desk, "user/name", True, TOKEN)
         repo = here.model("user/name")
-        assert repo.private and repo.files().keys() >= FILES and b'load("user/name")' in repo.files()["README.md"]
-        assert here.sent_tokens() == {TOKEN} and not any(TOKEN.encode() in data for data in repo.files().values())
+        assert (
+            repo.private
+            and repo.files().keys() >= FILES
+            and b'load("user/name")' in repo.files()["README.md"]
+        )
+        assert here.sent_tokens() == {TOKEN} and not any(
+            TOKEN.encode() in data for data in repo.files().values()
+        )
         words = refusal(learn.pushed, owner.desk, "user/other", True, TOKEN[::-1])
     assert "\n" not in words and TOKEN[::-1] not in words + "".join(capfd.readouterr())
 
 
-@pytest.mark.parametrize("repo,token,word", [
-    ("user/name", "", "token"), ("user/name", "hf_with space", "token"), ("user/name", "hf_line\nbreak", "token"),
-    ("user/name", "x" * 9999, "token"), ("user/name", None, "token"), ("user/name", 5, "token"),
-    ("nonsense", TOKEN, "Hub id"), ("../../etc", TOKEN, "Hub id"), ("", TOKEN, "Hub id"), (None, TOKEN, "repository"),
-    ("user/name", TOKEN, "push"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "repo,token,word",
+    [
+        ("user/name", "", "token"),
+        ("user/name", "hf_with space", "token"),
+        ("user/name", "hf_line\nbreak", "token"),
+        ("user/name", "x" * 9999, "token"),
+        ("user/name", None, "token"),
+        ("user/name", 5, "token"),
+        ("nonsense", TOKEN, "Hub id"),
+        ("../../etc", TOKEN, "Hub id"),
+        ("", TOKEN, "Hub id"),
+        (None, TOKEN, "repository"),
+        ("user/name", TOKEN, "push"),
+    ],
+)
 def test_a_push_that_cannot_be_is_one_sentence(owner, repo, token, word, capfd, place):
-    """A token or a name that cannot be right, and a Hub that is not reached: one sentence each, and no token in it or the log."""
+    """A token or a name that cannot be right, and a Hub that is not reached: one sentence each, and
+    no token in it or the log."""
     words = refusal(learn.pushed, owner.desk, repo, True, token)
     assert word in words and "\n" not in words and len(words) < 300
     said = words + "".join(capfd.readouterr())
-    assert "Traceback" not in said and (not isinstance(token, str) or len(token) < 8 or token not in said)
+    assert "Traceback" not in said and (
+        not isinstance(token, str) or len(token) < 8 or token not in said
+    )
     assert list(place.iterdir()) == []
 
 
 def test_the_login_of_a_space(owner, monkeypatch):
-    """Where a Space offers the login of the Hub it takes the place of the token; without one there is a sentence."""
+    """Where a Space offers the login of the Hub it takes the place of the token; without one there
+    is a sentence."""
     assert not learn.can_login()
     monkeypatch.setenv("SPACE_ID", "user/space"), monkeypatch.setenv("OAUTH_CLIENT_ID", "id")
     assert learn.can_login()

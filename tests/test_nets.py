@@ -30,13 +30,20 @@ def network(**more):
 
 
 def seen(net, **more):
-    """(L, L) bool: does the output at a row's position depend on the input at a column's? By gradients through embeddings."""
+    """(L, L) bool: does the output at a row's position depend on the input at a column's? By
+    gradients through embeddings."""
     embedded = []
-    hook = net.embed.register_forward_hook(lambda module, inputs, out: embedded.append(out.requires_grad_()) or out)
+    hook = net.embed.register_forward_hook(
+        lambda module, inputs, out: embedded.append(out.requires_grad_()) or out
+    )
     out = net(torch.arange(8)[None] % 10, torch.full((1, 8), 0.5), **more)
     hook.remove()
     rows = [
-        torch.autograd.grad(out[0, i].square().sum(), embedded[0], retain_graph=True)[0][0].norm(dim=-1) > 0 for i in range(8)
+        torch.autograd.grad(out[0, i].square().sum(), embedded[0], retain_graph=True)[0][0].norm(
+            dim=-1
+        )
+        > 0
+        for i in range(8)
     ]
     return torch.stack(rows)
 
@@ -44,7 +51,9 @@ def seen(net, **more):
 def test_an_untrained_network_knows_nothing():
     """The cross-entropy before training is exactly log V."""
     net = Transformer(**SHAPE)
-    loss = torch.nn.functional.cross_entropy(net(torch.randint(10, (4, 16))).flatten(0, 1), torch.randint(10, (64,)))
+    loss = torch.nn.functional.cross_entropy(
+        net(torch.randint(10, (4, 16))).flatten(0, 1), torch.randint(10, (64,))
+    )
     assert loss.item() == pytest.approx(math.log(10), abs=1e-6)
 
 
@@ -54,7 +63,8 @@ def test_bidirectional_sees_everything():
 
 
 def test_causal_leaks_nothing():
-    """An output depends on its own input and those before it, and on nothing after, by gradients."""
+    """An output depends on its own input and those before it, and on nothing after, by
+    gradients."""
     assert seen(network(attention="causal")).equal(torch.ones(8, 8, dtype=torch.bool).tril())
 
 
@@ -81,7 +91,8 @@ def test_cached_equals_uncached(sizes):
 
 
 def test_time_and_label_reach_every_position():
-    """A timed network listens to the time of each position; a labelled one to its label; no label is the null class."""
+    """A timed network listens to the time of each position; a labelled one to its label; no label
+    is the null class."""
     net = network(timed=True, labels=3)
     x, t = torch.randint(10, (2, 8)), torch.full((2, 8), 0.5)
     assert not torch.allclose(net(x, t), net(x, t * 0))
@@ -98,18 +109,23 @@ def test_shapes_that_cannot_be_are_told():
 
 
 def test_matrices_cast_once_say_the_same():
-    """A network whose matrices are held in bf16 answers to the bit what autocast, casting at each call, answers; in fp32 it is the
-    network itself, and all but the matrices is shared."""
+    """A network whose matrices are held in bf16 answers to the bit what autocast, casting at each
+    call, answers; in fp32 it is the network itself, and all but the matrices is shared.
+    """
     net, cpu = network(timed=True), torch.device("cpu")
     kept = lowered(net, "bf16", cpu)
-    x, t = torch.randint(0, 10, (2, 16), generator=torch.Generator().manual_seed(0)), torch.full((2, 16), 0.5)
+    x, t = (
+        torch.randint(0, 10, (2, 16), generator=torch.Generator().manual_seed(0)),
+        torch.full((2, 16), 0.5),
+    )
     with torch.no_grad(), precision("bf16", cpu)():
         assert torch.equal(kept(x, t), net(x, t))
     assert lowered(net, "fp32", cpu) is net and net.head.weight.dtype == torch.float32
     assert kept.head.weight.dtype == torch.bfloat16 and kept.embed.weight is net.embed.weight
 
 
-# ---------------------------------------------------------------- quick formulations say what the formulas say
+# ---------------------------------------------------------------- quick formulations say what the
+# formulas say
 
 
 def numbers(*shape, seed=0):
@@ -117,11 +133,16 @@ def numbers(*shape, seed=0):
 
 
 def plainly(net, x, see):
-    """What the head of the file says, written out by the formulas, one after the other. see (n, n) bool."""
+    """What the head of the file says, written out by the formulas, one after the other. see (n, n)
+    bool."""
     h, places = net.embed(x), torch.arange(x.shape[1])
 
     def rms(x, norm):
-        return x / (x.square().mean(-1, keepdim=True) + torch.finfo(torch.float32).eps).sqrt() * norm.weight
+        return (
+            x
+            / (x.square().mean(-1, keepdim=True) + torch.finfo(torch.float32).eps).sqrt()
+            * norm.weight
+        )
 
     def turned(x):  # RoFormer, eq. 34, of the pairs (i, i + d / 2)
         half = x.shape[-1] // 2
@@ -130,7 +151,10 @@ def plainly(net, x, see):
         return torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], -1)
 
     for block in net.blocks:
-        q, k, v = (part.unflatten(-1, (block.heads, -1)).transpose(1, 2) for part in block.qkv(rms(h, block.norm1)).chunk(3, -1))
+        q, k, v = (
+            part.unflatten(-1, (block.heads, -1)).transpose(1, 2)
+            for part in block.qkv(rms(h, block.norm1)).chunk(3, -1)
+        )
         q, k = turned(rms(q, block.q_norm)), turned(rms(k, block.k_norm))
         score = (q @ k.mT / q.shape[-1] ** 0.5).masked_fill(~see, -torch.inf)
         h = h + block.out((score.softmax(-1) @ v).transpose(1, 2).flatten(2))
@@ -141,25 +165,40 @@ def plainly(net, x, see):
 @pytest.mark.parametrize("learning", [True, False])
 @pytest.mark.parametrize("sight", ["bidirectional", "causal", "mask"])
 def test_the_network_is_its_formulas(learning, sight):
-    """With and without gradients, whatever it may see: the formulas of its papers, to float precision."""
-    net, x = network(attention="bidirectional" if sight == "mask" else sight), torch.randint(10, (3, 16))
+    """With and without gradients, whatever it may see: the formulas of its papers, to float
+    precision."""
+    net, x = (
+        network(attention="bidirectional" if sight == "mask" else sight),
+        torch.randint(10, (3, 16)),
+    )
     for p in net.parameters():
         p.data = 1 + 0.3 * numbers(*p.shape) if p.ndim == 1 else p.data + 0.1 * numbers(*p.shape)
     see = torch.ones(16, 16, dtype=torch.bool)
-    see = see.tril() if sight == "causal" else (numbers(16, 16) > 0).fill_diagonal_(True) if sight == "mask" else see
+    see = (
+        see.tril()
+        if sight == "causal"
+        else (numbers(16, 16) > 0).fill_diagonal_(True)
+        if sight == "mask"
+        else see
+    )
     with torch.set_grad_enabled(learning):
         out = net(x, mask=see if sight == "mask" else None)
     expected, weights = plainly(net, x, see), list(net.parameters())
-    assert out.requires_grad == learning and (out - expected).abs().max() < 1e-5 * expected.abs().max()
+    assert (
+        out.requires_grad == learning and (out - expected).abs().max() < 1e-5 * expected.abs().max()
+    )
     if learning:
         push = numbers(*out.shape)
-        for ours, theirs in zip(*(torch.autograd.grad((one * push).sum(), weights) for one in (out, expected))):
+        for ours, theirs in zip(
+            *(torch.autograd.grad((one * push).sum(), weights) for one in (out, expected))
+        ):
             assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
 
 
 @pytest.mark.parametrize("width", [2, 7, 256])
 def test_the_norm_is_that_of_pytorch(width):
-    """Values and gradients of nn.RMSNorm, of numbers of any size and of nothing but zeros; the weights have the same name."""
+    """Values and gradients of nn.RMSNorm, of numbers of any size and of nothing but zeros; the
+    weights have the same name."""
     ours, theirs = RMSNorm(width), torch.nn.RMSNorm(width)
     theirs.weight.data = 1 + numbers(width)
     ours.load_state_dict(theirs.state_dict())
@@ -168,13 +207,19 @@ def test_the_norm_is_that_of_pytorch(width):
     for norm in (ours, theirs):
         given = x.clone().requires_grad_()
         out = norm(given)
-        found.append((out, *torch.autograd.grad((out * numbers(5, width, seed=1)).sum(), (given, norm.weight))))
+        found.append(
+            (
+                out,
+                *torch.autograd.grad((out * numbers(5, width, seed=1)).sum(), (given, norm.weight)),
+            )
+        )
     for mine, other in zip(*found):
         assert torch.allclose(mine, other, rtol=1e-5, atol=1e-5 * other.abs().max().item())
 
 
 def test_turning_keeps_lengths_and_tells_distances():
-    """Rotary positions: a product of two turned vectors depends on how far apart they are, and not on where."""
+    """Rotary positions: a product of two turned vectors depends on how far apart they are, and not
+    on where."""
     q, k = numbers(2, 1, 1, 1, 64)
 
     def product(i, j):
@@ -190,8 +235,11 @@ def test_turning_keeps_lengths_and_tells_distances():
 @pytest.mark.parametrize("sight", ["all", "causal", "mask"])
 @pytest.mark.parametrize("n, m", [(1, 1), (1, 9), (5, 9), (300, 300)])
 def test_both_kernels_of_attention_are_one(monkeypatch, sight, n, m):
-    """Written out, for gradients, and fused, for a call or a long text: the same numbers and the same gradients."""
-    given = [numbers(2, 3, size, 8, seed=seed).requires_grad_() for seed, size in enumerate((n, m, m))]
+    """Written out, for gradients, and fused, for a call or a long text: the same numbers and the
+    same gradients."""
+    given = [
+        numbers(2, 3, size, 8, seed=seed).requires_grad_() for seed, size in enumerate((n, m, m))
+    ]
     mask = (numbers(n, m) > 0).index_fill(1, torch.tensor([0]), True) if sight == "mask" else None
     found = []
     for long in (10**9, 0):
@@ -205,9 +253,22 @@ def test_both_kernels_of_attention_are_one(monkeypatch, sight, n, m):
 
 
 class Kernels(TorchDispatchMode):
-    """What a computation asks the machine for: how many kernels that compute, and the most numbers that one of them writes."""
+    """What a computation asks the machine for: how many kernels that compute, and the most numbers
+    that one of them writes."""
 
-    VIEWS = ("view", "transpose", "slice", "select", "unsqueeze", "unbind", "alias", "detach", "t.", "permute", "expand")
+    VIEWS = (
+        "view",
+        "transpose",
+        "slice",
+        "select",
+        "unsqueeze",
+        "unbind",
+        "alias",
+        "detach",
+        "t.",
+        "permute",
+        "expand",
+    )
 
     def __init__(self):
         super().__init__()
@@ -217,7 +278,11 @@ class Kernels(TorchDispatchMode):
         out = function(*args, **(kwargs or {}))
         if not any(name in str(function) for name in self.VIEWS):
             self.count += 1
-            tensors = [one for one in (out if isinstance(out, (tuple, list)) else [out]) if isinstance(one, torch.Tensor)]
+            tensors = [
+                one
+                for one in (out if isinstance(out, (tuple, list)) else [out])
+                if isinstance(one, torch.Tensor)
+            ]
             self.most = max([self.most, *(one.numel() for one in tensors)])
         return out
 
@@ -230,11 +295,14 @@ def asked(net, length, call=None):
 
 
 def test_a_layer_is_few_kernels():
-    """Much of a small network's call that is not products is the start of small kernels: a layer takes at most three quarters
-    of those that the formulas take, written out one after the other."""
+    """Much of a small network's call that is not products is the start of small kernels: a layer
+    takes at most three quarters of those that the formulas take, written out one after the other.
+    """
     few, more = (Transformer(**{**SHAPE, "layers": layers}).eval() for layers in (2, 3))
     see = torch.ones(16, 16, dtype=torch.bool)
-    formulas = [asked(net, 16, lambda x, net=net: plainly(net, x, see)).count for net in (few, more)]
+    formulas = [
+        asked(net, 16, lambda x, net=net: plainly(net, x, see)).count for net in (few, more)
+    ]
     assert asked(more, 16).count - asked(few, 16).count <= 0.75 * (formulas[1] - formulas[0])
 
 
@@ -252,26 +320,36 @@ def untried(monkeypatch):
     monkeypatch.setattr(chooser, "_tried", {})
 
 
-@pytest.mark.parametrize("slower, fast", [(9.0, False), (1.0, False), (0.9, False), (0.7, True), (0.1, True)])
+@pytest.mark.parametrize(
+    "slower, fast", [(9.0, False), (1.0, False), (0.9, False), (0.7, True), (0.1, True)]
+)
 @pytest.mark.parametrize("capable", [True, False])
 def test_the_clock_decides_and_no_flag(untried, monkeypatch, slower, fast, capable):
-    """bf16 is taken where its products are clearly faster, whatever the processor says that it can; "auto" follows."""
+    """bf16 is taken where its products are clearly faster, whatever the processor says that it can;
+    "auto" follows."""
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: capable)
-    monkeypatch.setattr(chooser, "product_seconds", lambda dtype, device: slower if dtype == torch.bfloat16 else 1.0)
+    monkeypatch.setattr(
+        chooser, "product_seconds", lambda dtype, device: slower if dtype == torch.bfloat16 else 1.0
+    )
     assert fast_bf16(CPU) == fast == chooser.is_bf16("auto", CPU)
     net = network()
     assert (lowered(net, "auto", CPU) is net) == (not fast)
 
 
 def test_one_slow_moment_decides_nothing(untried, monkeypatch):
-    """The first product of each format is not counted, nor one during which the machine did something else."""
-    took = {torch.bfloat16: iter([50.0, 1.0, 30.0, 1.0, 1.0, 9.0]), torch.float32: iter([0.01, 2.0, 2.0, 2.0, 40.0, 2.0])}
+    """The first product of each format is not counted, nor one during which the machine did
+    something else."""
+    took = {
+        torch.bfloat16: iter([50.0, 1.0, 30.0, 1.0, 1.0, 9.0]),
+        torch.float32: iter([0.01, 2.0, 2.0, 2.0, 40.0, 2.0]),
+    }
     monkeypatch.setattr(chooser, "product_seconds", lambda dtype, device: next(took[dtype]))
     assert fast_bf16(CPU)
 
 
 def test_the_trial_is_made_once_and_leaves_no_trace(untried, monkeypatch):
-    """One trial for all threads that ask at once, in a fraction of a second; random numbers and threads are as before."""
+    """One trial for all threads that ask at once, in a fraction of a second; random numbers and
+    threads are as before."""
     tries, real, said = [], chooser.trial, []
     monkeypatch.setattr(chooser, "trial", lambda device: tries.append(device) or real(device))
     state, threads = torch.get_rng_state(), torch.get_num_threads()
@@ -284,7 +362,8 @@ def test_the_trial_is_made_once_and_leaves_no_trace(untried, monkeypatch):
 
 
 def test_what_is_chosen_is_the_faster_on_this_machine(untried):
-    """Measured apart from the trial, on another product: the chosen format does not take much longer than the other."""
+    """Measured apart from the trial, on another product: the chosen format does not take much
+    longer than the other."""
     x = torch.ones(128, 256)
     with chooser.one_thread(), torch.no_grad():
 
@@ -305,10 +384,13 @@ def test_a_device_that_was_never_tried_out_computes_in_fp32(untried):
     assert not fast_bf16(torch.device("meta"))
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc", reason="glibc alone")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc", reason="glibc alone"
+)
 @pytest.mark.parametrize(("name", "megabytes"), [("keep_all_freed", 48), ("keep_some_freed", 12)])
 def test_freed_memory_is_taken_again_without_new_pages(name, megabytes):
-    """Blocks as large as a step's, freed and taken again, cost next to no page faults; by default one for each 4 KB."""
+    """Blocks as large as a step's, freed and taken again, cost next to no page faults; by default
+    one for each 4 KB."""
     code = f"""
 import resource, runpy, sys
 memory = runpy.run_path("tinydiff/nets/memory.py")
@@ -324,7 +406,9 @@ for _ in range(2):
 print(faults() - before)
 """
     run = [
-        subprocess.run([sys.executable, "-c", code, how], cwd=ROOT, capture_output=True, text=True, check=True)
+        subprocess.run(
+            [sys.executable, "-c", code, how], cwd=ROOT, capture_output=True, text=True, check=True
+        )
         for how in ("kept", "not")
     ]
     kept, given_back = (int(done.stdout) for done in run)

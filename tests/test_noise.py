@@ -1,4 +1,5 @@
-"""The tab Noise, without a browser: what it sends is the noise that the processes make, whoever observes."""
+"""The tab Noise, without a browser: what it sends is the noise that the processes make, whoever
+observes."""
 
 import math
 
@@ -6,11 +7,11 @@ import gradio as gr
 import pytest
 import torch
 
-from tinydiff import library
 from tinydiff.processes import PROCESSES, build
 from tinydiff.schedules import SCHEDULES, schedule
+from tinydiff.store import catalogue
 from tinydiff.ui import noise
-from tinydiff.ui.sheet import recorded
+from tinydiff.ui.tab import recorded
 
 SENTENCE = "What light"
 
@@ -19,37 +20,50 @@ def test_every_process_has_one_row():
     """Each process stands in one group, under the process whose noise it has."""
     groups = noise.noises()
     assert sorted(name for names in groups for name in names) == sorted(PROCESSES)
-    assert all((PROCESSES[name].kind or PROCESSES[name]).name == names[0] for names in groups for name in names)
+    assert all(
+        (PROCESSES[name].kind or PROCESSES[name]).name == names[0]
+        for names in groups
+        for name in names
+    )
 
 
 @pytest.mark.parametrize("names", noise.noises(), ids=lambda names: names[0])
 def test_a_row_goes_from_the_sentence_to_nothing(names):
-    """Without noise all is shown, certain and known; at the end hardly anything is known beyond what the language says of any
-    text; what a character tells of itself falls from all to nothing."""
-    row = noise.row(names, library.bigrams().tokenizer.encode(SENTENCE), noise.PERFECT)
+    """Without noise all is shown, certain and known; at the end hardly anything is known beyond
+    what the language says of any text; what a character tells of itself falls from all to nothing.
+    """
+    row = noise.row(names, catalogue.bigrams().tokenizer.encode(SENTENCE), noise.PERFECT)
     assert len(row["states"]) == len(row["tells"]) == noise.TIMES
     shown, guess, sure, known, near = row["states"][0]
     assert shown == guess == SENTENCE and set(sure) == set(near) == {"9"}
     assert known == pytest.approx(math.log(65), abs=0.01)
     assert row["states"][-1][3] < 1.5
     assert (
-        row["tells"][0] == pytest.approx(1, abs=0.01) and row["tells"][-1] < 0.02 and row["tells"] == sorted(row["tells"])[::-1]
+        row["tells"][0] == pytest.approx(1, abs=0.01)
+        and row["tells"][-1] < 0.02
+        and row["tells"] == sorted(row["tells"])[::-1]
     )
 
 
 def test_what_is_recorded_of_a_noise_is_measured():
-    """assets/recorded/noise.json holds every noise, and of each what `told` measures now, to the four digits that are kept."""
+    """assets/recorded/noise.json holds every noise, and of each what `told` measures now, to the
+    four digits that are kept."""
     kept = recorded("noise")
     assert list(kept) == [names[0] for names in noise.noises()]
     for name, tells in kept.items():
-        assert tells == pytest.approx(noise.told(name), abs=1.5e-4), f"{name}: run `python -m tinydiff.ui.recordings noise`"
+        assert tells == pytest.approx(noise.told(name), abs=1.5e-4), (
+            f"{name}: run `python -m tinydiff.ui.recordings noise`"
+        )
 
 
 @pytest.mark.parametrize("name", [names[0] for names in noise.noises()])
 def test_a_network_observes_every_noise(name, monkeypatch):
-    """An untrained network of each kind answers at every level, with no more than there is to know."""
+    """An untrained network of each kind answers at every level, with no more than there is to
+    know."""
     torch.manual_seed(0)
-    model = build(name, library.bigrams().tokenizer, layers=1, heads=1, width=16, length=64).eval()
+    model = build(
+        name, catalogue.bigrams().tokenizer, layers=1, heads=1, width=16, length=64
+    ).eval()
     monkeypatch.setattr(noise, "trained", lambda wanted: model if wanted == name else None)
     noise.process_of.cache_clear()
     rows = noise.dissolved.__wrapped__(SENTENCE, noise.TRAINED)["rows"]
@@ -70,4 +84,7 @@ def test_no_sentence():
 def test_a_level_is_the_alpha_of_its_time(name):
     """At each time of a schedule that level of noise holds whose alpha is nearest to it."""
     sent = noise.numbers(schedule(name))
-    assert all(abs((1 - alpha) - level / 100) < 0.0062 for alpha, level in zip(sent["alpha"], sent["level"]))
+    assert all(
+        abs((1 - alpha) - level / 100) < 0.0062
+        for alpha, level in zip(sent["alpha"], sent["level"])
+    )

@@ -1,4 +1,5 @@
-"""Pictures: what is drawn is what was measured, in the page's colours, and every picture can be read without seeing it."""
+"""Pictures: what is drawn is what was measured, in the page's colours, and every picture can be
+read without seeing it."""
 
 import io
 import math
@@ -8,9 +9,11 @@ import xml.etree.ElementTree as xml
 import pytest
 import torch
 
-from tinydiff import exact, library, plots
-from tinydiff.render import palette
+from tinydiff import exact
 from tinydiff.schedules import SCHEDULES, schedule
+from tinydiff.show import plots
+from tinydiff.show.render import palette
+from tinydiff.store import catalogue
 from tinydiff.text import Characters
 
 CURVES = [
@@ -22,7 +25,9 @@ ROWS = [dict(step=100 * i, loss=2 + 1 / i, valid=2.1 + 1 / i) for i in range(1, 
 
 def pictures():
     return {
-        "calls": plots.against_calls(CURVES, "judge, bits a character", [plots.Level("real text", 1.9)]),
+        "calls": plots.against_calls(
+            CURVES, "judge, bits a character", [plots.Level("real text", 1.9)]
+        ),
         "training": plots.training(ROWS, 2.2, "masked"),
         "alpha": plots.alpha(),
         "weight": plots.weight(),
@@ -46,9 +51,12 @@ def contrast(a: str, b: str) -> float:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("name", ["ink", "faded", "masked", "autoregressive", "uniform", "gaussian", "bits", "block"])
+@pytest.mark.parametrize(
+    "name", ["ink", "faded", "masked", "autoregressive", "uniform", "gaussian", "bits", "block"]
+)
 def test_inks_can_be_read(name, dark):
-    """Every ink that writes letters has a contrast of at least 4.5 on the paper of its theme (WCAG AA)."""
+    """Every ink that writes letters has a contrast of at least 4.5 on the paper of its theme (WCAG
+    AA)."""
     colours = palette(dark)
     assert contrast(colours[name], colours["paper"]) >= 4.5
 
@@ -62,7 +70,8 @@ def test_every_picture_names_both_axes(drawn):
 
 @pytest.mark.parametrize("name", ["calls", "training", "alpha", "weight"])
 def test_svg_is_readable_and_follows_the_theme(drawn, name):
-    """The SVG is well-formed, has its name for those who do not see it, letters as letters, and no ink of its own."""
+    """The SVG is well-formed, has its name for those who do not see it, letters as letters, and no
+    ink of its own."""
     markup = plots.svg(drawn[name], 'a "picture" of <curves>')
     root = xml.fromstring(markup)
     assert root.get("role") == "img" and root.get("aria-label") == 'a "picture" of <curves>'
@@ -78,7 +87,8 @@ def test_two_pictures_share_no_meaningful_id(drawn):
 
 
 def test_curves_are_drawn_where_they_were_measured(drawn):
-    """The lines of the picture hold the points that were given, the visitor's heavier than the bundled."""
+    """The lines of the picture hold the points that were given, the visitor's heavier than the
+    bundled."""
     lines = {tuple(line.get_xdata()): line for line in drawn["calls"].axes[0].lines}
     for curve in CURVES:
         assert list(lines[tuple(curve.x)].get_ydata()) == curve.y
@@ -87,7 +97,9 @@ def test_curves_are_drawn_where_they_were_measured(drawn):
 
 def test_real_text_is_a_dashed_line(drawn):
     """The value to compare with lies across the whole picture, dashed."""
-    (line,) = [line for line in drawn["calls"].axes[0].lines if list(line.get_ydata()) == [1.9, 1.9]]
+    (line,) = [
+        line for line in drawn["calls"].axes[0].lines if list(line.get_ydata()) == [1.9, 1.9]
+    ]
     assert line.is_dashed() and list(line.get_xdata()) == [0, 1]
 
 
@@ -105,7 +117,9 @@ def test_schedules_are_all_there(drawn):
     lines = {line.get_gid(): line for line in drawn["alpha"].axes[0].lines}
     for key in SCHEDULES:
         assert key in names
-        assert torch.allclose(torch.as_tensor(lines[f"curve-{key}"].get_ydata()), schedule(key).alpha(plots.TIMES))
+        assert torch.allclose(
+            torch.as_tensor(lines[f"curve-{key}"].get_ydata()), schedule(key).alpha(plots.TIMES)
+        )
 
 
 def test_the_marker_travels_the_whole_axis(drawn):
@@ -157,9 +171,12 @@ def test_divergence_is_the_closed_form():
 
 
 def test_divergence_of_true_texts_is_its_bias():
-    """True texts are off by no more than the bias the docstring tells, which falls with the number of characters."""
-    language, rng = library.bigrams(), torch.Generator().manual_seed(0)
-    few, many = (exact.bigram_divergence(language.sample(batch, 128, rng), language) for batch in (16, 256))
+    """True texts are off by no more than the bias the docstring tells, which falls with the number
+    of characters."""
+    language, rng = catalogue.bigrams(), torch.Generator().manual_seed(0)
+    few, many = (
+        exact.bigram_divergence(language.sample(batch, 128, rng), language) for batch in (16, 256)
+    )
     assert 0 < many < few
     pairs = 256 * 127
     assert many < len(language.tokenizer) ** 2 / (2 * pairs)

@@ -19,14 +19,17 @@ def x0(rng):
 
 
 def test_corrupt_at_both_ends(small, x0, rng):
-    """At t = 0 nothing changes, wherever; at t = 1 the text and another text look alike, as the prior does: the shares of
-    the characters that are shown differ by no more than chance and the schedule's floor."""
+    """At t = 0 nothing changes, wherever; at t = 1 the text and another text look alike, as the
+    prior does: the shares of the characters that are shown differ by no more than chance and the
+    schedule's floor.
+    """
     assert small.read(small.corrupt(x0, full(0.0, x0), rng)).equal(x0)
     other = torch.full_like(x0, 3).repeat(40, 1)  # a text of one character alone
     noised = small.read(small.corrupt(other, full(1.0, other), rng))
     blank = small.read(small.prior(Canvas.blank(24, 40 * 64), rng))
     shares = [torch.bincount(x.flatten(), minlength=11) / x.numel() for x in (noised, blank)]
-    left = small.schedule.floor if "tokens" in small.traits else small.schedule.floor**0.5  # of real numbers, their size
+    # of real numbers, their size
+    left = small.schedule.floor if "tokens" in small.traits else small.schedule.floor**0.5
     assert (shares[0] - shares[1]).abs().max() < 0.012 + 5 * left
 
 
@@ -36,7 +39,9 @@ def test_given_positions_are_left_alone(small, x0, rng):
     canvas = Canvas(x0, given)
     x = small.corrupt(x0, canvas.time(0.8), rng)
     clean = small.pin(small.prior(canvas, rng), canvas)
-    assert torch.allclose(x[given].double(), clean[given].double()) and small.read(x)[given].equal(x0[given])
+    assert torch.allclose(x[given].double(), clean[given].double()) and small.read(x)[given].equal(
+        x0[given]
+    )
     assert small.prior(canvas, rng)[given].equal(clean[given])
     assert small.read(small.pin(torch.zeros_like(x), canvas))[given].equal(x0[given])
 
@@ -47,12 +52,15 @@ def test_likelihood_is_the_frequency_of_corrupt(rng):
     x0 = torch.zeros(200_000, 1, dtype=torch.int64)
     x = process.corrupt(x0, full(0.3, x0), rng)
     assert set(x.unique().tolist()) == {0, process.mask_id}
-    assert (x == 0).double().mean().item() == pytest.approx(process.schedule.alpha(torch.tensor(0.3)).item(), abs=0.005)
+    assert (x == 0).double().mean().item() == pytest.approx(
+        process.schedule.alpha(torch.tensor(0.3)).item(), abs=0.005
+    )
 
 
 def test_likelihood_never_excludes_the_truth(small, x0, rng):
-    """log q(x_t | x_0 = v) is finite at the true character, and on average at least as high there as at any other: the
-    posterior under equal chances is calibrated."""
+    """log q(x_t | x_0 = v) is finite at the true character, and on average at least as high there
+    as at any other: the posterior under equal chances is calibrated.
+    """
     like = small.likelihood(small.corrupt(x0, full(0.5, x0), rng), full(0.5, x0)).double()
     truth = like.gather(2, x0[..., None])[..., 0]
     assert (truth > -1e6).all()
@@ -63,7 +71,8 @@ def test_likelihood_never_excludes_the_truth(small, x0, rng):
 
 
 def test_predictions_are_distributions(small, x0, rng):
-    """log_x0 sums to one over the real characters; what is given, or under masks written, keeps its character."""
+    """log_x0 sums to one over the real characters; what is given, or under masks written, keeps its
+    character."""
     given = torch.rand(x0.shape, generator=rng) < 0.3
     t = Canvas(x0, given).time(0.5)
     x = small.corrupt(x0, t, rng)
@@ -71,7 +80,9 @@ def test_predictions_are_distributions(small, x0, rng):
     assert torch.allclose(log_p.exp().sum(-1), torch.ones(x0.shape), atol=1e-5)
     shown = small.read(x)
     written = shown != small.mask_id if "prefix" in small.traits else given
-    assert log_p.argmax(-1)[written].equal(shown[written]) and (log_p.amax(-1)[written] > -1e-5).all()
+    assert (
+        log_p.argmax(-1)[written].equal(shown[written]) and (log_p.amax(-1)[written] > -1e-5).all()
+    )
 
 
 def test_reverse_keeps_what_is_written_and_ends_with_text(x0, rng):
@@ -97,8 +108,9 @@ def test_the_marginal_of_a_step_is_the_schedule(rng):
 
 
 def test_loss_and_bound_ignore_what_is_given(small, x0, rng):
-    """With everything given the bound is zero, and with all but one character given it is that character's alone: under
-    masks its surprise."""
+    """With everything given the bound is zero, and with all but one character given it is that
+    character's alone: under masks its surprise.
+    """
     given = torch.ones_like(x0, dtype=torch.bool)
     assert small.bound(Canvas(x0, given), rng).abs().max() == 0
     given[:, -1] = False
@@ -114,21 +126,28 @@ def test_loss_and_bound_ignore_what_is_given(small, x0, rng):
 
 @pytest.mark.parametrize("name", ["masked", "score-masked", "block", "autoregressive"])
 def test_every_open_character_weighs_the_same(name, language, rng):
-    """In the mean of the loss over rows: the nats of a row are divided by its four places, whether two of them are open or all, so
-    that the mean over both kinds is all their nats over all places. The nats are the language's own."""
-    model = exact.perfect(name, language, **({"block": "4", "clip": "no"} if name == "block" else {}))
+    """In the mean of the loss over rows: the nats of a row are divided by its four places, whether
+    two of them are open or all, so that the mean over both kinds is all their nats over all places.
+    The nats are the language's own.
+    """
+    model = exact.perfect(
+        name, language, **({"block": "4", "clip": "no"} if name == "block" else {})
+    )
     rows = 6000
     x = language.sample(2 * rows, 4, rng)
     given = (torch.arange(2 * rows) % 2 == 0)[:, None] & (torch.arange(4) < 2)
     nats = model.loss(Canvas(x, given), rng).double()
-    first = torch.bincount(language.strings[:, :2] @ torch.tensor([3, 1]), weights=language.log_p.exp())
+    first = torch.bincount(
+        language.strings[:, :2] @ torch.tensor([3, 1]), weights=language.log_p.exp()
+    )
     of_rest = language.entropy(4) + torch.special.xlogy(first, first).sum().item()
     for some, true in ((nats[0::2], of_rest / 4), (nats[1::2], language.entropy(4) / 4)):
         assert abs(some.mean().item() - true) < 4 * (some.std() / rows**0.5).item() + 0.005
 
 
 def test_training_times_are_even_and_the_bell_is_a_bell(small, rng):
-    """Uniform: one time in every B-th part of [0, 1]. Bell: mean 1/2, narrower, and still inside."""
+    """Uniform: one time in every B-th part of [0, 1]. Bell: mean 1/2, narrower, and still
+    inside."""
     u = small.times(1000, rng)
     assert (u.sort().values - torch.arange(1000) / 1000).abs().max() < 2.1e-3
     small.bell = 0.2
@@ -138,7 +157,8 @@ def test_training_times_are_even_and_the_bell_is_a_bell(small, rng):
 
 
 def test_draw_has_the_right_frequencies(rng):
-    """Frequencies of a million draws match the probabilities, the small ones too, which float32 noise would cut off."""
+    """Frequencies of a million draws match the probabilities, the small ones too, which float32
+    noise would cut off."""
     p = torch.tensor([0.9, 0.0999, 1e-4, 0.0], dtype=torch.float64)
     drawn = draw(p.log().expand(1_000_000, -1), rng)
     found = torch.bincount(drawn, minlength=4) / 1e6
@@ -155,4 +175,6 @@ def test_the_network_counts_characters_alone(rng, language):
     """The mask is outside the vocabulary: no prediction has a column for it."""
     for name in ("masked", "autoregressive"):
         process = exact.perfect(name, language)
-        assert process.denoise(torch.full((1, 4), process.mask_id), torch.ones(1, 4)).log_x0.shape == (1, 4, 3)
+        assert process.denoise(
+            torch.full((1, 4), process.mask_id), torch.ones(1, 4)
+        ).log_x0.shape == (1, 4, 3)

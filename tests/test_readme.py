@@ -10,32 +10,59 @@ import pytest
 import train_space
 from tests.loopback import Hub
 from tests.test_keep import hub_of
-from tinydiff import deploy, evaluate, library
-from tinydiff.__main__ import main, parser
+from tinydiff.cli.commands import main, parser
+from tinydiff.deploy import spaces
+from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES
-from tinydiff.train import Run
+from tinydiff.store import catalogue
+from tinydiff.train.loop import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = [
-    shlex.split(line, comments=True) for block in re.findall(r"```sh\n(.*?)```", README, re.S) for line in block.splitlines()
+    shlex.split(line, comments=True)
+    for block in re.findall(r"```sh\n(.*?)```", README, re.S)
+    for line in block.splitlines()
 ]
-WORDS = [shlex.split(words) for words in re.findall(r"`((?:python|make) [^`]+)`", re.sub(r"```.*?```", "", README, flags=re.S))]
+WORDS = [
+    shlex.split(words)
+    for words in re.findall(
+        r"`((?:python|make) [^`]+)`", re.sub(r"```.*?```", "", README, flags=re.S)
+    )
+]
 COMMANDS = [words for words in [*BLOCKS, *WORDS] if words and words[0] != "export"]
-TINY = ["--preset", "tiny", "--batch", "1", "--steps", "1", "--validate-every", "1", "--no-compile", "--device", "cpu"]
+TINY = [
+    "--preset",
+    "tiny",
+    "--batch",
+    "1",
+    "--steps",
+    "1",
+    "--validate-every",
+    "1",
+    "--no-compile",
+    "--device",
+    "cpu",
+]
 SMALLER = {
     "sample": ["--length", "40", "--steps", "3"],
     "rewrite": ["--steps", "2", "--candidates", "1"],
     "train": TINY,
 }
-TOO_LONG = {"families", "bench"}  # minutes; that their flags are right is seen, what they do is tested elsewhere
+# minutes; that their flags are right is seen, what they do is tested elsewhere
+TOO_LONG = {
+    "families",
+    "bench",
+}
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
 def test_every_path_that_is_named_is_there(name):
     """Files and folders of this repository, in programs and in sentences."""
     text = (ROOT / name).read_text("utf-8")
-    named = set(re.findall(r"(?<![\w./-])((?:assets|tests|tinydiff|tools|\.ci)/[\w./-]*[\w/])", text))
+    named = set(
+        re.findall(r"(?<![\w./-])((?:assets|tests|tinydiff|tools|\.ci)/[\w./-]*[\w/])", text)
+    )
     assert named and not [path for path in named if not (ROOT / path).exists()]
 
 
@@ -61,20 +88,28 @@ def run(words: list[str]) -> None:
 
 
 def test_every_command_runs(tmp_path, monkeypatch, capsys):
-    """One after the other, as they stand there, in a folder with a text `your.txt`, beside a Hub of which nobody is asked but the
-    stand-in; trainings of a step, texts of 40 characters. A deploy is checked, and not done."""
+    """One after the other, as they stand there, in a folder with a text `your.txt`, beside a Hub of
+    which nobody is asked but the stand-in; trainings of a step, texts of 40 characters. A deploy is
+    checked, and not done.
+    """
     from huggingface_hub import constants
 
-    letters = library.load("masked").tokenizer.characters
+    letters = catalogue.load("masked").tokenizer.characters
     (tmp_path / "your.txt").write_text(letters * 60, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tinydiff.text.corpora._tiny_shakespeare", lambda: tmp_path / "your.txt")
-    for curve in ("curve_samplers", "trade_samplers"):  # many texts for each of many numbers of steps and temperatures
+    for curve in (
+        "curve_samplers",
+        "trade_samplers",
+    ):  # many texts for each of many numbers of steps and temperatures
         monkeypatch.setattr(evaluate, curve, lambda process: [])
-    monkeypatch.setattr(PROCESSES["block"], "tune", lambda *_: {})  # a minute, measured in test_block
+    # a minute, measured in test_block
+    monkeypatch.setattr(PROCESSES["block"], "tune", lambda *_: {})
     monkeypatch.setattr(Run, "validate", partialmethod(Run.validate, batches=1, batch=2))
     deployed = []
-    monkeypatch.setattr(deploy, "deploy", lambda target, *_: (deploy.check(target), deployed.append(target)))
+    monkeypatch.setattr(
+        spaces, "deploy", lambda target, *_: (spaces.check(target), deployed.append(target))
+    )
     monkeypatch.setenv("HF_TOKEN", "hf_ofTheUser")
     with Hub({"hf_ofTheUser": "user"}) as hub:
         for name, value in hub_of(hub.url, tmp_path / "home").items():

@@ -1,4 +1,5 @@
-"""Real-valued noise: the Gaussian formulas against closed forms, its four readings, analog bits, hints, and the solvers."""
+"""Real-valued noise: the Gaussian formulas against closed forms, its four readings, analog bits,
+hints, and the solvers."""
 
 import math
 from itertools import product
@@ -7,12 +8,13 @@ import pytest
 import torch
 
 from tests.conftest import SHAPE, random_process
-from tinydiff import checkpoint, exact, guidance
+from tinydiff import exact, guides
 from tinydiff.generate import generate
 from tinydiff.processes import Prediction, build, certain, gaussian
 from tinydiff.processes.bits import natural
 from tinydiff.samplers import SAMPLERS
 from tinydiff.schedules import schedule
+from tinydiff.store import checkpoint
 from tinydiff.text import Canvas, Characters
 
 REALS = ("gaussian", "bits")
@@ -25,7 +27,8 @@ def full(t, x):
 
 @pytest.mark.parametrize("name", REALS)
 def test_noise_has_its_moments(name, rng):
-    """x_t has mean sqrt(alpha) e(x_0) and variance 1 - alpha in every direction; all codes have length sqrt(D)."""
+    """x_t has mean sqrt(alpha) e(x_0) and variance 1 - alpha in every direction; all codes have
+    length sqrt(D)."""
     process = random_process(name)
     codes = process.codes()
     assert torch.allclose(codes.norm(dim=-1), torch.full((10,), math.sqrt(process.D)), atol=1e-5)
@@ -38,19 +41,23 @@ def test_noise_has_its_moments(name, rng):
 
 @pytest.mark.parametrize("name", REALS)
 def test_likelihood_is_the_normal_density(name, rng):
-    """Differences of the log-likelihood between characters are those of the normal density with mean sqrt(alpha) e(v)."""
+    """Differences of the log-likelihood between characters are those of the normal density with
+    mean sqrt(alpha) e(v)."""
     process = random_process(name)
     x0 = torch.randint(10, (5, 7), generator=rng)
     t = full(0.6, x0)
     x = process.corrupt(x0, t, rng)
     alpha = process.schedule.alpha(t)[..., None, None]
-    density = -(x[:, :, None] - alpha.sqrt() * process.codes()).square().sum(-1) / (2 * (1 - alpha[..., 0]))
+    density = -(x[:, :, None] - alpha.sqrt() * process.codes()).square().sum(-1) / (
+        2 * (1 - alpha[..., 0])
+    )
     assert torch.allclose(process.likelihood(x, t), density.log_softmax(-1), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", REALS)
 def test_a_step_back_keeps_the_marginal(name, rng):
-    """With the truth as the prediction, x_s after a step has the moments of q(x_s | x_0): the posterior is DDPM's."""
+    """With the truth as the prediction, x_s after a step has the moments of q(x_s | x_0): the
+    posterior is DDPM's."""
     process = random_process(name)
     x0 = torch.full((100_000, 1), 4)
     t, s = full(0.8, x0), full(0.3, x0)
@@ -65,9 +72,13 @@ def test_a_step_back_keeps_the_marginal(name, rng):
 
 @pytest.mark.parametrize("reading", READINGS)
 def test_every_reading_says_the_same(reading, language, rng):
-    """Noise, v and code are one output read differently: the perfect networks of all four give the same mean, and the same
-    bound draw by draw."""
-    usual, other = exact.perfect("gaussian", language), exact.perfect("gaussian", language, parameterisation=reading)
+    """Noise, v and code are one output read differently: the perfect networks of all four give the
+    same mean, and the same bound draw by draw.
+    """
+    usual, other = (
+        exact.perfect("gaussian", language),
+        exact.perfect("gaussian", language, parameterisation=reading),
+    )
     x0 = language.sample(200, 4, rng)
     t = full(0.5, x0)
     x = usual.corrupt(x0, t, rng)
@@ -90,8 +101,9 @@ def test_regressions_sample_the_language(reading, language):
 
 @pytest.mark.parametrize("reading", READINGS[1:])
 def test_a_changed_bet_moves_the_mean_of_a_regression(reading, language, rng):
-    """By as much as the mean over the bet moves; where nothing is changed it is the network's own, to the last digit; and guided
-    it is the mix of both means."""
+    """By as much as the mean over the bet moves; where nothing is changed it is the network's own,
+    to the last digit; and guided it is the mix of both means.
+    """
     model = exact.perfect("gaussian", language, parameterisation=reading)
     x0 = language.sample(50, 4, rng)
     t = full(0.5, x0)
@@ -99,36 +111,56 @@ def test_a_changed_bet_moves_the_mean_of_a_regression(reading, language, rng):
     said = model.denoise(x, t)
     own = model.mean_of(said.raw, x, t)
     assert model.estimate(x, said, t).equal(own)
-    for wrapped in (guidance.temperature(model.denoise, 0.5, model.own), guidance.top_p(model.denoise, 0.4, model.own)):
+    for wrapped in (
+        guides.temperature(model.denoise, 0.5, model.own),
+        guides.top_p(model.denoise, 0.4, model.own),
+    ):
         bet = wrapped(x, t)
         moved = (bet.log_x0.exp() - said.log_x0.double().exp()) @ model.codes().double()
-        assert torch.allclose(model.estimate(x, bet, t), (own + moved).float(), atol=1e-4) and moved.abs().max() > 0.05
-    other = exact.perfect("gaussian", exact.Enumerated(["abca", "bbbb", "ccba"], [1, 1, 1]), parameterisation=reading)
-    mixed = guidance.classifier_free(model.denoise, other.denoise, 1.5, model.means)(x, t)
+        assert (
+            torch.allclose(model.estimate(x, bet, t), (own + moved).float(), atol=1e-4)
+            and moved.abs().max() > 0.05
+        )
+    other = exact.perfect(
+        "gaussian", exact.Enumerated(["abca", "bbbb", "ccba"], [1, 1, 1]), parameterisation=reading
+    )
+    mixed = guides.classifier_free(model.denoise, other.denoise, 1.5, model.means)(x, t)
     means = own, other.mean_of(other.denoise(x, t).raw, x, t)
     assert torch.allclose(model.estimate(x, mixed, t), 2.5 * means[0] - 1.5 * means[1], atol=1e-3)
 
 
 def test_a_regression_of_two_characters_bets_as_bayes_does(rng):
-    """Of two codes there is one bet with a given mean, the posterior itself; of more it is as far along the mean."""
-    two, five = exact.Enumerated(["a", "b"], [0.7, 0.3]), exact.Enumerated(list("abcde"), [0.4, 0.25, 0.2, 0.1, 0.05])
+    """Of two codes there is one bet with a given mean, the posterior itself; of more it is as far
+    along the mean."""
+    two, five = (
+        exact.Enumerated(["a", "b"], [0.7, 0.3]),
+        exact.Enumerated(list("abcde"), [0.4, 0.25, 0.2, 0.1, 0.05]),
+    )
     for language in (two, five):
-        mean, bayes = (exact.perfect("gaussian", language, parameterisation=reading) for reading in ("x0", "x0-ce"))
+        mean, bayes = (
+            exact.perfect("gaussian", language, parameterisation=reading)
+            for reading in ("x0", "x0-ce")
+        )
         x0 = language.sample(300, 1, rng)
         t = full(0.7, x0)
         x = mean.corrupt(x0, t, rng)
         said = mean.denoise(x, t)
         if language is two:
-            assert torch.allclose(said.log_x0.exp(), bayes.denoise(x, t).log_x0.exp().float(), atol=2e-3)
+            assert torch.allclose(
+                said.log_x0.exp(), bayes.denoise(x, t).log_x0.exp().float(), atol=2e-3
+            )
         along = ((said.log_x0.exp() @ mean.codes()) * said.raw).sum(-1)
         assert torch.allclose(along, said.raw.square().sum(-1), atol=0.05)
 
 
 def test_temperature_and_top_p_act_on_regressions(language):
-    """A low temperature and a small nucleus write the likeliest text (0.35) more often, and stay in the language."""
+    """A low temperature and a small nucleus write the likeliest text (0.35) more often, and stay in
+    the language."""
     model = exact.perfect("gaussian", language, parameterisation="epsilon")
     for settings in ({"temperature": 0.1}, {"top_p": 0.3}):
-        *_, frame = generate(model, Canvas.blank(4, 400), sampler="ancestral", steps=32, seed=3, **settings)
+        *_, frame = generate(
+            model, Canvas.blank(4, 400), sampler="ancestral", steps=32, seed=3, **settings
+        )
         share = torch.stack([(frame.tokens == s).all(1).double().mean() for s in language.strings])
         assert share[0] > 0.41 and share.sum() > 0.95, (settings, share)
 
@@ -136,26 +168,34 @@ def test_temperature_and_top_p_act_on_regressions(language):
 @pytest.mark.parametrize("reading", READINGS)
 def test_every_reading_learns_with_finite_gradients(reading, rng):
     """Also where positions are given (t = 0), and for the codes themselves."""
-    process = build("gaussian", Characters("abcdefgh \n"), **SHAPE, options={"parameterisation": reading})
+    process = build(
+        "gaussian", Characters("abcdefgh \n"), **SHAPE, options={"parameterisation": reading}
+    )
     given = torch.arange(24).expand(8, -1) < 9
     for _ in range(3):
-        process.loss(Canvas(torch.randint(10, (8, 24), generator=rng), given), rng).mean().backward()
+        process.loss(
+            Canvas(torch.randint(10, (8, 24), generator=rng), given), rng
+        ).mean().backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in process.parameters())
     assert process.points.grad.abs().sum() > 0
 
 
 def test_what_unfinished_noise_costs(language, rng):
-    """DDPM's table cut to 128 steps leaves alpha(1) = 0.276. The exact bound is worse by KL(q(x_1) || N(0, 1)), which is
-    KL(q(x_1 | x_0) || N(0, 1)) = -D/2 log(1 - alpha(1)) a character, less what x_1 tells of x_0; rescaled it costs next to
-    nothing."""
-    short, whole = (exact.perfect("gaussian", language, schedule(name, 1e-4)) for name in ("ddpm-128", "ddpm"))
+    """DDPM's table cut to 128 steps leaves alpha(1) = 0.276. The exact bound is worse by KL(q(x_1)
+    || N(0, 1)), which is KL(q(x_1 | x_0) || N(0, 1)) = -D/2 log(1 - alpha(1)) a character, less
+    what x_1 tells of x_0; rescaled it costs next to nothing.
+    """
+    short, whole = (
+        exact.perfect("gaussian", language, schedule(name, 1e-4)) for name in ("ddpm-128", "ddpm")
+    )
     assert short.unfinished() == pytest.approx(-8 * math.log(1 - short.schedule.floor), rel=0.01)
     assert whole.unfinished() < 1e-3
     x = language.sample(40_000, 4, rng)
     canvas = Canvas(x, torch.zeros_like(x, dtype=torch.bool))
     lost = short.bound(canvas, rng).mean().item() - language.entropy(4)
     told = 4 * short.unfinished() - lost
-    assert 0.5 * language.entropy(4) < told < language.entropy(4) + 0.05  # x_1 tells much, but not more than there is
+    # x_1 tells much, but not more than there is
+    assert 0.5 * language.entropy(4) < told < language.entropy(4) + 0.05
     assert abs(whole.bound(canvas, rng).mean().item() - language.entropy(4)) < 0.1
 
 
@@ -163,19 +203,31 @@ def test_a_code_of_zeros_is_refused(tmp_path):
     """A checkpoint whose table has a row without a direction says so in a sentence."""
     process = random_process("gaussian")
     process.points.data[2] = 0
-    checkpoint.save(process, checkpoint.config_of(process, {**SHAPE, "labels": 0}, "test"), tmp_path)
+    checkpoint.save(
+        process, checkpoint.config_of(process, {**SHAPE, "labels": 0}, "test"), tmp_path
+    )
     with pytest.raises(checkpoint.CheckpointError, match="The code of 'c' has no direction"):
         checkpoint.load(tmp_path)
 
 
 def test_options_and_schedules_that_do_not_exist():
     """One sentence for an unknown option, an unknown value, and a schedule that stops too early."""
-    make = lambda name, noise="", **options: build(name, Characters("abc"), noise, **SHAPE, options=options)  # noqa: E731
-    with pytest.raises(ValueError, match="'gaussian' has no option 'depth'; it has parameterisation, self_conditioning"):
+
+    def make(name, noise="", **options):
+        return build(name, Characters("abc"), noise, **SHAPE, options=options)
+
+    with pytest.raises(
+        ValueError,
+        match="'gaussian' has no option 'depth'; it has parameterisation, self_conditioning",
+    ):
         make("gaussian", depth="3")
-    with pytest.raises(ValueError, match="parameterisation of 'gaussian' is 'u'; there are x0-ce, x0, epsilon, v"):
+    with pytest.raises(
+        ValueError, match="parameterisation of 'gaussian' is 'u'; there are x0-ce, x0, epsilon, v"
+    ):
         make("gaussian", parameterisation="u")
-    with pytest.raises(ValueError, match="'ddpm-128' leaves 28% of the text at t = 1, so 'bits' could not start"):
+    with pytest.raises(
+        ValueError, match="'ddpm-128' leaves 28% of the text at t = 1, so 'bits' could not start"
+    ):
         make("bits", "ddpm-128")
     assert make("gaussian", "ddpm-128").schedule.floor == pytest.approx(0.276, abs=0.001)
 
@@ -184,7 +236,8 @@ def test_options_and_schedules_that_do_not_exist():
 
 
 def test_bits_are_binary_numbers():
-    """Codes are the numbers of the characters in binary, -1 for 0; 65 characters need 7 bits, and 2 need one."""
+    """Codes are the numbers of the characters in binary, -1 for 0; 65 characters need 7 bits, and 2
+    need one."""
     process = build("bits", Characters("abcdefgh \n"), **SHAPE)
     assert process.D == 4
     assert process.codes()[5].tolist() == [-1, 1, -1, 1]
@@ -193,7 +246,8 @@ def test_bits_are_binary_numbers():
 
 
 def test_characters_are_products_of_bits(rng):
-    """log_x0 is the sum over bits of log p(bit), renormalised over the codes that are in use: none else has a chance."""
+    """log_x0 is the sum over bits of log p(bit), renormalised over the codes that are in use: none
+    else has a chance."""
     process = random_process("bits")
     x0 = torch.randint(10, (3, 5), generator=rng)
     t = full(0.5, x0)
@@ -217,7 +271,8 @@ def test_the_perfect_bits_have_the_right_mean(rng):
 
 
 def test_each_call_is_told_what_the_last_one_made_of_it(rng):
-    """The wrapper feeds the estimate of the call before, nothing at first, and a new text begins without memory."""
+    """The wrapper feeds the estimate of the call before, nothing at first, and a new text begins
+    without memory."""
     process, told = random_process("gaussian"), []
 
     def denoise(x, t, cache=None, hint=None):
@@ -225,7 +280,7 @@ def test_each_call_is_told_what_the_last_one_made_of_it(rng):
         return process.denoise(x, t, hint=hint)
 
     x = process.prior(Canvas.blank(24, 2), rng)
-    reminded = guidance.self_conditioned(denoise, process.estimate)
+    reminded = guides.self_conditioned(denoise, process.estimate)
     t = full(0.9, x)
     first = reminded(x, t)
     reminded(x, full(0.8, x))
@@ -237,7 +292,10 @@ def test_each_call_is_told_what_the_last_one_made_of_it(rng):
 
 def test_without_hints_the_network_is_narrower():
     """self_conditioning=no takes the trait away and half of the network's input."""
-    with_, without = (build("bits", Characters("abc"), **SHAPE, options={"self_conditioning": yes}) for yes in ("yes", "no"))
+    with_, without = (
+        build("bits", Characters("abc"), **SHAPE, options={"self_conditioning": yes})
+        for yes in ("yes", "no")
+    )
     assert with_.net.embed.in_features == 2 * without.net.embed.in_features
     assert "hint" in with_.traits and "hint" not in without.traits
     assert len(list(generate(without, Canvas.blank(24), steps=3))) == 3
@@ -250,7 +308,10 @@ def states(process, name, times, seed=0, **options):
     """The states of a solver on one canvas, without reading them."""
     rng = torch.Generator().manual_seed(seed)
     canvas = Canvas.blank(4, 300)
-    return [step.x for step in SAMPLERS[name].run(process, process.denoise, canvas, times, rng, **options)]
+    return [
+        step.x
+        for step in SAMPLERS[name].run(process, process.denoise, canvas, times, rng, **options)
+    ]
 
 
 def line(n):
@@ -258,27 +319,39 @@ def line(n):
 
 
 def test_ddim_with_all_its_noise_is_ddpm(language):
-    """eta = 1 takes DDPM's step: the same mean and the same variance, so with the same random numbers the same state."""
+    """eta = 1 takes DDPM's step: the same mean and the same variance, so with the same random
+    numbers the same state."""
     process = exact.perfect("gaussian", language)
     times = [1.0, 0.7, 0.45]
     chain = states(process, "ancestral", times)
     for name, options in (("ddpm", {}), ("ddim", {"eta": 1.0})):
-        assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(chain, states(process, name, times, **options)))
+        assert all(
+            torch.allclose(a, b, atol=1e-3)
+            for a, b in zip(chain, states(process, name, times, **options))
+        )
 
 
 def test_ddim_is_a_fixed_path(language):
     """Without fresh noise the start decides everything; with it, it does not."""
     process = exact.perfect("gaussian", language)
-    process.prior = lambda canvas, _: torch.randn(300, 4, process.D, generator=torch.Generator().manual_seed(1))
-    ends = [states(process, "ddim", line(6), seed, eta=eta)[-1] for eta in (0.0, 1.0) for seed in (1, 2)]
+    process.prior = lambda canvas, _: torch.randn(
+        300, 4, process.D, generator=torch.Generator().manual_seed(1)
+    )
+    ends = [
+        states(process, "ddim", line(6), seed, eta=eta)[-1] for eta in (0.0, 1.0) for seed in (1, 2)
+    ]
     assert ends[0].equal(ends[1]) and not ends[2].equal(ends[3])
 
 
 def test_the_second_order_solver_is_of_second_order(language):
-    """From one start at t = 0.9: halving the step halves DDIM's error at t = 0.4 and quarters DPM-Solver++'s."""
+    """From one start at t = 0.9: halving the step halves DDIM's error at t = 0.4 and quarters
+    DPM-Solver++'s."""
     process = exact.perfect("gaussian", language)
     reference = states(process, "dpm_solver", line(512))[-1]
-    off = lambda name, n: (states(process, name, line(n))[-1] - reference).square().mean().sqrt().item()  # noqa: E731
+
+    def off(name, n):
+        return (states(process, name, line(n))[-1] - reference).square().mean().sqrt().item()
+
     first = off("ddim", 64) / off("ddim", 128)
     second = off("dpm_solver", 64) / off("dpm_solver", 128)
     assert 1.7 < first < 2.4 and 3.0 < second < 5.5
@@ -286,7 +359,8 @@ def test_the_second_order_solver_is_of_second_order(language):
 
 
 def test_clamping_trusts_one_character(language):
-    """With clamp = 1 the estimate is a code, so one step from noise to t lands at a * code + b * noise."""
+    """With clamp = 1 the estimate is a code, so one step from noise to t lands at a * code + b *
+    noise."""
     process = exact.perfect("gaussian", language)
     x = states(process, "ddim", [1.0, 0.5], clamp=1)[-1]
     rng = torch.Generator().manual_seed(0)
@@ -295,25 +369,33 @@ def test_clamping_trusts_one_character(language):
     best = process.nearest(process.denoise(start, canvas.time(1.0)))
     alpha = process.schedule.alpha(torch.tensor([1.0, 0.5], dtype=torch.float64)).tolist()
     noise = (start - alpha[0] ** 0.5 * best) / (1 - alpha[0]) ** 0.5
-    assert torch.allclose(x, (alpha[1] ** 0.5 * best + (1 - alpha[1]) ** 0.5 * noise).float(), atol=1e-4)
+    assert torch.allclose(
+        x, (alpha[1] ** 0.5 * best + (1 - alpha[1]) ** 0.5 * noise).float(), atol=1e-4
+    )
 
 
 def test_asymmetric_time_moves_further_than_it_tells(language):
-    """shift = 1 moves the state two steps for each one that the network is told of; 0 changes nothing."""
+    """shift = 1 moves the state two steps for each one that the network is told of; 0 changes
+    nothing."""
     process = exact.perfect("bits", language)
     times = [1.0, 0.8, 0.6]
-    plain, none, moved = (states(process, "ddim", times, **o) for o in ({}, {"shift": 0.0}, {"shift": 1.0}))
+    plain, none, moved = (
+        states(process, "ddim", times, **o) for o in ({}, {"shift": 0.0}, {"shift": 1.0})
+    )
     assert all(a.equal(b) for a, b in zip(plain, none))
     assert torch.allclose(moved[0], states(process, "ddim", [1.0, 0.6])[0], atol=1e-5)
 
 
 def test_the_map_follows_the_points():
-    """The directions that are drawn are kept while the codes stay, and found anew when they move."""
+    """The directions that are drawn are kept while the codes stay, and found anew when they
+    move."""
     process = random_process("gaussian")
     first, again = process.axes(), process.axes()
     assert first is again
     with torch.no_grad():
-        process.points.copy_(torch.randn(process.points.shape, generator=torch.Generator().manual_seed(5)))
+        process.points.copy_(
+            torch.randn(process.points.shape, generator=torch.Generator().manual_seed(5))
+        )
     moved, fresh = process.axes(), random_process("gaussian")
     fresh.load_state_dict(process.state_dict())
     assert not torch.allclose(first, moved) and torch.allclose(moved, fresh.axes())
@@ -323,20 +405,32 @@ def test_the_map_follows_the_points():
 @pytest.mark.parametrize("temperature", [1.0, 0.8])
 @pytest.mark.parametrize("prompt", ["", "ab"])
 def test_a_step_computes_each_thing_once(monkeypatch, name, temperature, prompt):
-    """The likelihood of a state, the codes and the mean over a bet are asked for by the network's reading, the temperature, the
-    step and the picture; each is computed once a step, and the frames are those of computing everything anew."""
+    """The likelihood of a state, the codes and the mean over a bet are asked for by the network's
+    reading, the temperature, the step and the picture; each is computed once a step, and the frames
+    are those of computing everything anew.
+    """
     process, steps = random_process(name), 6
     canvas = Canvas.prompt(process.tokenizer, prompt, length=12) if prompt else Canvas.blank(12)
 
     def frames():
         return list(
-            generate(process, canvas, sampler="ancestral", steps=steps, seed=3, temperature=temperature, precision="fp32")
+            generate(
+                process,
+                canvas,
+                sampler="ancestral",
+                steps=steps,
+                seed=3,
+                temperature=temperature,
+                precision="fp32",
+            )
         )
 
     counted, made = [], []
     evidence, normalize = type(process).evidence, gaussian.F.normalize
     with monkeypatch.context() as patch:
-        patch.setattr(type(process), "evidence", lambda self, x, t: counted.append(1) or evidence(self, x, t))
+        patch.setattr(
+            type(process), "evidence", lambda self, x, t: counted.append(1) or evidence(self, x, t)
+        )
         patch.setattr(gaussian.F, "normalize", lambda *a, **k: made.append(1) or normalize(*a, **k))
         once = frames()
     read_out = steps if name == "bits" else 0  # the bits' reading is of the evidence itself
@@ -346,12 +440,14 @@ def test_a_step_computes_each_thing_once(monkeypatch, name, temperature, prompt)
         anew = frames()
     for a, b in zip(once, anew, strict=True):
         assert all(
-            getattr(a, part).equal(getattr(b, part)) for part in ("tokens", "confidence", "entropy", "bets", "odds", "view")
+            getattr(a, part).equal(getattr(b, part))
+            for part in ("tokens", "confidence", "entropy", "bets", "odds", "view")
         )
 
 
 def test_what_is_kept_is_not_kept_too_long():
-    """Codes that moved, another schedule, numbers written over, a gradient asked for: everything is computed anew."""
+    """Codes that moved, another schedule, numbers written over, a gradient asked for: everything is
+    computed anew."""
     process, x, t = random_process("gaussian"), torch.randn(1, 5, 16), torch.full((1, 5), 0.5)
     with torch.no_grad():
         first = process.likelihood(x, t)

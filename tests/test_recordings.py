@@ -1,24 +1,34 @@
-"""What the page shows before anybody ran anything is what the bundled weights write, or it says that it is not."""
+"""What the page shows before anybody ran anything is what the bundled weights write, or it says
+that it is not."""
 
 import json
 
 import pytest
 
-from tinydiff import library, render
 from tinydiff.nets.precision import auto_is_fp32
-from tinydiff.ui import denoise, inputs, recordings, sheet
+from tinydiff.paths import ASSETS
+from tinydiff.show import render
+from tinydiff.store import catalogue
+from tinydiff.ui import denoise, inputs, recordings, tab
 
-PATHS = {name: sheet.ASSETS / "recorded" / f"{name}.json" for name in recordings.RECORDINGS} | {"example": denoise.EXAMPLE}
+PATHS = {name: ASSETS / "recorded" / f"{name}.json" for name in recordings.RECORDINGS} | {
+    "example": denoise.EXAMPLE
+}
 
 
 def test_recordings_are_of_the_bundled_weights():
-    """Each file is the one that was noted, made in float32, and the weights that it was made with are the bundled ones."""
-    made = sheet.made_with()
+    """Each file is the one that was noted, made in float32, and the weights that it was made with
+    are the bundled ones."""
+    made = tab.made_with()
     assert "example" in made and made.keys() <= PATHS.keys()
     for name, note in made.items():
-        assert sheet.named(PATHS[name].read_text("utf-8")) == note["file"], f"record {name} anew: make recordings"
+        assert tab.named(PATHS[name].read_text("utf-8")) == note["file"], (
+            f"record {name} anew: make recordings"
+        )
         assert note["precision"] == "fp32"
-        assert all(library.fingerprint(key) == weights for key, weights in note["weights"].items()), f"record {name} anew"
+        assert all(
+            catalogue.fingerprint(key) == weights for key, weights in note["weights"].items()
+        ), f"record {name} anew"
 
 
 def test_the_same_seed_writes_the_opening_run_again():
@@ -31,31 +41,42 @@ def test_the_same_seed_writes_the_opening_run_again():
 
 
 def test_a_recording_that_is_not_made_again_here_says_so(monkeypatch):
-    """In another precision, with other weights, and where nobody noted what it was made with; else nothing is said."""
+    """In another precision, with other weights, and where nobody noted what it was made with; else
+    nothing is said."""
     with auto_is_fp32():
-        assert sheet.told("example") == "" and denoise.example()["stats"][-1][0] != "recorded"
-        assert "other weights" in sheet.told("nothing of the kind")
-        made = sheet.made_with()
-        monkeypatch.setattr(sheet, "made_with", lambda: made | {"example": made["example"] | {"weights": {"masked": "older"}}})
-        assert "other weights" in sheet.told("example")
+        assert tab.told("example") == "" and denoise.example()["stats"][-1][0] != "recorded"
+        assert "other weights" in tab.told("nothing of the kind")
+        made = tab.made_with()
+        monkeypatch.setattr(
+            tab,
+            "made_with",
+            lambda: made | {"example": made["example"] | {"weights": {"masked": "older"}}},
+        )
+        assert "other weights" in tab.told("example")
     monkeypatch.undo()
-    monkeypatch.setattr(sheet, "live_precision", lambda: "bf16")
-    assert "in fp32, and here networks run in bf16" in sheet.told("example")
-    assert denoise.example()["stats"][-1][:2] == ["recorded", sheet.told("example")]
+    monkeypatch.setattr(tab, "live_precision", lambda: "bf16")
+    assert "in fp32, and here networks run in bf16" in tab.told("example")
+    assert denoise.example()["stats"][-1][:2] == ["recorded", tab.told("example")]
 
 
 def test_one_command_records_all(tmp_path, monkeypatch, capsys):
     """Every recording by its name, in float32; an unknown name is told and nothing is recorded."""
     done = []
     monkeypatch.setattr(
-        recordings, "RECORDINGS", {n: lambda n=n: done.append((n, sheet.live_precision())) for n in recordings.RECORDINGS}
+        recordings,
+        "RECORDINGS",
+        {n: lambda n=n: done.append((n, tab.live_precision())) for n in recordings.RECORDINGS},
     )
     assert recordings.main([]) == 0 and done == [(name, "fp32") for name in recordings.RECORDINGS]
-    assert recordings.main(["nothing"]) == 1 and "there are example" in capsys.readouterr().err and len(done) == len(PATHS)
-    monkeypatch.setattr(sheet, "MADE", tmp_path / "made.json")
-    sheet.keep("race", {"a": "\u2019"}, ["masked"], tmp_path / "race.json")
-    note = sheet.made_with()["race"]
-    assert note["weights"] == {"masked": library.fingerprint("masked")}
-    assert note["file"] == sheet.named((tmp_path / "race.json").read_text("utf-8"))
+    assert (
+        recordings.main(["nothing"]) == 1
+        and "there are example" in capsys.readouterr().err
+        and len(done) == len(PATHS)
+    )
+    monkeypatch.setattr(tab, "MADE", tmp_path / "made.json")
+    tab.keep("race", {"a": "\u2019"}, ["masked"], tmp_path / "race.json")
+    note = tab.made_with()["race"]
+    assert note["weights"] == {"masked": catalogue.fingerprint("masked")}
+    assert note["file"] == tab.named((tmp_path / "race.json").read_text("utf-8"))
     with pytest.raises(KeyError):
-        sheet.keep("race", {}, ["nobody"], tmp_path / "race.json")
+        tab.keep("race", {}, ["nobody"], tmp_path / "race.json")

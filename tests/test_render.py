@@ -1,4 +1,5 @@
-"""Pictures, states and the wire: what is packed comes back, and what is drawn is what was written."""
+"""Pictures, states and the wire: what is packed comes back, and what is drawn is what was
+written."""
 
 import json
 import math
@@ -7,10 +8,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinydiff import Canvas, generate, render
+from tinydiff import Canvas, generate
 from tinydiff.exact import Markov, perfect
 from tinydiff.processes import PROCESSES
-from tinydiff.render import AGAIN, DOUBT, GIVEN, MASK, MASKED, NEW, NOISE, WRITTEN, Picture, Run
+from tinydiff.show import render
+from tinydiff.show.render import (
+    AGAIN,
+    DOUBT,
+    GIVEN,
+    MASK,
+    MASKED,
+    NEW,
+    NOISE,
+    WRITTEN,
+    Picture,
+    Run,
+)
 from tinydiff.text import Characters
 
 TEXT = "to be or not to be that is the question "
@@ -31,11 +44,22 @@ def run(process):
 
 def picture(text: str, confidence: float = 1.0, given: int = 0, step: int = 0) -> Picture:
     L = len(text)
-    return Picture(step, 1.0, 0, 0.0, text, text, (confidence,) * L, (0.0,) * L, tuple(i < given for i in range(L)))
+    return Picture(
+        step,
+        1.0,
+        0,
+        0.0,
+        text,
+        text,
+        (confidence,) * L,
+        (0.0,) * L,
+        tuple(i < given for i in range(L)),
+    )
 
 
 def test_a_run_begins_blank_and_ends_written(run):
-    """The first picture holds what is given and masks; the last has no mask; steps count up by one."""
+    """The first picture holds what is given and masks; the last has no mask; steps count up by
+    one."""
     first, last = run.frames[0], run.frames[-1]
     assert first.text == "to be" + MASK * 19 and first.given == (True,) * 5 + (False,) * 19
     assert MASK not in last.text and last.text.startswith("to be")
@@ -63,7 +87,8 @@ def test_a_row_of_the_batch(process):
 
 
 def test_bets_are_likeliest_first_and_sum_to_at_most_one(run):
-    """For each cell a mask, or five different characters with falling shares, which the best bet leads."""
+    """For each cell a mask, or five different characters with falling shares, which the best bet
+    leads."""
     for shown in run.frames[1:]:
         for cell, signs in enumerate(cells(shown.bets)):
             if signs == MASK:
@@ -87,7 +112,10 @@ def test_bets_cover_every_cell(run):
     assert all(len(cells(p.bets)) == len(p.text) for p in run.frames)
 
 
-@pytest.mark.parametrize("before, now", [("abc", "abc"), ("abc", "xyz"), ("a" * 40, "a" * 39 + "b"), ("", "abc"), ("ab", "abc")])
+@pytest.mark.parametrize(
+    "before, now",
+    [("abc", "abc"), ("abc", "xyz"), ("a" * 40, "a" * 39 + "b"), ("", "abc"), ("ab", "abc")],
+)
 def test_delta_and_apply(before, now):
     """apply(before, delta(before, now)) is now, and a delta is never longer than the text."""
     change = render.delta(before, now)
@@ -101,13 +129,23 @@ def test_the_wire_brings_a_run_back(process, run):
     back = render.unpack(value)
     assert back.settings == run.settings and value["done"]
     for a, b in zip(run.frames, back.frames, strict=True):
-        assert (a.step, a.calls, a.text, a.best, a.given, a.bets) == (b.step, b.calls, b.text, b.best, b.given, b.bets)
+        assert (a.step, a.calls, a.text, a.best, a.given, a.bets) == (
+            b.step,
+            b.calls,
+            b.text,
+            b.best,
+            b.given,
+            b.bets,
+        )
         assert b.confidence == pytest.approx(a.confidence, abs=0.5 / render.LEVELS + 1e-9)
-        assert b.entropy == pytest.approx(a.entropy, abs=math.log(process.V) * 0.5 / render.LEVELS + 1e-9)
+        assert b.entropy == pytest.approx(
+            a.entropy, abs=math.log(process.V) * 0.5 / render.LEVELS + 1e-9
+        )
 
 
 def test_streamed_in_pieces_is_the_whole(process, run):
-    """However the pictures fall into chunks, the last value unpacks to the same run, and each holds those before."""
+    """However the pictures fall into chunks, the last value unpacks to the same run, and each holds
+    those before."""
     wire = render.Wire(len(run.frames), process.V)
     values = [*render.stream(run.frames, wire, every=0), wire.value(done=True)]
     assert len(values) == len(run.frames) + 1
@@ -124,9 +162,15 @@ def test_stream_is_not_faster_than_every(process, run):
 
 
 def test_states():
-    """Each state is what the cell went through: given, masked, new, changed again, unsure, written."""
-    story = [picture("a" + MASK * 3, given=1), picture("ab" + MASK * 2, given=1), picture("acx" + MASK, given=1),
-             picture("a" + MASK + "x" + MASK, 0.1, given=1), picture("adx" + MASK, given=1)]  # fmt: skip
+    """Each state is what the cell went through: given, masked, new, changed again, unsure,
+    written."""
+    story = [
+        picture("a" + MASK * 3, given=1),
+        picture("ab" + MASK * 2, given=1),
+        picture("acx" + MASK, given=1),
+        picture("a" + MASK + "x" + MASK, 0.1, given=1),
+        picture("adx" + MASK, given=1),
+    ]
     first, second, third, fourth, fifth = render.states(story)
     assert first == GIVEN + MASKED * 3
     assert second == GIVEN + NEW + MASKED * 2
@@ -136,32 +180,49 @@ def test_states():
 
 
 def test_states_of_noise_without_masks():
-    """The same signs: a change is new, then changed again; but noise that changes into noise is noise, and what stands unsure
-    is not yet text. How sure a change must be is the scene's."""
+    """The same signs: a change is new, then changed again; but noise that changes into noise is
+    noise, and what stands unsure is not yet text. How sure a change must be is the scene's.
+    """
     scene = {"masks": False, "least": 0.3, "sight": "", "spots": []}
-    story = [replace(picture("axyz", 0.1, given=1), scene=scene), picture("apyz", 0.1, given=1), picture("aqyz", 0.5, given=1),
-             picture("aryz", 0.9, given=1), picture("aryz", 0.2, given=1)]  # fmt: skip
+    story = [
+        replace(picture("axyz", 0.1, given=1), scene=scene),
+        picture("apyz", 0.1, given=1),
+        picture("aqyz", 0.5, given=1),
+        picture("aryz", 0.9, given=1),
+        picture("aryz", 0.2, given=1),
+    ]
     assert list(render.states(story)) == [
-        GIVEN + NOISE * 3, GIVEN + NOISE * 3, GIVEN + NEW + WRITTEN * 2, GIVEN + AGAIN + WRITTEN * 2, GIVEN + NOISE * 3
-    ]  # fmt: skip
+        GIVEN + NOISE * 3,
+        GIVEN + NOISE * 3,
+        GIVEN + NEW + WRITTEN * 2,
+        GIVEN + AGAIN + WRITTEN * 2,
+        GIVEN + NOISE * 3,
+    ]
     lower = [replace(story[0], scene=scene | {"least": 0.0}), *story[1:]]
     assert list(render.states(lower))[1] == GIVEN + NEW + NOISE * 2
 
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_every_noise_travels(name):
-    """A run of each process comes over the wire with what is particular to its noise; before the first step stands its noise,
-    masks or characters, and the positions that it shows are open ones."""
+    """A run of each process comes over the wire with what is particular to its noise; before the
+    first step stands its noise, masks or characters, and the positions that it shows are open ones.
+    """
     tokenizer = Characters.of(TEXT)
     model = perfect(name, Markov.of(tokenizer.encode(TEXT), tokenizer))
     canvas = Canvas.prompt(tokenizer, "to be", 80)
     run = Run({}, list(render.record(model, canvas, generate(model, canvas, steps=4, seed=1))))
     back = render.unpack(json.loads(json.dumps(render.pack(run, model.V))))
     scene = back.frames[0].scene
-    assert scene == run.frames[0].scene and render.is_scene(scene, 80) and all(p.scene is None for p in run.frames[1:])
+    assert (
+        scene == run.frames[0].scene
+        and render.is_scene(scene, 80)
+        and all(p.scene is None for p in run.frames[1:])
+    )
     assert [p.view for p in back.frames] == [p.view for p in run.frames]
     assert (MASK in run.frames[0].text) == scene["masks"] and MASK not in run.frames[-1].text
-    each = {"": 0, "ratios": 1, "walk": 2, "planes": model.D if model.sight == "planes" else 0}[model.sight]
+    each = {"": 0, "ratios": 1, "walk": 2, "planes": model.D if model.sight == "planes" else 0}[
+        model.sight
+    ]
     assert len(run.frames[2].view) == len(scene["spots"]) * each
     if model.sight in ("walk", "planes"):
         assert scene["spots"] == sorted(set(scene["spots"])) and min(scene["spots"]) >= 5
@@ -170,15 +231,31 @@ def test_every_noise_travels(name):
 
 def test_what_is_no_scene_is_refused():
     """A scene that anybody wrote has the parts and the positions that the player reads."""
-    good = {"masks": True, "least": 0.0, "sight": "walk", "spots": [1], "signs": "ab", "map": "!!!!"}
+    good = {
+        "masks": True,
+        "least": 0.0,
+        "sight": "walk",
+        "spots": [1],
+        "signs": "ab",
+        "map": "!!!!",
+    }
     assert render.is_scene(good, 4)
-    for bad in ({"masks": 1}, {"least": "0"}, {"sight": "x"}, {"spots": [4]}, {"spots": ["1"]}, {"map": "!"}, {"signs": ""}):
+    for bad in (
+        {"masks": 1},
+        {"least": "0"},
+        {"sight": "x"},
+        {"spots": [4]},
+        {"spots": ["1"]},
+        {"map": "!"},
+        {"signs": ""},
+    ):
         assert not render.is_scene(good | bad, 4)
     assert not render.is_scene([], 4) and not render.is_scene({}, 4)
 
 
 def test_walkers_end_on_their_codes():
-    """At the end of a run a walker stands on the place of its character in the map, to within a level."""
+    """At the end of a run a walker stands on the place of its character in the map, to within a
+    level."""
     tokenizer = Characters.of(TEXT)
     model = perfect("gaussian", Markov.of(tokenizer.encode(TEXT), tokenizer))
     canvas = Canvas.blank(40)
@@ -190,22 +267,24 @@ def test_walkers_end_on_their_codes():
 
 def test_the_mask_is_no_character_of_a_model(process):
     """The wire's mask is one ASCII byte that no bundled vocabulary holds."""
-    from tinydiff import library
+    from tinydiff.store import catalogue
 
     assert len(MASK) == 1 and ord(MASK) < 128 and MASK not in process.tokenizer.characters
-    assert MASK not in library.bigrams().tokenizer.characters
+    assert MASK not in catalogue.bigrams().tokenizer.characters
 
 
 @pytest.mark.parametrize("share", [0, 0.25, 0.5, 1, -3, 7])
 def test_levels_are_printable(share):
-    """A share travels as one printable character and comes back, cut to 0 .. 1, to within half a level."""
+    """A share travels as one printable character and comes back, cut to 0 .. 1, to within half a
+    level."""
     sign = render.level(share)
     assert sign.isascii() and sign.isprintable() and not sign.isspace()
     assert render.share_of(sign) == pytest.approx(min(1, max(0, share)), abs=0.5 / render.LEVELS)
 
 
 def test_shares_and_entropy_start_at_their_ends(process, run):
-    """Before the first step all that is open is masked, and as uncertain as can be; at the end nothing is masked."""
+    """Before the first step all that is open is masked, and as uncertain as can be; at the end
+    nothing is masked."""
     assert render.masked_share(run.frames[0]) == 1 and render.masked_share(run.frames[-1]) == 0
     assert render.mean_entropy(run.frames[0]) == pytest.approx(math.log(process.V))
 
@@ -218,12 +297,34 @@ def test_one_palette():
         assert len({colours[name] for name in FAMILIES}) == len(FAMILIES)
 
 
-FAMILIES = ["masked", "autoregressive", "uniform", "score-masked", "score-uniform", "gaussian", "bits", "block"]
-# what is left of linear red, green and blue without the cones for red, or for green (Machado et al. 2009, severity 1)
+FAMILIES = [
+    "masked",
+    "autoregressive",
+    "uniform",
+    "score-masked",
+    "score-uniform",
+    "gaussian",
+    "bits",
+    "block",
+]
+# what is left of linear red, green and blue without the cones for red, or for green (Machado et al.
+# 2009, severity 1)
 EYES = {
     "all cones": np.eye(3),
-    "protan": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]),
-    "deutan": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]]),
+    "protan": np.array(
+        [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ]
+    ),
+    "deutan": np.array(
+        [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.01182, 0.04294, 0.968881],
+        ]
+    ),
 }
 
 
@@ -231,19 +332,29 @@ def oklab(colour: str, eye: str) -> np.ndarray:
     """As perceived, lightness from 0 to 100 (Ottosson 2020)."""
     parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
     rgb = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-    lms = np.array([[0.41222, 0.53633, 0.05145], [0.21190, 0.68070, 0.10740], [0.08830, 0.28172, 0.62998]]) @ (
-        EYES[eye] @ rgb
-    ).clip(0, 1)
+    lms = np.array(
+        [[0.41222, 0.53633, 0.05145], [0.21190, 0.68070, 0.10740], [0.08830, 0.28172, 0.62998]]
+    ) @ (EYES[eye] @ rgb).clip(0, 1)
     return (
-        100 * np.array([[0.21045, 0.79362, -0.00407], [1.97800, -2.42859, 0.45059], [0.02590, 0.78277, -0.80868]]) @ np.cbrt(lms)
+        100
+        * np.array(
+            [
+                [0.21045, 0.79362, -0.00407],
+                [1.97800, -2.42859, 0.45059],
+                [0.02590, 0.78277, -0.80868],
+            ]
+        )
+        @ np.cbrt(lms)
     )
 
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("eye", EYES)
 def test_families_are_told_apart(dark, eye):
-    """Any two families differ by 10 in OKLab, and by 6 for readers who do not see red or green as others do: three times what
-    can just be told apart side by side. Every process of the page has a colour."""
+    """Any two families differ by 10 in OKLab, and by 6 for readers who do not see red or green as
+    others do: three times what can just be told apart side by side. Every process of the page has a
+    colour.
+    """
     colours = render.palette(dark)
     seen = [oklab(colours[name], eye) for name in FAMILIES]
     apart = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]]

@@ -1,4 +1,5 @@
-"""Rewriting: pairs that leak nothing, sources that stay, bounds that are the conditional entropy, and the measures."""
+"""Rewriting: pairs that leak nothing, sources that stay, bounds that are the conditional entropy,
+and the measures."""
 
 import io
 import json
@@ -9,12 +10,14 @@ import gradio as gr
 import pytest
 import torch
 
-from tinydiff import checkpoint, evaluate, exact, figures, library, rewrite
-from tinydiff.__main__ import main
+from tinydiff import exact, rewrite, uncertainty
+from tinydiff.cli.commands import main
 from tinydiff.generate import generate
+from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES
+from tinydiff.store import catalogue, checkpoint
 from tinydiff.text import Canvas, Characters, Corpus, Pairs, corpus, paired, pairs, plain
-from tinydiff.train import PRESETS, train
+from tinydiff.train.loop import PRESETS, train
 from tinydiff.ui import inputs, training
 from tinydiff.ui import rewrite as tab
 from tinydiff.ui.denoise import Desk
@@ -34,34 +37,43 @@ def as_rows(tokenizer, strings):
 @pytest.fixture
 def shelf(rewriter, monkeypatch):
     """The library with that checkpoint among those it holds."""
-    monkeypatch.setattr(library, "CHECKPOINTS", rewriter.parent)
+    monkeypatch.setattr(catalogue, "CHECKPOINTS", rewriter.parent)
     monkeypatch.setattr(rewrite, "STEPS", (1, 8))
-    library.opened.cache_clear()
+    catalogue.opened.cache_clear()
     yield
-    library.opened.cache_clear()
+    catalogue.opened.cache_clear()
 
 
 # ---------------------------------------------------------------- pairs
 
 
 def test_what_is_stripped():
-    """Capitals, punctuation and apostrophes go, words stay apart, spaces are squeezed; accents and digits are letters."""
+    """Capitals, punctuation and apostrophes go, words stay apart, spaces are squeezed; accents and
+    digits are letters."""
     assert plain("  O'er the hills--and far,\taway!") == "oer the hills and far away"
-    assert plain("DON’T") == "dont" and plain("l’été, 1600") == "lété 1600" and plain("e\u0301") == "e\u0301"
+    assert (
+        plain("DON’T") == "dont"
+        and plain("l’été, 1600") == "lété 1600"
+        and plain("e\u0301") == "e\u0301"
+    )
     assert plain("?!, --") == ""
     assert plain(plain("Well-a-day, sir!")) == plain("Well-a-day, sir!")
 
 
 def test_pairs_are_lines_and_come_back(lines):
-    """Every target is a line of the corpus, every source its plain form; the source of a line comes from nowhere else."""
+    """Every target is a line of the corpus, every source its plain form; the source of a line comes
+    from nowhere else."""
     data, whole = pairs(corpus(lines), "restore", 32), set(lines.read_text().split("\n"))
     for rows in (data.train, data.valid):
         sources, targets = data.texts(rows)
-        assert set(targets) <= whole and sources == [plain(t) for t in targets] and rows.shape[1] == 32
+        assert (
+            set(targets) <= whole and sources == [plain(t) for t in targets] and rows.shape[1] == 32
+        )
 
 
 def test_no_validation_line_is_trained_on(lines):
-    """No target of the validation pairs is among the training ones, each stands there once, and none was cut by the split."""
+    """No target of the validation pairs is among the training ones, each stands there once, and
+    none was cut by the split."""
     data = pairs(corpus(lines), "restore", 32)
     train, valid = (data.texts(rows)[1] for rows in (data.train, data.valid))
     assert len(data.train) > 800 and 1 <= len(data.valid) <= 6
@@ -69,22 +81,38 @@ def test_no_validation_line_is_trained_on(lines):
 
 
 def test_lines_that_do_not_fit_are_left_out():
-    """Longer than half a window less its END, without a letter, empty, or with a source that cannot be written."""
-    train, valid = "abcdefg\nabcdefgh\n...\n\nZb\nAb.\nab", "ab\nba\n"  # the split cut the last line
+    """Longer than half a window less its END, without a letter, empty, or with a source that cannot
+    be written."""
+    # the split cut the last line
+    train, valid = (
+        "abcdefg\nabcdefgh\n...\n\nZb\nAb.\nab",
+        "ab\nba\n",
+    )
     tokenizer = Characters.of(train)
-    data = pairs(Corpus("few", tokenizer, tokenizer.encode(train), tokenizer.encode(valid)), "restore", 16)
+    data = pairs(
+        Corpus("few", tokenizer, tokenizer.encode(train), tokenizer.encode(valid)), "restore", 16
+    )
     assert data.texts(data.train)[1] == ["abcdefg", "Ab."] and data.texts(data.valid)[1] == ["ba"]
 
 
 def test_the_source_is_given_and_the_target_is_open(lines, rng):
-    """A batch: the first half given and at time 0, the second open; the target and its END count, the rest is padding."""
+    """A batch: the first half given and at time 0, the second open; the target and its END count,
+    the rest is padding."""
     data = pairs(corpus(lines), "restore", 32)
     canvas = data.canvases("train", 32, 64, rng, 0.25)
-    assert canvas.given[:, :16].all() and not canvas.given[:, 16:].any() and canvas.time(0.7)[:, :16].max() == 0
+    assert (
+        canvas.given[:, :16].all()
+        and not canvas.given[:, 16:].any()
+        and canvas.time(0.7)[:, :16].max() == 0
+    )
     _, targets = data.texts(canvas.tokens)
     assert canvas.counted.sum(1).tolist() == [len(t) + 1 for t in targets]
-    assert (canvas.counted | canvas.padding | canvas.given).all() and not (canvas.counted & canvas.padding).any()
-    assert canvas.slice(16, 32).padding.equal(canvas.padding[:, 16:]) and canvas.to("cpu").padding.equal(canvas.padding)
+    assert (canvas.counted | canvas.padding | canvas.given).all() and not (
+        canvas.counted & canvas.padding
+    ).any()
+    assert canvas.slice(16, 32).padding.equal(canvas.padding[:, 16:]) and canvas.to(
+        "cpu"
+    ).padding.equal(canvas.padding)
 
 
 def test_without_padding_all_that_is_open_counts():
@@ -116,17 +144,25 @@ def test_a_perfect_network_restores_the_target(name):
     model = exact.perfect(name, exact.Enumerated(windows(*SHOP), [0.4, 0.3, 0.2, 0.1]))
     model.length = 8
     for seed in range(3):
-        assert rewrite.write(model, [source for source, _ in SHOP] * 4, steps=16, seed=seed) == [t for _, t in SHOP] * 4
+        assert (
+            rewrite.write(model, [source for source, _ in SHOP] * 4, steps=16, seed=seed)
+            == [t for _, t in SHOP] * 4
+        )
 
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_the_bound_with_padding_is_the_entropy_of_the_target(name, rng):
-    """Targets of unequal length, "B" or "BCD": the mean of the bound is H(target | source) = log 2. The padding, which follows
-    from the target, adds nothing to it, but must be in the sum."""
+    """Targets of unequal length, "B" or "BCD": the mean of the bound is H(target | source) = log 2.
+    The padding, which follows from the target, adds nothing to it, but must be in the sum.
+    """
     language = exact.Enumerated(windows(("a", "B"), ("a", "BCD")), [1, 1])
     model, means = exact.perfect(name, language), []
     for _ in range(60):
-        means.append(model.bound(paired(language.sample(500, 8, rng), language.tokenizer), rng).double().mean())
+        means.append(
+            model.bound(paired(language.sample(500, 8, rng), language.tokenizer), rng)
+            .double()
+            .mean()
+        )
     means = torch.stack(means).detach()
     error = means.std().item() / 60**0.5
     assert error < 0.03
@@ -134,54 +170,82 @@ def test_the_bound_with_padding_is_the_entropy_of_the_target(name, rng):
 
 
 def test_a_sum_without_the_padding_would_be_no_bound(rng):
-    """The trap: left out of the sum but seen by the network, the padding tells the length for nothing. Of "B" in any order,
-    the second of its three ENDs comes before the first half of the time and takes the surprise with it: 3/4 log 2 is left."""
+    """The trap: left out of the sum but seen by the network, the padding tells the length for
+    nothing. Of "B" in any order, the second of its three ENDs comes before the first half of the
+    time and takes the surprise with it: 3/4 log 2 is left.
+    """
     language = exact.Enumerated(windows(("a", "B"), ("a", "BCD")), [1, 1])
     model = exact.perfect("masked", language)
     canvas = paired(language.sample(40_000, 8, rng), language.tokenizer)
-    rank = torch.where(canvas.given, 2.0, torch.rand(canvas.given.shape, generator=rng)).argsort(1).argsort(1)
+    rank = (
+        torch.where(canvas.given, 2.0, torch.rand(canvas.given.shape, generator=rng))
+        .argsort(1)
+        .argsort(1)
+    )
     k = torch.randint(1, 5, (40_000, 1), generator=rng)
     x = torch.where(rank < k, model.mask_id, canvas.tokens)
     nats = torch.where(x == model.mask_id, 4 / k * model.surprise(x, canvas), 0)
     assert nats.sum(1).mean().item() == pytest.approx(math.log(2), abs=0.02)
-    assert torch.where(canvas.counted, nats, 0).sum(1).mean().item() == pytest.approx(0.75 * math.log(2), abs=0.02)
+    assert torch.where(canvas.counted, nats, 0).sum(1).mean().item() == pytest.approx(
+        0.75 * math.log(2), abs=0.02
+    )
 
 
 def test_bound_over_divides_by_what_counts(rng):
-    """A network to which all V characters are alike: L/2 log V nats a pair, whatever counts of them."""
+    """A network to which all V characters are alike: L/2 log V nats a pair, whatever counts of
+    them."""
     strings = windows(*SHOP)
-    data = Pairs("shop", Characters.of("".join(strings)), "restore", *[as_rows(Characters.of("".join(strings)), strings)] * 2)
+    data = Pairs(
+        "shop",
+        Characters.of("".join(strings)),
+        "restore",
+        *[as_rows(Characters.of("".join(strings)), strings)] * 2,
+    )
     model = exact.perfect("masked", exact.Enumerated(strings, [1] * 4))
     model.net = torch.nn.Identity()
     model.surprise = lambda x, canvas: torch.full(x.shape, math.log(model.V))
     found = evaluate.bound_over(model, paired(data.train, data.tokenizer), draws=4)
-    assert found.nats == pytest.approx(4 * 4 * math.log(model.V) / (4 + 3 + 2 + 4), rel=1e-5) and found.windows == 4
+    assert (
+        found.nats == pytest.approx(4 * 4 * math.log(model.V) / (4 + 3 + 2 + 4), rel=1e-5)
+        and found.windows == 4
+    )
 
 
 # ---------------------------------------------------------------- measures
 
 
 def test_edit_distance():
-    """Known values, and on random strings the axioms of a metric with the bounds that lengths give."""
-    assert rewrite.distance("kitten", "sitting") == 3 and rewrite.distance("", "abc") == 3 and rewrite.distance("ab", "ba") == 2
+    """Known values, and on random strings the axioms of a metric with the bounds that lengths
+    give."""
+    assert (
+        rewrite.distance("kitten", "sitting") == 3
+        and rewrite.distance("", "abc") == 3
+        and rewrite.distance("ab", "ba") == 2
+    )
     rng = torch.Generator().manual_seed(0)
     some = ["".join("ab"[i] for i in torch.randint(2, (n % 6,), generator=rng)) for n in range(24)]
     d = torch.tensor([[rewrite.distance(a, b) for b in some] for a in some])
     assert d.equal(d.T) and ((d == 0) == torch.tensor([[a == b for b in some] for a in some])).all()
     assert (d[:, None] <= d[:, :, None] + d[None]).all()
     size = torch.tensor([len(a) for a in some])
-    assert (d >= (size[:, None] - size).abs()).all() and (d <= torch.maximum(size[:, None], size)).all()
+    assert (d >= (size[:, None] - size).abs()).all() and (
+        d <= torch.maximum(size[:, None], size)
+    ).all()
 
 
 def test_error_rate_and_exact_match():
     """Errors add up over all texts before they are divided by the characters of the truth."""
     assert rewrite.character_error_rate(["abd", "x"], ["abc", "xyz"]) == pytest.approx(3 / 6)
-    assert rewrite.character_error_rate(["abc"], ["abc"]) == 0 and rewrite.character_error_rate(["aaaa"], ["b"]) == 4
+    assert (
+        rewrite.character_error_rate(["abc"], ["abc"]) == 0
+        and rewrite.character_error_rate(["aaaa"], ["b"]) == 4
+    )
     assert rewrite.exact_match(["a", "b", "c"], ["a", "x", "c"]) == pytest.approx(2 / 3)
 
 
 def test_minimum_bayes_risk_picks_the_centre():
-    """The one between two others; of a majority one of it; alone, itself; and its risk is its mean distance."""
+    """The one between two others; of a majority one of it; alone, itself; and its risk is its mean
+    distance."""
     assert rewrite.mbr(["aabb", "aaab", "aaaa"]) == 1
     assert rewrite.mbr(["zzz", "abc", "abc", "abd"]) == 1
     assert rewrite.mbr(["a"]) == 0 and rewrite.risks(["a"]) == [0]
@@ -190,7 +254,12 @@ def test_minimum_bayes_risk_picks_the_centre():
 
 @pytest.mark.parametrize(
     "source,says",
-    [("", "nothing to rewrite"), ("   ", "nothing to rewrite"), ("a" * 16, "has 16|have 16"), ("a£", "'£' at position 2")],
+    [
+        ("", "nothing to rewrite"),
+        ("   ", "nothing to rewrite"),
+        ("a" * 16, "has 16|have 16"),
+        ("a£", "'£' at position 2"),
+    ],
 )
 def test_sources_that_cannot_be_are_told(source, says):
     """In one sentence."""
@@ -200,7 +269,8 @@ def test_sources_that_cannot_be_are_told(source, says):
 
 
 def test_what_stands_behind_the_end_is_not_read():
-    """Two texts that differ behind their first END are the same target; one without an END is its whole half."""
+    """Two texts that differ behind their first END are the same target; one without an END is its
+    whole half."""
     tokenizer = Characters("ab\n")
     rows = as_rows(tokenizer, ["a\n\n\nab\na", "a\n\n\nab\n\n", "a\n\n\nabab"])
     assert rewrite.targets(tokenizer, rows) == ["ab", "ab", "abab"]
@@ -210,11 +280,14 @@ def test_what_stands_behind_the_end_is_not_read():
 
 
 def test_it_learns_to_restore(rewriter, lines):
-    """On lines it never saw, the learned model makes fewer errors than copying does, and all 32 cells keep the source."""
+    """On lines it never saw, the learned model makes fewer errors than copying does, and all 32
+    cells keep the source."""
     process, data = checkpoint.load(rewriter), pairs(corpus(lines), "restore", 32)
     sources, truth = data.texts(data.valid)
     written = rewrite.write(process, sources, steps=16)
-    assert rewrite.character_error_rate(written, truth) < 0.5 * rewrite.character_error_rate(sources, truth)
+    assert rewrite.character_error_rate(written, truth) < 0.5 * rewrite.character_error_rate(
+        sources, truth
+    )
     canvas = rewrite.canvas_of(process.tokenizer, sources, 32)
     for frame in generate(process, canvas, steps=4):
         assert frame.tokens[:, :16].equal(canvas.tokens[:, :16])
@@ -223,9 +296,16 @@ def test_it_learns_to_restore(rewriter, lines):
 
 
 def test_resuming_a_task(lines, tmp_path):
-    """Stopped and resumed, a run of pairs has the losses of one never stopped; the checkpoint says its task."""
+    """Stopped and resumed, a run of pairs has the losses of one never stopped; the checkpoint says
+    its task."""
     config = replace(
-        PRESETS["tiny"], task="restore", corpus=str(lines), steps=6, validate_every=6, save_every=3, precision="fp32"
+        PRESETS["tiny"],
+        task="restore",
+        corpus=str(lines),
+        steps=6,
+        validate_every=6,
+        save_every=3,
+        precision="fp32",
     )
     whole = [p.loss for p in train(replace(config, out=str(tmp_path / "whole")))]
     broken = replace(config, out=str(tmp_path / "broken"))
@@ -238,14 +318,17 @@ def test_resuming_a_task(lines, tmp_path):
 
 
 def test_evaluating_a_rewriter_writes_its_card(rewriter, lines, shelf):
-    """evaluation.json has the bound, the errors at every number of steps, the copy and the choice; the card has them too."""
+    """evaluation.json has the bound, the errors at every number of steps, the copy and the choice;
+    the card has them too."""
     result = evaluate.run(rewriter, corpus(lines), draws=2)
     assert json.loads((rewriter / "evaluation.json").read_text()) == result
     assert [row["steps"] for row in result["steps"]] == [1, 8] and 0 < result["bound"]["nats"] < 1
     assert result["mbr"]["cer"] < result["copy"]["cer"] and result["mbr"]["seeds"] == 5
     card = (rewriter / "README.md").read_text()
-    bound = figures.written(result["bound"]["nats"], result["bound"]["error"])
-    assert "--task restore" in card and "text2text-generation" in card and f"**{bound} nats**" in card
+    bound = uncertainty.written(result["bound"]["nats"], result["bound"]["error"])
+    assert (
+        "--task restore" in card and "text2text-generation" in card and f"**{bound} nats**" in card
+    )
     assert f"| the source as it is | | {100 * result['copy']['cer']:.1f} % |" in card
     assert [(row["sampler"], row["temperature"]) for row in result["others"]][:3] == [
         ("ancestral", 0.5),
@@ -261,7 +344,8 @@ def test_evaluating_a_rewriter_writes_its_card(rewriter, lines, shelf):
 
 
 def test_the_command_rewrites_lines(rewriter, shelf, capsys, monkeypatch):
-    """A line for each line, of the arguments or the standard input, the same for the same seed, and the best of its candidates."""
+    """A line for each line, of the arguments or the standard input, the same for the same seed, and
+    the best of its candidates."""
     lines, flags = ["a red fog", "less fear"], ["--candidates", "3", "--steps", "8"]
     assert main(["rewrite", *lines, *flags]) == 0
     told = capsys.readouterr().out
@@ -269,13 +353,26 @@ def test_the_command_rewrites_lines(rewriter, shelf, capsys, monkeypatch):
     assert main(["rewrite", "--model", str(rewriter), *flags]) == 0
     assert capsys.readouterr().out == told and len(told.splitlines()) == 2
     process = checkpoint.load(rewriter)
-    found = rewrite.write(process, ["a red fog"] * 3 + ["less fear"] * 3, "confidence", 8, temperature=rewrite.SURER)
+    found = rewrite.write(
+        process, ["a red fog"] * 3 + ["less fear"] * 3, "confidence", 8, temperature=rewrite.SURER
+    )
     assert told.splitlines() == [some[rewrite.mbr(some)] for some in (found[:3], found[3:])]
 
 
 def test_the_trainer_says_how_to_rewrite(lines, tmp_path, capsys):
     """What it names as the next command works on what it made."""
-    flags = ["--preset", "tiny", "--steps", "1", "--batch", "2", "--corpus", str(lines), "--out", str(tmp_path / "run")]
+    flags = [
+        "--preset",
+        "tiny",
+        "--steps",
+        "1",
+        "--batch",
+        "2",
+        "--corpus",
+        str(lines),
+        "--out",
+        str(tmp_path / "run"),
+    ]
     assert main(["train", "--task", "restore", *flags]) == 0
     assert f'tinydiff rewrite "plain words" --model {tmp_path / "run"}' in capsys.readouterr().out
     assert main(["rewrite", "a red fog", "--model", str(tmp_path / "run")]) == 0
@@ -283,9 +380,15 @@ def test_the_trainer_says_how_to_rewrite(lines, tmp_path, capsys):
 
 def test_rewriters_are_listed_apart(shelf):
     """No menu of plain text offers them; by name they open all the same."""
-    assert list(library.rewriters()) == ["restore-masked"] and library.rewriters()["restore-masked"].task == "restore"
-    assert "restore-masked" not in library.models()
-    assert library.open_model("restore-masked").length == 32 and library.load("restore-masked").length == 32
+    assert (
+        list(catalogue.rewriters()) == ["restore-masked"]
+        and catalogue.rewriters()["restore-masked"].task == "restore"
+    )
+    assert "restore-masked" not in catalogue.models()
+    assert (
+        catalogue.open_model("restore-masked").length == 32
+        and catalogue.load("restore-masked").length == 32
+    )
     with pytest.raises(gr.Error, match="no model"):
         inputs.read({"model": "restore-masked"})
 
@@ -293,19 +396,29 @@ def test_rewriters_are_listed_apart(shelf):
 def test_training_tells_of_rewriters_too(shelf):
     """Its menu has them, with their task and what they made of lines while they learned."""
     story = training.answer("restore-masked")
-    assert ("Task", "restore") in story["facts"] and " -> " in story["pages"][-1]["text"] and story["picture"]
+    assert (
+        ("Task", "restore") in story["facts"]
+        and " -> " in story["pages"][-1]["text"]
+        and story["picture"]
+    )
 
 
 def test_a_run_of_the_page(shelf):
-    """Player and sheet: the source stays, every candidate is told, one is chosen, the words as they are stand below."""
+    """Player and sheet: the source stays, every candidate is told, one is chosen, the words as they
+    are stand below."""
     values = list(tab.start(Desk(), "restore-masked", "King, ROSE!", None, 8, 4, 1.0, 1))
     player, sheet = values[-1]
     assert player["done"] and not player["stopped"] and json.loads(player["chunks"][-1])
-    assert [row["name"] for row in sheet["rows"]][:5] == [f"candidate {i}" for i in range(1, 5)] + ["your words as they are"]
+    assert [row["name"] for row in sheet["rows"]][:5] == [f"candidate {i}" for i in range(1, 5)] + [
+        "your words as they are"
+    ]
     assert sheet["rows"][4]["text"] == "king rose"
     marked = [row for row in sheet["rows"] if row["mark"]]
     assert len(marked) == 1 and marked[0]["apart"] == min(row["apart"] for row in sheet["rows"][:4])
-    assert tab.rewrite("king rose", candidates=4, temperature=1, seed=1, steps=8)["rows"][:4] == sheet["rows"][:4]
+    assert (
+        tab.rewrite("king rose", candidates=4, temperature=1, seed=1, steps=8)["rows"][:4]
+        == sheet["rows"][:4]
+    )
 
 
 def test_a_known_line_is_compared_with_print(shelf, monkeypatch):
@@ -313,15 +426,29 @@ def test_a_known_line_is_compared_with_print(shelf, monkeypatch):
     monkeypatch.setattr(tab, "known_lines", lambda: {"sea sun": "Sea, sun."})
     rows = tab.rewrite("sea sun", candidates=1, steps=2)["rows"]
     assert [row["name"] for row in rows] == ["candidate 1", "your words as they are", "in print"]
-    assert rows[1]["errors"] == pytest.approx(3 / 9) and rows[2]["errors"] == 0 and not any(row["mark"] for row in rows)
+    assert (
+        rows[1]["errors"] == pytest.approx(3 / 9)
+        and rows[2]["errors"] == 0
+        and not any(row["mark"] for row in rows)
+    )
 
 
-@pytest.mark.parametrize("change,says", [
-    (dict(words="king " * 9), "44 characters and there is room for 15"), (dict(words="?!"), "nothing to rewrite"),
-    (dict(words="king 7"), "'7' at position 6"), (dict(words=None), "a line of words"), (dict(words="a" * 10_000), "500 characters"),
-    (dict(steps=0), "steps"), (dict(steps="8"), "steps"), (dict(candidates=9), "candidates"), (dict(seed=-1), "seed"), (dict(temperature=3), "temperature"),
-    (dict(model="masked"), "no model 'masked'; there are restore-masked"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change,says",
+    [
+        (dict(words="king " * 9), "44 characters and there is room for 15"),
+        (dict(words="?!"), "nothing to rewrite"),
+        (dict(words="king 7"), "'7' at position 6"),
+        (dict(words=None), "a line of words"),
+        (dict(words="a" * 10_000), "500 characters"),
+        (dict(steps=0), "steps"),
+        (dict(steps="8"), "steps"),
+        (dict(candidates=9), "candidates"),
+        (dict(seed=-1), "seed"),
+        (dict(temperature=3), "temperature"),
+        (dict(model="masked"), "no model 'masked'; there are restore-masked"),
+    ],
+)
 def test_bad_wishes_are_told(shelf, change, says):
     """In one sentence, before anything is computed."""
     with pytest.raises(gr.Error, match=says) as error:
@@ -344,5 +471,5 @@ def test_the_tab_is_there_only_with_a_model(shelf, monkeypatch, tmp_path):
     with gr.Blocks():
         tab.build()
     assert tab.offered()
-    monkeypatch.setattr(library, "CHECKPOINTS", tmp_path)
+    monkeypatch.setattr(catalogue, "CHECKPOINTS", tmp_path)
     assert not tab.offered()

@@ -36,26 +36,49 @@ def test_the_weight_of_linear_is_one_over_t():
 
 @pytest.mark.parametrize("s", [0.008, 0.2])
 def test_the_cosine_with_its_offset(s):
-    """ "cosine-0.008" is eq. 17 of arXiv:2102.09672 down to the floor; its noise does not begin at a standstill, as without the
-    offset; the name that it has makes it again."""
-    noise, f = schedule(f"cosine-{s}", 1e-9), lambda t: math.cos((t + s) / (1 + s) * math.pi / 2) ** 2
-    assert torch.allclose(noise.alpha(T), torch.tensor([f(t) / f(0) for t in T.tolist()], dtype=torch.float64), atol=1e-6)
+    """Eq. 17 of arXiv:2102.09672 down to the floor; its noise does not begin at a
+    standstill, as without the offset; the name that it has makes it again."""
+    noise, f = (
+        schedule(f"cosine-{s}", 1e-9),
+        lambda t: math.cos((t + s) / (1 + s) * math.pi / 2) ** 2,
+    )
+    assert torch.allclose(
+        noise.alpha(T),
+        torch.tensor([f(t) / f(0) for t in T.tolist()], dtype=torch.float64),
+        atol=1e-6,
+    )
     start = T[:1] * 0
     assert noise.slope(start) < -0.02 and schedule("cosine").slope(start) == 0
     x = T.clone().requires_grad_()
-    assert torch.allclose(noise.slope(T), torch.autograd.grad(noise.alpha(x).sum(), x)[0], rtol=1e-9)
-    assert noise.name == f"cosine-{s}" and schedule(noise.name).alpha(T).equal(schedule(f"cosine-{s}").alpha(T))
+    assert torch.allclose(
+        noise.slope(T), torch.autograd.grad(noise.alpha(x).sum(), x)[0], rtol=1e-9
+    )
+    assert noise.name == f"cosine-{s}" and schedule(noise.name).alpha(T).equal(
+        schedule(f"cosine-{s}").alpha(T)
+    )
     assert schedule("cosine-0.0").name == "cosine" and "cosine-0.008" not in SCHEDULES
 
 
-@pytest.mark.parametrize("name", ["cosine-", "cosine-1.5", "cosine-x", "cosine-0.1e1", "cosine--0.1", "linear-0.1", "cosine-nan"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cosine-",
+        "cosine-1.5",
+        "cosine-x",
+        "cosine-0.1e1",
+        "cosine--0.1",
+        "linear-0.1",
+        "cosine-nan",
+    ],
+)
 def test_offsets_that_there_are_not(name):
     with pytest.raises(ValueError, match="no schedule .* cosine-0.008, with any offset below 1"):
         schedule(name)
 
 
 def test_ddpm_is_the_beta_table():
-    """The continuous curve is the product of 1 - beta over the published table, to the second order in beta."""
+    """The continuous curve is the product of 1 - beta over the published table, to the second order
+    in beta."""
     for name, steps in (("ddpm", 1000), ("ddpm-128", 128)):
         left = torch.cumprod(1 - torch.linspace(1e-4, 0.02, steps, dtype=torch.float64), 0)
         curve = schedule(name).curve(torch.arange(1, steps + 1, dtype=torch.float64) / steps)

@@ -1,5 +1,7 @@
-"""What stands between the network and the tabs: who waits in which line, what is read of a request, which routes there are, what
-a session leaves behind. Against a page of a few functions, served on this machine."""
+"""What stands between the network and the tabs: who waits in which line, what is read of a request,
+which routes there are, what a session leaves behind. Against a page of a few functions, served on
+this machine.
+"""
 
 import asyncio
 import json
@@ -18,7 +20,7 @@ from gradio_client import Client
 
 from tests.programs import Program
 from tinydiff.ui import server
-from tinydiff.ui.look import LAUNCH
+from tinydiff.ui.theme import LAUNCH
 
 SENTENCE = 12  # characters that a sentence has at the least
 
@@ -48,16 +50,26 @@ class Kept:
 
 
 class Served:
-    """A page whose `train` works until `go` is set, `run` answers at once, and `press` is a button's."""
+    """A page whose `train` works until `go` is set, `run` answers at once, and `press` is a
+    button's."""
 
     def __init__(self):
         self.go, self.started, self.ended = threading.Event(), [], []
         with server.Page(analytics_enabled=False) as page:
-            desk, box, number = gr.State(Kept(), delete_callback=Kept.leave), gr.Textbox(), gr.Slider(1, 9, 1, label="Nine")
+            desk, box, number = (
+                gr.State(Kept(), delete_callback=Kept.leave),
+                gr.Textbox(),
+                gr.Slider(1, 9, 1, label="Nine"),
+            )
             choice, button = gr.Radio(["a", "b"], label="Choice"), gr.Button()
             quiet = dict(api_visibility="private")
             button.click(
-                self.press, [desk, box, number, choice], [box, desk], concurrency_id="sample", concurrency_limit=1, **quiet
+                self.press,
+                [desk, box, number, choice],
+                [box, desk],
+                concurrency_id="sample",
+                concurrency_limit=1,
+                **quiet,
             )
             button.click(lambda: "quick", None, box, queue=False, api_name="quick")
             gr.api(self.train, api_name="train", concurrency_id="train", concurrency_limit=1)
@@ -67,7 +79,13 @@ class Served:
             s.bind(("127.0.0.1", 0))
             self.port = s.getsockname()[1]
         look = {k: v for k, v in LAUNCH.items() if k not in ("css_paths", "theme")}
-        page.launch(**look, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", server_port=self.port)
+        page.launch(
+            **look,
+            prevent_thread_lock=True,
+            quiet=True,
+            server_name="127.0.0.1",
+            server_port=self.port,
+        )
         self.lines, self.url = page._queue, f"http://127.0.0.1:{self.port}"
         self.http = httpx.Client(base_url=self.url + "/gradio_api", timeout=20)
         self.ids = {fn.name: i for i, fn in page.fns.items()}
@@ -93,7 +111,9 @@ class Served:
         return text.upper(), desk
 
     def post(self, name: str, *data, session=None) -> httpx.Response:
-        return self.http.post(f"/call/{name}", json=dict(data=data, **({"session_hash": session} if session else {})))
+        return self.http.post(
+            f"/call/{name}", json=dict(data=data, **({"session_hash": session} if session else {}))
+        )
 
     def join(self, *data, session: str) -> httpx.Response:
         body = dict(data=[None, *data], fn_index=self.ids["press"], session_hash=session)
@@ -131,34 +151,57 @@ def served(whole):
 
 
 def test_the_page_is_packed(served):
-    """The page and its description come as gzip, and are what they are without it; a browser that takes none gets them plain."""
+    """The page and its description come as gzip, and are what they are without it; a browser that
+    takes none gets them plain."""
     for path in ("/", "/config"):
         with httpx.Client(base_url=served.url) as client:
-            packed, plain = (client.get(path, headers={"accept-encoding": takes}) for takes in ("br, gzip", "identity"))
-        assert packed.headers["content-encoding"] == "gzip" and "content-encoding" not in plain.headers
+            packed, plain = (
+                client.get(path, headers={"accept-encoding": takes})
+                for takes in ("br, gzip", "identity")
+            )
+        assert (
+            packed.headers["content-encoding"] == "gzip" and "content-encoding" not in plain.headers
+        )
         assert packed.headers["vary"] == "accept-encoding" and packed.text == plain.text
         assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 3
 
 
 def test_asking_whether_it_is_there_draws_no_page(served, monkeypatch):
-    """HEAD is answered at once, and the page, which takes a while, is not written for it: so a start under load does not fail."""
-    monkeypatch.setattr(gr.routes.templates, "TemplateResponse", lambda *_, **__: pytest.fail("The page was written."))
+    """HEAD is answered at once, and the page, which takes a while, is not written for it: so a
+    start under load does not fail."""
+    monkeypatch.setattr(
+        gr.routes.templates,
+        "TemplateResponse",
+        lambda *_, **__: pytest.fail("The page was written."),
+    )
     told = httpx.head(served.url)
-    assert told.status_code == 200 and told.headers["content-type"].startswith("text/html") and not told.content
+    assert (
+        told.status_code == 200
+        and told.headers["content-type"].startswith("text/html")
+        and not told.content
+    )
 
 
 def test_a_stream_is_not_held_up(served):
-    """Whoever takes gzip gets the first words of a run before its last: what comes in pieces is passed on as it comes."""
+    """Whoever takes gzip gets the first words of a run before its last: what comes in pieces is
+    passed on as it comes."""
     event = served.post("train", "a text").json()["event_id"]
-    with served.http.stream("GET", f"/call/train/{event}", headers={"accept-encoding": "br, gzip"}) as stream:
+    with served.http.stream(
+        "GET", f"/call/train/{event}", headers={"accept-encoding": "br, gzip"}
+    ) as stream:
         lines = (line for line in stream.iter_lines() if line.startswith("data:"))
-        assert "content-encoding" not in stream.headers and "learning" in next(lines) and "learning" in next(lines)
+        assert (
+            "content-encoding" not in stream.headers
+            and "learning" in next(lines)
+            and "learning" in next(lines)
+        )
         served.go.set()
         assert "learned" in list(lines)[-1]
 
 
 def test_an_event_does_not_load_pyplot(served, monkeypatch):
-    """Gradio chooses a backend of matplotlib around every event, and loads it for the first, who waits; ours draw without one."""
+    """Gradio chooses a backend of matplotlib around every event, and loads it for the first, who
+    waits; ours draw without one."""
     asked = []
     monkeypatch.setattr("matplotlib.use", lambda *what: asked.append(what))
     monkeypatch.setattr("matplotlib.get_backend", lambda *what: asked.append(what))
@@ -166,8 +209,9 @@ def test_an_event_does_not_load_pyplot(served, monkeypatch):
 
 
 def test_an_idle_page_sleeps(served, monkeypatch):
-    """Nothing to do, and no task of the server wakes more than 100 times in a second in all; while somebody waits work
-    is looked for more often."""
+    """Nothing to do, and no task of the server wakes more than 100 times in a second in all; while
+    somebody waits work is looked for more often.
+    """
     naps, sleep = [], asyncio.sleep
 
     async def nap(seconds, *result):
@@ -178,7 +222,11 @@ def test_an_idle_page_sleeps(served, monkeypatch):
     monkeypatch.setattr(server.queueing.asyncio, "sleep", nap)
     time.sleep(1)
     monkeypatch.undo()
-    assert 1 < naps.count(server.REST) <= len(naps) < 100 and server.REST <= 0.1 and not naps.count(server.LOOK)
+    assert (
+        1 < naps.count(server.REST) <= len(naps) < 100
+        and server.REST <= 0.1
+        and not naps.count(server.LOOK)
+    )
     served.lines.attend("somebody")
     assert served.lines.sleep_when_free == server.LOOK < server.REST
     served.lines.leave("somebody")
@@ -188,7 +236,8 @@ def test_an_idle_page_sleeps(served, monkeypatch):
 
 
 def test_events_that_nobody_reads_stop_nobody(served, monkeypatch):
-    """Thirty trainings whose answers nobody reads begin nothing, refuse nobody, and are gone after a while."""
+    """Thirty trainings whose answers nobody reads begin nothing, refuse nobody, and are gone after
+    a while."""
     events = [served.post("train", f"unread {i}") for i in range(30)]
     assert {event.status_code for event in events} == {200}
     assert served.answer("run", "me") == 'data: ["ME"]'
@@ -196,14 +245,23 @@ def test_events_that_nobody_reads_stop_nobody(served, monkeypatch):
     assert served.answer("train", "me") == 'data: ["learned"]' and served.started == ["me"]
     monkeypatch.setattr(server, "UNREAD", 0.0)
     served.lines.tidy()
-    assert not served.lines.lobby and not {event.json()["event_id"] for event in events} & served.lines.event_ids_to_events.keys()
-    wait(lambda: not served.lines.event_ids_to_events)  # that of the last answer goes when it is read
+    assert (
+        not served.lines.lobby
+        and not {event.json()["event_id"] for event in events}
+        & served.lines.event_ids_to_events.keys()
+    )
+    # that of the last answer goes when it is read
+    wait(lambda: not served.lines.event_ids_to_events)
 
 
 def test_a_full_line_refuses_in_a_sentence(served):
-    """One trains, as many wait as the line holds, the next is told so; who leaves makes room, and stops what they began. The
-    other lines do not notice."""
-    streams = [served.reading(f"/call/train/{served.post('train', str(i)).json()['event_id']}") for i in range(9)]
+    """One trains, as many wait as the line holds, the next is told so; who leaves makes room, and
+    stops what they began. The other lines do not notice.
+    """
+    streams = [
+        served.reading(f"/call/train/{served.post('train', str(i)).json()['event_id']}")
+        for i in range(9)
+    ]
     for i, stream in enumerate(streams):
         stream.__enter__()
         wait(lambda i=i: served.started == ["0"] and len(served.lines.waiting("train")) == i)
@@ -221,22 +279,30 @@ def test_a_full_line_refuses_in_a_sentence(served):
 
 
 def test_a_second_press_takes_the_place_of_the_first(served):
-    """Of a visitor's presses that wait only the last is run; the others are answered with no change. Nobody who waits stands
-    behind the second wish of one who wished twice."""
+    """Of a visitor's presses that wait only the last is run; the others are answered with no
+    change. Nobody who waits stands behind the second wish of one who wished twice.
+    """
     with pressing(served, "other", "holds"):
         wait(lambda: served.started == ["holds"])
         with pressing(served, "one", "first") as answers:
             for text in ("second", "third"):
                 assert served.join(text, 1, "a", session="one").status_code == 200
-            wait(lambda: [event.data.data[1] for event in served.lines.waiting("sample")] == ["third"])
+            wait(
+                lambda: (
+                    [event.data.data[1] for event in served.lines.waiting("sample")] == ["third"]
+                )
+            )
             served.go.set()
             done = [json.loads(line[6:]) for line in answers if "process_completed" in line]
     assert served.started == ["holds", "third"] and all(message["success"] for message in done)
-    assert [message["output"]["data"][0] for message in done] == [{"__type__": "update"}] * 2 + ["THIRD"]
+    assert [message["output"]["data"][0] for message in done] == [{"__type__": "update"}] * 2 + [
+        "THIRD"
+    ]
 
 
 def test_a_question_while_the_last_stream_closes_is_answered(served):
-    """A page closes its stream with an answer and opens another for its next question. The server may hear the question first."""
+    """A page closes its stream with an answer and opens another for its next question. The server
+    may hear the question first."""
     served.go.set()
     served.lines.attend("typist")  # the stream of the last answer
     served.lines.active_jobs[:] = [[]] * len(served.lines.active_jobs)  # nobody's turn comes
@@ -293,7 +359,10 @@ def test_one_session_cannot_fill_a_line(served):
     lines.active_jobs[:] = [[]] * len(lines.active_jobs)  # nobody's turn comes
     answers = [served.post("run", "x", session="greedy") for _ in range(server.OWN + 2)]
     assert [answer.status_code for answer in answers] == [200] * server.OWN + [429] * 2
-    assert answers[-1].json()["detail"] == f"{server.OWN} of your runs wait already: wait for them, or stop one."
+    assert (
+        answers[-1].json()["detail"]
+        == f"{server.OWN} of your runs wait already: wait for them, or stop one."
+    )
     lines.active_jobs[:] = [None] * len(lines.active_jobs)
     assert served.answer("run", "me") == 'data: ["ME"]'
     lines.leave("greedy")
@@ -303,10 +372,16 @@ def test_one_session_cannot_fill_a_line(served):
 
 
 def test_what_computes_is_reached_through_its_line(served):
-    """`/run/` answers for what does not wait, and refuses the rest; gradio_client reaches all that is named."""
+    """`/run/` answers for what does not wait, and refuses the rest; gradio_client reaches all that
+    is named."""
     assert served.http.post("/run/run", json={"data": ["x"]}).status_code == 404
     assert served.http.post("/run/train", json={"data": ["x"]}).status_code == 404
-    assert served.http.post("/run/press", json={"data": [None, "x", 1, "a"], "fn_index": served.ids["press"]}).status_code == 404
+    assert (
+        served.http.post(
+            "/run/press", json={"data": [None, "x", 1, "a"], "fn_index": served.ids["press"]}
+        ).status_code
+        == 404
+    )
     assert served.http.post("/run/quick", json={"data": []}).json()["data"] == ["quick"]
     client = Client(served.url, verbose=False)
     served.go.set()
@@ -315,27 +390,47 @@ def test_what_computes_is_reached_through_its_line(served):
 
 
 def test_a_large_request_is_refused(served):
-    """Over BODY nothing is kept of it, whether its size is told or not; long values join no line that takes none."""
+    """Over BODY nothing is kept of it, whether its size is told or not; long values join no line
+    that takes none."""
     big = json.dumps({"data": ["a" * server.BODY]}).encode()
     told = served.http.post("/call/run", content=big, headers={"content-type": "application/json"})
     parts = (big[i : i + 65536] for i in range(0, len(big), 65536))
-    untold = served.http.post("/call/run", content=parts, headers={"content-type": "application/json"})
+    untold = served.http.post(
+        "/call/run", content=parts, headers={"content-type": "application/json"}
+    )
     assert told.status_code == untold.status_code == 413 and "bytes" in told.json()["detail"]
     assert served.post("run", "a" * (server.FIELDS + 1)).status_code == 429
     served.go.set()
     assert served.answer("train", "a" * (server.FIELDS + 1)) == 'data: ["learned"]'
 
 
-@pytest.mark.parametrize("path,body", [
-    ("/call/run", b"{"), ("/call/run", b"[" * 100_000), ("/call/run", b'{"data": ' + b"[" * 20_000 + b"]" * 20_000 + b"}"),
-    ("/call/run", b'{"data": [' + b"9" * 5000 + b"]}"), ("/call/nothing", b'{"data": []}'), ("/call/v2/run", b"{}"),
-    ("/call/v2/nothing", b"{}"), ("/call/v2/run", b'{"txt": 1}'), ("/call/run", b"\xff\xfe"), ("/call/run", b""),
-    ("/queue/join", b'{"data": [], "fn_index": 99999, "session_hash": "x"}'),
-    ("/queue/join", b'{"data": [], "fn_index": ' + b"9" * 400 + b', "session_hash": "x"}'),
-    ("/queue/join", b'{"data": [], "fn_index": 0}'), ("/cancel", b"{}"), ("/run/quick", b'{"data": 1}'),
-    ("/cancel", b'{"session_hash": "x", "fn_index": 1, "event_id": "y"}'), ("/reset", b"{}"), ("/upload", b"x"),
-    ("/component_server", b'{"data": 1, "component_id": 1, "session_hash": "x", "fn_name": "y"}'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "path,body",
+    [
+        ("/call/run", b"{"),
+        ("/call/run", b"[" * 100_000),
+        ("/call/run", b'{"data": ' + b"[" * 20_000 + b"]" * 20_000 + b"}"),
+        ("/call/run", b'{"data": [' + b"9" * 5000 + b"]}"),
+        ("/call/nothing", b'{"data": []}'),
+        ("/call/v2/run", b"{}"),
+        ("/call/v2/nothing", b"{}"),
+        ("/call/v2/run", b'{"txt": 1}'),
+        ("/call/run", b"\xff\xfe"),
+        ("/call/run", b""),
+        ("/queue/join", b'{"data": [], "fn_index": 99999, "session_hash": "x"}'),
+        ("/queue/join", b'{"data": [], "fn_index": ' + b"9" * 400 + b', "session_hash": "x"}'),
+        ("/queue/join", b'{"data": [], "fn_index": 0}'),
+        ("/cancel", b"{}"),
+        ("/run/quick", b'{"data": 1}'),
+        ("/cancel", b'{"session_hash": "x", "fn_index": 1, "event_id": "y"}'),
+        ("/reset", b"{}"),
+        ("/upload", b"x"),
+        (
+            "/component_server",
+            b'{"data": 1, "component_id": 1, "session_hash": "x", "fn_name": "y"}',
+        ),
+    ],
+)
 def test_a_request_that_cannot_be_read(served, path, body, capfd):
     """It is answered with a code and a word on it, and no traceback stands in the log."""
     answer = served.http.post(path, content=body, headers={"content-type": "application/json"})
@@ -343,24 +438,41 @@ def test_a_request_that_cannot_be_read(served, path, body, capfd):
     assert "Traceback" not in answer.text + "".join(capfd.readouterr())
 
 
-@pytest.mark.parametrize("data,words", [
-    ([], "4 values and got 1"), (["x", "nine", "a"], "Nine: what was sent"), (["x", [1], "a"], "Nine: what"),
-    (["x", 10**400, "a"], "does not fit"), (["x", 1, "c" * 5000], "does not fit"), ([{"path": "/etc/passwd"}, 1, ["a"]], "does not fit"),
-    ([{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, 1, "a"], "does not fit"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "data,words",
+    [
+        ([], "4 values and got 1"),
+        (["x", "nine", "a"], "Nine: what was sent"),
+        (["x", [1], "a"], "Nine: what"),
+        (["x", 10**400, "a"], "does not fit"),
+        (["x", 1, "c" * 5000], "does not fit"),
+        ([{"path": "/etc/passwd"}, 1, ["a"]], "does not fit"),
+        ([{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, 1, "a"], "does not fit"),
+    ],
+)
 def test_a_value_that_no_field_has(served, data, words, capfd):
-    """A page's handler that gets it answers in one short sentence, and no traceback stands in the log."""
+    """A page's handler that gets it answers in one short sentence, and no traceback stands in the
+    log."""
     served.join(*data, session="fuzz")
     with served.reading("/queue/data?session_hash=fuzz") as lines:
         last = [line for line in lines if "process_completed" in line][-1]
     said = json.loads(last.removeprefix("data: "))["output"]["error"]
-    assert words in said and SENTENCE < len(said) < 200 and "Traceback" not in "".join(capfd.readouterr())
+    assert (
+        words in said
+        and SENTENCE < len(said) < 200
+        and "Traceback" not in "".join(capfd.readouterr())
+    )
 
 
 def test_what_goes_wrong_here_is_said(served, capfd):
-    """The visitor gets a sentence without the error's own words; whoever runs the page finds them in the log."""
+    """The visitor gets a sentence without the error's own words; whoever runs the page finds them
+    in the log."""
     said = served.answer("run", "wrong")
-    assert "not by your doing" in said and "KeyError" not in said and "KeyError" in "".join(capfd.readouterr())
+    assert (
+        "not by your doing" in said
+        and "KeyError" not in said
+        and "KeyError" in "".join(capfd.readouterr())
+    )
 
 
 # ---------------------------------------------------------------- routes
@@ -374,7 +486,8 @@ def routes(found, prefix=""):
 
 
 def test_every_route_is_known(served):
-    """Each of them was looked at: it is needed, or shut. A new one of another version of Gradio fails here."""
+    """Each of them was looked at: it is needed, or shut. A new one of another version of Gradio
+    fails here."""
     found = set(routes(served.page.app.router.routes))
     assert found <= server.ROUTES | server.SHUT and not server.ROUTES & server.SHUT
     assert not any("run-history" in path for path in found)
@@ -382,16 +495,24 @@ def test_every_route_is_known(served):
 
 def filled(path: str) -> str:
     """A path with something in the place of each parameter."""
-    values = {"{api_name}": "run", "{session_hash}": "strange", "{event_id}": "none", "{path_or_url:path}": "/etc/passwd", "{key}": "k",
-              "{path:path}": "x", "{url_path:path}": "https://huggingface.co/x"}  # fmt: skip
+    values = {
+        "{api_name}": "run",
+        "{session_hash}": "strange",
+        "{event_id}": "none",
+        "{path_or_url:path}": "/etc/passwd",
+        "{key}": "k",
+        "{path:path}": "x",
+        "{url_path:path}": "https://huggingface.co/x",
+    }
     for name, value in values.items():
         path = path.replace(name, value)
     return path.replace("{", "").replace("}", "")
 
 
 def test_no_route_uses_the_owner_s_token(served, monkeypatch):
-    """Whatever route is asked, by whoever looks local or carries the headers of a Space, no token is looked up and no other
-    machine is asked; what is shut answers that there is nothing."""
+    """Whatever route is asked, by whoever looks local or carries the headers of a Space, no token
+    is looked up and no other machine is asked; what is shut answers that there is nothing.
+    """
     import huggingface_hub
 
     monkeypatch.setenv("HF_TOKEN", "hf_TheOwnersOwnToken")
@@ -404,18 +525,35 @@ def test_no_route_uses_the_owner_s_token(served, monkeypatch):
         return real(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect)
-    for module in (huggingface_hub, huggingface_hub.utils, huggingface_hub.utils._headers, huggingface_hub.utils._auth):
+    for module in (
+        huggingface_hub,
+        huggingface_hub.utils,
+        huggingface_hub.utils._headers,
+        huggingface_hub.utils._auth,
+    ):
         if hasattr(module, "get_token"):
             monkeypatch.setattr(module, "get_token", lambda: asked.append("token"))
-    headers = {"x-gradio-run-history-bucket": "owner/bucket", "x-forwarded-for": "127.0.0.1", "x-hf-authorization": "Bearer x"}
-    for path in sorted(server.ROUTES | server.SHUT | {"/gradio_api/run-history/buckets", "/gradio_api/run-history/connect"}):
+    headers = {
+        "x-gradio-run-history-bucket": "owner/bucket",
+        "x-forwarded-for": "127.0.0.1",
+        "x-hf-authorization": "Bearer x",
+    }
+    for path in sorted(
+        server.ROUTES
+        | server.SHUT
+        | {"/gradio_api/run-history/buckets", "/gradio_api/run-history/connect"}
+    ):
         for method in ("GET", "POST"):
             sent = dict(json={}) if method == "POST" else {}
-            with served.http.stream(method, served.url + filled(path), headers=headers, **sent) as got:
+            with served.http.stream(
+                method, served.url + filled(path), headers=headers, **sent
+            ) as got:
                 chunk = next(got.iter_bytes(), b"")
                 shut = path not in server.ROUTES
                 assert got.status_code == 404 if shut else got.status_code < 500, path
-                assert b"TheOwnersOwnToken" not in chunk and (not shut or b"nothing at this address" in chunk)
+                assert b"TheOwnersOwnToken" not in chunk and (
+                    not shut or b"nothing at this address" in chunk
+                )
     assert not asked
 
 
@@ -442,7 +580,8 @@ page.block_thread()
 
 
 def test_nothing_stays_after_sigterm(tmp_path):
-    """A visitor's download and a training in its middle are gone when the server is told to end, which it does at once."""
+    """A visitor's download and a training in its middle are gone when the server is told to end,
+    which it does at once."""
     env = {**os.environ, "TMPDIR": str(tmp_path), "GRADIO_ANALYTICS_ENABLED": "False"}
     program = Program("-c", PROGRAM, env=env)
     assert program.stdout.readline() == "ready\n"
@@ -454,8 +593,9 @@ def test_nothing_stays_after_sigterm(tmp_path):
 
 
 def test_sessions_are_few_and_small(served, monkeypatch):
-    """However many come, SESSIONS are remembered, without a copy of the widgets; those whose page is closed go after GRACE, with
-    what they kept, and one that is open stays."""
+    """However many come, SESSIONS are remembered, without a copy of the widgets; those whose page
+    is closed go after GRACE, with what they kept, and one that is open stays.
+    """
     visits = served.page.app.state_holder
     visits.tidy(), visits.session_data.clear()
     desk = next(key for key, block in served.page.blocks.items() if isinstance(block, gr.State))
@@ -469,7 +609,11 @@ def test_sessions_are_few_and_small(served, monkeypatch):
         cleared, Kept.left = Kept.left, 0
         monkeypatch.setattr(server, "GRACE", -1.0)
         visits.tidy()
-        assert set(visits.session_data) == {"open"} and Kept.left == server.SESSIONS - 1 and cleared >= 50
+        assert (
+            set(visits.session_data) == {"open"}
+            and Kept.left == server.SESSIONS - 1
+            and cleared >= 50
+        )
     wait(lambda: not visits.held["open"])
     visits.tidy()
     assert not visits.session_data

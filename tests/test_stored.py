@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import matplotlib
 import pytest
 
-from tinydiff import plots, stored
-from tinydiff.ui import noise, pictures, sheet, training
+from tinydiff.show import picture_cache, plots
+from tinydiff.ui import noise, pictures, tab, training
 
 ANEW = "run `python -m tinydiff.ui.pictures`"
 
@@ -30,56 +30,74 @@ def other(given):
 
 
 def test_a_stored_value_is_found_by_all_that_it_was_made_from(tmp_path, monkeypatch):
-    """Stored for one function, what it was given and what it reads, it is found for these alone; in the last digit of a number,
-    in another function, in what is read or in the text of the code, it is another value and is made."""
-    monkeypatch.setattr(stored, "FOLDER", tmp_path)
-    key = stored.key(double, (Given([0.1]),), "red")
-    stored.write(tmp_path / f"{key}.json.gz", "found")
+    """Stored for one function, what it was given and what it reads, it is found for these alone; in
+    the last digit of a number, in another function, in what is read or in the text of the code, it
+    is another value and is made.
+    """
+    monkeypatch.setattr(picture_cache, "FOLDER", tmp_path)
+    key = picture_cache.key(double, (Given([0.1]),), "red")
+    picture_cache.write(tmp_path / f"{key}.json.gz", "found")
     near = math.nextafter(0.1, 1)
-    assert stored.stored(double, Given([0.1]), reads="red") == "found"
-    assert stored.stored(double, Given([near]), reads="red") == [2 * near]
-    assert stored.stored(other, Given([0.1]), reads="red") == [3 * 0.1]
-    assert stored.stored(double, Given([0.1]), reads="blue") == [0.2]
-    monkeypatch.setattr(stored, "text", lambda path: "other code")
-    assert stored.stored(double, Given([0.1]), reads="red") == [0.2]
+    assert picture_cache.stored(double, Given([0.1]), reads="red") == "found"
+    assert picture_cache.stored(double, Given([near]), reads="red") == [2 * near]
+    assert picture_cache.stored(other, Given([0.1]), reads="red") == [3 * 0.1]
+    assert picture_cache.stored(double, Given([0.1]), reads="blue") == [0.2]
+    monkeypatch.setattr(picture_cache, "text", lambda path: "other code")
+    assert picture_cache.stored(double, Given([0.1]), reads="red") == [0.2]
 
 
 def test_a_function_that_is_given_counts_by_its_name(tmp_path):
     """Two runs of Python give it the same key, and two functions have two."""
-    keys = {stored.key(plots.pair, (draw, [1.0]), ()) for draw in (plots.alpha, plots.weight, plots.alpha)}
-    assert len(keys) == 2 and not any("0x" in repr(stored.named(draw)) for draw in (plots.alpha, plots.weight))
+    keys = {
+        picture_cache.key(plots.pair, (draw, [1.0]), ())
+        for draw in (plots.alpha, plots.weight, plots.alpha)
+    }
+    assert len(keys) == 2 and not any(
+        "0x" in repr(picture_cache.named(draw)) for draw in (plots.alpha, plots.weight)
+    )
 
 
 def test_all_code_that_a_picture_depends_on_is_part_of_its_key():
-    """Every module of ours that plots.py imports from, but for render.py, of which it takes the inks, which are part of it too."""
-    tree = ast.parse(stored.text(plots.__file__))
-    ours = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module.startswith("tinydiff")]
-    modules = {node.module.removeprefix("tinydiff.") for node in ours} - {"tinydiff", "render"}
-    assert modules == {path.stem for path in plots.CODE}
-    assert [node.names[0].name for node in ours if node.module == "tinydiff"] == ["stored"]
-    assert plots.INKS in plots.read() and all(stored.text(path) in plots.read() for path in plots.CODE)
+    """Every module of ours that plots.py imports from, but for render.py, of which it takes the
+    inks, which are part of it too."""
+    tree = ast.parse(picture_cache.text(plots.__file__))
+    ours = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("tinydiff")
+    ]
+    modules = {node.module.removeprefix("tinydiff.") for node in ours}
+    assert modules - {"paths", "show", "show.render"} == {path.stem for path in plots.CODE}
+    assert [n.names[0].name for n in ours if n.module == "tinydiff.show"] == ["picture_cache"]
+    assert plots.INKS in plots.read() and all(
+        picture_cache.text(path) in plots.read() for path in plots.CODE
+    )
 
 
 def test_the_page_opens_without_drawing(monkeypatch):
-    """Every picture of the first view lies in assets/pictures, as it would be drawn from today's figures by today's code; and
-    nothing else lies there."""
+    """Every picture of the first view lies in assets/pictures, as it would be drawn from today's
+    figures by today's code; and nothing else lies there.
+    """
 
     def drawn(*_):
         raise AssertionError(f"A picture of the first view is not stored: {ANEW}.")
 
-    used, key = set(), stored.key
-    monkeypatch.setattr(stored, "key", lambda *what: used.add(found := key(*what)) or found)
+    used, key = set(), picture_cache.key
+    monkeypatch.setattr(picture_cache, "key", lambda *what: used.add(found := key(*what)) or found)
     monkeypatch.setattr(plots, "sheet", drawn)
     monkeypatch.delitem(sys.modules, "app", raising=False)
     pictures.forget()
     importlib.import_module("app")
-    assert used == {path.name.removesuffix(".json.gz") for path in stored.FOLDER.iterdir()}, ANEW
+    assert used == {
+        path.name.removesuffix(".json.gz") for path in picture_cache.FOLDER.iterdir()
+    }, ANEW
 
 
 def same(made: dict) -> None:
-    """What was made is what is stored, letter by letter where the same matplotlib drew both; where another did, all words."""
+    """What was made is what is stored, letter by letter where the same matplotlib drew both; where
+    another did, all words."""
     for key, now in made.items():
-        before = stored.read(stored.FOLDER / f"{key}.json.gz")
+        before = picture_cache.read(picture_cache.FOLDER / f"{key}.json.gz")
         if f'data-by="matplotlib {matplotlib.__version__}"' in str(before):
             assert now == before, ANEW
         else:
@@ -91,7 +109,7 @@ def test_some_stored_pictures_are_what_is_drawn():
     """Those of the first model's training and of the schedules."""
     pictures.forget()
     with pictures.drawing() as made:
-        training.story(sheet.first_model())
+        training.story(tab.first_model())
         noise.pictures()
     assert len(made) == 3
     same(made)
@@ -101,5 +119,5 @@ def test_some_stored_pictures_are_what_is_drawn():
 def test_all_stored_pictures_are_what_is_drawn():
     """Each of them, drawn anew."""
     made = pictures.draw()
-    assert len(made) == len(list(stored.FOLDER.iterdir()))
+    assert len(made) == len(list(picture_cache.FOLDER.iterdir()))
     same(made)

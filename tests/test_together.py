@@ -10,15 +10,28 @@ from pathlib import Path
 import pytest
 import torch
 
-from tinydiff import checkpoint
-from tinydiff.train import PRESETS, train
+from tinydiff.store import checkpoint
+from tinydiff.train.loop import PRESETS, train
 
 ROOT = Path(__file__).resolve().parents[1]
-LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
-          "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]  # fmt: skip
+LAUNCH = [
+    "-m",
+    "accelerate.commands.launch",
+    "--multi_gpu",
+    "--num_processes",
+    "2",
+    "--num_machines",
+    "1",
+    "--mixed_precision",
+    "no",
+    "--dynamo_backend",
+    "no",
+    "--main_process_port",
+    "0",
+]
 PROGRAM = """
 import json, sys
-from tinydiff.train import Config, start
+from tinydiff.train.loop import Config, start
 run = start(Config(**json.loads(sys.argv[1])))
 losses = [now.loss for now in run.steps()]
 if run.writes:
@@ -29,9 +42,19 @@ run.together.end_training()
 
 def launched(*program, cwd):
     """Two processes on the CPU."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "ACCELERATE_USE_CPU": "true",
+        "OMP_NUM_THREADS": "1",
+    }
     return subprocess.run(
-        [sys.executable, *LAUNCH, *map(str, program)], env=env, cwd=cwd, capture_output=True, text=True, timeout=240
+        [sys.executable, *LAUNCH, *map(str, program)],
+        env=env,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
 
 
@@ -41,13 +64,24 @@ def config(tmp_path):
     rng = torch.Generator().manual_seed(0)
     words = ["the king ", "a rose\n", "my lord ", "to be ", "or not "]
     text.write_text("".join(words[i] for i in torch.randint(5, (2000,), generator=rng)))
-    return replace(PRESETS["tiny"], corpus=str(text), out=str(tmp_path / "one"), steps=50, batch=16, given=0.5, precision="fp32",
-                   validate_every=25, save_every=25, device="cpu")  # fmt: skip
+    return replace(
+        PRESETS["tiny"],
+        corpus=str(text),
+        out=str(tmp_path / "one"),
+        steps=50,
+        batch=16,
+        given=0.5,
+        precision="fp32",
+        validate_every=25,
+        save_every=25,
+        device="cpu",
+    )
 
 
 def test_two_processes_are_one_with_twice_the_batch(config, tmp_path):
-    """Uniform noise, parts of the text given, each process's windows in two parts: all 50 losses to 1e-4, the bounds too, and one
-    writer."""
+    """Uniform noise, parts of the text given, each process's windows in two parts: all 50 losses to
+    1e-4, the bounds too, and one writer.
+    """
     config = replace(config, process="uniform")
     whole = [p.loss for p in train(config)]
     (tmp_path / "program.py").write_text(PROGRAM)
@@ -65,8 +99,23 @@ def test_two_processes_are_one_with_twice_the_batch(config, tmp_path):
 @pytest.mark.long
 def test_the_command_line_reports_once(config, tmp_path):
     """train_space.py under `accelerate launch`: one line a validation, one checkpoint."""
-    flags = ["--corpus", config.corpus, "--preset", "tiny", "--batch", 4, "--device", "cpu", "--out", "run", "--steps", 4]
-    done = launched(ROOT / "train_space.py", *flags, "--validate-every", 2, "--save-every", 2, cwd=tmp_path)
+    flags = [
+        "--corpus",
+        config.corpus,
+        "--preset",
+        "tiny",
+        "--batch",
+        4,
+        "--device",
+        "cpu",
+        "--out",
+        "run",
+        "--steps",
+        4,
+    ]
+    done = launched(
+        ROOT / "train_space.py", *flags, "--validate-every", 2, "--save-every", 2, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("step 4 of 4") == done.stdout.count("The checkpoint is in run") == 1
 
@@ -83,18 +132,21 @@ DIFFERENT = """
 import json, os, sys
 import torch
 from tinydiff.nets.precision import _tried
-_tried["cpu"] = os.environ["RANK"] == "1"  # this machine multiplies bf16 fast, the other one does not
-from tinydiff.train import Config, start
+# this machine multiplies bf16 fast, the other one does not
+_tried["cpu"] = os.environ["RANK"] == "1"
+from tinydiff.train.loop import Config, start
 run = start(Config(**json.loads(sys.argv[1])))
 list(run.steps())
-print("dtypes", run.optimizers[1].dtype, torch.float32 if not run.autocast()._enabled else torch.bfloat16)
+computes = torch.bfloat16 if run.autocast()._enabled else torch.float32
+print("dtypes", run.optimizers[1].dtype, computes)
 run.together.end_training()
 """
 
 
 @pytest.mark.long
 def test_machines_of_two_kinds_compute_alike(config, tmp_path):
-    """One multiplies bf16 fast and the other does not: both compute in float32, or their weights would drift apart."""
+    """One multiplies bf16 fast and the other does not: both compute in float32, or their weights
+    would drift apart."""
     (tmp_path / "program.py").write_text(DIFFERENT)
     made = replace(config, precision="auto", steps=2, batch=4, validate_every=2, save_every=2)
     done = launched(tmp_path / "program.py", json.dumps(asdict(made)), cwd=tmp_path)

@@ -1,4 +1,5 @@
-"""Tokens of several characters: what a tokenizer promises, on the way from a text file to a text."""
+"""Tokens of several characters: what a tokenizer promises, on the way from a text file to a
+text."""
 
 import json
 import random
@@ -6,20 +7,31 @@ import random
 import pytest
 import torch
 
-from tinydiff import checkpoint, evaluate, exact, render
-from tinydiff.__main__ import main
-from tinydiff.export import begin
+from tinydiff import exact
+from tinydiff.cli.commands import main
 from tinydiff.generate import generate
+from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES, build
+from tinydiff.show import render
+from tinydiff.show.export import begin
+from tinydiff.store import checkpoint
 from tinydiff.text import Canvas, Characters, Subwords, Tokenizer, corpus, tokenizers
 from tinydiff.text.corpora import paragraphs
 from tinydiff.text.tokenizers import TOKENIZERS, joined
-from tinydiff.train import PRESETS, train
+from tinydiff.train.loop import PRESETS, train
 
 STORY = "Once upon a time, a king and a queen had a fool.\nThe fool sat by the sea and sang. "
 TEXTS = [
-    "Once upon a time", "", " \n\t ", "naïve café", "你好，世界", "🙂🙃 and 👩‍👩‍👧", "a_b <|endoftext|> c", "\x00\x7f", "e\u0301",
-]  # fmt: skip
+    "Once upon a time",
+    "",
+    " \n\t ",
+    "naïve café",
+    "你好，世界",
+    "🙂🙃 and 👩‍👩‍👧",
+    "a_b <|endoftext|> c",
+    "\x00\x7f",
+    "e\u0301",
+]
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +42,15 @@ def words():
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_every_text_can_be_written(words, text):
-    """In any language, and back; each character is counted once, where it begins; what each token adds is the text."""
+    """In any language, and back; each character is counted once, where it begins; what each token
+    adds is the text."""
     ids, plain = words.encode(text), words.typed(text)
-    assert words.decode(ids) == "".join(words.spell(ids)) == joined(words.pieces[i] for i in ids.tolist()) == plain
+    assert (
+        words.decode(ids)
+        == "".join(words.spell(ids))
+        == joined(words.pieces[i] for i in ids.tolist())
+        == plain
+    )
     assert words.counts(ids).sum() == len(plain)
     assert words.encoded(ids) == plain.encode()
     assert words.end_id not in ids.tolist()
@@ -44,7 +62,10 @@ def test_tokens_that_are_no_text(words):
     ids = torch.randint(len(words) + 1, (2000,), generator=rng)
     assert words.decode(ids) == "".join(words.spell(ids))
     assert words.counts(ids).shape == ids.shape and words.counts(torch.tensor([words.mask_id])) == 0
-    assert words.counts(torch.tensor([words.end_id])) == 0 and words.decode(torch.tensor([words.mask_id])) == "·"
+    assert (
+        words.counts(torch.tensor([words.end_id])) == 0
+        and words.decode(torch.tensor([words.mask_id])) == "·"
+    )
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
@@ -53,17 +74,29 @@ def test_each_token_has_a_sign(words, kind):
     tokenizer = {"characters": Characters("abc\n "), "subwords": words}[kind]
     signs = tokenizer.signs
     assert len(set(signs)) == len(signs) == len(tokenizer) and render.MASK not in signs
-    assert tokenizer.tokens(signs + render.MASK).tolist() == [*range(len(tokenizer)), tokenizer.mask_id]
+    assert tokenizer.tokens(signs + render.MASK).tolist() == [
+        *range(len(tokenizer)),
+        tokenizer.mask_id,
+    ]
 
 
 def test_it_comes_back_from_a_checkpoint(words, tmp_path):
     """The same tokens, whatever the folder is called; another tokenizer is another."""
     process = build("masked", words, layers=1, heads=1, width=16, length=8)
-    config = checkpoint.config_of(process, dict(layers=1, heads=1, width=16, length=8, labels=0), "a story")
+    config = checkpoint.config_of(
+        process, dict(layers=1, heads=1, width=16, length=8, labels=0), "a story"
+    )
     checkpoint.save(process, config, tmp_path)
-    assert json.loads((tmp_path / "config.json").read_text())["tokenizer"] == {"kind": "subwords", "size": 290}
+    assert json.loads((tmp_path / "config.json").read_text())["tokenizer"] == {
+        "kind": "subwords",
+        "size": 290,
+    }
     found = checkpoint.load(tmp_path).tokenizer
-    assert found == words and hash(found) == hash(words) and found.encode(STORY).equal(words.encode(STORY))
+    assert (
+        found == words
+        and hash(found) == hash(words)
+        and found.encode(STORY).equal(words.encode(STORY))
+    )
     assert found != Subwords.learned([STORY], 289) and found != Characters("abc")
 
 
@@ -84,17 +117,25 @@ DAMAGE = {
     "null": b"null",
     "no model": b'{"model": null}',
     "another kind": with_model(type="WordPiece"),
-    "a pattern of a stranger's": lambda made: made.update(pre_tokenizer={"type": "Split", "pattern": {"Regex": "(a+)+$"}}),
+    "a pattern of a stranger's": lambda made: made.update(
+        pre_tokenizer={"type": "Split", "pattern": {"Regex": "(a+)+$"}}
+    ),
     "no cuts": lambda made: made.update(pre_tokenizer=None),
     "it changes what is written": lambda made: made.update(normalizer={"type": "Lowercase"}),
     "a space in front": lambda made: made["pre_tokenizer"].update(add_prefix_space=True),
     "tokens by chance": with_model(dropout=0.5),
     "ends of words": with_model(end_of_word_suffix="</w>"),
-    "a normalizer in another": lambda made: made.update(normalizer={"type": "Sequence", "normalizers": [{"type": "Lowercase"}]}),
-    "a byte is missing": lambda made: made["model"]["vocab"].update({"a ": made["model"]["vocab"].pop("a")}),
+    "a normalizer in another": lambda made: made.update(
+        normalizer={"type": "Sequence", "normalizers": [{"type": "Lowercase"}]}
+    ),
+    "a byte is missing": lambda made: made["model"]["vocab"].update(
+        {"a ": made["model"]["vocab"].pop("a")}
+    ),
     "a number is missing": lambda made: made["model"]["vocab"].update(a=999),
     "numbers that are none": lambda made: made["model"]["vocab"].update(a="x"),
-    "a long piece": lambda made: made["model"]["vocab"].update({"a" * 999: len(made["model"]["vocab"])}),
+    "a long piece": lambda made: made["model"]["vocab"].update(
+        {"a" * 999: len(made["model"]["vocab"])}
+    ),
     "merges of nothing": with_model(merges=[["zz", "qq"]]),
 }
 
@@ -106,37 +147,64 @@ def test_a_file_that_is_no_tokenizer(words, tmp_path, what):
     data = change if isinstance(change, bytes) else damaged(words, change)
     with pytest.raises(ValueError) as told:
         Subwords(data)
-    assert "tokenizer.json" in str(told.value) and "\n" not in str(told.value) and len(str(told.value)) < 200
+    assert (
+        "tokenizer.json" in str(told.value)
+        and "\n" not in str(told.value)
+        and len(str(told.value)) < 200
+    )
     (tmp_path / "tokenizer.json").write_bytes(data)
     (tmp_path / "text.txt").write_text(STORY * 9)
-    with pytest.raises(ValueError, match="The tokenizer 'tokenizer.json' cannot be used: its tokenizer.json"):
+    with pytest.raises(
+        ValueError, match="The tokenizer 'tokenizer.json' cannot be used: its tokenizer.json"
+    ):
         corpus(tmp_path / "text.txt", tokenizer=str(tmp_path / "tokenizer.json"))
 
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory):
-    """A tiny model of each of some kinds that learned a story in pieces for a few steps, by its kind."""
+    """A tiny model of each of some kinds that learned a story in pieces for a few steps, by its
+    kind."""
     folder = tmp_path_factory.mktemp("stories")
     (folder / "story.txt").write_text(STORY * 60)
     for process in ("masked", "autoregressive"):
         config = PRESETS["tiny"].__class__(
-            process=process, corpus=str(folder / "story.txt"), tokenizer="bpe-290", preset="tiny", steps=4, batch=4,
-            validate_every=2, save_every=2, out=str(folder / process), device="cpu", compile=False,
-        )  # fmt: skip
+            process=process,
+            corpus=str(folder / "story.txt"),
+            tokenizer="bpe-290",
+            preset="tiny",
+            steps=4,
+            batch=4,
+            validate_every=2,
+            save_every=2,
+            out=str(folder / process),
+            device="cpu",
+            compile=False,
+        )
         assert all(p.loss > 0 for p in train(config))
     return folder
 
 
-@pytest.mark.parametrize("broken,words", [
-    (lambda folder: (folder / "tokenizer.json").unlink(), "no tokenizer.json"),
-    (lambda folder: (folder / "tokenizer.json").write_bytes(Subwords.learned([STORY], 280).data), "has 280 tokens, and it says 290"),
-    (lambda folder: rewritten(folder, tokenizer={"kind": "subwords", "size": 10**9}), "257 to"),
-    (lambda folder: rewritten(folder, tokenizer={"kind": "subwords"}), "'size' is missing"),
-    (lambda folder: rewritten(folder, tokenizer={"kind": "spells"}), "characters or subwords"),
-    (lambda folder: rewritten(folder, tokenizer=7), "characters or subwords"),
-    (lambda folder: rewritten(folder, tokenizer={"kind": "subwords", "size": [1]}), "257 to"),
-    (lambda folder: (folder / "tokenizer.json").write_bytes(b" " * (1 << 23) + b" "), "over 8,388,608 bytes"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "broken,words",
+    [
+        (lambda folder: (folder / "tokenizer.json").unlink(), "no tokenizer.json"),
+        (
+            lambda folder: (folder / "tokenizer.json").write_bytes(
+                Subwords.learned([STORY], 280).data
+            ),
+            "has 280 tokens, and it says 290",
+        ),
+        (lambda folder: rewritten(folder, tokenizer={"kind": "subwords", "size": 10**9}), "257 to"),
+        (lambda folder: rewritten(folder, tokenizer={"kind": "subwords"}), "'size' is missing"),
+        (lambda folder: rewritten(folder, tokenizer={"kind": "spells"}), "characters or subwords"),
+        (lambda folder: rewritten(folder, tokenizer=7), "characters or subwords"),
+        (lambda folder: rewritten(folder, tokenizer={"kind": "subwords", "size": [1]}), "257 to"),
+        (
+            lambda folder: (folder / "tokenizer.json").write_bytes(b" " * (1 << 23) + b" "),
+            "over 8,388,608 bytes",
+        ),
+    ],
+)
 def test_a_checkpoint_whose_tokenizer_does_not_fit(story, tmp_path, broken, words):
     """One sentence."""
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
@@ -160,20 +228,27 @@ def test_from_a_file_to_a_text(story, capsys):
     assert counts == checkpoint.load(story / "masked").tokenizer.counts(held).sum() > len(held)
     assert main(["train", "--resume", "--out", str(story / "masked"), "--steps", "6"]) in (None, 0)
     capsys.readouterr()
-    assert main(["sample", "--model", str(story / "masked"), "--prompt", "A queen, 你好", "--length", "30"]) in (None, 0)
+    assert main(
+        ["sample", "--model", str(story / "masked"), "--prompt", "A queen, 你好", "--length", "30"]
+    ) in (None, 0)
     assert capsys.readouterr().out.startswith("A queen, 你好")
 
 
 def test_pictures_tell_what_their_signs_spell(story, tmp_path):
-    """Each sign once, before or as it is met; the wire and a file of JSON bring the same run back, and the text is the tokens'."""
-    _, total, pictures = begin({"model": str(story / "masked"), "length": 20, "steps": 6, "prompt": "Once upon"})
+    """Each sign once, before or as it is met; the wire and a file of JSON bring the same run back,
+    and the text is the tokens'."""
+    _, total, pictures = begin(
+        {"model": str(story / "masked"), "length": 20, "steps": 6, "prompt": "Once upon"}
+    )
     pictures, spelling, told = list(pictures), render.Spelling(), []
     tokenizer = checkpoint.load(story / "masked").tokenizer
     for picture in pictures:
         spelling.take(picture)
         told += picture.pieces or {}
         assert {*picture.text, *picture.best} - {render.MASK} <= {*told}
-        assert spelling.text(picture.text).replace(render.MASK, "·") == tokenizer.decode(tokenizer.tokens(picture.text))
+        assert spelling.text(picture.text).replace(render.MASK, "·") == tokenizer.decode(
+            tokenizer.tokens(picture.text)
+        )
     assert len(told) == len({*told})
     back = render.unpack(render.pack(render.Run({}, pictures), len(tokenizer)))
     assert [(p.text, p.pieces) for p in back.frames] == [(p.text, p.pieces) for p in pictures]
@@ -201,7 +276,8 @@ def test_no_such_tokenizer(story):
 
 
 def test_documents(tmp_path):
-    """Each ends with the end token, none is split between training and validation, and what ends them is no text."""
+    """Each ends with the end token, none is split between training and validation, and what ends
+    them is no text."""
     told = [f"Story {i}: {'the fool sang. ' * (i % 5 + 1)}" for i in range(40)]
     (tmp_path / "stories.txt").write_text("\n<|endoftext|>\n".join(told) + "\n<|endoftext|>\n")
     data = corpus(tmp_path / "stories.txt", tokenizer="bpe-280")
@@ -214,19 +290,27 @@ def test_documents(tmp_path):
 def test_a_text_in_parts_is_cut_as_the_whole(words):
     """Where it is parted, no token would reach across."""
     rng = random.Random(0)
-    text = "".join(rng.choice([STORY, "\n\n", " \n ", "\t", "a\n", "'s", " 12"]) for _ in range(3000))
+    text = "".join(
+        rng.choice([STORY, "\n\n", " \n ", "\t", "a\n", "'s", " 12"]) for _ in range(3000)
+    )
     parts = paragraphs(text)
     assert len(parts) > 8 and "".join(parts) == text
     assert [i for part in words.encode_all(parts) for i in part] == words.encode(text).tolist()
 
 
 def test_blanks_of_a_template(words):
-    """Each is a token; the sign that is made for it is always one, an underscore only where it cannot be written."""
+    """Each is a token; the sign that is made for it is always one, an underscore only where it
+    cannot be written."""
     open_ = ~Canvas.template(words, "a_b ␣␣ fool␣").given[0]
     assert open_.sum() == 3 and open_[-1]
     letters = Characters("ab_ ")
     assert (~Canvas.template(letters, "a_␣b").given[0]).tolist() == [False, False, True, False]
-    assert (~Canvas.template(Characters("ab "), "a_␣b").given[0]).tolist() == [False, True, True, False]
+    assert (~Canvas.template(Characters("ab "), "a_␣b").given[0]).tolist() == [
+        False,
+        True,
+        True,
+        False,
+    ]
     assert (~Canvas.template(Characters("ab␣"), "a␣b").given[0]).tolist() == [False, True, False]
     with pytest.raises(ValueError, match="write '␣' for each of the tokens"):
         Canvas.template(words, "a_b")
@@ -267,15 +351,20 @@ class Pieces(Tokenizer):
 
 
 TOKENIZERS.pop("toy")
-TOY = exact.Enumerated(["a| king|c|a", "ab|ab|a|c", "c|c| king| king", "ab|c|a|ab"], [0.4, 0.3, 0.2, 0.1], Pieces())
+TOY = exact.Enumerated(
+    ["a| king|c|a", "ab|ab|a|c", "c|c| king| king", "ab|c|a|ab"], [0.4, 0.3, 0.2, 0.1], Pieces()
+)
 
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_bits_are_of_characters(name, rng):
-    """The bound of a perfect network, over the characters that the tokens spell, is the entropy over theirs."""
+    """The bound of a perfect network, over the characters that the tokens spell, is the entropy
+    over theirs."""
     texts = TOY.sample(1500, 4, rng)
     canvas = Canvas(texts, torch.zeros_like(texts, dtype=torch.bool))
-    found = evaluate.bound_over(exact.perfect(name, TOY), canvas, draws=4, batch=6000, consecutive=False)
+    found = evaluate.bound_over(
+        exact.perfect(name, TOY), canvas, draws=4, batch=6000, consecutive=False
+    )
     truth = -TOY.log_prob(texts).sum().item() / TOY.tokenizer.counts(texts).sum().item()
     assert abs(found.nats - truth) < 4 * max(found.error, 0.004)
     assert TOY.tokenizer.counts(texts).sum() > 1.7 * texts.numel()
@@ -284,7 +373,9 @@ def test_bits_are_of_characters(name, rng):
 @pytest.mark.parametrize("name", ["masked", "uniform", "gaussian", "autoregressive"])
 def test_given_tokens_stay_the_tokens_they_are(name):
     """'ab' given as one token is never the two tokens that spell the same."""
-    canvas = Canvas(TOY.strings[1].repeat(400, 1), torch.tensor([[True, False, False, False]]).repeat(400, 1))
+    canvas = Canvas(
+        TOY.strings[1].repeat(400, 1), torch.tensor([[True, False, False, False]]).repeat(400, 1)
+    )
     *_, frame = generate(exact.perfect(name, TOY), canvas, steps=32)
     assert (frame.tokens[:, 0] == 1).all()
     share = (frame.tokens == TOY.strings[1]).all(1).double().mean().item()
@@ -292,7 +383,8 @@ def test_given_tokens_stay_the_tokens_they_are(name):
 
 
 def test_tokenizers_are_found():
-    """Every kind that there is says how its tokens are called, and its files can be told from others'."""
+    """Every kind that there is says how its tokens are called, and its files can be told from
+    others'."""
     assert {"characters", "subwords"} <= TOKENIZERS.keys()
     with pytest.raises(ValueError, match="characters or subwords"):
         tokenizers.load({"tokenizer": {"kind": "none"}}, lambda name, limit: b"")

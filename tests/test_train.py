@@ -10,10 +10,22 @@ import pytest
 import torch
 
 from tests.conftest import brief
-from tinydiff import checkpoint
-from tinydiff.muon import Muon
 from tinydiff.processes import PROCESSES
-from tinydiff.train import NUMBERS, PRESETS, SHAPES, Config, Run, TrainingError, check, pick_device, rate, start, train
+from tinydiff.store import checkpoint
+from tinydiff.train.loop import (
+    NUMBERS,
+    PRESETS,
+    SHAPES,
+    Config,
+    Run,
+    TrainingError,
+    check,
+    pick_device,
+    rate,
+    start,
+    train,
+)
+from tinydiff.train.muon import Muon
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +40,7 @@ def text(tmp_path_factory):
 
 @pytest.fixture
 def config(text, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["tinydiff.train"], "TUNED", 8)
+    monkeypatch.setattr(sys.modules["tinydiff.train.loop"], "TUNED", 8)
     return replace(
         PRESETS["tiny"],
         corpus=str(text),
@@ -43,8 +55,10 @@ def config(text, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", brief(PROCESSES, lambda name: name == "masked"))
 def test_it_learns(config, name):
-    """In 300 steps the bound falls from log V to less than 60 % of it under masks and 85 % under noise that must first be told
-    from text: words and their order cannot be told from letters alone (the entropy of the letters is 93 % of log V)."""
+    """In 300 steps the bound falls from log V to less than 60 % of it under masks and 85 % under
+    noise that must first be told from text: words and their order cannot be told from letters alone
+    (the entropy of the letters is 93 % of log V).
+    """
     config = replace(config, process=name, steps=300, batch=16, validate_every=300, save_every=300)
     *_, last = train(config)
     share = 0.6 if "prefix" in last.process.traits else 0.85
@@ -55,7 +69,8 @@ def test_it_learns(config, name):
 
 @pytest.mark.parametrize("name", brief(PROCESSES))
 def test_resuming_gives_the_losses_of_a_run_never_stopped(config, name, tmp_path):
-    """Stopped between two saves, at any step: the same losses, the same weights, the same rows of metrics.jsonl."""
+    """Stopped between two saves, at any step: the same losses, the same weights, the same rows of
+    metrics.jsonl."""
     config = replace(config, process=name)
     whole = [p.loss for p in train(config)]
     broken = replace(config, out=str(tmp_path / "broken"))
@@ -67,7 +82,10 @@ def test_resuming_gives_the_losses_of_a_run_never_stopped(config, name, tmp_path
     assert first[:4] + [p.loss for p in rest] == whole
     one, two = checkpoint.load(config.out).state_dict(), checkpoint.load(broken.out).state_dict()
     assert all(one[key].equal(two[key]) for key in one)
-    rows = [[(r["step"], r["valid"]) for r in checkpoint.card(c.out).metrics if r["step"]] for c in (config, broken)]
+    rows = [
+        [(r["step"], r["valid"]) for r in checkpoint.card(c.out).metrics if r["step"]]
+        for c in (config, broken)
+    ]
     assert rows[0] == rows[1] and len(rows[0]) == 2
 
 
@@ -78,7 +96,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(config):
         progress = next(run)
     frame = run.gi_frame.f_locals["self"]
     frame.process.net.head.weight.data.fill_(torch.nan)
-    with pytest.raises(TrainingError, match="not finite at step 6; the last good checkpoint, of step 4"):
+    with pytest.raises(
+        TrainingError, match="not finite at step 6; the last good checkpoint, of step 4"
+    ):
         next(run)
     assert progress.step == 5 and checkpoint.load(config.out)
 
@@ -94,8 +114,13 @@ def test_a_run_is_not_overwritten(config):
 
 def test_bad_configs_are_told_before_the_first_step(config):
     """Process, preset, schedule, precision, corpus."""
-    for wrong, says in ((dict(process="magic"), "no process"), (dict(preset="huge"), "no preset"), (dict(schedule="x"), "no schedule"),
-                        (dict(precision="fp8"), "no precision"), (dict(corpus="none.txt"), "no corpus file")):  # fmt: skip
+    for wrong, says in (
+        (dict(process="magic"), "no process"),
+        (dict(preset="huge"), "no preset"),
+        (dict(schedule="x"), "no schedule"),
+        (dict(precision="fp8"), "no precision"),
+        (dict(corpus="none.txt"), "no corpus file"),
+    ):
         with pytest.raises(ValueError, match=says):
             train(replace(config, **wrong))
     short = config.corpus.replace("words", "short")
@@ -107,16 +132,28 @@ def test_bad_configs_are_told_before_the_first_step(config):
 
 NAN, FAR = math.nan, int("9" * 400)
 NO_NUMBERS = {  # what was taken without a word, and what stands beside it
-    "ema": (NAN, -0.1, 2.0), "given": (NAN, -0.1, 7.0), "drop_label": (NAN, -1.0, 1.1), "clip": (NAN, -1.0, 0.0, math.inf),
-    "bell": (NAN, -1.0, math.inf), "warmup": (-5, 2.5), "lr": (NAN, 0.0, -1e-3, math.inf), "weight_decay": (NAN, -0.1, math.inf),
-    "seed": (-1, 2**63), "steps": (0, -1, 3.0), "batch": (0, -4), "accumulate": (0, -1), "minutes": (-1.0, NAN, math.inf),
-    "validate_every": (0, -7), "save_every": (0, -7),
-}  # fmt: skip
+    "ema": (NAN, -0.1, 2.0),
+    "given": (NAN, -0.1, 7.0),
+    "drop_label": (NAN, -1.0, 1.1),
+    "clip": (NAN, -1.0, 0.0, math.inf),
+    "bell": (NAN, -1.0, math.inf),
+    "warmup": (-5, 2.5),
+    "lr": (NAN, 0.0, -1e-3, math.inf),
+    "weight_decay": (NAN, -0.1, math.inf),
+    "seed": (-1, 2**63),
+    "steps": (0, -1, 3.0),
+    "batch": (0, -4),
+    "accumulate": (0, -1),
+    "minutes": (-1.0, NAN, math.inf),
+    "validate_every": (0, -7),
+    "save_every": (0, -7),
+}
 
 
 def test_every_number_of_a_config_has_limits(config):
-    """Outside of them, not finite, of 400 digits, or no number at all: one short sentence that names the field; at both limits,
-    nothing is said. No number of Config is without."""
+    """Outside of them, not finite, of 400 digits, or no number at all: one short sentence that
+    names the field; at both limits, nothing is said. No number of Config is without.
+    """
     numbers = {f.name for f in fields(Config) if type(f.default) in (int, float)}
     assert set(NUMBERS) == set(NO_NUMBERS) == numbers
     for name, wrong in NO_NUMBERS.items():
@@ -136,12 +173,17 @@ def test_every_word_of_a_config_is_a_text(config):
                 check(replace(config, **{one.name: 7}))
 
 
-@pytest.mark.parametrize("name", ["xyz", "", "meta", "cuda", "cuda:99", "cuda:-1", "cpu:0", "CPU", "mps", "cuda:" + "9" * 400])
+@pytest.mark.parametrize(
+    "name",
+    ["xyz", "", "meta", "cuda", "cuda:99", "cuda:-1", "cpu:0", "CPU", "mps", "cuda:" + "9" * 400],
+)
 def test_a_device_that_is_not_here(config, name):
     """One sentence, before the first step; a GPU that there is none of is told as such."""
     if name == "cuda" and torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    with pytest.raises(ValueError, match="There is no device" if "cuda" not in name else "device") as told:
+    with pytest.raises(
+        ValueError, match="There is no device" if "cuda" not in name else "device"
+    ) as told:
         train(replace(config, device=name))
     assert len(str(told.value)) < 200
     assert pick_device("cpu").type == "cpu" and pick_device("auto").type in ("cpu", "cuda")
@@ -164,19 +206,25 @@ def test_labels_are_learned(tmp_path, config, plays):
 
 @pytest.mark.parametrize("name", brief(PROCESSES))
 def test_a_batch_computed_in_parts_is_the_batch(config, name, tmp_path):
-    """In four parts or at once, with labels or given text or none: the same losses, because the parts share out the same random
-    numbers, and the same weights to float precision."""
+    """In four parts or at once, with labels or given text or none: the same losses, because the
+    parts share out the same random numbers, and the same weights to float precision.
+    """
     whole = [p.loss for p in train(replace(config, process=name, batch=8, given=0.5))]
-    parts = replace(config, process=name, batch=8, given=0.5, accumulate=4, out=str(tmp_path / "parts"))
+    parts = replace(
+        config, process=name, batch=8, given=0.5, accumulate=4, out=str(tmp_path / "parts")
+    )
     assert [p.loss for p in train(parts)] == pytest.approx(whole, abs=2e-4)
 
 
 def test_minutes_end_a_run(config, monkeypatch):
-    """It stops at the first step past its minutes, is saved, and its learning rate has fallen by the clock."""
+    """It stops at the first step past its minutes, is saved, and its learning rate has fallen by
+    the clock."""
     ticks = iter(range(10_000))
     monkeypatch.setattr(time, "perf_counter", lambda: float(next(ticks)))
     run = list(train(replace(config, steps=10_000, minutes=0.2, warmup=1)))
-    assert run[-1].seconds >= 12 > run[-2].seconds and run[-1].share == 1 and run[-1].valid is not None
+    assert (
+        run[-1].seconds >= 12 > run[-2].seconds and run[-1].share == 1 and run[-1].valid is not None
+    )
     rows = checkpoint.card(config.out).metrics
     assert checkpoint.read_config(Path(config.out))["step"] == run[-1].step == rows[-1]["step"] < 20
     assert rows[-1]["lr"] < 0.2 * config.lr
@@ -185,7 +233,11 @@ def test_minutes_end_a_run(config, monkeypatch):
 def test_the_rate_rises_and_falls():
     """From 1 % over the warm-up to its height, then linearly to 2 %."""
     rates = [rate(step, step / 1000, 100) for step in range(1001)]
-    assert rates[0] == pytest.approx(0.01) and max(rates) == rates[99] > 0.9 and rates[1000] == pytest.approx(0.02)
+    assert (
+        rates[0] == pytest.approx(0.01)
+        and max(rates) == rates[99] > 0.9
+        and rates[1000] == pytest.approx(0.02)
+    )
 
 
 def test_presets_have_the_sizes_they_are_said_to_have():
@@ -196,9 +248,15 @@ def test_presets_have_the_sizes_they_are_said_to_have():
 
     sizes = {}
     for name, shape in SHAPES.items():
-        process = build("masked", Characters("".join(map(chr, range(65)))), schedule("linear"), **shape)
+        process = build(
+            "masked", Characters("".join(map(chr, range(65)))), schedule("linear"), **shape
+        )
         sizes[name] = sum(p.numel() for p in process.parameters())
-    assert sizes["tiny"] < 150_000 and 2.5e6 < sizes["small"] < 3.5e6 and 10.6e6 < sizes["base"] < 10.8e6
+    assert (
+        sizes["tiny"] < 150_000
+        and 2.5e6 < sizes["small"] < 3.5e6
+        and 10.6e6 < sizes["base"] < 10.8e6
+    )
 
 
 def test_muon_takes_the_matrices_of_the_blocks(config):
@@ -207,16 +265,23 @@ def test_muon_takes_the_matrices_of_the_blocks(config):
 
     run = Run(config, corpus(config.corpus), resume=False)
     adam, muon = ([p for group in o.param_groups for p in group["params"]] for o in run.optimizers)
-    assert len(adam) + len(muon) == len(list(run.process.parameters())) == len({id(p) for p in adam + muon})
+    assert (
+        len(adam) + len(muon)
+        == len(list(run.process.parameters()))
+        == len({id(p) for p in adam + muon})
+    )
     assert any(p is run.process.net.embed.weight for p in adam) and all(p.ndim == 2 for p in muon)
 
 
 def test_a_checkpoint_names_no_place(config):
-    """What is shared says which corpus it learned, but not where that or anything else was on this machine."""
+    """What is shared says which corpus it learned, but not where that or anything else was on this
+    machine."""
     list(train(config))
     text = (Path(config.out) / "config.json").read_text()
     assert (
-        '"corpus": "words"' in text and str(Path(config.out).parent) not in text and str(Path(config.corpus).parent) not in text
+        '"corpus": "words"' in text
+        and str(Path(config.out).parent) not in text
+        and str(Path(config.corpus).parent) not in text
     )
 
 
@@ -233,7 +298,8 @@ MUON = dict(lr=0.1, weight_decay=0.1, momentum=0.95)
 
 
 def test_muon_in_float32_takes_the_steps_of_the_plain_iteration():
-    """In float32 each step is that of the Newton-Schulz iteration as it is written down, in float64."""
+    """In float32 each step is that of the Newton-Schulz iteration as it is written down, in
+    float64."""
     ours, truth = matrices(*MATRICES), [p.detach().double() for p in matrices(*MATRICES)]
     optimizer, means = Muon(ours, dtype=torch.float32, **MUON), [torch.zeros_like(p) for p in truth]
     for _ in range(3):
@@ -251,7 +317,8 @@ def test_muon_in_float32_takes_the_steps_of_the_plain_iteration():
 
 
 def test_muon_in_either_precision_takes_nearly_the_same_step_and_keeps_the_same_state():
-    """torch's own steps, in bfloat16, are ours up to bfloat16's rounding; either goes on from the other's state."""
+    """torch's own steps, in bfloat16, are ours up to bfloat16's rounding; either goes on from the
+    other's state."""
     ours, theirs = matrices(*MATRICES), matrices(*MATRICES)
     fp32, bf16 = Muon(ours, dtype=torch.float32, **MUON), Muon(theirs, dtype=torch.bfloat16, **MUON)
     for optimizer in (fp32, bf16):
@@ -264,18 +331,22 @@ def test_muon_in_either_precision_takes_nearly_the_same_step_and_keeps_the_same_
 
 
 def test_the_trial_of_compiling_changes_nothing(config):
-    """Weights, gradients and random state are after the trial what they were; a short run is not compiled at all."""
+    """Weights, gradients and random state are after the trial what they were; a short run is not
+    compiled at all."""
     run = start(replace(config, compile=True))
     before, state = {k: v.clone() for k, v in run.process.state_dict().items()}, run.rng.get_state()
     run.speed_up()
     assert run.compiled is False and run.process.net._compiled_call_impl is None
-    assert all(v.equal(before[k]) for k, v in run.process.state_dict().items()) and run.rng.get_state().equal(state)
+    assert all(
+        v.equal(before[k]) for k, v in run.process.state_dict().items()
+    ) and run.rng.get_state().equal(state)
     assert all(p.grad is None for p in run.process.parameters())
 
 
 @pytest.mark.parametrize(("faster", "fails"), [(True, False), (False, False), (False, True)])
 def test_what_the_trial_finds_is_kept_and_resumed(config, monkeypatch, faster, fails):
-    """The faster of both is taken, and again after resuming on the same machine; a machine that cannot compile does not."""
+    """The faster of both is taken, and again after resuming on the same machine; a machine that
+    cannot compile does not."""
     long = replace(config, compile=True, steps=10**6)
     seconds = iter([1.0, 0.5 if faster else 2.0])
 

@@ -1,7 +1,7 @@
 """Where a text ends before its canvas does: rules that watch what is written and stop the work.
 
-A rule sees the finished beginning of a text, what stands before the first mask. Noise without masks is finished nowhere before
-its last step, so there a rule only says where to cut.
+A rule sees the finished beginning of a text, what stands before the first mask. Noise without masks
+is finished nowhere before its last step, so there a rule only says where to cut.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from tinydiff.processes import Process
 from tinydiff.sentences import brief
 
 SPAN = 256  # characters that are looked at for repetition
-LEAST = 3.5  # bits of their distribution; of Tiny Shakespeare's windows of 256 the lowest has 3.97, the median 4.58
+# bits of their distribution; of Tiny Shakespeare's windows of 256 the lowest has 3.97, the median
+# 4.58
+LEAST = 3.5
 
 
 def blank_line(text: str, start: int) -> int | None:
@@ -27,7 +29,8 @@ def blank_line(text: str, start: int) -> int | None:
 
 
 def repetition(text: str, start: int) -> int | None:
-    """Where the last SPAN characters have become too few different ones (BD3-LM, arXiv:2503.09573, stops at low entropy)."""
+    """Where the last SPAN characters have become too few different ones (BD3-LM, arXiv:2503.09573,
+    stops at low entropy)."""
     stops = range(start + SPAN, len(text) + 1, SPAN // 8)
     return next((stop for stop in stops if character_bits(text[stop - SPAN : stop]) < LEAST), None)
 
@@ -47,11 +50,14 @@ def character_bits(text: str) -> float:
 def check_rule(name: object) -> None:
     """Raises ValueError, in one sentence, unless it is one of RULES."""
     if not isinstance(name, str) or name not in RULES:
-        raise ValueError(f"There is no rule {brief(name)} for where a text ends; there are {', '.join(RULES)}.")
+        raise ValueError(
+            f"There is no rule {brief(name)} for where a text ends; there are {', '.join(RULES)}."
+        )
 
 
 def cut(text: str, start: int, rule: str, mask: str) -> str:
-    """A text up to where it ends, without what is not finished if the rule came upon an end. `start` characters were given."""
+    """A text up to where it ends, without what is not finished if the rule came upon an end.
+    `start` characters were given."""
     return text[: RULES[rule](text.partition(mask)[0], start)]
 
 
@@ -61,8 +67,9 @@ def finished(process: Process, tokens: Tensor) -> str:
 
 
 def until(frames: Iterator[Frame], process: Process, rule: str) -> Iterator[Frame]:
-    """The frames until every text has come to an end, of which `ending` tells. Closing it stops the work, as its own end does.
-    Raises ValueError for a rule that does not exist."""
+    """The frames until every text has come to an end, of which `ending` tells. Closing it stops the
+    work, as its own end does. Raises ValueError for a rule that does not exist.
+    """
     check_rule(rule)
     return watched(frames, process, rule) if rule != "length" else frames
 
@@ -81,7 +88,8 @@ def watched(frames, process, rule):
 
 
 def ending(process: Process, frame: Frame, rule: str) -> list[int | None]:
-    """For each text of a frame the number of characters after which it ends; None where it goes on."""
+    """For each text of a frame the number of characters after which it ends; None where it goes
+    on."""
     starts = frame.given.int().cumprod(1).sum(1).tolist()
     return [
         RULES[rule](finished(process, tokens), len(process.tokenizer.decode(tokens[:start])))

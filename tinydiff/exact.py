@@ -1,10 +1,12 @@
 """Languages whose probabilities are known, and their perfect networks.
 
-A perfect network answers what Bayes' rule says, p(x_0_i | x_t), from the process's own `likelihood`. With it in the place of
-a trained one, every error that is left is the sampler's, and every bound must equal the language's entropy. Two languages:
+A perfect network answers what Bayes' rule says, p(x_0_i | x_t), from the process's own
+`likelihood`. With it in the place of a trained one, every error that is left is the sampler's, and
+every bound must equal the language's entropy. Two languages:
 
     Enumerated   a handful of strings with known probabilities; for tests
-    Markov       a chain of characters, any length; forward-backward, L V^2 operations a call; for tests and for the page
+    Markov       a chain of characters, any length; forward-backward, L V^2 operations a call; for
+                 tests and for the page
 """
 
 from __future__ import annotations
@@ -18,14 +20,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tinydiff.checkpoint import write_text
+from tinydiff.files import write_text
 from tinydiff.processes import PROCESSES, Process, draw
 from tinydiff.schedules import Schedule
 from tinydiff.text import Characters, Tokenizer
 
 
 class Language(ABC):
-    """A distribution over texts that is known exactly. All probabilities float64, natural logarithms."""
+    """A distribution over texts that is known exactly. All probabilities float64, natural
+    logarithms."""
 
     tokenizer: Tokenizer
 
@@ -47,13 +50,17 @@ class Language(ABC):
 
     @abstractmethod
     def following(self, x: Tensor) -> Tensor:
-        """log p(x_i = v | x_1 .. x_{i-1}), (B, L, V). Where the past holds the mask id, the answer means nothing."""
+        """log p(x_i = v | x_1 .. x_{i-1}), (B, L, V). Where the past holds the mask id, the answer
+        means nothing."""
 
 
 class Enumerated(Language):
-    """strings: of as many tokens each; probabilities: as many, in any scale; tokenizer: by default the characters in them."""
+    """strings: of as many tokens each; probabilities: as many, in any scale; tokenizer: by default
+    the characters in them."""
 
-    def __init__(self, strings: list[str], probabilities: list[float], tokenizer: Tokenizer | None = None):
+    def __init__(
+        self, strings: list[str], probabilities: list[float], tokenizer: Tokenizer | None = None
+    ):
         self.tokenizer = tokenizer or Characters.of("".join(strings))
         self.strings = torch.stack([self.tokenizer.encode(s) for s in strings])  # (N, L)
         self.log_p = torch.tensor(probabilities, dtype=torch.float64).log().log_softmax(0)  # (N,)
@@ -70,17 +77,23 @@ class Enumerated(Language):
 
     def posterior(self, log_likelihood):
         strings = self.strings.T[: log_likelihood.shape[1]]
-        each = log_likelihood.double().gather(2, strings.expand(len(log_likelihood), -1, -1))  # (B, L, N)
+        # (B, L, N)
+        each = log_likelihood.double().gather(2, strings.expand(len(log_likelihood), -1, -1))
         return self.mix(each.sum(1)[:, None].expand(each.shape))
 
     def following(self, x):
-        right = torch.where(x[..., None] == self.strings.T[: x.shape[1]], 0.0, -1e9).double()  # (B, L, N)
+        # (B, L, N)
+        right = torch.where(x[..., None] == self.strings.T[: x.shape[1]], 0.0, -1e9).double()
         return self.mix(right.cumsum(1) - right)
 
     def mix(self, log_weight: Tensor) -> Tensor:
-        """Log-weights of the strings at each position, (B, L, N), without their prior -> (B, L, V)."""
+        """Log-weights of the strings at each position, (B, L, N), without their prior -> (B, L,
+        V)."""
         p = (log_weight + self.log_p).softmax(-1)
-        onehot = torch.nn.functional.one_hot(self.strings.T[: p.shape[1]], len(self.tokenizer)).double()  # (L, N, V)
+        # (L, N, V)
+        onehot = torch.nn.functional.one_hot(
+            self.strings.T[: p.shape[1]], len(self.tokenizer)
+        ).double()
         return torch.einsum("bln,lnv->blv", p, onehot).clamp_min(1e-300).log()
 
 
@@ -95,10 +108,13 @@ class Markov(Language):
 
     @classmethod
     def of(cls, ids: Tensor, tokenizer: Tokenizer, smoothing: float = 0.01) -> Markov:
-        """The bigram chain of a corpus (N,), started in its stationary frequencies. `smoothing` is added to every count, so
-        that no text is impossible."""
+        """The bigram chain of a corpus (N,), started in its stationary frequencies. `smoothing` is
+        added to every count, so that no text is impossible.
+        """
         V = len(tokenizer)
-        counts = torch.bincount(ids[:-1] * V + ids[1:], minlength=V * V).view(V, V).double() + smoothing
+        counts = (
+            torch.bincount(ids[:-1] * V + ids[1:], minlength=V * V).view(V, V).double() + smoothing
+        )
         step = counts / counts.sum(1, keepdim=True)
         start = torch.full((V,), 1 / V, dtype=torch.float64)
         for _ in range(500):
@@ -108,14 +124,19 @@ class Markov(Language):
     @classmethod
     def load(cls, folder: str | Path) -> Markov:
         """What `save` wrote."""
-        tokenizer = Characters(json.loads((Path(folder) / "config.json").read_text("utf-8"))["characters"])
+        tokenizer = Characters(
+            json.loads((Path(folder) / "config.json").read_text("utf-8"))["characters"]
+        )
         return cls(tokenizer, **load_file(Path(folder) / "model.safetensors"))
 
     def save(self, folder: str | Path) -> None:
         """Write config.json and model.safetensors, as a checkpoint is written."""
         Path(folder).mkdir(parents=True, exist_ok=True)
         save_file({"start": self.start, "step": self.step}, Path(folder) / "model.safetensors")
-        write_text(Path(folder) / "config.json", json.dumps({"characters": self.tokenizer.characters}, ensure_ascii=False))
+        write_text(
+            Path(folder) / "config.json",
+            json.dumps({"characters": self.tokenizer.characters}, ensure_ascii=False),
+        )
 
     def sample(self, batch, length, rng):
         x = [draw(self.start.log().expand(batch, -1), rng)]
@@ -135,7 +156,8 @@ class Markov(Language):
 
     def posterior(self, log_likelihood):
         """Forward-backward (Rabiner 1989), with every message normalised."""
-        seen = (log_likelihood.double() - log_likelihood.amax(-1, keepdim=True)).exp().unbind(1)  # L times (B, V)
+        # L times (B, V)
+        seen = (log_likelihood.double() - log_likelihood.amax(-1, keepdim=True)).exp().unbind(1)
         forward, backward = [self.start.expand(len(seen[0]), -1)], [torch.ones_like(seen[0])]
         for here in seen[:-1]:
             forward.append(normal((forward[-1] * here) @ self.step))
@@ -146,7 +168,11 @@ class Markov(Language):
 
     def following(self, x):
         past = x[:, :-1].clamp_max(len(self.tokenizer) - 1)
-        return torch.cat([self.start.expand(len(x), 1, -1), self.step[past]], 1).clamp_min(1e-300).log()
+        return (
+            torch.cat([self.start.expand(len(x), 1, -1), self.step[past]], 1)
+            .clamp_min(1e-300)
+            .log()
+        )
 
 
 def normal(p: Tensor) -> Tensor:
@@ -154,8 +180,9 @@ def normal(p: Tensor) -> Tensor:
 
 
 class PerfectNetwork(nn.Module):
-    """Stands in the place of a trained network. answer(x, t) -> (B, n, outputs) is Bayes' rule; answer_seen(x, t, mask, places)
-    the same where each query may see some keys alone."""
+    """Stands in the place of a trained network. answer(x, t) -> (B, n, outputs) is Bayes' rule;
+    answer_seen(x, t, mask, places) the same where each query may see some keys alone.
+    """
 
     labels = 0
 
@@ -167,26 +194,36 @@ class PerfectNetwork(nn.Module):
         n = x.shape[1]
         if cache is not None:  # what it has read is all it remembers
             x = cache.extend(0, x[:, None, :, None], x[:, None, :, None])[0][:, 0, :, 0]
-        with torch.autocast(x.device.type, enabled=False):  # it is exact, whatever others compute in
+        with torch.autocast(
+            x.device.type, enabled=False
+        ):  # it is exact, whatever others compute in
             if mask is not None:
-                return self.answer_seen(x, t, mask, torch.arange(x.shape[1]) if places is None else places)
+                return self.answer_seen(
+                    x, t, mask, torch.arange(x.shape[1]) if places is None else places
+                )
             return self.answer(x, t)[:, -n:]
 
 
 def seen(language: Language, log_likelihood: Tensor, mask: Tensor, places: Tensor) -> Tensor:
-    """log p(x_0 at the place of each query | the keys that it may see), (B, n, V), from log q(key | x_0 at its place = v),
-    (B, m, V), mask (n, m) bool and places (m,) of the keys, of which the last n ask. A place may have several keys, or none
-    that is seen."""
+    """log p(x_0 at the place of each query | the keys that it may see), (B, n, V), from log q(key |
+    x_0 at its place = v), (B, m, V), mask (n, m) bool and places (m,) of the keys, of which the
+    last n ask. A place may have several keys, or none that is seen.
+    """
     at = torch.nn.functional.one_hot(places).double()  # (m, L)
-    rows, group = mask.unique(dim=0, return_inverse=True)  # queries that see the same keys are answered together
+    # queries that see the same keys are answered together
+    rows, group = mask.unique(dim=0, return_inverse=True)
     told = torch.einsum("rk,kl,bkv->brlv", rows.double(), at, log_likelihood.double())
     answer = language.posterior(told.flatten(0, 1)).view(told.shape)
     return answer[:, group, places[-len(mask) :]]
 
 
-def perfect(name: str, language: Language, noise: Schedule | None = None, **options: str) -> Process:
+def perfect(
+    name: str, language: Language, noise: Schedule | None = None, **options: str
+) -> Process:
     """The process `name` with the perfect network of a language; it writes texts of any length."""
-    process = PROCESSES[name](None, language.tokenizer, noise or PROCESSES[name].noise(), None, options)
+    process = PROCESSES[name](
+        None, language.tokenizer, noise or PROCESSES[name].noise(), None, options
+    )
     process.net = PerfectNetwork(
         lambda x, t: process.perfect(language, x, t),
         lambda x, t, mask, places: seen(language, process.likelihood(x, t), mask, places),
@@ -196,18 +233,21 @@ def perfect(name: str, language: Language, noise: Schedule | None = None, **opti
 
 @torch.no_grad()
 def information(process: Process, t: Tensor, draws: int = 128) -> Tensor:
-    """What the state of one character tells of it at rising times t (N,), nats, (N,): the mutual information
+    """What the state of one character tells of it at rising times t (N,), nats, (N,): the mutual
+    information
 
         I(x_0_i ; x_t_i) = log V + E[ log p(x_0_i | x_t_i) ]
 
-    where every character is as likely as any other. By Monte Carlo over `draws` of each, with the same random numbers at
-    every time; as it cannot rise with t, it never does.
+    where every character is as likely as any other. By Monte Carlo over `draws` of each, with the
+    same random numbers at every time; as it cannot rise with t, it never does.
     """
     x0 = torch.arange(process.V).repeat(1, draws)
     known = []
     for time in t.tolist():
         at = torch.full(x0.shape, time, dtype=torch.float64)
-        log_p = process.likelihood(process.corrupt(x0, at, torch.Generator().manual_seed(0)), at).log_softmax(-1)
+        log_p = process.likelihood(
+            process.corrupt(x0, at, torch.Generator().manual_seed(0)), at
+        ).log_softmax(-1)
         known.append(math.log(process.V) + log_p.gather(-1, x0[..., None]).double().mean())
     return torch.stack(known).clamp_min(0).cummin(0).values
 
@@ -219,13 +259,18 @@ def bigram_divergence(samples: Tensor, language: Markov) -> float:
 
         sum over pairs (a, b) of q(a, b) log( q(b | a) / step(b | a) ),
 
-    with q the frequencies of neighbouring characters in `samples` (B, L), which hold no masks. If the samples are a
-    chain themselves, it is the rate at which a judge who knows both chains tells them from true texts.
-    The estimate is a plug-in, so it is too high by about (pairs seen - characters seen) / (2 N) for N pairs, also for true
-    samples: compare it with the same estimate on as many characters of `language.sample`. Never below 0.
+    with q the frequencies of neighbouring characters in `samples` (B, L), which hold no masks. If
+    the samples are a chain themselves, it is the rate at which a judge who knows both chains tells
+    them from true texts. The estimate is a plug-in, so it is too high by about (pairs seen -
+    characters seen) / (2 N) for N pairs, also for true samples: compare it with the same estimate
+    on as many characters of `language.sample`. Never below 0.
     """
     V = len(language.tokenizer)
-    counts = torch.bincount((samples[:, :-1] * V + samples[:, 1:]).flatten(), minlength=V * V).view(V, V).double()
+    counts = (
+        torch.bincount((samples[:, :-1] * V + samples[:, 1:]).flatten(), minlength=V * V)
+        .view(V, V)
+        .double()
+    )
     follows = counts / counts.sum(1, keepdim=True).clamp_min(1)
     ratio = torch.where(counts > 0, follows / language.step, 1.0).log()
     return ((counts * ratio).sum() / counts.sum()).item()

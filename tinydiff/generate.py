@@ -1,8 +1,9 @@
-"""generate(): a sampler's Steps as Frames, one picture a step; the one place where text is made, for page, terminal and files.
+"""generate(): a sampler's Steps as Frames, one picture a step; the one place where text is made,
+for page, terminal and files.
 
-It validates, wraps the process's denoise (guidance, temperature, top-p), counts the calls, and writes text that is longer
-than the network's window piece by piece: the last characters of a piece are given to the next. It does not know any
-process or sampler by name.
+It validates, wraps the process's denoise (guidance, temperature, top-p), counts the calls, and
+writes text that is longer than the network's window piece by piece: the last characters of a piece
+are given to the next. It does not know any process or sampler by name.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tinydiff import guidance as wrap
+from tinydiff import guides as wrap
 from tinydiff import nets
 from tinydiff.processes import T_MIN, Prediction, Process
 from tinydiff.samplers import SAMPLERS, Range, Sampler, Step, column
@@ -25,13 +26,15 @@ from tinydiff.sentences import brief, is_number
 from tinydiff.text import Canvas
 
 MAX_STEPS = 4096
-TINY = -80.0  # log of a probability that is as good as 0; of far smaller ones exp is ten times slower on a CPU
+# log of a probability that is as good as 0; of far smaller ones exp is ten times slower on a CPU
+TINY = -80.0
 BETS = 5  # likeliest characters kept of each prediction
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of the text being written: enough to draw it, nothing left to compute. All tensors (B, L), on the CPU."""
+    """One picture of the text being written: enough to draw it, nothing left to compute. All
+    tensors (B, L), on the CPU."""
 
     step: int  # 1 .. steps
     steps: int  # how many there will be; some samplers stop earlier
@@ -40,20 +43,26 @@ class Frame:
     seconds: float  # time spent so far
     tokens: Tensor  # int64; mask_id where nothing is written yet
     best: Tensor  # int64: the character the network bets on; mask_id where it has no opinion
-    confidence: Tensor  # float: how sure the characters are; where nothing is written, the probability of its best bet
+    # float: how sure the characters are; where nothing is written, the probability of its best bet
+    confidence: Tensor
     entropy: Tensor  # float, nats: how spread out its bet is
     changed: Tensor  # bool: different from the frame before
     given: Tensor  # bool
     bets: Tensor  # int64 (B, L, up to 5): the likeliest characters, the best first
     odds: Tensor  # float (B, L, up to 5): their probabilities
     view: Tensor | None = None  # float (B, L, K) from 0 to 1: what `sight` of the process names
-    before: Frame | None = None  # on the first frame: what it came from, step 0, before anybody was asked
+    before: Frame | None = (
+        None  # on the first frame: what it came from, step 0, before anybody was asked
+    )
 
 
 class Asked:
-    """The process's denoise, without gradients, with a count of the real calls; what guidance wraps and samplers call."""
+    """The process's denoise, without gradients, with a count of the real calls; what guidance wraps
+    and samplers call."""
 
-    def __init__(self, process: Process, label: Tensor | None, autocast: Callable[[], AbstractContextManager]):
+    def __init__(
+        self, process: Process, label: Tensor | None, autocast: Callable[[], AbstractContextManager]
+    ):
         self.process, self.label, self.autocast, self.calls = process, label, autocast, 0
 
     def __call__(self, x, t, cache=None, **hint) -> Prediction:
@@ -68,15 +77,28 @@ class Asked:
             return self.process.denoise(x, t, label, cache, **hint)
 
 
-def generate(process: Process, canvas: Canvas, *, sampler: str | None = None, steps: int = 64, seed: int = 0,
-             temperature: float = 1.0, top_p: float = 1.0, guidance: float = 0.0, spacing: str = "uniform",
-             precision: str = "auto", **options: float) -> Iterator[Frame]:  # fmt: skip
+def generate(
+    process: Process,
+    canvas: Canvas,
+    *,
+    sampler: str | None = None,
+    steps: int = 64,
+    seed: int = 0,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    guidance: float = 0.0,
+    spacing: str = "uniform",
+    precision: str = "auto",
+    **options: float,
+) -> Iterator[Frame]:
     """Write the canvas; a Frame after each step. Closing the generator stops the work.
 
     sampler:     a name from `samplers.column(process)`; None takes the first of them
-    steps:       1 .. 4096 denoising steps for each window (samplers that write a character a call take as many as they need)
+    steps:       1 .. 4096 denoising steps for each window (samplers that write a token a call take
+                 as many as they need)
     seed:        the same seed gives the same frames
-    temperature: 0 .. 10, divides the log-probabilities; top_p: (0, 1], the share of probability kept
+    temperature: 0 .. 10, divides the log-probabilities
+    top_p:       (0, 1], the share of probability kept
     guidance:    weight of classifier-free guidance, 0 .. 20; only where the canvas has a label
     spacing:     how the steps lie on the time axis: "uniform", "cosine" or "information"
     precision:   "bf16", "fp32", or "auto": bf16 where this machine multiplies it faster
@@ -105,8 +127,14 @@ def generate(process: Process, canvas: Canvas, *, sampler: str | None = None, st
 
     def run(part: Canvas):
         both = [reminded(ask, process) for ask in (asked, asked.unconditional)]
-        denoise = wrap.classifier_free(*both, guidance, process.means) if canvas.label is not None else both[0]
-        denoise = wrap.top_p(wrap.temperature(denoise, temperature, process.own), top_p, process.own)
+        denoise = (
+            wrap.classifier_free(*both, guidance, process.means)
+            if canvas.label is not None
+            else both[0]
+        )
+        denoise = wrap.top_p(
+            wrap.temperature(denoise, temperature, process.own), top_p, process.own
+        )
         return sampled(chosen.run(process, denoise, part, times, rng, **options))
 
     def planned(part: Canvas) -> int:
@@ -136,8 +164,9 @@ def sampled(steps: Iterator[Step]) -> Iterator[Step]:
 
 
 def frames(process, canvas, run, planned, asked, noise) -> Iterator[Frame]:
-    """The Frames of one window after the other. run(canvas) yields Steps; planned(canvas) says how many; noise(canvas) is the
-    state that the first window comes from."""
+    """The Frames of one window after the other. run(canvas) yields Steps; planned(canvas) says how
+    many; noise(canvas) is the state that the first window comes from.
+    """
     process.eval()
     L = canvas.tokens.shape[1]
     spans, board = windows(L, process.length), Board(process, canvas)
@@ -159,11 +188,16 @@ def frames(process, canvas, run, planned, asked, noise) -> Iterator[Frame]:
             clock, before = time.perf_counter(), None
         # what was written is given to the next window
         done = torch.arange(L, device=canvas.tokens.device) < stop
-        canvas = Canvas(torch.where(done, board.tokens.to(done.device), canvas.tokens), canvas.given | done, canvas.label)
+        canvas = Canvas(
+            torch.where(done, board.tokens.to(done.device), canvas.tokens),
+            canvas.given | done,
+            canvas.label,
+        )
 
 
 class Board:
-    """The whole text as it stands, and the last opinion on each position: what Frames are taken from. On the CPU."""
+    """The whole text as it stands, and the last opinion on each position: what Frames are taken
+    from. On the CPU."""
 
     def __init__(self, process: Process, canvas: Canvas):
         canvas, self.process, self.mask = canvas.to("cpu"), process, process.mask_id
@@ -172,10 +206,17 @@ class Board:
         self.tokens = torch.where(canvas.given, canvas.tokens, self.mask)
         self.changed = torch.zeros(shape, dtype=torch.bool)
         self.best = torch.where(canvas.given, canvas.tokens, self.mask)
-        self.confidence, self.entropy = canvas.given.float(), torch.where(canvas.given, 0.0, math.log(process.V))
-        self.bets, self.odds = torch.zeros(*shape, bets, dtype=torch.int64), torch.zeros(*shape, bets)
+        self.confidence, self.entropy = (
+            canvas.given.float(),
+            torch.where(canvas.given, 0.0, math.log(process.V)),
+        )
+        self.bets, self.odds = (
+            torch.zeros(*shape, bets, dtype=torch.int64),
+            torch.zeros(*shape, bets),
+        )
         self.view: Tensor | None = None
-        self.firm = "prefix" in process.traits  # what stands is not weighed again, and keeps the confidence it was written with
+        # what stands is not weighed again, and keeps the confidence it was written with
+        self.firm = "prefix" in process.traits
 
     def enter(self, part: Canvas, start: int) -> None:
         """From now on the window `part` is written, whose first column is `start`."""
@@ -185,7 +226,12 @@ class Board:
     @torch.no_grad()
     def begin(self, x: Tensor) -> None:
         """Note the noise that the window comes from: nobody has said anything of it."""
-        t, nothing = self.time(x, 1.0), x.new_full((*x.shape[:2], self.process.V), -math.log(self.process.V), dtype=torch.float32)
+        t, nothing = (
+            self.time(x, 1.0),
+            x.new_full(
+                (*x.shape[:2], self.process.V), -math.log(self.process.V), dtype=torch.float32
+            ),
+        )
         self.tokens = paste(self.tokens, self.process.read(x).cpu(), self.start)
         if not self.firm:
             sure = self.process.certainty(x, self.canvas_time(t), nothing).exp().float().cpu()
@@ -207,15 +253,18 @@ class Board:
         self.last = step.x, t
 
     def time(self, x: Tensor, t: float) -> Tensor:
-        """The times (B, L) of a state of the window; of what is given nearly 0, where all is finite."""
+        """The times (B, L) of a state of the window; of what is given nearly 0, where all is
+        finite."""
         return torch.where(self.fixed, T_MIN, max(t, T_MIN)).to(x.device)
 
     def canvas_time(self, t: Tensor) -> Tensor:
-        """The same, but 0 where given, as the network is told: who asks the process as it was asked is answered at once."""
+        """The same, but 0 where given, as the network is told: who asks the process as it was asked
+        is answered at once."""
         return torch.where(self.fixed.to(t.device), 0.0, t)
 
     def note(self, log_x0: Tensor, sure: Tensor, start: int) -> None:
-        """Note a prediction (B, n, V) for the columns from `start` on, and log of how sure is what stands there (B, n)."""
+        """Note a prediction (B, n, V) for the columns from `start` on, and log of how sure is what
+        stands there (B, n)."""
         here = slice(start, start + log_x0.shape[1])
         likeliest, bets = log_x0.topk(self.bets.shape[-1])
         blank = self.tokens[:, here] == self.mask
@@ -224,21 +273,38 @@ class Board:
         entropy = (log_x0.clamp_min(TINY).exp() * -log_x0).sum(-1).float().clamp_min(0)
         knows = entropy < math.log(log_x0.shape[-1]) - 1e-4
         self.best = paste(self.best, torch.where(knows, bets[..., 0], self.mask), start)
-        self.confidence = paste(self.confidence, torch.where(kept, self.confidence[:, here], confidence), start)
+        self.confidence = paste(
+            self.confidence, torch.where(kept, self.confidence[:, here], confidence), start
+        )
         self.entropy = paste(self.entropy, entropy, start)
-        self.bets, self.odds = paste(self.bets, bets, start), paste(self.odds, likeliest.exp().float(), start)
+        self.bets, self.odds = (
+            paste(self.bets, bets, start),
+            paste(self.odds, likeliest.exp().float(), start),
+        )
 
     def see(self, x: Tensor, t: Tensor, log_x0: Tensor, new: Tensor, start: int) -> None:
-        """Note what the process shows of a step from x to `new`, for the columns from `start` on."""
+        """Note what the process shows of a step from x to `new`, for the columns from `start`
+        on."""
         if self.process.sight:
             view = self.process.look(x, t, log_x0, new).float().cpu()
             if self.view is None:
-                self.view = torch.full((*self.tokens.shape, view.shape[-1]), 0.5)  # of what is not begun
+                # of what is not begun
+                self.view = torch.full((*self.tokens.shape, view.shape[-1]), 0.5)
             self.view = paste(self.view, view, start)
 
     def picture(self) -> dict[str, Tensor]:
         """The tensors of a Frame; none is written to again."""
-        names = ("tokens", "best", "confidence", "entropy", "changed", "given", "bets", "odds", "view")
+        names = (
+            "tokens",
+            "best",
+            "confidence",
+            "entropy",
+            "changed",
+            "given",
+            "bets",
+            "odds",
+            "view",
+        )
         return {name: getattr(self, name) for name in names}
 
 
@@ -252,8 +318,9 @@ def paste(whole: Tensor, part: Tensor, start: int) -> Tensor:
 
 
 def windows(L: int, window: int | None) -> list[tuple[int, int, int]]:
-    """(start, stop, first fresh column) of the pieces in which L characters are written: each but the first takes the last
-    half window as given."""
+    """(start, stop, first fresh column) of the pieces in which L characters are written: each but
+    the first takes the last half window as given.
+    """
     if window is None or window >= L:
         return [(0, L, 0)]
     spans, stop = [(0, window, 0)], window
@@ -271,10 +338,15 @@ def check_sampler(process: Process, name: str | None) -> Sampler:
     if name is None:
         return SAMPLERS[names[0]]
     if not isinstance(name, str) or name not in SAMPLERS:
-        raise ValueError(f"There is no sampler {brief(name)}; '{process.name}' offers {', '.join(names)}.")
+        raise ValueError(
+            f"There is no sampler {brief(name)}; '{process.name}' offers {', '.join(names)}."
+        )
     if name not in names:
         lacking = ", ".join(sorted(SAMPLERS[name].needs - process.traits))
-        raise ValueError(f"{name!r} needs a process with the trait {lacking}; '{process.name}' offers {', '.join(names)}.")
+        raise ValueError(
+            f"{name!r} needs a process with the trait {lacking}; '{process.name}' offers "
+            f"{', '.join(names)}."
+        )
     return SAMPLERS[name]
 
 
@@ -282,7 +354,9 @@ def check_number(name: str, value: object, low: float, high: float, whole: bool 
     """Raises ValueError unless value is a finite number (a whole one if asked) from low to high."""
     if not is_number(value) or not low <= value <= high or (whole and value != int(value)):
         span = f"{plainly(low)} to {plainly(high)}"
-        raise ValueError(f"{name} is {brief(value)}; give a {'whole ' if whole else ''}number from {span}.")
+        raise ValueError(
+            f"{name} is {brief(value)}; give a {'whole ' if whole else ''}number from {span}."
+        )
 
 
 def plainly(number: float) -> str:
@@ -294,13 +368,16 @@ def check_options(process: Process, chosen: Sampler, options: dict) -> None:
     for name, value in options.items():
         if name not in chosen.options:
             known = ", ".join(chosen.options) or "none"
-            raise ValueError(f"The sampler {chosen.name!r} has no option {brief(name)}; it has {known}.")
+            raise ValueError(
+                f"The sampler {chosen.name!r} has no option {brief(name)}; it has {known}."
+            )
         _, span = chosen.options[name]
         if isinstance(span, Range):
             check_number(name, value, span.low, span.high)
         elif not any(type(value) is type(known) and value == known for known in span.of(process)):
             raise ValueError(
-                f"{name} is {brief(value)}; with '{process.name}' there are {', '.join(map(str, span.of(process)))}."
+                f"{name} is {brief(value)}; with '{process.name}' there are "
+                f"{', '.join(map(str, span.of(process)))}."
             )
 
 
@@ -308,23 +385,32 @@ def check_tokens(process: Process, canvas: Canvas) -> None:
     known = canvas.tokens[canvas.given]
     strange = known[(known < 0) | (known >= process.V)]
     if len(strange):
-        raise ValueError(f"The canvas gives the id {int(strange[0])}; this model knows {process.V} characters, numbered from 0.")
+        raise ValueError(
+            f"The canvas gives the id {int(strange[0])}; this model knows {process.V} "
+            "characters, numbered from 0."
+        )
 
 
 def check_sight(process: Process, canvas: Canvas, block: int | None) -> None:
-    """Raises ValueError where something is given further right than the network sees (`ahead`) when it writes what is before it."""
+    """Raises ValueError where something is given further right than the network sees (`ahead`) when
+    it writes what is before it."""
     ahead, L = process.ahead(block), canvas.tokens.shape[1]
     if ahead is None:
         return
     for start, stop, fresh in windows(L, process.length):
         part = torch.arange(stop - start, device=canvas.given.device) // ahead
-        given, new = canvas.given[:, start:stop], torch.arange(start, stop, device=canvas.given.device) >= fresh
-        first = torch.where(~given & new, part, L).amin(1)  # of the parts that are seen at once, one with something to write
+        given, new = (
+            canvas.given[:, start:stop],
+            torch.arange(start, stop, device=canvas.given.device) >= fresh,
+        )
+        # of the parts that are seen at once, one with something to write
+        first = torch.where(~given & new, part, L).amin(1)
         last = torch.where(given & new, part, -1).amax(1)
         if (first < last).any():
             seen = f"the {ahead} characters of a block" if ahead > 1 else "a character"
             raise ValueError(
-                f"'{process.name}' would not see what is given behind {seen} that it writes, because it reads from left to right: "
+                f"'{process.name}' would not see what is given behind {seen} that it writes, "
+                "because it reads from left to right: "
                 "give a beginning alone, or take a process that sees both sides, such as 'masked'."
             )
 
@@ -332,4 +418,7 @@ def check_sight(process: Process, canvas: Canvas, block: int | None) -> None:
 def check_label(process: Process, canvas: Canvas) -> None:
     labels = getattr(process.net, "labels", 0)
     if canvas.label is not None and not (canvas.label < labels).all():
-        raise ValueError(f"This model knows {labels} labels, numbered from 0; {int(canvas.label.max())} is not one of them.")
+        raise ValueError(
+            f"This model knows {labels} labels, numbered from 0; {int(canvas.label.max())} "
+            "is not one of them."
+        )

@@ -1,8 +1,10 @@
-"""Rewriting: a source is given, a target is written beside it (DiffuSeq, arXiv:2210.08933); how, and how well.
+"""Rewriting: a source is given, a target is written beside it (DiffuSeq, arXiv:2210.08933); how,
+and how well.
 
-The source stands in the first half of the canvas and is never noised; the target is written in the second, up to its first
-END (text.py). What follows the END is written like everything else, so that the network may decide the length anywhere, and
-is not read. How well: characters to change (Levenshtein) and lines without a fault, beside the source as it is.
+The source stands in the first half of the canvas and is never noised; the target is written in the
+second, up to its first END (text.py). What follows the END is written like everything else, so that
+the network may decide the length anywhere, and is not read. How well: characters to change
+(Levenshtein) and lines without a fault, beside the source as it is.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tinydiff import figures
+from tinydiff import uncertainty
 from tinydiff.generate import check_number, generate
 from tinydiff.processes import Process
 from tinydiff.samplers import SAMPLERS, column
@@ -33,7 +35,8 @@ USE = 'print(tinydiff.rewrite.write(process, ["to be or not to be that is the qu
 def canvas_of(tokenizer: Tokenizer, sources: Sequence[str], length: int) -> Canvas:
     """Sources given in the first half of windows of `length`, the second half open.
 
-    Raises ValueError, in one sentence, for a source that is empty, too long, or has characters that the model does not know.
+    Raises ValueError, in one sentence, for a source that is empty, too long, or has characters that
+    the model does not know.
     """
     room = length // 2 - 1
     if not sources:
@@ -42,7 +45,9 @@ def canvas_of(tokenizer: Tokenizer, sources: Sequence[str], length: int) -> Canv
         if not source.strip():
             raise ValueError("There is nothing to rewrite: give a line of words.")
         if (taken := len(tokenizer.encode(source))) > room:
-            raise ValueError(f"The words have {taken} {tokenizer.unit} and there is room for {room}: give fewer.")
+            raise ValueError(
+                f"The words have {taken} {tokenizer.unit} and there is room for {room}: give fewer."
+            )
     source = halves(tokenizer, sources, length)
     return paired(torch.cat([source, torch.full_like(source, end_of(tokenizer))], 1), tokenizer)
 
@@ -52,25 +57,44 @@ def targets(tokenizer: Tokenizer, tokens: Tensor) -> list[str]:
     return [ended(tokenizer.decode(row)) for row in tokens[:, tokens.shape[1] // 2 :]]
 
 
-def write(process: Process, sources: Sequence[str], sampler: str | None = None, steps: int = USUAL, seed: int = 0,
-          temperature: float = 1.0) -> list[str]:  # fmt: skip
+def write(
+    process: Process,
+    sources: Sequence[str],
+    sampler: str | None = None,
+    steps: int = USUAL,
+    seed: int = 0,
+    temperature: float = 1.0,
+) -> list[str]:
     """A target for each source. Raises ValueError as `canvas_of` and `generate` do."""
     canvas = canvas_of(process.tokenizer, sources, process.length)
-    *_, frame = generate(process, canvas, sampler=sampler, steps=steps, seed=seed, temperature=temperature)
+    *_, frame = generate(
+        process, canvas, sampler=sampler, steps=steps, seed=seed, temperature=temperature
+    )
     return targets(process.tokenizer, frame.tokens)
 
 
 def usual_sampler(names: Sequence[str]) -> str:
-    """Of the samplers that fit: where there is so little to choose, the surest first is the best order."""
+    """Of the samplers that fit: where there is so little to choose, the surest first is the best
+    order."""
     return "confidence" if "confidence" in names else names[0]
 
 
-def best(process: Process, sources: Sequence[str], sampler: str | None = None, steps: int = USUAL, seed: int = 0,
-           temperature: float = SURER, candidates: int = SEEDS) -> list[str]:  # fmt: skip
-    """Of `candidates` targets for each source the one that is nearest to the others. Raises as `write` does."""
+def best(
+    process: Process,
+    sources: Sequence[str],
+    sampler: str | None = None,
+    steps: int = USUAL,
+    seed: int = 0,
+    temperature: float = SURER,
+    candidates: int = SEEDS,
+) -> list[str]:
+    """Of `candidates` targets for each source the one that is nearest to the others. Raises as
+    `write` does."""
     check_number("candidates", candidates, 1, MOST, whole=True)
     again = [source for source in sources for _ in range(candidates)]
-    found = write(process, again, sampler or usual_sampler(column(process)), steps, seed, temperature)
+    found = write(
+        process, again, sampler or usual_sampler(column(process)), steps, seed, temperature
+    )
     groups = [found[i : i + candidates] for i in range(0, len(found), candidates)]
     return [group[mbr(group)] for group in groups]
 
@@ -78,7 +102,9 @@ def best(process: Process, sources: Sequence[str], sampler: str | None = None, s
 def page(process: Process, data: Pairs, lines: int = 6) -> str:
     """A few sources of validation with what is written for them: what training shows of itself."""
     sources, _ = data.texts(spread(data.valid, lines))
-    return "\n".join(f"{source} -> {written}" for source, written in zip(sources, write(process, sources)))
+    return "\n".join(
+        f"{source} -> {written}" for source, written in zip(sources, write(process, sources))
+    )
 
 
 def spread(rows: Tensor, count: int) -> Tensor:
@@ -90,7 +116,8 @@ def spread(rows: Tensor, count: int) -> Tensor:
 
 
 def distance(one: str, other: str) -> int:
-    """Levenshtein: the fewest characters to put in, take out or change, row after row of the table (Wagner and Fischer 1974)."""
+    """Levenshtein: the fewest characters to put in, take out or change, row after row of the table
+    (Wagner and Fischer 1974)."""
     row = list(range(len(other) + 1))
     for i, a in enumerate(one, 1):
         before, row[0] = row[0], i
@@ -100,7 +127,8 @@ def distance(one: str, other: str) -> int:
 
 
 def character_error_rate(written: Sequence[str], truth: Sequence[str]) -> float:
-    """Characters to change, over the characters of the truth; above 1 where more is wrong than there is."""
+    """Characters to change, over the characters of the truth; above 1 where more is wrong than
+    there is."""
     return sum(map(distance, written, truth)) / max(1, sum(map(len, truth)))
 
 
@@ -116,8 +144,9 @@ def risks(candidates: Sequence[str]) -> list[float]:
 
 
 def mbr(candidates: Sequence[str]) -> int:
-    """Which candidate is nearest to all others, the first of those that tie: minimum Bayes risk (DiffuSeq, section 4), with
-    the edit distance as the loss."""
+    """Which candidate is nearest to all others, the first of those that tie: minimum Bayes risk
+    (DiffuSeq, section 4), with the edit distance as the loss.
+    """
     found = risks(candidates)
     return found.index(min(found))
 
@@ -127,22 +156,43 @@ def score(written: Sequence[str], truth: Sequence[str]) -> dict:
 
 
 def measured(process: Process, data: Pairs) -> dict:
-    """Of validation pairs: the source as it is, the first sampler at every number of steps, others at the usual one, and the
-    choice among candidates as the page makes it, beside what the candidates are worth on average."""
+    """Of validation pairs: the source as it is, the first sampler at every number of steps, others
+    at the usual one, and the choice among candidates as the page makes it, beside what the
+    candidates are worth on average.
+    """
     sources, truth = data.texts(spread(data.valid, PAIRS))
     sampler = column(process)[0]
     counts = STEPS if SAMPLERS[sampler].steps_matter else (1,)
     steps = [dict(steps=n, **score(write(process, sources, sampler, n), truth)) for n in counts]
-    others = [dict(sampler=name, temperature=t, steps=USUAL, **score(write(process, sources, name, temperature=t), truth))
-              for name in ("ancestral", "confidence", "left_to_right") if name in column(process)
-              for t in (1.0, SURER) if (name, t) != (sampler, 1.0)]  # fmt: skip
-    candidates = list(zip(*[write(process, sources, sampler, USUAL, seed, SURER) for seed in range(SEEDS)]))
+    others = [
+        dict(
+            sampler=name,
+            temperature=t,
+            steps=USUAL,
+            **score(write(process, sources, name, temperature=t), truth),
+        )
+        for name in ("ancestral", "confidence", "left_to_right")
+        if name in column(process)
+        for t in (1.0, SURER)
+        if (name, t) != (sampler, 1.0)
+    ]
+    candidates = list(
+        zip(*[write(process, sources, sampler, USUAL, seed, SURER) for seed in range(SEEDS)])
+    )
     chosen = [some[mbr(some)] for some in candidates]
     alone = [score(written, truth) for written in zip(*candidates)]
     mean = {f"{name}_of_one": sum(row[name] for row in alone) / SEEDS for name in ("cer", "exact")}
     shown = [dict(source=s, written=w, truth=t) for s, w, t in zip(sources, chosen, truth)]
-    return dict(task=data.task, pairs=len(truth), sampler=sampler, copy=score(sources, truth), steps=steps, others=others,
-                mbr=dict(steps=USUAL, temperature=SURER, seeds=SEEDS, **score(chosen, truth), **mean), samples=shown[:: -(-len(shown) // SHOWN)])  # fmt: skip
+    return dict(
+        task=data.task,
+        pairs=len(truth),
+        sampler=sampler,
+        copy=score(sources, truth),
+        steps=steps,
+        others=others,
+        mbr=dict(steps=USUAL, temperature=SURER, seeds=SEEDS, **score(chosen, truth), **mean),
+        samples=shown[:: -(-len(shown) // SHOWN)],
+    )
 
 
 # ---------------------------------------------------------------- the card
@@ -150,14 +200,23 @@ def measured(process: Process, data: Pairs) -> dict:
 
 def measurements(result: dict) -> list[str]:
     """What `measured` found, and the bound, as lines of a card."""
+    how = (
+        ", of the last 10 % by blocks of consecutive lines"
+        if result["bound"].get("each")
+        else " of lines taken for independent"
+    )
     held, seen, choice, copy = result["bound"], result["train_bound"], result["mbr"], result["copy"]
     return [
         "",
-        f"Bound on the lines of the last 10 %: **{figures.written(held['nats'], held['error'])} nats** a character, over {held['windows']} lines; "
-        f"on lines it was trained on {figures.written(seen['nats'], seen['error'])} nats. Errors are standard errors"
-        f"{', of the last 10 % by blocks of consecutive lines' if held.get('each') else ' of lines taken for independent'}.",
+        "Bound on the lines of the last 10 %: "
+        f"**{uncertainty.written(held['nats'], held['error'])} nats** a character, over "
+        f"{held['windows']} lines; "
+        f"on lines it was trained on {uncertainty.written(seen['nats'], seen['error'])} "
+        "nats. Errors are standard errors"
+        f"{how}.",
         "",
-        f"Over {result['pairs']} of these lines, at temperature 1 where no other is named (character errors: characters to change "
+        f"Over {result['pairs']} of these lines, at temperature 1 where no other is named "
+        "(character errors: characters to change "
         "over characters of the truth):",
         "",
         "| | steps | character errors | lines without a fault |",
@@ -165,17 +224,22 @@ def measurements(result: dict) -> list[str]:
         f"| the source as it is | | {cells(copy)} |",
         *(f"| {result['sampler']} | {row['steps']} | {cells(row)} |" for row in result["steps"]),
         *(
-            f"| {row['sampler']}, temperature {row['temperature']:g} | {row['steps']} | {cells(row)} |"
+            f"| {row['sampler']}, temperature {row['temperature']:g} | {row['steps']} | "
+            f"{cells(row)} |"
             for row in result["others"]
         ),
-        f"| one of {choice['seeds']} candidates of temperature {choice['temperature']:g}, on average | {choice['steps']} | "
+        f"| one of {choice['seeds']} candidates of temperature {choice['temperature']:g}, on "
+        f"average | {choice['steps']} | "
         f"{cells(dict(cer=choice['cer_of_one'], exact=choice['exact_of_one']))} |",
         f"| the one of them that is nearest to the others | {choice['steps']} | {cells(choice)} |",
         "",
         "Source, what was written, truth:",
         "",
         "```",
-        *("\n".join((row["source"], row["written"], row["truth"], "")) for row in result["samples"]),
+        *(
+            "\n".join((row["source"], row["written"], row["truth"], ""))
+            for row in result["samples"]
+        ),
         "```",
     ]
 

@@ -1,9 +1,11 @@
-"""Noise schedules: alpha(t), what is left of the text at time t, and its slope; and the grids that steps lie on.
+"""Noise schedules: alpha(t), what is left of the text at time t, and its slope; and the grids that
+steps lie on.
 
     alpha(0) = 1,  alpha(1) = floor > 0,  alpha falls in between.
 
-Every schedule is its own curve rescaled to end at the floor, so that no formula has to guard a division by alpha or its
-logarithm. A schedule does not know what the noise is; `slope` is d alpha / dt, written by hand, checked by autograd.
+Every schedule is its own curve rescaled to end at the floor, so that no formula has to guard a
+division by alpha or its logarithm. A schedule does not know what the noise is; `slope` is d alpha /
+dt, written by hand, checked by autograd.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ SCHEDULES: dict[str, type[Schedule]] = {}
 
 
 class Schedule(ABC):
-    """alpha(t) on [0, 1]. Subclasses give a falling curve and its slope; this class rescales them to [floor, 1]."""
+    """alpha(t) on [0, 1]. Subclasses give a falling curve and its slope; this class rescales them
+    to [floor, 1]."""
 
     name: str
 
@@ -48,7 +51,8 @@ class Schedule(ABC):
         return self.curve_slope(t) * self.scale
 
     def time(self, alpha: Tensor) -> Tensor:
-        """The t at which alpha(t) is `alpha` (any shape, float64), by bisection; 1 for anything below the floor."""
+        """The t at which alpha(t) is `alpha` (any shape, float64), by bisection; 1 for anything
+        below the floor."""
         low, high = torch.zeros_like(alpha), torch.ones_like(alpha)
         for _ in range(60):
             middle = (low + high) / 2
@@ -57,7 +61,8 @@ class Schedule(ABC):
         return (low + high) / 2
 
     def weight(self, t: Tensor) -> Tensor:
-        """-alpha' / (1 - alpha): the weight of the loss at time t for masked noise (MDLM, arXiv:2406.07524, eq. 10)."""
+        """-alpha' / (1 - alpha): the weight of the loss at time t for masked noise (MDLM,
+        arXiv:2406.07524, eq. 10)."""
         return -self.slope(t) / (1 - self.alpha(t))
 
 
@@ -74,8 +79,10 @@ class Linear(Schedule):
 
 
 class Cosine(Schedule):
-    """cos^2(pi / 2 (t + s) / (1 + s)) (Nichol and Dhariwal, arXiv:2102.09672, eq. 17). "cosine" has no offset, s = 0;
-    "cosine-0.008" has the paper's, with which noise does not come as slowly at first: the slope at t = 0 is not 0."""
+    """cos^2(pi / 2 (t + s) / (1 + s)) (Nichol and Dhariwal, arXiv:2102.09672, eq. 17). "cosine" has
+    no offset, s = 0; "cosine-0.008" has the paper's, with which noise does not come as slowly at
+    first: the slope at t = 0 is not 0.
+    """
 
     name, s = "cosine", 0.0
 
@@ -93,7 +100,8 @@ class Cosine(Schedule):
 
 
 class Sqrt(Schedule):
-    """1 - sqrt(t): noise comes fast at first (Diffusion-LM, arXiv:2205.14217, appendix A). Its slope at 0 is infinite."""
+    """1 - sqrt(t): noise comes fast at first (Diffusion-LM, arXiv:2205.14217, appendix A). Its
+    slope at 0 is infinite."""
 
     name = "sqrt"
 
@@ -118,7 +126,8 @@ class Polynomial(Schedule):
 
 
 class Geometric(Schedule):
-    """exp(-sigma_min^(1-t) sigma_max^t) with sigma from 1e-4 to 20 (SEDD, arXiv:2310.16834, appendix C.1)."""
+    """exp(-sigma_min^(1-t) sigma_max^t) with sigma from 1e-4 to 20 (SEDD, arXiv:2310.16834,
+    appendix C.1)."""
 
     name = "geometric"
     sigma_min, sigma_max = 1e-4, 20.0
@@ -135,22 +144,27 @@ class Geometric(Schedule):
 
 
 class DDPM(Schedule):
-    """The beta table 1e-4 .. 0.02 over 1,000 steps (Ho et al., arXiv:2006.11239, section 4), in the continuous limit:
-    the product of 1 - beta_k becomes exp(-sum of beta_k)."""
+    """The beta table 1e-4 .. 0.02 over 1,000 steps (Ho et al., arXiv:2006.11239, section 4), in the
+    continuous limit: the product of 1 - beta_k becomes exp(-sum of beta_k).
+    """
 
     name = "ddpm"
     beta_min, beta_max, table = 1e-4, 0.02, 1000
 
     def curve(self, t):
-        return torch.exp(-self.table * (self.beta_min * t + (self.beta_max - self.beta_min) * t**2 / 2))
+        return torch.exp(
+            -self.table * (self.beta_min * t + (self.beta_max - self.beta_min) * t**2 / 2)
+        )
 
     def curve_slope(self, t):
         return -self.table * (self.beta_min + (self.beta_max - self.beta_min) * t) * self.curve(t)
 
 
 class ShortDDPM(DDPM):
-    """The same beta table cut to 128 steps, as it stands in many tutorials. It is not rescaled: alpha(1) is 0.27, so that
-    a quarter of the text is left where sampling starts from pure noise. Kept to show what that costs."""
+    """The same beta table cut to 128 steps, as it stands in many tutorials. It is not rescaled:
+    alpha(1) is 0.27, so that a quarter of the text is left where sampling starts from pure noise.
+    Kept to show what that costs.
+    """
 
     name = "ddpm-128"
     table = 128
@@ -164,14 +178,16 @@ OFFSET = re.compile(r"cosine-(0\.\d{1,6})")
 
 
 def schedule(name: str, floor: float = 1e-3) -> Schedule:
-    """The schedule called `name`: one of SCHEDULES, or the cosine with an offset s between 0 and 1, "cosine-0.008". Raises
-    ValueError that lists the names."""
+    """The schedule called `name`: one of SCHEDULES, or the cosine with an offset s between 0 and 1,
+    "cosine-0.008". Raises ValueError that lists the names.
+    """
     offset = OFFSET.fullmatch(name) if isinstance(name, str) else None
     if offset:
         return Cosine(floor, float(offset[1]))
     if name not in SCHEDULES:
         raise ValueError(
-            f"There is no schedule {name!r}; there are {', '.join(SCHEDULES)}, and cosine-0.008, with any offset below 1."
+            f"There is no schedule {name!r}; there are {', '.join(SCHEDULES)}, and "
+            "cosine-0.008, with any offset below 1."
         )
     return SCHEDULES[name](floor)
 
@@ -185,12 +201,14 @@ def uniform_grid(u: Tensor, schedule: Schedule) -> Tensor:
 
 
 def cosine_grid(u: Tensor, schedule: Schedule) -> Tensor:
-    """cos(pi/2 (1 - u)): short steps at the noisy end (MD4, arXiv:2406.04329, eq. 6: better with few steps)."""
+    """cos(pi/2 (1 - u)): short steps at the noisy end (MD4, arXiv:2406.04329, eq. 6: better with
+    few steps)."""
     return torch.cos(math.pi / 2 * (1 - u))
 
 
 def information_grid(u: Tensor, schedule: Schedule) -> Tensor:
-    """Steps of equal fall in alpha: each step reveals the same share of the text, whatever the schedule."""
+    """Steps of equal fall in alpha: each step reveals the same share of the text, whatever the
+    schedule."""
     return schedule.time(1 - u * (1 - schedule.floor))
 
 

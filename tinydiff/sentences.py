@@ -1,11 +1,22 @@
-"""What sentences to people are made of: values as they name them, and what counts as a number or a
-text."""
+"""What sentences to people are made of: values as they name them, what counts as a number or a
+text, and lines that are printed."""
 
 from __future__ import annotations
 
 import re
+import sys
+from typing import TextIO
 
 HUGE = 1e300  # no number of ours is larger
+NAME = 200  # characters that a name has at the most
+SPOKEN = 500  # characters of a sentence, at most about
+# what a terminal obeys, or lets the text around it stand elsewhere: controls (C0, DEL, C1), marks
+# and overrides of writing direction, line separators; and halves of characters, which cannot be
+# written
+OBEYED = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+PICTURES = {chr(i): chr(0x2400 + i) for i in range(0x20)} | {"\x7f": "\u2421"}
 
 
 def brief(value: object, room: int = 60) -> str:
@@ -28,3 +39,24 @@ def is_text(value: object) -> bool:
 def is_number(value: object) -> bool:
     """Is it a finite number, and not so large that a float could not hold it?"""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= HUGE
+
+
+def clean(text: str) -> str:
+    """Text that a terminal shows and does not obey, whoever wrote it: of a control its picture, ␛
+    for ESC; else �. Line breaks and tabs stay.
+    """
+    return OBEYED.sub(lambda found: PICTURES.get(found[0], "\ufffd"), text)
+
+
+def say(text: object, to: TextIO | None = None) -> None:
+    """Print a line, clean. All that these programs print goes through here, or through `clean` into
+    what rich draws."""
+    stream = to or sys.stdout
+    encoding = stream.encoding or "utf-8"
+    print(clean(str(text)).encode(encoding, "replace").decode(encoding), file=stream, flush=True)
+
+
+def sentence(words: object) -> str:
+    """Words on one line, of which far too many are cut."""
+    line = " ".join(str(words).split())
+    return line if len(line) <= SPOKEN else f"{line[: SPOKEN - 100]} ... {line[-100:]}"

@@ -1,8 +1,9 @@
 """Prints the address from which pip should take PyTorch beside its usual index, or an empty line.
 
-PyPI's PyTorch for Linux brings gigabytes of CUDA. PyTorch's own index has builds for CPUs, a tenth of the size: it is named
-where this is Linux, no NVIDIA driver is found and the index answers in time. Needs Python alone, because it runs before anything
-is installed: `python3 tools/torch_index.py`.
+PyPI's PyTorch for Linux brings gigabytes of CUDA. PyTorch's own index has builds for CPUs, a tenth
+of the size: it is named where this is Linux, no NVIDIA driver is found and the index answers in
+time. Needs Python alone, because it runs before anything is installed: `python3
+tools/torch_index.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,12 @@ import urllib.request
 from collections.abc import Iterable
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-DRIVERS = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg")  # the kernel's module, its device, that of WSL
+# the kernel's module, its device, that of WSL
+DRIVERS = (
+    "/proc/driver/nvidia/version",
+    "/dev/nvidiactl",
+    "/dev/dxg",
+)
 SECONDS = 2.0
 
 
@@ -25,7 +31,8 @@ def has_driver(drivers: Iterable[str] = DRIVERS) -> bool:
 
 
 def answers(index: str, seconds: float = SECONDS) -> bool:
-    """Does a package index offer torch, and say so within so many seconds, looking up its name included?"""
+    """Does a package index offer torch, and say so within so many seconds, looking up its name
+    included?"""
     found: list[bool] = []
 
     def ask():
@@ -35,13 +42,16 @@ def answers(index: str, seconds: float = SECONDS) -> bool:
         except (OSError, ValueError):
             pass  # no network, no such page, no address: there is no index
 
-    asking = threading.Thread(target=ask, daemon=True)  # a name server that is silent outlasts urlopen's own limit
+    # a name server that is silent outlasts urlopen's own limit
+    asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(seconds)
     return found == [True]
 
 
-def torch_index(index: str = CPU_INDEX, drivers: Iterable[str] = DRIVERS, platform: str = sys.platform) -> str:
+def torch_index(
+    index: str = CPU_INDEX, drivers: Iterable[str] = DRIVERS, platform: str = sys.platform
+) -> str:
     """The address, or "" for pip's usual one."""
     return index if platform == "linux" and not has_driver(drivers) and answers(index) else ""
 

@@ -1,7 +1,9 @@
-"""The page in a real browser: Debian's Chromium, one server for all tests, and what every page is watched for.
+"""The page in a real browser: Debian's Chromium, one server for all tests, and what every page is
+watched for.
 
-Where there is no Chromium these tests are skipped in one line, except in CI. All of them run one after the other in one process,
-beside the other tests in another (tests/conftest.py): they share the servers, and what they time would not bear a second browser.
+Where there is no Chromium these tests are skipped in one line, except in CI. All of them run one
+after the other in one process, beside the other tests in another (tests/conftest.py): they share
+the servers, and what they time would not bear a second browser.
 """
 
 import os
@@ -18,20 +20,36 @@ import pytest
 
 from tests.programs import ROOT, Program
 
-FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking",
-         "--disable-component-update", "--disable-default-apps", "--disable-sync", "--disable-extensions", "--no-first-run",
-         "--metrics-recording-only", "--hide-scrollbars", "--mute-audio"]  # fmt: skip
-# scheme and width in which a page is looked at: light and dark, desk and phone; the third when there is time
+FLAGS = [
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+    "--disable-extensions",
+    "--no-first-run",
+    "--metrics-recording-only",
+    "--hide-scrollbars",
+    "--mute-audio",
+]
+# scheme and width in which a page is looked at: light and dark, desk and phone; the third when
+# there is time
 LOOKS = [("dark", 1280), ("light", 375), pytest.param("light", 1280, marks=pytest.mark.long)]
+# where another test has both
 ONE_LOOK = [
     LOOKS[0],
     *(pytest.param("light", width, marks=pytest.mark.long) for width in (375, 1280)),
-]  # where another test has both
-BROKEN = {"resultTypes": ["violations"]}  # what is kept of axe's answer; all else takes it most of its time
+]
+# what is kept of axe's answer; all else takes it most of its time
+BROKEN = {"resultTypes": ["violations"]}
 
 
 def chromium():
-    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    return (
+        os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    )
 
 
 @pytest.fixture(scope="session")
@@ -62,12 +80,19 @@ def wait_until_served(url: str, server: subprocess.Popen, seconds: float = 180) 
 
 
 class Server:
-    """`python app.py` as a visitor of the repository starts it, or a program (tests/programs.py) in another environment."""
+    """`python app.py` as a visitor of the repository starts it, or a program (tests/programs.py) in
+    another environment."""
 
     def __init__(self, *program: str, **environment: str):
         port = free_port()
-        env = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1",
-               "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port), **environment}  # fmt: skip
+        env = {
+            **os.environ,
+            "GRADIO_ANALYTICS_ENABLED": "False",
+            "HF_HUB_OFFLINE": "1",
+            "GRADIO_SERVER_NAME": "127.0.0.1",
+            "GRADIO_SERVER_PORT": str(port),
+            **environment,
+        }
         self.url = f"http://127.0.0.1:{port}"
         self.process = (
             Program(*program, env=env, heard=False)
@@ -93,7 +118,8 @@ class Server:
 
     def cpu_seconds(self) -> float:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime and stime, man proc
+        # utime and stime, man proc
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def close(self):
         self.process.send_signal(signal.SIGTERM)
@@ -111,11 +137,14 @@ def server(tmp_path_factory):
 
 
 class Watch:
-    """What a page may never do: write an error to the console, or ask another machine for anything."""
+    """What a page may never do: write an error to the console, or ask another machine for
+    anything."""
 
     def __init__(self, page):
         self.errors, self.strangers = [], []
-        page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
+        page.on(
+            "console", lambda message: message.type == "error" and self.errors.append(message.text)
+        )
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self.look(request.url))
 
@@ -130,7 +159,8 @@ class Watch:
 
 @pytest.fixture(scope="session")
 def visitors(browser):
-    """One browser's memory for all tests: what a page loads is compiled once, which takes half of the time of a first visit."""
+    """One browser's memory for all tests: what a page loads is compiled once, which takes half of
+    the time of a first visit."""
     context = browser.new_context()
     yield context
     context.close()
@@ -158,7 +188,8 @@ def opener(server, page):
 
 @pytest.fixture
 def visit(server, page):
-    """visit(query) opens the page and waits for the player; afterwards the console and the requests are looked at."""
+    """visit(query) opens the page and waits for the player; afterwards the console and the requests
+    are looked at."""
     watch = Watch(page)
     yield opener(server, page)
     watch.good()
@@ -166,7 +197,8 @@ def visit(server, page):
 
 @pytest.fixture(scope="module")
 def stay(server, browser):
-    """stay() is one page for the tests of a file that only look, or leave things as they found them: it is opened once."""
+    """stay() is one page for the tests of a file that only look, or leave things as they found
+    them: it is opened once."""
     context = browser.new_context()
     page = context.new_page()
     watch = Watch(page)

@@ -13,8 +13,9 @@ from tests.browser.conftest import BROKEN, LOOKS
 P = "#denoise-player "
 STATE = """() => {
   const root = document.querySelector("#denoise-player"), q = (s) => root.querySelector(s);
-  return {at: Number(q(".td-seek").value), end: Number(q(".td-seek").max), running: !q(".td-stop").hidden,
-          playing: q(".td-player").classList.contains("playing"), status: q(".td-status").textContent,
+  return {at: Number(q(".td-seek").value), end: Number(q(".td-seek").max),
+          running: !q(".td-stop").hidden, status: q(".td-status").textContent,
+          playing: q(".td-player").classList.contains("playing"),
           text: [...root.querySelectorAll(".td-cells span")].map((s) => s.textContent).join("")};
 }"""
 
@@ -25,14 +26,17 @@ def state(page) -> dict:
 
 def until(page, condition: str, seconds: float = 90):
     """Wait until a condition on the state `s` holds."""
-    page.wait_for_function(f"() => {{ const s = ({STATE})(); return {condition}; }}", timeout=1000 * seconds)
+    page.wait_for_function(
+        f"() => {{ const s = ({STATE})(); return {condition}; }}", timeout=1000 * seconds
+    )
     return state(page)
 
 
 STARTED = """() => {
   window.started = false;
   new MutationObserver(() => { window.started = true; })
-    .observe(document.querySelector("#denoise-player .td-stop"), {attributes: true, attributeFilter: ["hidden"]});
+    .observe(document.querySelector("#denoise-player .td-stop"),
+             {attributes: true, attributeFilter: ["hidden"]});
 }"""
 
 
@@ -52,9 +56,10 @@ def finished(page, seconds: float = 90) -> dict:
     """Wait until all steps are there, and go to the last."""
     until(page, "!s.running && s.end > 0", seconds)
     page.dispatch_event(P + ".td-last", "click")
+    # Gradio's own
     page.wait_for_function(
         "() => ![...document.querySelectorAll('.loading')].some((words) => words.offsetParent)"
-    )  # Gradio's own
+    )
     return played(page)
 
 
@@ -71,12 +76,14 @@ PLACES = """() => {
   new MutationObserver(() => {
     const seek = document.querySelector("#denoise-player .td-seek");
     if (seek) window.places.add(seek.value);
-  }).observe(document, {subtree: true, childList: true, attributes: true, attributeFilter: ["aria-valuetext"]});
+  }).observe(document, {subtree: true, childList: true, attributes: true,
+                        attributeFilter: ["aria-valuetext"]});
 }"""
 
 
 def test_the_recorded_run_plays_at_load(visit, page):
-    """The page is alive before anybody clicks: the recorded run plays, step by step, to its end, and it is text."""
+    """The page is alive before anybody clicks: the recorded run plays, step by step, to its end,
+    and it is text."""
     page.add_init_script(f"({PLACES})()")
     page = visit()
     end = played(page)
@@ -85,7 +92,8 @@ def test_the_recorded_run_plays_at_load(visit, page):
 
 
 def test_generate_writes_a_text(visit):
-    """A click on Generate writes a text that begins with the prompt, has no masks left, and shows its numbers."""
+    """A click on Generate writes a text that begins with the prompt, has no masks left, and shows
+    its numbers."""
     page = visit()
     generate(page)
     end = finished(page)
@@ -95,7 +103,8 @@ def test_generate_writes_a_text(visit):
 
 
 def test_generate_is_in_sight(visit):
-    """On a laptop's screen the button that matters stays in sight, though the settings are longer than the screen."""
+    """On a laptop's screen the button that matters stays in sight, though the settings are longer
+    than the screen."""
     page = visit()
     page.set_viewport_size({"width": 1280, "height": 800})
     box = page.locator("#generate").bounding_box()
@@ -103,7 +112,8 @@ def test_generate_is_in_sight(visit):
     over = """() => {
       const r = document.querySelector("#generate").getBoundingClientRect(), found = new Set();
       for (let y = r.top + 3; y < r.bottom; y += 6)
-        for (let x = r.left + 4; x < r.right; x += 12) found.add(document.elementFromPoint(x, y).closest("#generate")?.id);
+        for (let x = r.left + 4; x < r.right; x += 12)
+          found.add(document.elementFromPoint(x, y).closest("#generate")?.id);
       return [...found];
     }"""
     for scrolled in (0, 60, 120, 180):
@@ -119,11 +129,13 @@ def test_moving_the_steps_starts_a_run(visit):
 
 
 def test_stop_keeps_what_came(visit):
-    """Stop ends the run soon, and what was written can be scrubbed from the blank canvas to the last step that came."""
+    """Stop ends the run soon, and what was written can be scrubbed from the blank canvas to the
+    last step that came."""
     page = visit()
     choose_steps(page, 256)
     until(page, "s.running && s.at >= 3")
-    page.dispatch_event(P + ".td-stop", "click")  # at once: a run of this length is over in a second or two
+    # at once: a run of this length is over in a second or two
+    page.dispatch_event(P + ".td-stop", "click")
     end = until(page, "!s.running", 15)
     assert 3 <= end["end"] < 256
     page.click(P + ".td-first")
@@ -161,7 +173,8 @@ def test_scrubbing(stay):
 
 
 def test_a_character_tells_its_bets(stay):
-    """A click on a character that was written shows five bets, likeliest first; the keyboard reaches the same."""
+    """A click on a character that was written shows five bets, likeliest first; the keyboard
+    reaches the same."""
     page = stay()
     finished(page)
     page.locator(P + ".td-cells span").nth(40).click()
@@ -195,7 +208,8 @@ def test_a_template_keeps_what_is_given(visit):
 
 
 def test_a_wrong_prompt_is_one_sentence(visit):
-    """A character that the model does not know is named, nothing of a traceback is seen, and the last good text stays."""
+    """A character that the model does not know is named, nothing of a traceback is seen, and the
+    last good text stays."""
     page = visit()
     before = finished(page)["text"]
     page.fill("#prompt textarea", "what <is> é")
@@ -217,10 +231,13 @@ def test_samplers_bring_their_own_options(visit):
 
 
 def test_the_other_noise(visit):
-    """Choosing autoregression changes the models and the samplers, and writes from left to right."""
+    """Choosing autoregression changes the models and the samplers, and writes from left to
+    right."""
     page = visit()
     page.get_by_label("Autoregressive").check()
-    page.wait_for_function("document.querySelector('input[aria-label=Sampler]').value === 'left to right'")
+    page.wait_for_function(
+        "document.querySelector('input[aria-label=Sampler]').value === 'left to right'"
+    )
     generate(page)
     until(page, "s.at > 20", 60)
     page.keyboard.press("Escape")
@@ -235,7 +252,8 @@ def written(visit, model: str, more: str = ""):
 
 
 def test_noise_without_masks_begins_as_noise(visit):
-    """Before the first step stand random characters, not masks; the legend and the plots speak of noise and of changes."""
+    """Before the first step stand random characters, not masks; the legend and the plots speak of
+    noise and of changes."""
     page = written(visit, "perfect-uniform")
     page.click(P + ".td-first")
     assert state(page)["text"].startswith("ROMEO:") and "·" not in state(page)["text"]
@@ -244,7 +262,8 @@ def test_noise_without_masks_begins_as_noise(visit):
 
 
 def test_how_often_characters_changed(visit):
-    """The view of changes counts every open character once, and before the first step none has changed."""
+    """The view of changes counts every open character once, and before the first step none has
+    changed."""
     page = written(visit, "perfect-uniform")
     page.click(P + "[data-view=changes]")
     for button in (".td-last", ".td-first"):
@@ -255,7 +274,8 @@ def test_how_often_characters_changed(visit):
 
 
 def test_where_ratios_pull(visit):
-    """Of a noise with ratios one can see where they pull: the cells are shaded and counted; others have no such view."""
+    """Of a noise with ratios one can see where they pull: the cells are shaded and counted; others
+    have no such view."""
     page = written(visit, "perfect-score-uniform")
     page.click(P + "[data-view=pull]")
     page.locator(P + ".td-seek").fill("4")
@@ -266,15 +286,25 @@ def test_where_ratios_pull(visit):
 
 
 def test_walkers_walk_to_their_codes(visit):
-    """The map names every character, and at the end each of eight walkers stands on the code of the character it reads."""
+    """The map names every character, and at the end each of eight walkers stands on the code of the
+    character it reads."""
     page = written(visit, "perfect-gaussian")
-    assert page.locator(P + ".td-code").count() == 65 and page.locator(P + ".td-walkers li").count() == 8
+    assert (
+        page.locator(P + ".td-code").count() == 65
+        and page.locator(P + ".td-walkers li").count() == 8
+    )
     places = """() => {
-      const at = (node) => { const b = node.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; };
-      const root = document.querySelector("#denoise-player"), codes = [...root.querySelectorAll(".td-code")];
+      const at = (node) => {
+        const b = node.getBoundingClientRect();
+        return [b.x + b.width / 2, b.y + b.height / 2];
+      };
+      const root = document.querySelector("#denoise-player");
+      const codes = [...root.querySelectorAll(".td-code")];
       return [...root.querySelectorAll(".td-walker")].map((walker) => {
-        const [x, y] = at(walker.querySelector("circle")), sign = walker.querySelector("text").textContent;
-        return Math.min(...codes.filter((c) => c.textContent === sign).map(at).map(([a, b]) => Math.hypot(a - x, b - y)));
+        const [x, y] = at(walker.querySelector("circle"));
+        const sign = walker.querySelector("text").textContent;
+        const same = codes.filter((c) => c.textContent === sign).map(at);
+        return Math.min(...same.map(([a, b]) => Math.hypot(a - x, b - y)));
       });
     }"""
     assert max(page.evaluate(places)) < 8
@@ -285,16 +315,23 @@ def test_walkers_walk_to_their_codes(visit):
 def test_bits_sharpen(visit):
     """Grey at the beginning, ink or paper at the end."""
     page = written(visit, "perfect-bits")
-    inks = f"() => [...document.querySelectorAll('{P}.td-planes rect')].map((r) => Number(r.getAttribute('fill-opacity')))"
+    inks = (
+        f"() => [...document.querySelectorAll('{P}.td-planes rect')].map((r) => "
+        "Number(r.getAttribute('fill-opacity')))"
+    )
     end = page.evaluate(inks)
     assert len(end) == 7 * (64 - len("ROMEO:")) and set(end) == {0, 1}
     page.click(P + ".td-first")
     assert sum(0.1 < bit < 0.9 for bit in page.evaluate(inks)) > len(end) / 2
 
 
-@pytest.mark.parametrize("model", ["perfect-uniform", "perfect-gaussian", pytest.param("perfect-bits", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "model",
+    ["perfect-uniform", "perfect-gaussian", pytest.param("perfect-bits", marks=pytest.mark.long)],
+)
 def test_other_noises_are_accessible(visit, page, model):
-    """axe finds nothing in what is particular to a noise, in the middle of a run, in the dark and on a phone."""
+    """axe finds nothing in what is particular to a noise, in the middle of a run, in the dark and
+    on a phone."""
     page.set_viewport_size({"width": 375, "height": 900})
     page = written(visit, model, "&__theme=dark")
     page.locator(P + ".td-seek").fill("5")
@@ -344,13 +381,16 @@ def test_two_visitors_both_animate(visit, server, browser):
     for visitor, at in zip((page, other), before):
         until(visitor, f"s.running && s.at > {at}")
     for visitor in (page, other):  # a run that has ended by itself has no Stop any more
-        visitor.evaluate("document.querySelector('#denoise-player .td-stop:not([hidden])')?.click()")
+        visitor.evaluate(
+            "document.querySelector('#denoise-player .td-stop:not([hidden])')?.click()"
+        )
         until(visitor, "!s.running", 30)
     other.close()
 
 
 def test_a_closed_tab_stops_the_work(visit, server, browser):
-    """Once the visitor is gone the server computes nothing: over two seconds it is as idle as it was before, to 5 %."""
+    """Once the visitor is gone the server computes nothing: over two seconds it is as idle as it
+    was before, to 5 %."""
     idle = server.busy(2)
     with closing(browser.new_page()) as page:
         page.goto(f"{server.url}/{LONG}&seed=3")
@@ -370,7 +410,8 @@ def test_markup_is_text(visit):
 
 
 def test_first_frame_is_quick(visit, record_property):
-    """The first picture is there soon after the click. The bound is wide: this machine may be busy; the number is kept."""
+    """The first picture is there soon after the click. The bound is wide: this machine may be busy;
+    the number is kept."""
     page = visit()
     finished(page)
     generate(page), finished(page)
@@ -390,15 +431,30 @@ SMALL = {"model": "perfect-masked", "length": 16, "steps": 2, "prompt": ""}
 
 
 def test_the_page_is_ready_soon(server, record_property):
-    """`python app.py` answers soon. The bound is wide: this machine may be busy; the number is kept."""
+    """`python app.py` answers soon. The bound is wide: this machine may be busy; the number is
+    kept."""
     record_property("ready_seconds", round(server.ready_after, 2))
     assert server.ready_after < 60
 
 
-@pytest.mark.parametrize("settings", [
-    {"steps": 0}, {"steps": 10**9}, {"steps": "abc"}, {"temperature": -1}, {"sampler": "nonsense"}, {"model": "nonsense"},
-    {"model": "autoregressive", "sampler": "ancestral"}, {"template": ""}, {"prompt": "\u00e9"}, "abc", None, [1],
-], ids=repr)  # fmt: skip
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"steps": 0},
+        {"steps": 10**9},
+        {"steps": "abc"},
+        {"temperature": -1},
+        {"sampler": "nonsense"},
+        {"model": "nonsense"},
+        {"model": "autoregressive", "sampler": "ancestral"},
+        {"template": ""},
+        {"prompt": "\u00e9"},
+        "abc",
+        None,
+        [1],
+    ],
+    ids=repr,
+)
 def test_the_api_refuses_in_one_sentence(client, settings):
     """A bad value through the API comes back as one sentence, never a traceback."""
     with pytest.raises(Exception) as caught:
@@ -417,7 +473,8 @@ def test_the_api_streams_a_run(client):
 
 @pytest.mark.parametrize("runs", [25, pytest.param(150, marks=pytest.mark.long)])
 def test_memory_is_flat(client, server, runs):
-    """After the first runs, many more leave the server hardly larger: 8 megabytes, and 0.1 for each."""
+    """After the first runs, many more leave the server hardly larger: 8 megabytes, and 0.1 for
+    each."""
     for _ in range(runs):
         client.predict(SMALL, api_name="/denoise")
     before = server.memory()

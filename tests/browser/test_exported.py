@@ -4,8 +4,9 @@ import math
 
 from playwright.sync_api import expect
 
-from tinydiff import export
-from tinydiff.render import MASK, Picture, Run
+from tinydiff import runs
+from tinydiff.show import export
+from tinydiff.show.render import MASK, Picture, Run
 
 TEXT = "to be, or not to be: </script><b>that</b> is the question"
 
@@ -14,11 +15,23 @@ def written(tmp_path, steps=12):
     """A page of a run in which TEXT appears, three or four characters a step."""
     L = len(TEXT)
     frames = [
-        Picture(k, 1 - k / steps, k, 0.01 * k, "".join(c if i * 17 % L < L * k / steps else MASK for i, c in enumerate(TEXT)),
-                TEXT, (0.9,) * L, (math.log(65) * (1 - k / steps),) * L, tuple(i < 5 for i in range(L)))
+        Picture(
+            k,
+            1 - k / steps,
+            k,
+            0.01 * k,
+            "".join(c if i * 17 % L < L * k / steps else MASK for i, c in enumerate(TEXT)),
+            TEXT,
+            (0.9,) * L,
+            (math.log(65) * (1 - k / steps),) * L,
+            tuple(i < 5 for i in range(L)),
+        )
         for k in range(steps + 1)
-    ]  # fmt: skip
-    export.html(Run({"process": "masked", "sampler": "random", "prompt": TEXT[:5]}, frames), tmp_path / "run.html")
+    ]
+    export.html(
+        Run({"process": "masked", "sampler": "random", "prompt": TEXT[:5]}, frames),
+        tmp_path / "run.html",
+    )
     return (tmp_path / "run.html").as_uri()
 
 
@@ -26,14 +39,20 @@ def watched(page, address):
     """Open a page; what it asks for and what goes wrong from then on."""
     asked, wrong = [], []
     page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+    page.on(
+        "console",
+        lambda message: (
+            wrong.append(message.text) if message.type in ("error", "warning") else None
+        ),
+    )
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.goto(address)
     return asked, wrong
 
 
 def test_it_plays_alone_and_obeys_the_keyboard(page, tmp_path):
-    """The text ends as the run does, letter for letter; keys step through it; nothing else is asked for and nothing fails."""
+    """The text ends as the run does, letter for letter; keys step through it; nothing else is asked
+    for and nothing fails."""
     address = written(tmp_path)
     asked, wrong = watched(page, address)
     expect(page.locator(".td-where")).to_have_text("step 12 of 12", timeout=30_000)
@@ -48,17 +67,41 @@ def test_it_plays_alone_and_obeys_the_keyboard(page, tmp_path):
 
 
 def test_tokens_of_several_characters(page, tmp_path):
-    """They are drawn as what they spell, line breaks and half characters with a sign of their own; nothing fails."""
-    pieces = {"\u0101": "Once", "\u0102": " upon", "\u0103": "\n", "\u0104": "\uee41\uee42", "\u0105": "<b>"}
+    """They are drawn as what they spell, line breaks and half characters with a sign of their own;
+    nothing fails."""
+    pieces = {
+        "\u0101": "Once",
+        "\u0102": " upon",
+        "\u0103": "\n",
+        "\u0104": "\uee41\uee42",
+        "\u0105": "<b>",
+    }
     text = "".join(pieces)
     frames = [
-        Picture(k, 1 - k, k, 0.01, (MASK * 5, text)[k], text, (0.9,) * 5, (1.0,) * 5, (False,) * 5, pieces=[pieces, None][k])
+        Picture(
+            k,
+            1 - k,
+            k,
+            0.01,
+            (MASK * 5, text)[k],
+            text,
+            (0.9,) * 5,
+            (1.0,) * 5,
+            (False,) * 5,
+            pieces=[pieces, None][k],
+        )
         for k in range(2)
     ]
     export.html(Run({"process": "masked", "sampler": "random"}, frames), tmp_path / "run.html")
     asked, wrong = watched(page, (tmp_path / "run.html").as_uri())
     expect(page.locator(".td-where")).to_have_text("step 1 of 1", timeout=30_000)
-    assert page.locator(".td-cells span").all_text_contents() == ["Once", " upon", "\u21b5", "\u25af", "<b>"]
+    assert page.locator(".td-cells span").all_text_contents() == [
+        "Once",
+        " upon",
+        "\u21b5",
+        "\u25af",
+        "<b>",
+    ]
     assert wrong == [] and len(asked) == 1
 
 
@@ -68,16 +111,25 @@ def test_it_fits_its_width(page, tmp_path):
         page.set_viewport_size({"width": width, "height": 800})
         page.goto(written(tmp_path))
         inner, outer = (page.locator(name).bounding_box() for name in (".td-cells", ".td-sheet"))
-        assert outer["x"] <= inner["x"] and inner["x"] + inner["width"] <= outer["x"] + outer["width"] + 0.5
+        assert (
+            outer["x"] <= inner["x"]
+            and inner["x"] + inner["width"] <= outer["x"] + outer["width"] + 0.5
+        )
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_what_is_particular_to_a_noise_travels_along(page, tmp_path):
-    """The page of a run in space holds the map and its walkers, in ink that the style allows, and nothing fails."""
-    run = export.record({"model": "perfect-gaussian", "steps": 6, "length": 48, "prompt": "ROMEO:", "seed": 3})
+    """The page of a run in space holds the map and its walkers, in ink that the style allows, and
+    nothing fails."""
+    run = runs.record(
+        {"model": "perfect-gaussian", "steps": 6, "length": 48, "prompt": "ROMEO:", "seed": 3}
+    )
     export.html(run, tmp_path / "run.html")
     asked, wrong = watched(page, (tmp_path / "run.html").as_uri())
     expect(page.locator(".td-where")).to_have_text("step 6 of 6", timeout=30_000)
-    assert page.locator(".td-walker").count() == 8 and page.locator(".td-trail").first.get_attribute("d").count("L") == 6
+    assert (
+        page.locator(".td-walker").count() == 8
+        and page.locator(".td-trail").first.get_attribute("d").count("L") == 6
+    )
     assert "".join(page.locator(".td-cells span").all_text_contents()).startswith("ROMEO:")
     assert len(asked) == 1 and wrong == []

@@ -1,4 +1,5 @@
-"""A Hub id on the Denoise tab: the menus hold what the repository holds, a link reproduces it, a refusal stands at its place."""
+"""A Hub id on the Denoise tab: the menus hold what the repository holds, a link reproduces it, a
+refusal stands at its place."""
 
 import json
 from pathlib import Path
@@ -17,12 +18,19 @@ TOKEN = "hf_secretOfTheOwner"
 @pytest.fixture(scope="module")
 def hub():
     with Hub({TOKEN: "owner"}) as server:
-        files = {f"{folder}/{name}": (CHECKPOINTS / model / name).read_bytes()
-                 for folder, model in (("mine", "masked"), ("wild", "uniform")) for name in ("config.json", "model.safetensors")}  # fmt: skip
+        files = {
+            f"{folder}/{name}": (CHECKPOINTS / model / name).read_bytes()
+            for folder, model in (("mine", "masked"), ("wild", "uniform"))
+            for name in ("config.json", "model.safetensors")
+        }
         server.add("stranger/many", files)
         server.add(
             "owner/private",
-            {name.removeprefix("mine/"): data for name, data in files.items() if name.startswith("mine/")},
+            {
+                name.removeprefix("mine/"): data
+                for name, data in files.items()
+                if name.startswith("mine/")
+            },
             private=True,
         )
         server.lie("stranger/broken", status(500))
@@ -64,8 +72,10 @@ def told(page, words: str):
 
 
 def test_a_hub_id_fills_the_menus(opened, hub):
-    """Nothing is asked of the Hub at load. A repository's noises are the noises, its commit is shown, its model writes a text,
-    and the link with that model and commit writes the same text for another visitor; then the bundled models come back."""
+    """Nothing is asked of the Hub at load. A repository's noises are the noises, its commit is
+    shown, its model writes a text, and the link with that model and commit writes the same text for
+    another visitor; then the bundled models come back.
+    """
     before = len(hub.log)
     page = opened("?steps=8&length=64")
     assert len(hub.log) == before
@@ -76,26 +86,37 @@ def test_a_hub_id_fills_the_menus(opened, hub):
     assert noises.count() == 2
     assert "mine: 4 layers" in page.locator("#model input").input_value()
     noises.nth(1).click()
-    page.wait_for_function("() => document.querySelector('#model input').value.startsWith('wild:')", timeout=30_000)
+    page.wait_for_function(
+        "() => document.querySelector('#model input').value.startsWith('wild:')", timeout=30_000
+    )
     generate(page)
     text = finished(page)["text"]
     assert f"stranger%2Fmany%2Fwild%40{sha}" in page.url
     page.goto(page.url)
     page.wait_for_selector("#denoise-player .td-cells span")
     told(page, f"Commit {sha[:12]}")
-    until(page, f"!s.running && s.text === {json.dumps(text)}")  # the recorded run may still stand there
+    # the recorded run may still stand there
+    until(page, f"!s.running && s.text === {json.dumps(text)}")
     page.locator("#where label", has_text="bundled").click()
-    page.wait_for_function("() => document.querySelectorAll('.td-many')[0].querySelectorAll('label').length > 4", timeout=30_000)
+    page.wait_for_function(
+        "() => document.querySelectorAll('.td-many')[0].querySelectorAll('label').length > 4",
+        timeout=30_000,
+    )
     assert not hub.sent_tokens()
 
 
 def test_a_refusal_stands_at_its_place(opened, hub):
-    """A sentence under the id; what stood on the sheet and in the menus stays. The owner's private model is not there."""
+    """A sentence under the id; what stood on the sheet and in the menus stays. The owner's private
+    model is not there."""
     page = opened()
     before, model = finished(page)["text"], page.locator("#model input").input_value()
-    for source, words in (("nobody/nothing", "no public model 'nobody/nothing'"),
-                          ("owner/private", "no public model 'owner/private'"), ("../../etc", "'../../etc' is not a Hub id"),
-                          ("stranger/broken", "answers 500"), ("<img src=x onerror=alert(1)>", "onerror=alert(1)›' is not a Hub id")):  # fmt: skip
+    for source, words in (
+        ("nobody/nothing", "no public model 'nobody/nothing'"),
+        ("owner/private", "no public model 'owner/private'"),
+        ("../../etc", "'../../etc' is not a Hub id"),
+        ("stranger/broken", "answers 500"),
+        ("<img src=x onerror=alert(1)>", "onerror=alert(1)›' is not a Hub id"),
+    ):
         ask(page, source)
         told(page, words)
         assert state(page)["text"] == before and page.locator("#model input").input_value() == model

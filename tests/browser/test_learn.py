@@ -5,7 +5,7 @@ import time
 import zipfile
 
 from tests.browser.test_tabs import select, toast
-from tinydiff import checkpoint
+from tinydiff.store import checkpoint
 
 TEXT = "the quick brown fox jumps over the lazy dog; the dog sleeps on. " * 60
 STATUS = "document.querySelector('#train-sheet .tt-status').textContent"
@@ -31,7 +31,8 @@ def train(visit, minutes: str = "2", text: str = TEXT):
 
 def stopped(page):
     page.wait_for_function(
-        f"() => /Learning/.test({STATUS}) && document.querySelectorAll('.tl-now .tl-text').length", timeout=30_000
+        f"() => /Learning/.test({STATUS}) && document.querySelectorAll('.tl-now .tl-text').length",
+        timeout=30_000,
     )
     press(page, "#learn-stop")
     page.wait_for_function(f"() => /Stopped/.test({STATUS})", timeout=30_000)
@@ -39,11 +40,16 @@ def stopped(page):
 
 
 def test_a_curve_and_a_sample_come_at_once(visit):
-    """Within seconds of Train the curve grows and a sample of the visitor's own characters stands beside it; time left ends it."""
+    """Within seconds of Train the curve grows and a sample of the visitor's own characters stands
+    beside it; time left ends it."""
     page, begun = train(visit), time.monotonic()
-    page.wait_for_function(f"() => /Learning/.test({STATUS}) && {CURVE}.length > 10", timeout=30_000)
+    page.wait_for_function(
+        f"() => /Learning/.test({STATUS}) && {CURVE}.length > 10", timeout=30_000
+    )
     first = page.evaluate(CURVE)
-    page.wait_for_function("() => document.querySelectorAll('.tl-now .tl-text').length === 3", timeout=30_000)
+    page.wait_for_function(
+        "() => document.querySelectorAll('.tl-now .tl-text').length === 3", timeout=30_000
+    )
     assert time.monotonic() - begun < 10
     page.wait_for_function(f"() => {CURVE}.length > {len(first) + 20}", timeout=30_000)
     assert set("".join(page.locator(".tl-now .tl-text").all_text_contents())) <= set(TEXT)
@@ -51,21 +57,28 @@ def test_a_curve_and_a_sample_come_at_once(visit):
 
 
 def test_stopped_played_with_and_downloaded(visit):
-    """Stop keeps what was learned: it is downloaded as a checkpoint that loads, and one press has it chosen in Denoise, where it
-    writes with the characters of its text; another visit is offered nothing of it."""
+    """Stop keeps what was learned: it is downloaded as a checkpoint that loads, and one press has
+    it chosen in Denoise, where it writes with the characters of its text; another visit is offered
+    nothing of it.
+    """
     page = train(visit)
     stopped(page)
     with page.expect_download() as waiting:
         press(page, "#take-model")
     with zipfile.ZipFile(io.BytesIO(waiting.value.path().read_bytes())) as files:
         files.extractall(waiting.value.path().parent / "mine")
-    assert set(checkpoint.load(waiting.value.path().parent / "mine").tokenizer.characters) == set(TEXT)
+    assert set(checkpoint.load(waiting.value.path().parent / "mine").tokenizer.characters) == set(
+        TEXT
+    )
     press(page, "#learn-play")
     page.wait_for_url("**model=mine**")
     page.wait_for_selector("#denoise-player .td-cells span", state="visible")
     assert page.get_by_role("tab", name="Denoise").get_attribute("aria-selected") == "true"
     assert page.get_by_label("Model", exact=True).first.input_value().startswith("yours: masked")
-    page.wait_for_function("() => !document.querySelector('#denoise-player .td-cells').textContent.includes('·')", timeout=60_000)
+    page.wait_for_function(
+        "() => !document.querySelector('#denoise-player .td-cells').textContent.includes('·')",
+        timeout=60_000,
+    )
     written = "".join(page.locator("#denoise-player .td-cells span").all_text_contents())
     assert len(written) == 256 and not set(written.replace("↵", "\n")) - set(TEXT)
     other = page.context.browser.new_context().new_page()
@@ -75,7 +88,8 @@ def test_stopped_played_with_and_downloaded(visit):
 
 
 def test_a_file_of_text(visit, tmp_path):
-    """A file fills the text field; one that is no text, and an empty field, are told in a sentence."""
+    """A file fills the text field; one that is no text, and an empty field, are told in a
+    sentence."""
     page = visit()
     select(page, "Train")
     for name, content in (("mine.txt", TEXT.encode()), ("mine.png", b"\x89PNG\0\xff" * 999)):
@@ -84,14 +98,16 @@ def test_a_file_of_text(visit, tmp_path):
             page.click("#learn-file")
         chooser.value.set_files(tmp_path / name)
         page.wait_for_function(
-            "(n) => document.querySelector('#learn-text textarea').value.length === n", arg=len(content.decode(errors="replace"))
+            "(n) => document.querySelector('#learn-text textarea').value.length === n",
+            arg=len(content.decode(errors="replace")),
         )
     press(page, "#learn-run")
     assert "no UTF-8 text" in toast(page)
 
 
 def test_a_token_leaves_the_field(visit):
-    """After Push the field is empty, whether it worked or not, and what the page says of it does not hold it."""
+    """After Push the field is empty, whether it worked or not, and what the page says of it does
+    not hold it."""
     page = train(visit)
     stopped(page)
     press(page, "#learn-hub button >> nth=0")

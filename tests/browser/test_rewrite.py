@@ -8,13 +8,14 @@ from gradio_client import Client
 
 from tests.browser.conftest import BROKEN, ONE_LOOK, Server
 from tests.browser.test_tabs import select, toast, write
-from tinydiff import evaluate, library
+from tinydiff.measure import evaluate
+from tinydiff.store import catalogue
 from tinydiff.text import corpus
 
 APP = """
 import pathlib
-from tinydiff import library
-library.CHECKPOINTS = pathlib.Path({0!r})
+from tinydiff.store import catalogue
+catalogue.CHECKPOINTS = pathlib.Path({0!r})
 import app
 app.demo.launch(**app.LAUNCH)
 """
@@ -24,7 +25,7 @@ app.demo.launch(**app.LAUNCH)
 def server(rewriter, lines, tmp_path_factory):
     """The page with the bundled checkpoints and the tiny one, evaluated."""
     shelf = tmp_path_factory.mktemp("shelf")
-    for folder in library.CHECKPOINTS.iterdir():
+    for folder in catalogue.CHECKPOINTS.iterdir():
         (shelf / folder.name).symlink_to(folder)
     (shelf / "restore-masked").unlink(missing_ok=True)
     shutil.copytree(rewriter, shelf / "restore-masked")
@@ -38,18 +39,26 @@ def tab(visit, query=""):
     page = visit(query)
     select(page, "Rewrite")
     page.wait_for_selector("#rewrite-sheet .tt-status", state="attached")
-    page.evaluate("document.querySelectorAll('#rewrite-sheet .tr-line').forEach((line) => line.remove())")  # the recorded view
+    # the recorded view
+    page.evaluate(
+        "document.querySelectorAll('#rewrite-sheet .tr-line').forEach((line) => line.remove())"
+    )
     return page
 
 
 def finished(page, count):
     """Wait until so many candidates stand on the sheet; the texts of all its lines."""
-    page.wait_for_function("(n) => document.querySelectorAll('#rewrite-sheet .tr-line').length > n", arg=count, timeout=60_000)
+    page.wait_for_function(
+        "(n) => document.querySelectorAll('#rewrite-sheet .tr-line').length > n",
+        arg=count,
+        timeout=60_000,
+    )
     return page.locator("#rewrite-sheet .tr-text").all_inner_texts()
 
 
 def test_words_are_rewritten(visit):
-    """The words stand on the canvas as they were stripped, five candidates come, and one of them is chosen."""
+    """The words stand on the canvas as they were stripped, five candidates come, and one of them is
+    chosen."""
     page = tab(visit)
     write(page, "#rewrite-words textarea", "KING, sea")
     page.click("#rewrite-run")
@@ -57,7 +66,10 @@ def test_words_are_rewritten(visit):
     assert page.locator("#rewrite-sheet .tr-chosen").count() == 1
     page.get_by_role("button", name="Last step").locator("visible=true").click()
     cells = page.locator("#rewrite-player .td-cells span").all_text_contents()
-    assert "".join(cells[:9]) == "king sea↵" and page.locator("#rewrite-player .td-cells .g").count() == 16
+    assert (
+        "".join(cells[:9]) == "king sea↵"
+        and page.locator("#rewrite-player .td-cells .g").count() == 16
+    )
 
 
 def test_an_example_is_compared_with_print(visit):
@@ -79,7 +91,8 @@ def test_words_that_cannot_be_are_told(visit):
 
 @pytest.mark.parametrize("scheme,width", ONE_LOOK)
 def test_nothing_for_axe(visit, page, scheme, width):
-    """No violation of the accessibility rules, and nothing that scrolls sideways, before a run and after it."""
+    """No violation of the accessibility rules, and nothing that scrolls sideways, before a run and
+    after it."""
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(reduced_motion="reduce")
     tab(visit, f"?__theme={scheme}")
@@ -95,5 +108,12 @@ def test_nothing_for_axe(visit, page, scheme, width):
 
 def test_programs_rewrite_too(server):
     """The API answers with the candidates."""
-    found = Client(server.url, verbose=False).predict("king sea", "", 8, 3, 1.0, 1, api_name="/rewrite")
-    assert [row["name"] for row in found["rows"]] == ["candidate 1", "candidate 2", "candidate 3", "your words as they are"]
+    found = Client(server.url, verbose=False).predict(
+        "king sea", "", 8, 3, 1.0, 1, api_name="/rewrite"
+    )
+    assert [row["name"] for row in found["rows"]] == [
+        "candidate 1",
+        "candidate 2",
+        "candidate 3",
+        "your words as they are",
+    ]

@@ -1,4 +1,5 @@
-"""The recorded runs in a browser, from a plain file server: every family can be chosen and played, and nobody else is asked."""
+"""The recorded runs in a browser, from a plain file server: every family can be chosen and played,
+and nobody else is asked."""
 
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.browser.conftest import BROKEN, LOOKS, Watch, free_port, wait_until_served
-from tinydiff import gallery
+from tinydiff.deploy import gallery
 
 STEPS, FEWER = 12, 6
 
@@ -21,7 +22,9 @@ def address(tmp_path_factory):
         patched.setattr(gallery, "RUNS", ((None, STEPS), ("confidence", FEWER)))
         gallery.build(folder)
     server = subprocess.Popen(
-        [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"], cwd=folder, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"],
+        cwd=folder,
+        stderr=subprocess.DEVNULL,
     )
     wait_until_served(f"http://127.0.0.1:{port}/", server)
     yield f"http://127.0.0.1:{port}/"
@@ -46,7 +49,8 @@ def played(page, steps=STEPS):
 
 @pytest.mark.parametrize("width", [1280, pytest.param(375, marks=pytest.mark.long)])
 def test_it_plays_and_another_family_can_be_chosen(watched, address, width):
-    """The first run plays to a text with its prompt; another family and another run of it are two clicks; nothing sticks out."""
+    """The first run plays to a text with its prompt; another family and another run of it are two
+    clicks; nothing sticks out."""
     page = watched
     page.set_viewport_size({"width": width, "height": 800})
     page.goto(address)
@@ -63,7 +67,10 @@ def test_it_plays_and_another_family_can_be_chosen(watched, address, width):
     assert played(page) == first
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     inner, outer = (page.locator(name).bounding_box() for name in (".td-cells", ".td-sheet"))
-    assert outer["x"] <= inner["x"] and inner["x"] + inner["width"] <= outer["x"] + outer["width"] + 0.5
+    assert (
+        outer["x"] <= inner["x"]
+        and inner["x"] + inner["width"] <= outer["x"] + outer["width"] + 0.5
+    )
 
 
 def test_every_family_is_there_with_its_sentence_and_its_paper(watched, address):
@@ -73,14 +80,17 @@ def test_every_family_is_there_with_its_sentence_and_its_paper(watched, address)
     for name, family in gallery.PROCESSES.items():
         page.get_by_role("link", name=name.replace("-", " "), exact=True).click()
         expect(page.locator(".td-about")).to_have_text(family.about)
-        expect(page.get_by_role("link", name=family.paper)).to_have_attribute("href", f"https://arxiv.org/abs/{family.paper[6:]}")
+        expect(page.get_by_role("link", name=family.paper)).to_have_attribute(
+            "href", f"https://arxiv.org/abs/{family.paper[6:]}"
+        )
         expect(page.locator(".td-player")).to_have_attribute("data-family", name)
         page.locator(".td-last").click()
         assert "·" not in "".join(page.locator(".td-cells span").all_text_contents())
 
 
 def test_a_link_opens_its_run_and_the_keyboard_plays_it(watched, address):
-    """The address names family and run; Tab and Enter choose another; keys step through the text."""
+    """The address names family and run; Tab and Enter choose another; keys step through the
+    text."""
     page = watched
     page.goto(f"{address}#masked/confidence-{FEWER}")
     played(page, FEWER)
@@ -103,9 +113,12 @@ def test_without_motion_the_text_stands_there(watched, address):
     assert "·" in "".join(page.locator(".td-cells span").all_text_contents())
 
 
-@pytest.mark.parametrize(("scheme", "width"), [*LOOKS, pytest.param("dark", 375, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("scheme", "width"), [*LOOKS, pytest.param("dark", 375, marks=pytest.mark.long)]
+)
 def test_nothing_for_axe(watched, address, scheme, width):
-    """No violation of the accessibility rules in light, in dark and on a phone; the switch changes the colours."""
+    """No violation of the accessibility rules in light, in dark and on a phone; the switch changes
+    the colours."""
     page = watched
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(reduced_motion="reduce", color_scheme=scheme)

@@ -19,7 +19,10 @@ def tab(visit, name: str, query: str = ""):
 def opened(page, name: str):
     """A tab of a page that is there, its sheet drawn."""
     select(page, name)
-    page.wait_for_function("(s) => document.querySelector(s)?.children.length > 0", arg=f"#{name.lower()}-sheet .tt-sheet")
+    page.wait_for_function(
+        "(s) => document.querySelector(s)?.children.length > 0",
+        arg=f"#{name.lower()}-sheet .tt-sheet",
+    )
     return page
 
 
@@ -36,7 +39,8 @@ def move(page, sheet: str, value: float) -> float:
     """Move a sheet's slider as a visitor does; milliseconds until the page has drawn it."""
     return page.evaluate(
         """async ([sheet, value]) => {
-          const slide = document.querySelector(sheet + " input[type=range]"), begun = performance.now();
+          const slide = document.querySelector(sheet + " input[type=range]");
+          const begun = performance.now();
           slide.value = value;
           slide.dispatchEvent(new Event("input", {bubbles: true}));
           await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
@@ -66,7 +70,8 @@ def toast(page) -> str:
 
 
 def test_the_first_view_is_not_empty(visit):
-    """Every tab shows something bundled at once: text that can be read, before anything is pressed."""
+    """Every tab shows something bundled at once: text that can be read, before anything is
+    pressed."""
     page = visit()
     for name in TABS:
         opened(page, name)
@@ -83,8 +88,9 @@ def looked_at(page, name: str):
 
 @pytest.mark.parametrize("scheme,width", ONE_LOOK)
 def test_nothing_for_axe(visit, page, scheme, width):
-    """No violation of the accessibility rules, and nothing that scrolls sideways, in light, in dark and on a phone: one tab after
-    the other on one page."""
+    """No violation of the accessibility rules, and nothing that scrolls sideways, in light, in dark
+    and on a phone: one tab after the other on one page.
+    """
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(reduced_motion="reduce")
     visit(f"?__theme={scheme}")
@@ -108,11 +114,14 @@ def test_nothing_for_axe_on_a_fresh_page(visit, page, name, scheme, width):
 def left(page) -> list[str]:
     """What is left of the sentence in each row."""
     rows = page.locator("#noise-sheet .tt-row")
-    return ["".join(rows.nth(i).locator(".tt-cell b").all_text_contents()) for i in range(rows.count())]
+    return [
+        "".join(rows.nth(i).locator(".tt-cell b").all_text_contents()) for i in range(rows.count())
+    ]
 
 
 def test_noise_takes_letters_and_never_gives_them_back(stay):
-    """With growing t a row only loses characters, whatever the noise: all are there at 0, hardly any at 1."""
+    """With growing t a row only loses characters, whatever the noise: all are there at 0, hardly
+    any at 1."""
     page = tab(stay, "Noise")
     seen = []
     for t in (0, 0.2, 0.5, 0.8, 1):
@@ -125,19 +134,28 @@ def test_noise_takes_letters_and_never_gives_them_back(stay):
 
 
 def test_the_same_information_is_another_time_for_each_noise(stay):
-    """By information, every row keeps half of what a character tells of itself: uniform noise early, points in space late; by
-    time again, all are at one time and keep different shares."""
+    """By information, every row keeps half of what a character tells of itself: uniform noise
+    early, points in space late; by time again, all are at one time and keep different shares.
+    """
     page = tab(stay, "Noise")
     page.get_by_role("radio", name="same information left").check(force=True)
     move(page, "#noise-sheet", 0.5)
     facts = page.locator("#noise-sheet .tt-facts").all_inner_texts()
     titles = page.locator("#noise-sheet .tt-row h2").all_inner_texts()
-    when = {title: float(re.search(r"at t = ([\d.]+)", words)[1]) for title, words in zip(titles, facts)}
+    when = {
+        title: float(re.search(r"at t = ([\d.]+)", words)[1]) for title, words in zip(titles, facts)
+    }
     assert all(abs(int(re.search(r"tells (\d+) %", words)[1]) - 50) <= 2 for words in facts)
-    at = {key: next(t for title, t in when.items() if title.startswith(key)) for key in ("Masked", "Uniform", "Gaussian")}
+    at = {
+        key: next(t for title, t in when.items() if title.startswith(key))
+        for key in ("Masked", "Uniform", "Gaussian")
+    }
     assert at["Uniform"] < at["Masked"] < at["Gaussian"]
     page.get_by_role("radio", name="same time").check(force=True)
-    told = [int(re.search(r"tells (\d+) %", words)[1]) for words in page.locator("#noise-sheet .tt-facts").all_inner_texts()]
+    told = [
+        int(re.search(r"tells (\d+) %", words)[1])
+        for words in page.locator("#noise-sheet .tt-facts").all_inner_texts()
+    ]
     assert max(told) - min(told) > 20
 
 
@@ -149,7 +167,8 @@ def test_processes_with_one_noise_share_a_row(stay):
 
 
 def test_moving_time_feels_live(stay):
-    """A move of the slider is drawn within 150 ms (the median of several), without asking the server."""
+    """A move of the slider is drawn within 150 ms (the median of several), without asking the
+    server."""
     page = tab(stay, "Noise")
     asked = []
     page.on("request", lambda request: asked.append(request.url))
@@ -164,7 +183,11 @@ def test_the_marker_stands_at_t(stay):
     places = []
     for t in (0, 0.5, 1):
         move(page, "#noise-sheet", t)
-        boxes = [marker.bounding_box() for marker in page.locator("#noise-sheet .marker").all() if marker.is_visible()]
+        boxes = [
+            marker.bounding_box()
+            for marker in page.locator("#noise-sheet .marker").all()
+            if marker.is_visible()
+        ]
         places.append([box["x"] for box in boxes])
     for begin, middle, end in zip(*places):
         assert end - begin > 150 and middle == pytest.approx((begin + end) / 2, abs=1)
@@ -180,12 +203,16 @@ def test_a_schedule_drives_the_rows(stay):
     assert left(page)[0].count("·") > before.count("·")
 
 
-CELLS = "(many) => document.querySelectorAll('#noise-sheet .tt-row')[0].querySelectorAll('.tt-cell').length === many"
+CELLS = (
+    "(many) => document.querySelectorAll('#noise-sheet "
+    ".tt-row')[0].querySelectorAll('.tt-cell').length === many"
+)
 
 
 def test_the_visitor_s_sentence(stay):
-    """What is typed or pasted is what is dissolved; a character that the model does not know is named, and the last sentence
-    stays."""
+    """What is typed or pasted is what is dissolved; a character that the model does not know is
+    named, and the last sentence stays.
+    """
     page = tab(stay, "Noise")
     write(page, "#noise-sentence textarea", "My kingdom")
     page.wait_for_function(CELLS, arg=10)
@@ -210,13 +237,16 @@ def test_the_trained_network_observes_too(visit):
 
 
 def test_training_of_each_model(stay):
-    """A checkpoint has its curve, hardware and a text; the perfect network says that it was never trained."""
+    """A checkpoint has its curve, hardware and a text; the perfect network says that it was never
+    trained."""
     page = tab(stay, "Training")
     sheet = page.locator("#training-sheet")
     assert sheet.locator("svg[role=img]").count() >= 1
     assert all(what in sheet.inner_text() for what in ("Hardware", "Steps", "Time", "Parameters"))
     choose(page, "#training-model", "perfect network, masked")
-    page.wait_for_function("() => document.querySelector('#training-sheet').innerText.includes('never trained')")
+    page.wait_for_function(
+        "() => document.querySelector('#training-sheet').innerText.includes('never trained')"
+    )
     assert len(sheet.locator(".tt-page").inner_text()) > 200
 
 
@@ -227,11 +257,17 @@ def test_steps_of_a_perfect_network_are_measured_exactly(visit):
     """The perfect autoregressive network is as close to its language as as many true texts are."""
     page = tab(visit, "Steps")
     choose(page, "#steps-model", "perfect network, autoregressive")
-    page.wait_for_function("() => document.querySelector('#steps-sheet').innerText.includes('true texts')")
+    page.wait_for_function(
+        "() => document.querySelector('#steps-sheet').innerText.includes('true texts')"
+    )
     page.click("#steps-run")
-    page.wait_for_function("() => /All 1 texts/.test(document.querySelector('#steps-sheet').innerText)", timeout=60000)
+    page.wait_for_function(
+        "() => /All 1 texts/.test(document.querySelector('#steps-sheet').innerText)", timeout=60000
+    )
     card = page.locator("#steps-sheet .tt-card").inner_text()
-    floor = float(re.search(r"true texts ([\d.]+)", page.locator("#steps-sheet svg").first.text_content())[1])
+    floor = float(
+        re.search(r"true texts ([\d.]+)", page.locator("#steps-sheet svg").first.text_content())[1]
+    )
     assert float(re.search(r"([\d.]+) nats", card)[1]) == pytest.approx(floor, rel=0.3)
 
 
@@ -256,7 +292,9 @@ def test_the_first_to_finish_was_the_quickest(visit):
     page = tab(visit, "Race")
     move(page, "#race-sheet", 10**9)
     lanes = page.locator("#race-sheet .tt-race-lane").all()
-    times = [float(re.search(r"(\d+) ms", lane.locator(".tt-score").inner_text())[1]) for lane in lanes]
+    times = [
+        float(re.search(r"(\d+) ms", lane.locator(".tt-score").inner_text())[1]) for lane in lanes
+    ]
     places = [int(lane.locator(".tt-place").inner_text()[0]) for lane in lanes]
     assert sorted(places) == list(range(1, len(lanes) + 1))
     assert [place for _, place in sorted(zip(times, places))] == sorted(places)
@@ -272,11 +310,13 @@ def test_a_race_of_one_s_own(visit):
         page.wait_for_timeout(400)
     page.click("#race-run")
     page.wait_for_function(
-        "() => [...document.querySelectorAll('#race-sheet h2')].filter(h => h.innerText.startsWith('perfect-masked')).length === 3",
+        "() => [...document.querySelectorAll('#race-sheet h2')].filter(h => "
+        "h.innerText.startsWith('perfect-masked')).length === 3",
         timeout=90000,
     )
     page.wait_for_function(
-        "() => document.querySelector('#race-sheet .tt-status').innerText.startsWith('Finished')", timeout=60000
+        "() => document.querySelector('#race-sheet .tt-status').innerText.startsWith('Finished')",
+        timeout=60000,
     )
 
 
@@ -284,33 +324,46 @@ def test_reduced_motion_shows_the_end(visit, page):
     """Who asked for less motion sees the race's end, and may still scrub."""
     page.emulate_media(reduced_motion="reduce")
     tab(visit, "Race")
-    page.wait_for_function("() => document.querySelector('#race-sheet .tt-place').innerText.length === 3")
+    page.wait_for_function(
+        "() => document.querySelector('#race-sheet .tt-place').innerText.length === 3"
+    )
     move(page, "#race-sheet", 0)
     assert "step 0" in page.locator("#race-sheet .tt-place").first.inner_text()
 
 
 # ---------------------------------------------------------------- Blocks
 
-NUMBERS = """() => Object.fromEntries([...document.querySelectorAll("#blocks-sheet dt")].map((t) => [t.textContent, t.nextSibling.textContent]))"""
+NUMBERS = """() => Object.fromEntries(
+  [...document.querySelectorAll("#blocks-sheet dt")]
+    .map((t) => [t.textContent, t.nextSibling.textContent]))"""
 
 
 def test_a_text_grows_and_stops(visit):
-    """The text appears block by block; Stop keeps what is written; a text to the end tells its judge."""
+    """The text appears block by block; Stop keeps what is written; a text to the end tells its
+    judge."""
     page = tab(visit, "Blocks")
     page.click("#blocks-run")
-    page.wait_for_function("() => document.querySelectorAll('#blocks-sheet .tb-mask').length > 1", timeout=60000)
+    page.wait_for_function(
+        "() => document.querySelectorAll('#blocks-sheet .tb-mask').length > 1", timeout=60000
+    )
     written = "document.querySelector('#blocks-sheet .tb-text').textContent.length"
     page.wait_for_function(f"() => {written} > 100 && {written} < 1000", timeout=60000)
     page.click("#blocks-stop")
-    page.wait_for_function("() => /Stopped/.test(document.querySelector('#blocks-sheet .tt-status').textContent)", timeout=60000)
+    page.wait_for_function(
+        "() => /Stopped/.test(document.querySelector('#blocks-sheet .tt-status').textContent)",
+        timeout=60000,
+    )
     assert 100 < page.evaluate(written) < 1024 and page.evaluate(NUMBERS)["calls"]
 
 
 def test_another_model_brings_its_caches(visit):
-    """Of a plain masked model the caches are called approximate; the pictures and the note follow."""
+    """Of a plain masked model the caches are called approximate; the pictures and the note
+    follow."""
     page = tab(visit, "Blocks")
     choose(page, "#blocks-model", "perfect network, masked")
-    page.wait_for_function("() => /approximate/.test(document.querySelector('#blocks-sheet .tt-note').textContent)")
+    page.wait_for_function(
+        "() => /approximate/.test(document.querySelector('#blocks-sheet .tt-note').textContent)"
+    )
     page.locator("#blocks-cache input").click()
     offered = page.locator("#blocks-cache [role=option]")
     offered.nth(2).wait_for()
@@ -343,7 +396,11 @@ BAD = [
     ("/train", ("", "masked", 1), "no text"),
     ("/train", ("abc " * 1000, "nonsense", 1), "nonsense"),
     ("/train", ("abc " * 1000, "masked", 9), "minutes"),
-    ("/race", ("", 7, [["autoregressive", "confidence", 8], ["masked", "ancestral", 8]]), "confidence"),
+    (
+        "/race",
+        ("", 7, [["autoregressive", "confidence", 8], ["masked", "ancestral", 8]]),
+        "confidence",
+    ),
 ]
 
 
@@ -354,7 +411,8 @@ def client(server):
 
 @pytest.mark.parametrize("name,arguments,word", BAD)
 def test_bad_input_is_answered_in_one_sentence(client, name, arguments, word):
-    """Whatever a program sends, the answer is one sentence that names what is wrong, and no traceback."""
+    """Whatever a program sends, the answer is one sentence that names what is wrong, and no
+    traceback."""
     with pytest.raises(Exception) as refused:
         client.submit(*arguments, api_name=name).result(timeout=60)
     said = str(refused.value)

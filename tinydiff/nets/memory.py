@@ -6,16 +6,22 @@ from __future__ import annotations
 import ctypes
 
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -3, -4, -8  # of malloc.h
-BLOCK, KEPT = 32 << 20, 64 << 20  # bytes: the largest threshold for a block that glibc takes; what a page may keep
+# bytes: the largest threshold for a block that glibc takes; what a page may keep
+BLOCK, KEPT = (
+    32 << 20,
+    64 << 20,
+)
 
 
 def keep_all_freed() -> None:
-    """Keep all that is freed, for a process that trains: a step frees hundreds of megabytes, and takes as much."""
+    """Keep all that is freed, for a process that trains: a step frees hundreds of megabytes, and
+    takes as much."""
     set_malloc({MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1})
 
 
 def keep_some_freed() -> None:
-    """Keep KEPT bytes of what is freed, in two arenas, for a process that stays: a page does not grow with its visitors."""
+    """Keep KEPT bytes of what is freed, in two arenas, for a process that stays: a page does not
+    grow with its visitors."""
     set_malloc({MMAP_THRESHOLD: BLOCK, TRIM_THRESHOLD: KEPT, ARENA_MAX: 2})
 
 

@@ -1,6 +1,8 @@
-"""In which precision a network runs: bfloat16 where this machine multiplies it faster, else float32.
+"""In which precision a network runs: bfloat16 where this machine multiplies it faster, else
+float32.
 
-Which it is, a short trial finds. What a processor says of itself does not: many take bfloat16 and multiply it slower.
+Which it is, a short trial finds. What a processor says of itself does not: many take bfloat16 and
+multiply it slower.
 """
 
 from __future__ import annotations
@@ -18,19 +20,27 @@ from torch import nn
 
 Net = TypeVar("Net", bound=nn.Module)
 
-ENOUGH = 0.8  # bfloat16 is taken where its products take no more than this share of float32's time: it rounds, and casts cost too
+# bfloat16 is taken where its products take no more than this share of float32's time: it rounds,
+# and casts cost too
+ENOUGH = 0.8
 PAIRS = 5  # timings of each format, of which the quickest counts
-SIZES = {"cpu": (64, 256, 256), "cuda": (2048, 2048, 2048)}  # rows, inputs, outputs: enough to tell, over in a moment
+# rows, inputs, outputs: enough to tell, over in a moment
+SIZES = {
+    "cpu": (64, 256, 256),
+    "cuda": (2048, 2048, 2048),
+}
 
 
 def precision(name: str, device: torch.device) -> Callable[[], AbstractContextManager]:
-    """A function that makes the autocast context. name: "auto", "bf16" or "fp32"; raises ValueError for another."""
+    """A function that makes the autocast context. name: "auto", "bf16" or "fp32"; raises ValueError
+    for another."""
     use = is_bf16(name, device)
     return lambda: torch.autocast(device.type, torch.bfloat16, enabled=use)
 
 
 def lowered(module: Net, name: str, device: torch.device) -> Net:
-    """The module to ask under `precision(name, device)`: in bf16 a copy whose matrices are cast once, instead of at each call.
+    """The module to ask under `precision(name, device)`: in bf16 a copy whose matrices are cast
+    once, instead of at each call.
 
     Its answers are the same to the bit. All but the matrices is shared with the module, not copied.
     """
@@ -39,7 +49,9 @@ def lowered(module: Net, name: str, device: torch.device) -> Net:
     memo = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
     for part in module.modules():
         if isinstance(part, nn.Linear):
-            memo[id(part.weight)] = nn.Parameter(part.weight.detach().bfloat16(), requires_grad=False)
+            memo[id(part.weight)] = nn.Parameter(
+                part.weight.detach().bfloat16(), requires_grad=False
+            )
     return copy.deepcopy(module, memo)
 
 
@@ -51,8 +63,10 @@ def is_bf16(name: str, device: torch.device) -> bool:
 
 
 def fast_bf16(device: torch.device) -> bool:
-    """Does this machine multiply bfloat16 faster than float32? Tried once for each kind of device, in some milliseconds, and
-    remembered: a process has one answer, so the same seed gives the same frames in it."""
+    """Does this machine multiply bfloat16 faster than float32? Tried once for each kind of device,
+    in some milliseconds, and remembered: a process has one answer, so the same seed gives the same
+    frames in it.
+    """
     with _trying:
         if device.type not in _tried:
             _tried[device.type] = device.type in SIZES and trial(device)
@@ -65,7 +79,8 @@ _trying = threading.Lock()
 
 @contextmanager
 def auto_is_fp32() -> Iterator[None]:
-    """Inside, "auto" means float32 whatever the machine is quick at: for runs that others are to have again."""
+    """Inside, "auto" means float32 whatever the machine is quick at: for runs that others are to
+    have again."""
     before = dict(_tried)
     _tried.update(dict.fromkeys(("cpu", "cuda", "mps"), False))
     try:
@@ -76,7 +91,8 @@ def auto_is_fp32() -> Iterator[None]:
 
 
 def trial(device: torch.device) -> bool:
-    """Time the same product in both formats, by turns, so that what else the machine does slows both."""
+    """Time the same product in both formats, by turns, so that what else the machine does slows
+    both."""
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         return False
     quickest = dict.fromkeys((torch.float32, torch.bfloat16), float("inf"))
@@ -84,14 +100,19 @@ def trial(device: torch.device) -> bool:
         for turn in range(1 + PAIRS):
             for dtype in quickest:
                 took = product_seconds(dtype, device)
-                quickest[dtype] = min(quickest[dtype], took) if turn else float("inf")  # the first of all warms up
+                # the first of all warms up
+                quickest[dtype] = min(quickest[dtype], took) if turn else float("inf")
     return quickest[torch.bfloat16] <= ENOUGH * quickest[torch.float32]
 
 
 def product_seconds(dtype: torch.dtype, device: torch.device) -> float:
-    """Seconds of one product as autocast does it: numbers in float32 are cast, the matrix is already in the format."""
+    """Seconds of one product as autocast does it: numbers in float32 are cast, the matrix is
+    already in the format."""
     rows, inputs, outputs = SIZES[device.type]
-    x, weight = torch.ones(rows, inputs, device=device), torch.ones(outputs, inputs, device=device, dtype=dtype)
+    x, weight = (
+        torch.ones(rows, inputs, device=device),
+        torch.ones(outputs, inputs, device=device, dtype=dtype),
+    )
     settle(device)
     start = time.perf_counter()
     F.linear(x.to(dtype), weight)
@@ -107,7 +128,8 @@ def settle(device: torch.device) -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Threads of a busy machine wait for each other much longer than a small product takes; one alone is timed well."""
+    """Threads of a busy machine wait for each other much longer than a small product takes; one
+    alone is timed well."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

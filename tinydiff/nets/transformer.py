@@ -1,10 +1,14 @@
-"""One Transformer for every process: attention that sees both sides, only the past, or what a mask allows.
+"""One Transformer for every process: attention that sees both sides, only the past, or what a mask
+allows.
 
-    h_0 = embed(x) + time(t) + label;   h <- h + attention(norm(h));   h <- h + mlp(norm(h));   logits = head(norm(h))
+    h_0 = embed(x) + time(t) + label
+    h <- h + attention(norm(h));   h <- h + mlp(norm(h))      in every layer
+    logits = head(norm(h))
 
-Rotary positions (arXiv:2104.09864), RMSNorm (arXiv:1910.07467), normalised queries and keys (arXiv:2010.04245), squared
-ReLU (arXiv:2109.08668). The head starts at zero, so an untrained network's bound is exactly log V a character. It does
-not know what its inputs and outputs mean: that is the process's.
+Rotary positions (arXiv:2104.09864), RMSNorm (arXiv:1910.07467), normalised queries and keys
+(arXiv:2010.04245), squared ReLU (arXiv:2109.08668). The head starts at zero, so an untrained
+network's bound is exactly log V a character. It does not know what its inputs and outputs mean:
+that is the process's.
 """
 
 from __future__ import annotations
@@ -20,14 +24,16 @@ LONG = 1024  # keys from which on the fused kernel of a CPU is faster even with 
 
 
 class Cache:
-    """Keys and values of the positions that a causal network has read: a list over layers of (B, H, n, D / H) pairs."""
+    """Keys and values of the positions that a causal network has read: a list over layers of (B, H,
+    n, D / H) pairs."""
 
     def __init__(self):
         self.layers: list[tuple[Tensor, Tensor]] = []
         self.other: Cache | None = None
 
     def twin(self) -> Cache:
-        """Another of its kind, always the same one, for the same text read in another way: without its label."""
+        """Another of its kind, always the same one, for the same text read in another way: without
+        its label."""
         if self.other is None:
             self.other = copy.copy(self)
             self.other.layers = []
@@ -37,7 +43,8 @@ class Cache:
         return self.layers[0][0].shape[2] if self.layers else 0
 
     def fork(self) -> Cache:
-        """A cache that begins with what this one holds; what is added to one is not in the other."""
+        """A cache that begins with what this one holds; what is added to one is not in the
+        other."""
         copy = Cache()
         copy.layers = list(self.layers)
         return copy
@@ -56,22 +63,37 @@ class Cache:
 
 
 class Transformer(nn.Module):
-    """
-    inputs:    number of input tokens (an embedding), at least V; with `reals` the width of the input
+    """The network.
+
+    inputs:    number of input tokens (an embedding), at least V; or with `reals` the input's width
     reals:     True reads (B, n, inputs) numbers in the place of (B, n) tokens
     outputs:   width of the output
     layers, heads, width: the shape; width / heads must be even
-    length:    positions it is trained for (it runs at any length; beyond, its positions are new to it)
+    length:    positions it is trained for (it runs at any length; beyond, its positions are new)
     attention: "bidirectional" or "causal"
     timed:     True adds an embedding of the time at each position
     labels:    number of classes; one more, the last, is the null class
     """
 
-    def __init__(self, *, inputs: int, outputs: int, layers: int, heads: int, width: int, length: int,
-                 attention: str = "bidirectional", timed: bool = False, reals: bool = False, labels: int = 0):  # fmt: skip
+    def __init__(
+        self,
+        *,
+        inputs: int,
+        outputs: int,
+        layers: int,
+        heads: int,
+        width: int,
+        length: int,
+        attention: str = "bidirectional",
+        timed: bool = False,
+        reals: bool = False,
+        labels: int = 0,
+    ):
         super().__init__()
         if width % heads or (width // heads) % 2:
-            raise ValueError(f"A width of {width} cannot be shared by {heads} heads: width / heads must be even.")
+            raise ValueError(
+                f"A width of {width} cannot be shared by {heads} heads: width / heads must be even."
+            )
         if attention not in ("bidirectional", "causal"):
             raise ValueError(f"Attention is 'bidirectional' or 'causal', not {attention!r}.")
         self.causal, self.labels, self.length = attention == "causal", labels, length
@@ -88,19 +110,30 @@ class Transformer(nn.Module):
         for name, p in self.named_parameters():
             if p.ndim == 2:
                 nn.init.normal_(p, std=0.02)
-            if name.endswith(("out.weight", "down.weight")):  # residual branches start small (GPT-2)
+            if name.endswith(
+                ("out.weight", "down.weight")
+            ):  # residual branches start small (GPT-2)
                 nn.init.normal_(p, std=0.02 / math.sqrt(2 * len(self.blocks)))
         nn.init.zeros_(self.head.weight)
         if isinstance(self.embed, nn.Linear):  # its inputs are few, and of size one
             nn.init.normal_(self.embed.weight, std=0.5 / math.sqrt(self.embed.in_features))
 
-    def forward(self, x: Tensor, t: Tensor | None = None, label: Tensor | None = None, *, mask: Tensor | None = None,
-                cache: Cache | None = None, places: Tensor | None = None) -> Tensor:  # fmt: skip
-        """x (B, n) tokens or (B, n, inputs) numbers, t (B, n), label (B,) or None -> (B, n, outputs).
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor | None = None,
+        label: Tensor | None = None,
+        *,
+        mask: Tensor | None = None,
+        cache: Cache | None = None,
+        places: Tensor | None = None,
+    ) -> Tensor:
+        """x (B, n) tokens or (B, n, inputs) numbers, t (B, n), label (B,) or None -> (B, n,
+        outputs).
 
-        mask (n, m) bool says which keys a query may see, in place of the network's own rule. With a cache, x goes on where
-        the cache ends, and the keys are the cache's and then x's own. places (n,) are the positions in the text, by default
-        0, 1, 2 ... or those that follow the cache.
+        mask (n, m) bool says which keys a query may see, in place of the network's own rule. With a
+        cache, x goes on where the cache ends, and the keys are the cache's and then x's own. places
+        (n,) are the positions in the text, by default 0, 1, 2 ... or those that follow the cache.
         """
         past, n = len(cache) if cache is not None else 0, x.shape[1]
         h = self.embed(x).float()  # (B, n, D)
@@ -109,12 +142,23 @@ class Transformer(nn.Module):
         if self.label is not None:
             null = torch.full((len(x),), self.labels, device=x.device)
             h = h + self.label(null if label is None else label)[:, None]
-        turn = rotation(torch.arange(past, past + n, device=x.device) if places is None else places, self.half)
+        turn = rotation(
+            torch.arange(past, past + n, device=x.device) if places is None else places, self.half
+        )
         causal = mask is None and self.causal and n > 1  # one alone, the last, sees everything
         if causal and past:
-            mask, causal = torch.ones(n, past + n, dtype=torch.bool, device=x.device).tril(past), False
+            mask, causal = (
+                torch.ones(n, past + n, dtype=torch.bool, device=x.device).tril(past),
+                False,
+            )
         for i, block in enumerate(self.blocks):
-            h = block(h, turn, mask, causal, None if cache is None else lambda k, v, i=i: cache.extend(i, k, v))
+            h = block(
+                h,
+                turn,
+                mask,
+                causal,
+                None if cache is None else lambda k, v, i=i: cache.extend(i, k, v),
+            )
         return self.head(self.norm(h)).float()
 
 
@@ -123,14 +167,24 @@ class Block(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm1, self.norm2 = RMSNorm(width), RMSNorm(width)
-        self.qkv, self.out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
+        self.qkv, self.out = (
+            nn.Linear(width, 3 * width, bias=False),
+            nn.Linear(width, width, bias=False),
+        )
         self.q_norm, self.k_norm = RMSNorm(width // heads), RMSNorm(width // heads)
-        self.up, self.down = nn.Linear(width, 4 * width, bias=False), nn.Linear(4 * width, width, bias=False)
+        self.up, self.down = (
+            nn.Linear(width, 4 * width, bias=False),
+            nn.Linear(4 * width, width, bias=False),
+        )
 
     def forward(self, h, turn, mask, causal, extend):
         B, n, D = h.shape
-        q, k, v = self.qkv(self.norm1(h)).view(B, n, 3, self.heads, -1).unbind(2)  # (B, n, H, D / H)
-        q, k = (rotate(norm.unit(x.float()), *turn, norm.weight).to(v.dtype) for x, norm in ((q, self.q_norm), (k, self.k_norm)))
+        # (B, n, H, D / H)
+        q, k, v = self.qkv(self.norm1(h)).view(B, n, 3, self.heads, -1).unbind(2)
+        q, k = (
+            rotate(norm.unit(x.float()), *turn, norm.weight).to(v.dtype)
+            for x, norm in ((q, self.q_norm), (k, self.k_norm))
+        )
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, H, n, D / H)
         if extend is not None:
             k, v = extend(k, v)
@@ -139,12 +193,15 @@ class Block(nn.Module):
 
 
 class RMSNorm(nn.RMSNorm):
-    """x / sqrt(mean of x^2 + eps) * weight over the last dimension, as nn.RMSNorm, by fewer passes over x: on a CPU PyTorch has
-    no kernel of its own for it."""
+    """x / sqrt(mean of x^2 + eps) * weight over the last dimension, as nn.RMSNorm, by fewer passes
+    over x: on a CPU PyTorch has no kernel of its own for it.
+    """
 
     def __init__(self, width: int):
         super().__init__(width)
-        self.register_buffer("least", torch.tensor(torch.finfo(torch.float32).eps), persistent=False)
+        self.register_buffer(
+            "least", torch.tensor(torch.finfo(torch.float32).eps), persistent=False
+        )
 
     def unit(self, x: Tensor) -> Tensor:
         """Without the weight."""
@@ -164,12 +221,14 @@ def plus(h: Tensor, linear: nn.Linear, x: Tensor) -> Tensor:
 
 
 def squared_relu(x: Tensor) -> Tensor:
-    """relu(x)^2. Where nothing is learnt it is written over x: to a CPU the memory for another is dearer than the arithmetic."""
+    """relu(x)^2. Where nothing is learnt it is written over x: to a CPU the memory for another is
+    dearer than the arithmetic."""
     return F.relu(x).square() if torch.is_grad_enabled() else x.relu_().square_()
 
 
 class TimeEmbedding(nn.Module):
-    """t in [0, 1], (B, n) -> (B, n, D): sines and cosines of 32 frequencies from 1 to 1,000 radians, then an MLP."""
+    """t in [0, 1], (B, n) -> (B, n, D): sines and cosines of 32 frequencies from 1 to 1,000
+    radians, then an MLP."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -181,15 +240,17 @@ class TimeEmbedding(nn.Module):
 
 
 def rotation(places: Tensor, half: int) -> tuple[Tensor, Tensor]:
-    """Cosines and signed sines of the rotary angles of positions (n,), for `rotate`, each (n, 1, D / H)."""
+    """Cosines and signed sines of the rotary angles of positions (n,), for `rotate`, each (n, 1, D
+    / H)."""
     angle = torch.outer(places, 10000.0 ** (-torch.arange(half, device=places.device) / half))
     cos, sin = angle.cos(), angle.sin()
     return torch.cat([cos, cos], -1)[:, None], torch.cat([-sin, sin], -1)[:, None]
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor, weight: Tensor) -> Tensor:
-    """Turn the pairs (x_i, x_{i + d/2}) of weight * x, (B, n, H, d): (a, b) -> (a cos - b sin, b cos + a sin). The weight
-    (d,) is multiplied with the few angles, not with the many numbers."""
+    """Turn the pairs (x_i, x_{i + d/2}) of weight * x, (B, n, H, d): (a, b) -> (a cos - b sin, b
+    cos + a sin). The weight (d,) is multiplied with the few angles, not with the many numbers.
+    """
     half = x.shape[-1] // 2
     return torch.addcmul(x * (cos * weight), x.roll(half, -1), sin * weight.roll(half, -1))
 
@@ -197,8 +258,8 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor, weight: Tensor) -> Tensor:
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
     """softmax(q k' / sqrt(d)) v. causal: the i-th query sees the first i keys.
 
-    On a CPU the fused kernel takes .4 - .8 of the time written out in float32, from 1 to 1,024 positions; but not with its backward,
-    nor in bfloat16, unless the text is LONG.
+    On a CPU the fused kernel takes .4 - .8 of the time written out in float32, from 1 to 1,024
+    positions; but not with its backward, nor in bfloat16, unless the text is LONG.
     """
     quick = not torch.is_grad_enabled() and q.dtype != torch.bfloat16
     if q.is_cuda or quick or k.shape[2] >= LONG:

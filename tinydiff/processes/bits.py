@@ -1,10 +1,13 @@
-"""Analog bits (Chen, Zhang and Hinton, arXiv:2208.04202): the number of a character, in binary, as real numbers.
+"""Analog bits (Chen, Zhang and Hinton, arXiv:2208.04202): the number of a character, in binary, as
+real numbers.
 
-A character is ceil(log2 V) bits, each -1 or 1, and the noise on them is Gaussian (gaussian.py). The network says one number
-a bit; p(x_0) is the product of its bits' probabilities over the codes that are in use: 65 characters leave 63 of the 128
-codes of 7 bits without one. The paper learns the bits by squared error; here the same numbers are logits, learned by the
-cross-entropy of the code, whose best answer has the same mean E[bits | x_t], but stays between -1 and 1. A product cannot say
-that two bits hang together: what is drawn from it need not be what was there, so this process lacks the trait "posterior".
+A character is ceil(log2 V) bits, each -1 or 1, and the noise on them is Gaussian (gaussian.py). The
+network says one number a bit; p(x_0) is the product of its bits' probabilities over the codes that
+are in use: 65 characters leave 63 of the 128 codes of 7 bits without one. The paper learns the bits
+by squared error; here the same numbers are logits, learned by the cross-entropy of the code, whose
+best answer has the same mean E[bits | x_t], but stays between -1 and 1. A product cannot say that
+two bits hang together: what is drawn from it need not be what was there, so this process lacks the
+trait "posterior".
 """
 
 from __future__ import annotations
@@ -13,19 +16,24 @@ import torch
 
 from tinydiff.processes.gaussian import Reals
 
-CERTAIN = -12.0  # log of how much less likely than the likeliest character a state may say that another is
+# log of how much less likely than the likeliest character a state may say that another is
+CERTAIN = -12.0
 
 
 class Bits(Reals):
     name, title, paper = "bits", "Analog bits", "arXiv:2208.04202"
-    about = "Every character is a number in binary, its bits are real numbers, and noise blurs them."
+    about = (
+        "Every character is a number in binary, its bits are real numbers, and noise blurs them."
+    )
 
     sight = "planes"
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         place = torch.arange(self.D - 1, -1, -1)
-        self.register_buffer("table", 2.0 * (torch.arange(self.V)[:, None] >> place & 1) - 1, persistent=False)
+        self.register_buffer(
+            "table", 2.0 * (torch.arange(self.V)[:, None] >> place & 1) - 1, persistent=False
+        )
 
     @property
     def D(self):
@@ -45,24 +53,30 @@ class Bits(Reals):
         return ((raw + self.evidence(x, t)) @ self.codes().to(raw.dtype).T).log_softmax(-1)
 
     def own(self, x, t):
-        """Cut where it is surer than the product of bits of a perfect network, whose means `natural` keeps off their edge, and
-        would seem to be contradicted."""
+        """Cut where it is surer than the product of bits of a perfect network, whose means
+        `natural` keeps off their edge, and would seem to be contradicted.
+        """
         state = super().own(x, t)
         return (state - state.amax(-1, keepdim=True)).clamp_min(CERTAIN)
 
     def perfect(self, language, x, t):
         codes = self.codes().double()
         mean = super().perfect(language, x, t).exp() @ codes
-        return natural(mean.flatten(0, 1), codes).view(mean.shape) - self.evidence(x[..., : self.D], t)
+        return natural(mean.flatten(0, 1), codes).view(mean.shape) - self.evidence(
+            x[..., : self.D], t
+        )
 
 
 def natural(mean: torch.Tensor, codes: torch.Tensor, rounds: int = 60) -> torch.Tensor:
-    """h (N, D) for which the distribution softmax(h . codes) has this mean (N, D): Newton's method on a convex function.
-    Means at the edge of what the codes can give are taken a hair inside it, where h is finite."""
+    """h (N, D) for which the distribution softmax(h . codes) has this mean (N, D): Newton's method
+    on a convex function. Means at the edge of what the codes can give are taken a hair inside it,
+    where h is finite.
+    """
     mean = mean + 1e-7 * (codes.mean(0) - mean)
     h = torch.atanh(mean.clamp(-1 + 1e-7, 1 - 1e-7))
     open_ = torch.arange(len(h))  # rows that are not there yet
-    pairs = (codes[:, :, None] * codes[:, None]).flatten(1)  # (V, D D): one product gives the second moments of all rows
+    # (V, D D): one product gives the second moments of all rows
+    pairs = (codes[:, :, None] * codes[:, None]).flatten(1)
     for _ in range(rounds):
         p = (h[open_] @ codes.T).softmax(-1)
         found = p @ codes

@@ -1,16 +1,20 @@
-"""Block diffusion: BD3-LM (Arriola et al., arXiv:2503.09573). Autoregressive over blocks, masked diffusion within each.
+"""Block diffusion: BD3-LM (Arriola et al., arXiv:2503.09573). Autoregressive over blocks, masked
+diffusion within each.
 
     -log p(x_0) =   sum over blocks b of  -log p(x_b | x_<b)
-               <=   sum over blocks of E_t [ -alpha' / (1 - alpha) * sum over masked i in b of -log p(x_0_i | x_t_b, x_<b) ]
+               <=   sum over blocks of E_t [ -alpha' / (1 - alpha) * S_b(t) ]
+    S_b(t)      =   sum over masked i in b of  -log p(x_0_i | x_t_b, x_<b)
 
-One pass over [x_t ; x_0], 2 L positions, gives all terms (section 3.2): `may_see` lets a noisy position see the noisy ones of
-its own block and the clean ones of the blocks before; the clean half is causal by blocks, so what was computed for a finished
-block never changes, and sampling keeps it in a Cache, exactly. Blocks of one character are the autoregressive factorisation,
-one block for everything is MDLM; within a block all is as in masked.py.
+One pass over [x_t ; x_0], 2 L positions, gives all terms (section 3.2): `may_see` lets a noisy
+position see the noisy ones of its own block and the clean ones of the blocks before; the clean half
+is causal by blocks, so what was computed for a finished block never changes, and sampling keeps it
+in a Cache, exactly. Blocks of one character are the autoregressive factorisation, one block for
+everything is MDLM; within a block all is as in masked.py.
 
-Training draws t for each block from a window [low, high] instead of [0, 1]: masks almost everywhere and almost nowhere say
-little and vary much (section 4.2). The window is that of the least variance among `WINDOWS`, found anew now and then (`tune`).
-A block of one character is always learned masked: that is its only question. The bound knows no window.
+Training draws t for each block from a window [low, high] instead of [0, 1]: masks almost everywhere
+and almost nowhere say little and vary much (section 4.2). The window is that of the least variance
+among `WINDOWS`, found anew now and then (`tune`). A block of one character is always learned
+masked: that is its only question. The bound knows no window.
 """
 
 from __future__ import annotations
@@ -27,8 +31,13 @@ from tinydiff.processes import SIZES, T_MIN, Piece, Prediction, Process, certain
 from tinydiff.processes.masked import Masked
 from tinydiff.text import Canvas
 
-WIDTHS = [round(0.5 + 0.05 * k, 2) for k in range(11)]  # of the windows of t that are tried (section 5.3)
-WINDOWS = [(round(0.05 * k, 2), round(0.05 * k + width, 2)) for width in WIDTHS for k in range(round((1 - width) / 0.05) + 1)]
+# of the windows of t that are tried (section 5.3)
+WIDTHS = [round(0.5 + 0.05 * k, 2) for k in range(11)]
+WINDOWS = [
+    (round(0.05 * k, 2), round(0.05 * k + width, 2))
+    for width in WIDTHS
+    for k in range(round((1 - width) / 0.05) + 1)
+]
 
 
 class BlockCache(Cache):
@@ -41,7 +50,10 @@ class BlockCache(Cache):
 
 class Block(Process):
     name, title, paper = "block", "Blocks (BD3-LM)", "arXiv:2503.09573"
-    about = "Text is written block by block, each as masked diffusion that sees the finished blocks before it."
+    about = (
+        "Text is written block by block, each as masked diffusion that sees the finished blocks "
+        "before it."
+    )
     traits = frozenset({"tokens", "prefix", "timeless", "pieces", "blocks"})
     choices = {"block": ("any", *map(str, SIZES)), "clip": ("yes", "no")}
     caches = ("exact", "none")
@@ -52,7 +64,8 @@ class Block(Process):
         self.base = self.kind(None, tokenizer, schedule, length)
         self.sizes = sizes_of(self.options["block"], length)
         even = [(1.0, 1.0) if self.clipped and size == 1 else (0.0, 1.0) for size in self.sizes]
-        self.register_buffer("window", torch.tensor(even))  # of the times of training, for each size
+        # of the times of training, for each size
+        self.register_buffer("window", torch.tensor(even))
 
     @property
     def clipped(self) -> bool:
@@ -76,10 +89,12 @@ class Block(Process):
     # ------------------------------------------------------------ the network
 
     def denoise(self, x, t, label=None, cache=None):
-        """Each position from its own block and what is written before it; masks stand for what the last block lacks.
+        """Each position from its own block and what is written before it; masks stand for what the
+        last block lacks.
 
-        Without a cache: all of x, (B, L, V), in blocks of the usual size. With a BlockCache: of the last block of x alone,
-        (B, n, V), in blocks of the cache's size; what stands before it is finished and is read into the cache.
+        Without a cache: all of x, (B, L, V), in blocks of the usual size. With a BlockCache: of the
+        last block of x alone, (B, n, V), in blocks of the cache's size; what stands before it is
+        finished and is read into the cache.
         """
         n, size = x.shape[1], self.sizes[0] if cache is None else cache.size
         start, lacking = (n - 1) // size * size, min(-n % size, max(0, (self.length or n) - n))
@@ -88,11 +103,17 @@ class Block(Process):
             raw, shown = self.both(x, x, label, size)[:, :n], x[:, :n]
         else:
             raw, shown = self.onward(x, label, cache, start)[:, : n - start], x[:, start:n]
-        return Prediction(torch.where((shown == self.mask_id)[..., None], raw.log_softmax(-1), certain(shown, self.V)), raw)
+        return Prediction(
+            torch.where(
+                (shown == self.mask_id)[..., None], raw.log_softmax(-1), certain(shown, self.V)
+            ),
+            raw,
+        )
 
     def onward(self, x, label, cache, start):
-        """The network's output for the last block of x, whose first column is `start`; the blocks between the cache's end and
-        that one are read in the same pass, and kept."""
+        """The network's output for the last block of x, whose first column is `start`; the blocks
+        between the cache's end and that one are read in the same pass, and kept.
+        """
         block = torch.arange(x.shape[1], device=x.device) // cache.size
         mask, known, whole = block[len(cache) :, None] >= block, len(cache), cache.fork()
         raw = self.net(x[:, known:], None, label, cache=whole, mask=mask)
@@ -126,7 +147,13 @@ class Block(Process):
         """The network's output for noisy x given clean text, (B, L, V): one pass over both."""
         L = x.shape[1]
         places = torch.arange(L, device=x.device)
-        return self.net(torch.cat([x, clean], 1), None, label, mask=may_see(L, size, x.device), places=places.repeat(2))[:, :L]
+        return self.net(
+            torch.cat([x, clean], 1),
+            None,
+            label,
+            mask=may_see(L, size, x.device),
+            places=places.repeat(2),
+        )[:, :L]
 
     # ------------------------------------------------------------ loss and bound
 
@@ -136,7 +163,8 @@ class Block(Process):
         return nats.sum(1) / canvas.given.shape[1]
 
     def nats(self, canvas, rng, size, low, high):
-        """The integrand of the bound at one t for each block, drawn evenly from [low, high], and those t, each (B, L)."""
+        """The integrand of the bound at one t for each block, drawn evenly from [low, high], and
+        those t, each (B, L)."""
         B, L = canvas.tokens.shape
         drawn = strata(B, -(-L // size), rng) * (high - low) + low
         t = canvas.time(drawn.clamp_min(T_MIN).to(self.device).repeat_interleave(size, 1)[:, :L])
@@ -154,22 +182,27 @@ class Block(Process):
         return (weight * torch.where(x == self.mask_id, self.surprise(x, canvas, size), 0)).sum(1)
 
     def surprise(self, x, canvas, size):
-        """-log p(x_0_i | x_t in the block of i, x_0 before it), (B, L), meant for the masked positions."""
+        """-log p(x_0_i | x_t in the block of i, x_0 before it), (B, L), meant for the masked
+        positions."""
         raw = self.both(x, canvas.tokens, canvas.label, size)
         return F.cross_entropy(raw.mT, canvas.tokens, reduction="none")
 
     @torch.no_grad()
     def tune(self, canvas, rng) -> dict:
-        """Find for each size the window in which a block's estimate of the loss varies least, and train in it from now on
-        (BD3-LM, section 5.3). One evenly drawn t a block serves all windows: each looks at the blocks whose t it holds.
+        """Find for each size the window in which a block's estimate of the loss varies least, and
+        train in it from now on (BD3-LM, section 5.3). One evenly drawn t a block serves all
+        windows: each looks at the blocks whose t it holds.
 
-        What was found: {"windows": {size: [low, high]}, "variances": {size: {"low-high": that of a block's nats a character}}}.
+        What was found: {"windows": {size: [low, high]}, "variances": {size: {"low-high": that of a
+        block's nats a character}}}.
         """
         windows, variances = {}, {}
         for which, size in enumerate(self.sizes):
             if size > 1 and self.clipped:
                 nats, t = self.nats(canvas, rng, size, 0.0, 1.0)
-                variances[str(size)] = spread(*(block_means(part, canvas, size) for part in (nats, t)))
+                variances[str(size)] = spread(
+                    *(block_means(part, canvas, size) for part in (nats, t))
+                )
                 best = min(variances[str(size)], key=variances[str(size)].get)
                 windows[str(size)] = [float(end) for end in best.split("-")]
                 self.window[which] = torch.tensor(windows[str(size)])
@@ -177,20 +210,27 @@ class Block(Process):
 
 
 def sizes_of(option: str, length: int | None) -> tuple[int, ...]:
-    """The sizes of blocks that an option means, the usual one first. Raises ValueError if they do not fit the window."""
+    """The sizes of blocks that an option means, the usual one first. Raises ValueError if they do
+    not fit the window."""
     if option == "any":
         return tuple(size for size in SIZES if not length or length % size == 0)
     size = int(option)
     if length and length % size:
         how = "are longer than" if size > length else "do not divide"
-        raise ValueError(f"Blocks of {size} characters {how} the window of {length}: choose a size that divides it.")
+        raise ValueError(
+            f"Blocks of {size} characters {how} the window of {length}: choose a size that "
+            "divides it."
+        )
     return (size,)
 
 
 def spread(nats: Tensor, t: Tensor) -> dict[str, float]:
     """Variance of the blocks' nats (n,) within each of WINDOWS, by "low-high"."""
     inside = {f"{low:.2f}-{high:.2f}": nats[(t >= low) & (t <= high)] for low, high in WINDOWS}
-    return {window: part.double().var().item() if len(part) > 1 else math.inf for window, part in inside.items()}
+    return {
+        window: part.double().var().item() if len(part) > 1 else math.inf
+        for window, part in inside.items()
+    }
 
 
 def block_means(x: Tensor, canvas: Canvas, size: int) -> Tensor:
@@ -202,7 +242,8 @@ def block_means(x: Tensor, canvas: Canvas, size: int) -> Tensor:
 
 
 def may_see(L: int, size: int, device=None) -> Tensor:
-    """Which keys a query of [x_t ; x_0] may see, (2 L, 2 L) bool (BD3-LM, section 3.2 and appendix B.6)."""
+    """Which keys a query of [x_t ; x_0] may see, (2 L, 2 L) bool (BD3-LM, section 3.2 and appendix
+    B.6)."""
     place = torch.arange(2 * L, device=device)
     clean, block = place >= L, place % L // size
     q_clean, q = clean[:, None], block[:, None]
@@ -211,14 +252,16 @@ def may_see(L: int, size: int, device=None) -> Tensor:
 
 
 def blocks_of(canvas: Canvas, size: int) -> Canvas:
-    """Every block as a canvas of its own, (B blocks, size); where the last one is short, what is missing is given."""
+    """Every block as a canvas of its own, (B blocks, size); where the last one is short, what is
+    missing is given."""
     short = -canvas.tokens.shape[1] % size
     tokens, given = F.pad(canvas.tokens, (0, short)), F.pad(canvas.given, (0, short), value=True)
     return Canvas(tokens.reshape(-1, size), given.reshape(-1, size))
 
 
 def strata(batch: int, columns: int, rng: torch.Generator) -> Tensor:
-    """Uniform numbers in [0, 1), (batch, columns); in each column one in each of `batch` equal parts, in any order."""
+    """Uniform numbers in [0, 1), (batch, columns); in each column one in each of `batch` equal
+    parts, in any order."""
 
     def drawn(n: int) -> Tensor:
         order, within = torch.rand(2, n, columns, generator=rng, device=rng.device)

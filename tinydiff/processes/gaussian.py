@@ -1,17 +1,22 @@
-"""Gaussian noise on codes of characters: Diffusion-LM (arXiv:2205.14217), CDCD (arXiv:2211.15089), Plaid (arXiv:2305.18619).
+"""Gaussian noise on codes of characters: Diffusion-LM (arXiv:2205.14217), CDCD (arXiv:2211.15089),
+Plaid (arXiv:2305.18619).
 
-    x_t =           sqrt(alpha) e(x_0) + sqrt(1 - alpha) noise,    the code e(v) of each character has length sqrt(D)
-    p(x_s | x_t) =  q(x_s | x_t, E[e(x_0) | x_t])                                                     (DDPM, arXiv:2006.11239)
-    -log p(x_0) <=  -log p(x_0 | x_0+) + KL(q(x_1 | x_0) || N(0, 1)) + 1/2 E_t [ -SNR'(t) |e(x_0) - E[e(x_0) | x_t]|^2 ]
+    x_t =           sqrt(alpha) e(x_0) + sqrt(1 - alpha) noise;  each code e(v) has length sqrt(D)
+    p(x_s | x_t) =  q(x_s | x_t, E[e(x_0) | x_t])                         (DDPM, arXiv:2006.11239)
+    -log p(x_0) <=  -log p(x_0 | x_0+) + KL(q(x_1 | x_0) || N(0, 1))
+                    + 1/2 E_t [ -SNR'(t) |e(x_0) - E[e(x_0) | x_t]|^2 ]
 
-with SNR = alpha / (1 - alpha) (VDM, arXiv:2107.00630, eq. 17): bits a character, on the axis of the discrete families.
-`Reals` is what all such processes share, `Gaussian` learns the codes, bits.py has fixed ones.
+with SNR = alpha / (1 - alpha) (VDM, arXiv:2107.00630, eq. 17): bits a character, on the axis of the
+discrete families. `Reals` is what all such processes share, `Gaussian` learns the codes, bits.py
+has fixed ones.
 
-The network's output is read in one of four ways. "x0-ce": logits of p(x_0 | x_t), trained by cross-entropy (CDCD); the mean is
-taken over it. "x0", "epsilon", "v": the mean code, the noise, or sqrt(alpha) noise - sqrt(1 - alpha) code, trained by squared
-error (Diffusion-LM; DDPM; arXiv:2202.00512); what they say of characters is how near each code is (`nearness`), no posterior.
-Where a bet on characters is changed (temperature, top-p), the mean code that a network said moves as the mean over the bet does.
-With "x0-ce" the network says what the rest of the text tells, and the character's own noisy code is added by Bayes' rule.
+The network's output is read in one of four ways. "x0-ce": logits of p(x_0 | x_t), trained by
+cross-entropy (CDCD); the mean is taken over it. "x0", "epsilon", "v": the mean code, the noise, or
+sqrt(alpha) noise - sqrt(1 - alpha) code, trained by squared error (Diffusion-LM; DDPM;
+arXiv:2202.00512); what they say of characters is how near each code is (`nearness`), no posterior.
+Where a bet on characters is changed (temperature, top-p), the mean code that a network said moves
+as the mean over the bet does. With "x0-ce" the network says what the rest of the text tells, and
+the character's own noisy code is added by Bayes' rule.
 """
 
 from __future__ import annotations
@@ -28,18 +33,24 @@ from torch import Tensor
 from tinydiff.processes import T_MIN, Prediction, Process, certain, rows, spread
 
 LEAST = 1e-6  # the variance of what is given, in the place of 0
-LOG_SNR_END = 7.0  # where the bound hands over to reading the nearest code: it then differs from it by under 1e-6 nats
+# where the bound hands over to reading the nearest code: it then differs from it by under 1e-6 nats
+LOG_SNR_END = 7.0
 
 
 def once(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """For a method of tensors: its last answer is kept for whoever asks the same within a step. It is computed where gradients may
-    flow, and for other numbers, codes, another schedule or another precision."""
+    """For a method of tensors: its last answer is kept for whoever asks the same within a step. It
+    is computed where gradients may flow, and for other numbers, codes, another schedule or another
+    precision.
+    """
 
     @wraps(function)
     def asked(self, *tensors: Tensor) -> Tensor:
         if torch.is_grad_enabled():
             return function(self, *tensors)
-        given, told = (*tensors, self.codes()), (self.schedule, torch.is_autocast_enabled(self.device.type))
+        given, told = (
+            (*tensors, self.codes()),
+            (self.schedule, torch.is_autocast_enabled(self.device.type)),
+        )
         before = self.kept.get(function.__name__)  # another thread may put its own there
         if before is None or before[0] != told or not all(map(same, before[1], given)):
             copies = tuple(tensor.clone() for tensor in given)
@@ -55,7 +66,8 @@ def same(a: Tensor, b: Tensor) -> bool:
 
 
 class Reals(Process):
-    """What processes on (B, L, D) numbers share. Subclasses have `codes()` and say how the network's output is read."""
+    """What processes on (B, L, D) numbers share. Subclasses have `codes()` and say how the
+    network's output is read."""
 
     traits = frozenset({"diffusion", "reals", "hint", "pieces"})
     floor = 1e-4
@@ -111,7 +123,8 @@ class Reals(Process):
         return (self.evidence(x, t) @ self.codes().T).log_softmax(-1)
 
     def evidence(self, x, t):
-        """sqrt(alpha) x / (1 - alpha): its product with a code is the log-likelihood, as all codes are of one length."""
+        """sqrt(alpha) x / (1 - alpha): its product with a code is the log-likelihood, as all codes
+        are of one length."""
         alpha = self.schedule.alpha(t)[..., None].to(x.dtype)
         return alpha.sqrt() * x / (1 - alpha).clamp_min(LEAST)
 
@@ -123,26 +136,44 @@ class Reals(Process):
         return (x @ self.codes().T).argmax(-1)
 
     def certainty(self, x, t, log_x0):
-        """What the state alone says of the nearest characters: how near they are, for the noise that there is."""
+        """What the state alone says of the nearest characters: how near they are, for the noise
+        that there is."""
         return self.likelihood(x, t).amax(-1)
 
     # ------------------------------------------------------------ the network
 
     def network(self):
         told = 2 if "hint" in self.traits else 1
-        return dict(inputs=told * self.D, outputs=self.outputs(), reals=True, attention="bidirectional", timed=True)
+        return dict(
+            inputs=told * self.D,
+            outputs=self.outputs(),
+            reals=True,
+            attention="bidirectional",
+            timed=True,
+        )
 
     def denoise(self, x, t, label=None, cache=None, hint=None):
         """hint: an earlier estimate of the clean codes, (B, L, D), or None."""
-        known = [torch.zeros_like(x) if hint is None else hint.to(x.dtype)] if "hint" in self.traits else []
+        known = (
+            [torch.zeros_like(x) if hint is None else hint.to(x.dtype)]
+            if "hint" in self.traits
+            else []
+        )
         raw = self.net(torch.cat([x, *known], -1), t, label)
-        with torch.autocast(x.device.type, enabled=False):  # what the noisy codes tell is too fine for the network's bf16
+        with torch.autocast(
+            x.device.type, enabled=False
+        ):  # what the noisy codes tell is too fine for the network's bf16
             return Prediction(self.read_out(raw, x, t), raw)
 
     def denoise_twice(self, x, t, label=None):
-        """The prediction with its own first answer as the hint (arXiv:2208.04202, section 3.2): a function of x_t alone."""
+        """The prediction with its own first answer as the hint (arXiv:2208.04202, section 3.2): a
+        function of x_t alone."""
         first = self.denoise(x, t, label)
-        return self.denoise(x, t, label, hint=self.estimate(x, first, t)) if "hint" in self.traits else first
+        return (
+            self.denoise(x, t, label, hint=self.estimate(x, first, t))
+            if "hint" in self.traits
+            else first
+        )
 
     def hinted(self, x, t, label, rng):
         """As in training: with a hint in half of the batches, through which no gradient goes."""
@@ -162,7 +193,8 @@ class Reals(Process):
         return self.back(x, self.estimate(x, prediction, t), prediction, t, s, rng)
 
     def back(self, x, mean, prediction, t, s, rng):
-        """x_s ~ q(x_s | x_t, mean) (DDPM, eq. 7); at s = 0 the code of the best character (Diffusion-LM's rounding)."""
+        """x_s ~ q(x_s | x_t, mean) (DDPM, eq. 7); at s = 0 the code of the best character
+        (Diffusion-LM's rounding)."""
         alpha_t, alpha_s = self.schedule.alpha(t)[..., None], self.schedule.alpha(s)[..., None]
         step, left = alpha_t / alpha_s, (1 - alpha_t).clamp_min(LEAST)
         middle = alpha_s.sqrt() * (1 - step) / left * mean + step.sqrt() * (1 - alpha_s) / left * x
@@ -183,15 +215,20 @@ class Reals(Process):
         return torch.where(canvas.given, 0, nats).sum(1) / canvas.given.shape[1]
 
     def bound(self, canvas, rng):
-        """Noise levels are drawn evenly in log SNR, which the integral does not mind (VDM, section 5.1)."""
+        """Noise levels are drawn evenly in log SNR, which the integral does not mind (VDM, section
+        5.1)."""
         start = math.log(self.schedule.floor / (1 - self.schedule.floor))
-        log_snr = start + (LOG_SNR_END - start) * spread(len(canvas.tokens), rng).double().to(self.device)
+        log_snr = start + (LOG_SNR_END - start) * spread(len(canvas.tokens), rng).double().to(
+            self.device
+        )
         t = canvas.time(self.schedule.time(log_snr.sigmoid()))
         x = self.corrupt(canvas.tokens, t, rng)
         mean = self.estimate(x, self.denoise_twice(x, t, canvas.label), t)
         error = (self.codes()[canvas.tokens] - mean).double().square().sum(-1)
         nats = 0.5 * (LOG_SNR_END - start) * log_snr.exp()[:, None] * error
-        return torch.where(canvas.given, 0, nats + self.unfinished() + self.unread(canvas, rng)).sum(1)
+        return torch.where(
+            canvas.given, 0, nats + self.unfinished() + self.unread(canvas, rng)
+        ).sum(1)
 
     def weight(self, t):
         """-SNR' / 2, with SNR = alpha / (1 - alpha) (VDM, eq. 17)."""
@@ -202,15 +239,24 @@ class Reals(Process):
         return -self.D / 2 * math.log1p(-self.schedule.floor)
 
     def unread(self, canvas, rng):
-        """-log p(x_0 | x_t) at the end of the bound, read from the nearest codes without the network, (B, L)."""
-        t = torch.full(canvas.tokens.shape, self.schedule.time(torch.tensor(LOG_SNR_END).double().sigmoid()).item())
-        log_p = self.likelihood(self.corrupt(canvas.tokens, t.to(self.device), rng), t.to(self.device))
+        """-log p(x_0 | x_t) at the end of the bound, read from the nearest codes without the
+        network, (B, L)."""
+        t = torch.full(
+            canvas.tokens.shape,
+            self.schedule.time(torch.tensor(LOG_SNR_END).double().sigmoid()).item(),
+        )
+        log_p = self.likelihood(
+            self.corrupt(canvas.tokens, t.to(self.device), rng), t.to(self.device)
+        )
         return F.nll_loss(log_p.mT, canvas.tokens, reduction="none").double()
 
 
 class Gaussian(Reals):
     name, title, paper = "gaussian", "Gaussian on embeddings (Diffusion-LM)", "arXiv:2205.14217"
-    about = "Every character is a point in space; noise shakes the points, and the network says where they came from."
+    about = (
+        "Every character is a point in space; noise shakes the points, and the network says "
+        "where they came from."
+    )
     traits = Reals.traits | {"posterior"}
     choices = {"parameterisation": ("x0-ce", "x0", "epsilon", "v"), **Reals.choices}
     usual_schedule = "sqrt"
@@ -220,8 +266,12 @@ class Gaussian(Reals):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.points = torch.nn.Parameter(torch.randn(self.V, self.D, generator=torch.Generator().manual_seed(0)))
-        self.found: tuple[Tensor, Tensor] | None = None  # points, and the `codes` that were found for them
+        self.points = torch.nn.Parameter(
+            torch.randn(self.V, self.D, generator=torch.Generator().manual_seed(0))
+        )
+        self.found: tuple[Tensor, Tensor] | None = (
+            None  # points, and the `codes` that were found for them
+        )
         self.map: tuple[Tensor, Tensor] | None = None  # points, and the `axes`
 
     @property
@@ -235,13 +285,21 @@ class Gaussian(Reals):
         short = self.points.norm(dim=-1) < 1e-6
         if short.any():
             sign = self.tokenizer.pieces[int(short.nonzero()[0])]
-            raise ValueError(f"The code of {sign!r} has no direction (it is all zeros), so noise cannot be told from it.")
+            raise ValueError(
+                f"The code of {sign!r} has no direction (it is all zeros), so noise cannot "
+                "be told from it."
+            )
 
     def codes(self):
         if torch.is_grad_enabled():
             return F.normalize(self.points, dim=-1) * math.sqrt(self.D)
-        if self.found is None or not same(self.found[0], self.points):  # as long as nobody moves the points
-            self.found = self.points.detach().clone(), F.normalize(self.points, dim=-1) * math.sqrt(self.D)
+        if self.found is None or not same(
+            self.found[0], self.points
+        ):  # as long as nobody moves the points
+            self.found = (
+                self.points.detach().clone(),
+                F.normalize(self.points, dim=-1) * math.sqrt(self.D),
+            )
         return self.found[1]
 
     def look(self, x, t, log_x0, new):
@@ -249,8 +307,10 @@ class Gaussian(Reals):
         return self.on_map(new)
 
     def on_map(self, x):
-        """Points (..., D) seen along the two directions in which the codes differ most, (..., 2). From 0 to 1 is what a code
-        can reach; each axis points to where its largest number is positive."""
+        """Points (..., D) seen along the two directions in which the codes differ most, (..., 2).
+        From 0 to 1 is what a code can reach; each axis points to where its largest number is
+        positive.
+        """
         return (0.5 + x @ self.axes().to(x) / (2 * math.sqrt(self.D))).clamp(0, 1)
 
     def axes(self):
@@ -259,7 +319,10 @@ class Gaussian(Reals):
             codes = self.codes().detach()
             apart = codes - codes.mean(0)
             axes = torch.linalg.eigh(apart.T @ apart).eigenvectors[:, [-1, -2]]
-            self.map = self.points.detach().clone(), axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
+            self.map = (
+                self.points.detach().clone(),
+                axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign(),
+            )
         return self.map[1]
 
     def own(self, x, t):
@@ -276,11 +339,15 @@ class Gaussian(Reals):
         if self.reading == "x0-ce":
             return (raw + self.likelihood(x, t)).log_softmax(-1)
         mean = self.mean_of(raw, x, t)
-        return torch.where((t > 0)[..., None], nearness(mean, mean @ self.codes().T), certain(self.read(x), self.V))
+        return torch.where(
+            (t > 0)[..., None], nearness(mean, mean @ self.codes().T), certain(self.read(x), self.V)
+        )
 
     def estimate(self, x, prediction, t):
-        """The mean over the bet; of a mean that the network said itself, that mean, moved by as much as the mean over the bet
-        has moved since (guidance.py), which is not at all where nobody changed it."""
+        """The mean over the bet; of a mean that the network said itself, that mean, moved by as
+        much as the mean over the bet has moved since (guidance.py), which is not at all where
+        nobody changed it.
+        """
         if self.reading == "x0-ce":
             return super().estimate(x, prediction, t)
         with torch.autocast(x.device.type, enabled=False):  # as in `denoise`
@@ -303,16 +370,22 @@ class Gaussian(Reals):
         if self.reading == "x0":
             return mean
         noise = (x - alpha.sqrt() * mean) / (1 - alpha).clamp_min(LEAST).sqrt()
-        return noise if self.reading == "epsilon" else alpha.sqrt() * noise - (1 - alpha).sqrt() * mean
+        return (
+            noise if self.reading == "epsilon" else alpha.sqrt() * noise - (1 - alpha).sqrt() * mean
+        )
 
     def loss(self, canvas, rng):
-        """Squared error, the mean over D, and the cross-entropy of reading a hardly noised code (Diffusion-LM, section 4.2,
-        whose term for the prior is a constant here, because codes do not grow)."""
+        """Squared error, the mean over D, and the cross-entropy of reading a hardly noised code
+        (Diffusion-LM, section 4.2, whose term for the prior is a constant here, because codes do
+        not grow).
+        """
         if self.reading == "x0-ce":
             return super().loss(canvas, rng)
         t = canvas.time(self.times(len(canvas.tokens), rng))
         x = self.corrupt(canvas.tokens, t, rng)
-        error = self.hinted(x, t, canvas.label, rng).raw - self.target(self.codes()[canvas.tokens], x, t)
+        error = self.hinted(x, t, canvas.label, rng).raw - self.target(
+            self.codes()[canvas.tokens], x, t
+        )
         clean = self.corrupt(canvas.tokens, torch.full_like(t, T_MIN), rng)
         rounding = F.cross_entropy((clean @ self.codes().T).mT, canvas.tokens, reduction="none")
         both = torch.where(canvas.given, 0, error.square().mean(-1) + rounding)
@@ -326,9 +399,11 @@ class Gaussian(Reals):
 
 
 def nearness(mean: Tensor, near: Tensor) -> Tensor:
-    """A bet on characters, log p (B, L, V), that a mean code (B, L, D) may be the mean of: p ~ exp(sharpness * near), near (B, L, V)
-    its product with every code, with so much sharpness that the mean over p lies as far along it as it does itself. Of two
-    characters that is the only bet with this mean; of more the evenest that knows of its direction alone."""
+    """A bet on characters, log p (B, L, V), that a mean code (B, L, D) may be the mean of: p ~
+    exp(sharpness * near), near (B, L, V) its product with every code, with so much sharpness that
+    the mean over p lies as far along it as it does itself. Of two characters that is the only bet
+    with this mean; of more the evenest that knows of its direction alone.
+    """
     far = mean.square().sum(-1, keepdim=True)
     low, high = torch.full_like(far, -8.0), torch.full_like(far, 3.0)  # of log2 of the sharpness
     with torch.no_grad():

@@ -1,11 +1,13 @@
-"""Masked diffusion: MDLM (Sahoo et al., arXiv:2406.07524), MD4 (arXiv:2406.04329), LLaDA (arXiv:2502.09992).
+"""Masked diffusion: MDLM (Sahoo et al., arXiv:2406.07524), MD4 (arXiv:2406.04329), LLaDA
+(arXiv:2502.09992).
 
     q(x_t | x_0):   each character is kept with probability alpha(t), else it is the mask
-    p(x_s | x_t):   a mask becomes a character drawn from p(x_0 | x_t) with probability (alpha_s - alpha_t) / (1 - alpha_t)
+    p(x_s | x_t):   a mask becomes a character drawn from p(x_0 | x_t) with probability
+                    (alpha_s - alpha_t) / (1 - alpha_t)
     -log p(x_0) <=  E_t [ -alpha' / (1 - alpha) * sum over masked of -log p(x_0_i | x_t) ]
 
-The bound (MDLM, eq. 11) is for alpha that falls from 1 to 0. The network is not told the time: p(x_0 | x_t) does not depend
-on it (LLaDA, eq. 11; arXiv:2409.02908).
+The bound (MDLM, eq. 11) is for alpha that falls from 1 to 0. The network is not told the time:
+p(x_0 | x_t) does not depend on it (LLaDA, eq. 11; arXiv:2409.02908).
 """
 
 from __future__ import annotations
@@ -18,15 +20,18 @@ from tinydiff.processes import LOG_ZERO, Piece, Prediction, Process, certain, dr
 
 
 class Around(Cache):
-    """What a network that sees both sides made of the text around columns start .. stop when it was first asked. It stays as
-    it was while those columns change, which is approximate: read again, all of it would have changed with them."""
+    """What a network that sees both sides made of the text around columns start .. stop when it was
+    first asked. It stays as it was while those columns change, which is approximate: read again,
+    all of it would have changed with them.
+    """
 
     def __init__(self, start: int, stop: int):
         super().__init__()
         self.start, self.stop = start, stop
 
     def ask(self, net, x, label):
-        """The network's output, (B, L, V): at the first call of everything, then of the columns alone, 0 elsewhere."""
+        """The network's output, (B, L, V): at the first call of everything, then of the columns
+        alone, 0 elsewhere."""
         here = slice(self.start, self.stop)
         if self.layers:
             places = torch.arange(x.shape[1], device=x.device)[here]
@@ -35,14 +40,22 @@ class Around(Cache):
         whole = Cache()
         raw = net(x, None, label, cache=whole)
         around = [slice(0, self.start), slice(self.stop, x.shape[1])]
-        self.layers = [tuple(torch.cat([part[:, :, where] for where in around], 2) for part in pair) for pair in whole.layers]
+        self.layers = [
+            tuple(torch.cat([part[:, :, where] for where in around], 2) for part in pair)
+            for pair in whole.layers
+        ]
         return raw
 
 
 class Masked(Process):
     name, title, paper = "masked", "Masked (MDLM)", "arXiv:2406.07524"
-    about = "Characters are hidden behind masks; the network guesses what is behind all of them at once."
-    traits = frozenset({"diffusion", "tokens", "prefix", "mask", "timeless", "posterior", "ratios", "pieces"})
+    about = (
+        "Characters are hidden behind masks; the network guesses what is behind all of them at "
+        "once."
+    )
+    traits = frozenset(
+        {"diffusion", "tokens", "prefix", "mask", "timeless", "posterior", "ratios", "pieces"}
+    )
     caches = ("none", "prefix", "dual")
 
     def network(self):
@@ -60,12 +73,17 @@ class Masked(Process):
     def denoise(self, x, t, label=None, cache=None):
         raw = self.net(x, t, label) if cache is None else cache.ask(self.net, x, label)
         # SUBS (MDLM, section 3.2.3): the mask has no probability, and what is written stays
-        return Prediction(torch.where((x == self.mask_id)[..., None], raw.log_softmax(-1), certain(x, self.V)), raw)
+        return Prediction(
+            torch.where((x == self.mask_id)[..., None], raw.log_softmax(-1), certain(x, self.V)),
+            raw,
+        )
 
     def pieces(self, size, cache):
-        """A block between what is written and masks to the end of the canvas, as LLaDA decodes (arXiv:2502.09992). Fast-dLLM's
-        caches (arXiv:2505.22618, section 3.2) keep what was read when the block was all masks: "prefix" of what stands before
-        it, "dual" also of the masks behind. Both are approximate, see `Around`."""
+        """A block between what is written and masks to the end of the canvas, as LLaDA decodes
+        (arXiv:2502.09992). Fast-dLLM's caches (arXiv:2505.22618, section 3.2) keep what was read
+        when the block was all masks: "prefix" of what stands before it, "dual" also of the masks
+        behind. Both are approximate, see `Around`.
+        """
 
         def piece(canvas, start, stop, denoise, noise):
             L = canvas.tokens.shape[1]
@@ -73,7 +91,9 @@ class Masked(Process):
             memory = None if cache == "none" else Around(start, stop if cache == "dual" else L)
 
             def within(x, t, _=None):
-                found = denoise(torch.cat([before, x, behind], 1), F.pad(t, (start, L - stop)), memory)
+                found = denoise(
+                    torch.cat([before, x, behind], 1), F.pad(t, (start, L - stop)), memory
+                )
                 return Prediction(found.log_x0[:, start:stop], found.raw[:, start:stop])
 
             return Piece(self, canvas.slice(start, stop), within, start)
@@ -82,13 +102,17 @@ class Masked(Process):
 
     def reverse(self, x, prediction, t, s, rng):
         alpha_t, alpha_s = self.schedule.alpha(t), self.schedule.alpha(s)
-        reveal = (x == self.mask_id) & (rand(x, rng) < (alpha_s - alpha_t) / (1 - alpha_t))  # MDLM, eq. 7
+        # MDLM, eq. 7
+        reveal = (x == self.mask_id) & (rand(x, rng) < (alpha_s - alpha_t) / (1 - alpha_t))
         return torch.where(reveal, draw(prediction.log_x0, rng), x)
 
     def log_ratios(self, x, log_x0, t):
-        """log p_t(y) / p_t(x) for x with one mask made y, (B, L, V); LOG_ZERO where a character stands (SEDD, eq. 18)."""
+        """log p_t(y) / p_t(x) for x with one mask made y, (B, L, V); LOG_ZERO where a character
+        stands (SEDD, eq. 18)."""
         alpha = self.schedule.alpha(t)[..., None]
-        return torch.where((x == self.mask_id)[..., None], log_x0 + torch.log(alpha / (1 - alpha)), LOG_ZERO)
+        return torch.where(
+            (x == self.mask_id)[..., None], log_x0 + torch.log(alpha / (1 - alpha)), LOG_ZERO
+        )
 
     def rate(self, t):
         """How fast noise makes a mask of a character, each of them alike."""
@@ -99,11 +123,14 @@ class Masked(Process):
         return self.schedule.alpha(s).log() - self.schedule.alpha(t).log()
 
     def undone(self, log_r, x, t, s):
-        """log p(x_s = y | x_t) from the log-ratios (B, L, V) alone, (B, L, V + 1), the mask last (SEDD, eq. 19)."""
+        """log p(x_s = y | x_t) from the log-ratios (B, L, V) alone, (B, L, V + 1), the mask last
+        (SEDD, eq. 19)."""
         kept = (self.schedule.alpha(t.double()) / self.schedule.alpha(s.double()))[..., None]
         written = log_r + torch.log((1 - kept) / kept)
         hidden = (1 - written.exp().sum(-1, keepdim=True)).clamp_min(0).log()
-        step = torch.where((x == self.mask_id)[..., None], torch.cat([written, hidden], -1), certain(x, self.V + 1))
+        step = torch.where(
+            (x == self.mask_id)[..., None], torch.cat([written, hidden], -1), certain(x, self.V + 1)
+        )
         return step.log_softmax(-1).clamp_min(LOG_ZERO)
 
     def loss(self, canvas, rng):
@@ -113,19 +140,23 @@ class Masked(Process):
         return (weight * self.surprise(x, canvas)).sum(1) / canvas.given.shape[1]
 
     def bound(self, canvas, rng):
-        """By masking exactly k of the n open characters, k ~ U{1..n}: what the bound over times is for every schedule whose
-        alpha falls from 1 to 0, with much less variance (LLaDA, eq. 14; the any-order view of arXiv:2110.02037). Nothing
-        is cut off at either end."""
+        """By masking exactly k of the n open characters, k ~ U{1..n}: what the bound over times is
+        for every schedule whose alpha falls from 1 to 0, with much less variance (LLaDA, eq. 14;
+        the any-order view of arXiv:2110.02037). Nothing is cut off at either end.
+        """
         x, weight, _ = self.some_masked(canvas, rng)
         return (weight * torch.where(x == self.mask_id, self.surprise(x, canvas), 0)).sum(1)
 
     def some_masked(self, canvas, rng):
-        """x with exactly k open characters masked; the weight n / k of each; and 1 - alpha at a moment when so many are, the
-        k-th smallest of n uniform numbers. The last two (B, 1)."""
+        """x with exactly k open characters masked; the weight n / k of each; and 1 - alpha at a
+        moment when so many are, the k-th smallest of n uniform numbers. The last two (B, 1).
+        """
         n = (~canvas.given).sum(1, keepdim=True)
         k = 1 + (spread(len(n), rng).to(n.device)[:, None] * n).long()
         u = torch.where(canvas.given, 2.0, rand(canvas.tokens, rng))
-        x = self.pin(torch.where(u.argsort(dim=1).argsort(dim=1) < k, self.mask_id, canvas.tokens), canvas)
+        x = self.pin(
+            torch.where(u.argsort(dim=1).argsort(dim=1) < k, self.mask_id, canvas.tokens), canvas
+        )
         return x, n / k, u.sort(dim=1).values.gather(1, k - 1).clamp_max(1)
 
     def surprise(self, x, canvas):

@@ -1,12 +1,14 @@
 """Score entropy: SEDD (Lou, Meng and Ermon, arXiv:2310.16834), over masks and over uniform noise.
 
-    s(y) =          the network's estimate of p_t(x with y at i) / p_t(x), the ratios of neighbours            (eq. 12)
-    p(x_s | x_t) =  exp(-sigma Q) s, times exp(sigma Q)(x_s -> x_t)                                              (eq. 19)
-    -log p(x_0) <=  KL(q(x_1 | x_0) || prior) + E_t [ rate * sum over y of  s(y) - q(y) log s(y) + q(y) (log q(y) - 1) ]
+    s(y) =          the network's estimate of p_t(x with y at i) / p_t(x), the ratios of neighbours
+                                                                                          (eq. 12)
+    p(x_s | x_t) =  exp(-sigma Q) s, times exp(sigma Q)(x_s -> x_t)                       (eq. 19)
+    -log p(x_0) <=  KL(q(x_1 | x_0) || prior) + E_t [ rate * D(x_t) ]
+    D(x_t) =        sum over y of  s(y) - q(y) log s(y) + q(y) (log q(y) - 1)
 
-with the ratios q(y) = q(x_t = y | x_0) / q(x_t | x_0) (eq. 9 and 10). Noise, prior and steps are those of `base`; a step needs
-p(x_0 | x_t), which is eq. 19 with s = 0, clamped at 0 and normalised, so that every sampler of the base fits. The bound
-judges the ratios as they come from the network.
+with the ratios q(y) = q(x_t = y | x_0) / q(x_t | x_0) (eq. 9 and 10). Noise, prior and steps are
+those of `base`; a step needs p(x_0 | x_t), which is eq. 19 with s = 0, clamped at 0 and normalised,
+so that every sampler of the base fits. The bound judges the ratios as they come from the network.
 """
 
 from __future__ import annotations
@@ -24,11 +26,13 @@ from tinydiff.processes import LOG_ZERO, Prediction, Process
 from tinydiff.processes.masked import Masked
 from tinydiff.processes.uniform import Uniform, integral, score_entropy
 
-HIGHEST = 30.0  # more than the log of any true ratio; what exp makes of it is still far from the end of float32
+# more than the log of any true ratio; what exp makes of it is still far from the end of float32
+HIGHEST = 30.0
 
 
 class ScoreEntropy(Process):
-    """The network says how much likelier each neighbour of x_t is, as a logarithm; 0 for what stands there already."""
+    """The network says how much likelier each neighbour of x_t is, as a logarithm; 0 for what
+    stands there already."""
 
     kind: ClassVar[type[Process]]  # whose noise it is
     sight = "ratios"
@@ -56,7 +60,8 @@ class ScoreEntropy(Process):
 
     @abstractmethod
     def divergence(self, canvas, x: Tensor, t: Tensor) -> Tensor:
-        """The bound's integrand at times t (B, L), (B, L). Meant for the positions that are not given."""
+        """The bound's integrand at times t (B, L), (B, L). Meant for the positions that are not
+        given."""
 
     def prior(self, canvas, rng):
         return self.base.prior(canvas, rng)
@@ -88,7 +93,10 @@ class ScoreEntropy(Process):
 
 class ScoreMasked(ScoreEntropy):
     name, title, paper = "score-masked", "Score entropy, masked (SEDD)", "arXiv:2310.16834"
-    about = "Characters are hidden behind masks; the network says how much likelier the text is with each of them there."
+    about = (
+        "Characters are hidden behind masks; the network says how much likelier the text is with "
+        "each of them there."
+    )
     traits = Masked.traits - {"timeless"}
     kind = Masked
 
@@ -98,8 +106,10 @@ class ScoreMasked(ScoreEntropy):
         return torch.where((x == self.mask_id)[..., None], log_s, LOG_ZERO)
 
     def surpluses(self, x, t, label):
-        """log s(y) + log((1 - alpha) / alpha), (B, L, V): what is left to learn, as the other factor, expm1(sigma), is known
-        (SEDD, appendix C.2). At a mask it should be log p(x_0 = y | x_t). An untrained network says 1 / V."""
+        """log s(y) + log((1 - alpha) / alpha), (B, L, V): what is left to learn, as the other
+        factor, expm1(sigma), is known (SEDD, appendix C.2). At a mask it should be log p(x_0 = y |
+        x_t). An untrained network says 1 / V.
+        """
         return self.net(x, t, label).clamp_max(HIGHEST) - math.log(self.V)
 
     def perfect(self, language, x, t):
@@ -110,14 +120,18 @@ class ScoreMasked(ScoreEntropy):
         return weight * self.surprise(canvas, x, t)
 
     def surprise(self, canvas, x, t):
-        """The bracket of this file's head times (1 - alpha) / alpha, (B, L), meant for the masked positions: with
-        s(y) = u(y) alpha / (1 - alpha) it is sum of u - log u(x_0) - 1, the cross-entropy of MDLM if u sums to one, else more."""
+        """The bracket of this file's head times (1 - alpha) / alpha, (B, L), meant for the masked
+        positions: with s(y) = u(y) alpha / (1 - alpha) it is sum of u - log u(x_0) - 1, the
+        cross-entropy of MDLM if u sums to one, else more.
+        """
         log_u = self.surpluses(x, t.float(), canvas.label)
         return log_u.exp().sum(-1) - 1 + F.nll_loss(log_u.mT, canvas.tokens, reduction="none")
 
     def bound(self, canvas, rng):
-        """As Masked's, by exactly k masks, each number of them with a time at which it is met. Nothing is cut off at either
-        end: like a sampler this begins with nothing but masks, so alpha here is the schedule's, stretched to end at 0."""
+        """As Masked's, by exactly k masks, each number of them with a time at which it is met.
+        Nothing is cut off at either end: like a sampler this begins with nothing but masks, so
+        alpha here is the schedule's, stretched to end at 0.
+        """
         x, weight, noise = self.base.some_masked(canvas, rng)
         t = canvas.time(self.schedule.time(1 - noise.double() * (1 - self.schedule.floor)))
         return (weight * torch.where(x == self.mask_id, self.surprise(canvas, x, t), 0)).sum(1)
@@ -125,7 +139,10 @@ class ScoreMasked(ScoreEntropy):
 
 class ScoreUniform(ScoreEntropy):
     name, title, paper = "score-uniform", "Score entropy, uniform (SEDD)", "arXiv:2310.16834"
-    about = "Characters are replaced by random ones; the network says how much likelier the text is with each other one."
+    about = (
+        "Characters are replaced by random ones; the network says how much likelier the text is "
+        "with each other one."
+    )
     traits = Uniform.traits
     kind = Uniform
 
@@ -138,9 +155,13 @@ class ScoreUniform(ScoreEntropy):
 
     def divergence(self, canvas, x, t):
         log_s = self.scores(x, t.float(), canvas.label).to(t.dtype)
-        t = torch.where(canvas.given, 0.5, t)  # any time at which all is finite: nobody counts these
+        # any time at which all is finite: nobody counts these
+        t = torch.where(canvas.given, 0.5, t)
         return self.rate(t) * score_entropy(log_s, x, canvas.tokens, self.schedule.alpha(t))
 
     def bound(self, canvas, rng):
-        """Cut off at uniform.T_END, as Uniform's is; what is left of the text at t = 1 is counted."""
-        return integral(self.divergence, self, canvas, rng) + self.base.unfinished() * (~canvas.given).sum(1)
+        """Cut off at uniform.T_END, as Uniform's is; what is left of the text at t = 1 is
+        counted."""
+        return integral(self.divergence, self, canvas, rng) + self.base.unfinished() * (
+            ~canvas.given
+        ).sum(1)

@@ -1,8 +1,10 @@
-"""A sampler owns the control flow: in which order text is written, when it is corrected, how long a step is.
+"""A sampler owns the control flow: in which order text is written, when it is corrected, how long a
+step is.
 
-It is a generator of Steps. What a step means (how noise comes off) is the process's; a sampler only says what it `needs`
-of one, and `matrix()` is the table of all pairs that fit. Its keyword-only parameters, annotated with a Range, are its
-options: sliders, command-line flags and documentation are made from them. Files are discovered, as processes are.
+It is a generator of Steps. What a step means (how noise comes off) is the process's; a sampler only
+says what it `needs` of one, and `matrix()` is the table of all pairs that fit. Its keyword-only
+parameters, annotated with a Range, are its options: sliders, command-line flags and documentation
+are made from them. Files are discovered, as processes are.
 """
 
 from __future__ import annotations
@@ -20,16 +22,30 @@ from torch import Tensor
 from tinydiff.processes import PROCESSES, Prediction, Process, discover
 from tinydiff.text import Canvas
 
-__all__ = ["SAMPLERS", "Annotated", "Choice", "Range", "Sampler", "Step", "column", "matrix", "pairwise", "sampler"]
+__all__ = [
+    "SAMPLERS",
+    "Annotated",
+    "Choice",
+    "Range",
+    "Sampler",
+    "Step",
+    "column",
+    "matrix",
+    "pairwise",
+    "sampler",
+]
 
 
 class Step(NamedTuple):
-    """What a sampler yields after each step: the new state, the prediction that led to it, and the time it is now."""
+    """What a sampler yields after each step: the new state, the prediction that led to it, and the
+    time it is now."""
 
     x: Tensor
     prediction: Prediction
     t: float
-    first: int = 0  # the first column that the prediction is of; with a cache only the last ones are asked
+    first: int = (
+        0  # the first column that the prediction is of; with a cache only the last ones are asked
+    )
 
 
 @dataclass(frozen=True)
@@ -43,7 +59,8 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """An option that takes one of a few values, which depend on the process; the first of them where none is named."""
+    """An option that takes one of a few values, which depend on the process; the first of them
+    where none is named."""
 
     of: Callable[[Process | type[Process]], Sequence]
     about: str
@@ -51,7 +68,8 @@ class Choice:
 
 @dataclass(frozen=True)
 class Sampler:
-    """A registered sampler. `steps_matter` is False for those that take a call for each character, whatever is asked."""
+    """A registered sampler. `steps_matter` is False for those that take a call for each character,
+    whatever is asked."""
 
     name: str
     run: Callable[..., Iterator[Step]]
@@ -84,7 +102,8 @@ class Sampler:
         return self.asker(process, **options) if self.asker else 1
 
     def different(self, process: Process, canvas: Canvas, counts: Sequence[int]) -> tuple[int, ...]:
-        """Of the numbers of steps those that differ: of several that it turns into the same number, the largest."""
+        """Of the numbers of steps those that differ: of several that it turns into the same number,
+        the largest."""
         return tuple({self.planned(process, canvas, count): count for count in counts}.values())
 
     def fits(self, traits: frozenset[str]) -> bool:
@@ -92,26 +111,41 @@ class Sampler:
 
 
 def annotation(hint) -> Range | Choice:
-    """What stands beside the type. Python 3.10 puts Optional around a parameter whose default is None."""
-    return next(part.__metadata__[0] for part in (hint, *typing.get_args(hint)) if hasattr(part, "__metadata__"))
+    """What stands beside the type. Python 3.10 puts Optional around a parameter whose default is
+    None."""
+    return next(
+        part.__metadata__[0]
+        for part in (hint, *typing.get_args(hint))
+        if hasattr(part, "__metadata__")
+    )
 
 
 SAMPLERS: dict[str, Sampler] = {}
 
 
-def sampler(name: str, *, needs: set[str], paper: str, steps_matter: bool = True, planned: Callable[..., int] | None = None,
-            asks: Callable[..., int] | None = None):  # fmt: skip
-    """Register a generator function (process, denoise, canvas, times, rng, *, options) as the sampler `name`. Where it takes
-    another number of steps than is asked for, planned(process, canvas, steps, **options) says how many at the most; where a
-    step is more than one call, asks(process, **options) does.
+def sampler(
+    name: str,
+    *,
+    needs: set[str],
+    paper: str,
+    steps_matter: bool = True,
+    planned: Callable[..., int] | None = None,
+    asks: Callable[..., int] | None = None,
+):
+    """Register a generator function (process, denoise, canvas, times, rng, *, options) as the
+    sampler `name`. Where it takes another number of steps than is asked for, planned(process,
+    canvas, steps, **options) says how many at the most; where a step is more than one call,
+    asks(process, **options) does.
 
-    denoise(x, t, cache=None) is the process's, perhaps wrapped (guidance.py); times falls from 1 to 0. The first sentence
-    of the docstring is what the page says of it.
+    denoise(x, t, cache=None) is the process's, perhaps wrapped (guidance.py); times falls from 1 to
+    0. The first sentence of the docstring is what the page says of it.
     """
 
     def register(run):
         about = " ".join(inspect.getdoc(run).split("\n\n")[0].split())
-        SAMPLERS[name] = Sampler(name, run, frozenset(needs), paper, about, steps_matter, planned, asks)
+        SAMPLERS[name] = Sampler(
+            name, run, frozenset(needs), paper, about, steps_matter, planned, asks
+        )
         return run
 
     return register
@@ -133,8 +167,13 @@ def hidden(x: Tensor, process: Process) -> Tensor:
 
 
 def place_of(score: Tensor, allowed: Tensor) -> Tensor:
-    """(B, L): the place of each allowed position when the highest score comes first; positions not allowed come last."""
-    return torch.where(allowed, score, -torch.inf).argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    """(B, L): the place of each allowed position when the highest score comes first; positions not
+    allowed come last."""
+    return (
+        torch.where(allowed, score, -torch.inf)
+        .argsort(dim=1, descending=True, stable=True)
+        .argsort(dim=1)
+    )
 
 
 discover(__name__, __path__)

@@ -7,13 +7,31 @@ from tinydiff.samplers import Annotated, Range, Step, hidden, pairwise, place_of
 
 
 @sampler("remask", needs={"mask"}, paper="arXiv:2503.00307")
-def remask(process, denoise, canvas, times, rng, *,
-           share: Annotated[float, Range(0, 1, "how much of the remasking that the noise allows is done: 0 is ancestral, 1 the most")] = 0.1):  # fmt: skip
+def remask(
+    process,
+    denoise,
+    canvas,
+    times,
+    rng,
+    *,
+    share: Annotated[
+        float,
+        Range(
+            0,
+            1,
+            "how much of the remasking that the noise allows is done: 0 is ancestral, 1 the most",
+        ),
+    ] = 0.1,
+):
     """Hide some written characters again at every step and write them anew (ReMDM)."""
     x = process.prior(canvas, rng)
     for t, s in pairwise(times):
-        alpha_t, alpha_s = process.schedule.alpha(canvas.time(t)), process.schedule.alpha(canvas.time(s))
-        sigma = share * ((1 - alpha_s) / alpha_t).clamp_max(1)  # ReMDM, eq. 7: any sigma up to this keeps q(x_s | x_0)
+        alpha_t, alpha_s = (
+            process.schedule.alpha(canvas.time(t)),
+            process.schedule.alpha(canvas.time(s)),
+        )
+        # ReMDM, eq. 7: any sigma up to this keeps q(x_s | x_0)
+        sigma = share * ((1 - alpha_s) / alpha_t).clamp_max(1)
         prediction = denoise(x, canvas.time(t))
         masked, u = hidden(x, process), rand(x, rng)
         reveal = masked & (u < (alpha_s - (1 - sigma) * alpha_t) / (1 - alpha_t))  # ReMDM, eq. 6
@@ -23,12 +41,24 @@ def remask(process, denoise, canvas, times, rng, *,
 
 
 @sampler("renoise", needs={"diffusion", "tokens", "posterior"}, paper="arXiv:2602.21185")
-def renoise(process, denoise, canvas, times, rng, *,
-            share: Annotated[float, Range(0, 1, "how many of the characters forget, each step: 0 is ancestral, 1 all of them")] = 0.05):  # fmt: skip
-    """At every step a few characters forget how they came to be: x_0 from the bet, noised anew; the others step back.
+def renoise(
+    process,
+    denoise,
+    canvas,
+    times,
+    rng,
+    *,
+    share: Annotated[
+        float,
+        Range(0, 1, "how many of the characters forget, each step: 0 is ancestral, 1 all of them"),
+    ] = 0.05,
+):
+    """At every step a few characters forget how they came to be: x_0 from the bet, noised anew; the
+    others step back.
 
-    The psi-samplers of Duo's second chapter: a mixture of q(x_s | x_0) and q(x_s | x_t, x_0) leaves every q(x_s | x_0) as it
-    is, whatever the noise. Characters that forget in one step are drawn as if independent, so only few of them are exact.
+    The psi-samplers of Duo's second chapter: a mixture of q(x_s | x_0) and q(x_s | x_t, x_0) leaves
+    every q(x_s | x_0) as it is, whatever the noise. Characters that forget in one step are drawn as
+    if independent, so only few of them are exact.
     """
     x = process.prior(canvas, rng)
     for t, s in pairwise(times):
@@ -39,15 +69,31 @@ def renoise(process, denoise, canvas, times, rng, *,
         yield Step(x, prediction, s)
 
 
-@sampler("gibbs", needs={"diffusion", "tokens", "posterior"}, paper="arXiv:2205.14987",
-         asks=lambda process, sweeps=1, **_: 1 + int(sweeps))  # fmt: skip
-def gibbs(process, denoise, canvas, times, rng, *,
-          sweeps: Annotated[int, Range(0, 8, "corrections after each step, a call each: 0 is ancestral")] = 1,
-          redraw: Annotated[int, Range(0, 64, "characters drawn anew a correction: one is exact, many correct more")] = 4):  # fmt: skip
-    """After each step, draw a few characters anew at the same noise level: x_0 from the bet, then its noise again.
+@sampler(
+    "gibbs",
+    needs={"diffusion", "tokens", "posterior"},
+    paper="arXiv:2205.14987",
+    asks=lambda process, sweeps=1, **_: 1 + int(sweeps),
+)
+def gibbs(
+    process,
+    denoise,
+    canvas,
+    times,
+    rng,
+    *,
+    sweeps: Annotated[
+        int, Range(0, 8, "corrections after each step, a call each: 0 is ancestral")
+    ] = 1,
+    redraw: Annotated[
+        int, Range(0, 64, "characters drawn anew a correction: one is exact, many correct more")
+    ] = 4,
+):
+    """After each step, draw a few characters anew at the same noise level: x_0 from the bet, then
+    its noise again.
 
-    One position at a time, this leaves the text's distribution at that level as it is. With masks it makes the jumps of the
-    corrector of Campbell et al. (section 4.4), in the same proportions.
+    One position at a time, this leaves the text's distribution at that level as it is. With masks
+    it makes the jumps of the corrector of Campbell et al. (section 4.4), in the same proportions.
     """
     x = process.prior(canvas, rng)
     for t, s in pairwise(times):
@@ -56,5 +102,7 @@ def gibbs(process, denoise, canvas, times, rng, *,
         for _ in range(int(sweeps) if s > 0 else 0):
             anew = draw(denoise(x, canvas.time(s)).log_x0, rng)
             anew = process.corrupt(anew, canvas.time(s), rng)
-            x = process.pin(torch.where(place_of(rand(anew, rng), ~canvas.given) < redraw, anew, x), canvas)
+            x = process.pin(
+                torch.where(place_of(rand(anew, rng), ~canvas.given) < redraw, anew, x), canvas
+            )
         yield Step(x, prediction, s)

@@ -1,4 +1,5 @@
-"""Writing order: one character after the other. The only way for an autoregressive network, one of many for a masked one."""
+"""Writing order: one character after the other. The only way for an autoregressive network, one of
+many for a masked one."""
 
 import torch
 
@@ -14,10 +15,13 @@ def left_to_right(process, denoise, canvas, times, rng):
     cache = Cache() if "cache" in process.traits else None
     columns = (~canvas.given).any(0).nonzero()[:, 0].tolist()
     # the times at which as much is masked, for networks that are told it
-    moments = process.schedule.time(torch.arange(len(columns), dtype=torch.float64) / len(columns)).tolist()
+    moments = process.schedule.time(
+        torch.arange(len(columns), dtype=torch.float64) / len(columns)
+    ).tolist()
     for k, (i, t) in enumerate(zip(columns, moments)):
         first = 0 if cache is None else len(cache)
-        read = slice(None) if cache is None else slice(i + 1)  # a causal network needs nothing beyond what it is to predict
+        # a causal network needs nothing beyond what it is to predict
+        read = slice(None) if cache is None else slice(i + 1)
         prediction = denoise(x[:, read], canvas.time(t)[:, read], cache)
         new = draw(prediction.log_x0[:, i - first], rng)
         x = x.clone()

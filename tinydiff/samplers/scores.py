@@ -1,6 +1,7 @@
-"""Steps that are written in ratios, for every noise that knows p_t(y) / p_t(x) of x's neighbours y: SEDD (arXiv:2310.16834),
-Campbell et al. (arXiv:2205.14987). The ratios are those of the bet, so that temperature and top-p act on them too. The last
-step of both is the process's own, which leaves no noise.
+"""Steps that are written in ratios, for every noise that knows p_t(y) / p_t(x) of x's neighbours y:
+SEDD (arXiv:2310.16834), Campbell et al. (arXiv:2205.14987). The ratios are those of the bet, so
+that temperature and top-p act on them too. The last step of both is the process's own, which leaves
+no noise.
 """
 
 import torch
@@ -26,9 +27,12 @@ def by_ratios(step, process, denoise, canvas, times, rng):
 
 @sampler("euler", needs={"ratios"}, paper="arXiv:2205.14987")
 def euler(process, denoise, canvas, times, rng):
-    """Let every position jump on its own, at the speed that the ratios had when the step began (tau-leaping)."""
+    """Let every position jump on its own, at the speed that the ratios had when the step began
+    (tau-leaping)."""
 
-    def step(x, log_r, t, s):  # SEDD, eq. 17, with the rate summed up over the step; a position jumps once at most
+    def step(
+        x, log_r, t, s
+    ):  # SEDD, eq. 17, with the rate summed up over the step; a position jumps once at most
         V = log_r.shape[-1]
         log_r = log_r.masked_fill(F.one_hot(x, V + 1)[..., :V].bool(), LOG_ZERO)
         jump = rand(x, rng) < log_r.exp().sum(-1) * process.jumps(t, s)
@@ -39,7 +43,8 @@ def euler(process, denoise, canvas, times, rng):
 
 @sampler("tweedie", needs={"ratios"}, paper="arXiv:2310.16834")
 def tweedie(process, denoise, canvas, times, rng):
-    """Undo exactly the noise of one step, position by position: the best step in which none waits for the others (SEDD)."""
+    """Undo exactly the noise of one step, position by position: the best step in which none waits
+    for the others (SEDD)."""
 
     def step(x, log_r, t, s):  # SEDD, eq. 19 and theorem 4.2
         return draw(process.undone(log_r, x, t, s), rng)

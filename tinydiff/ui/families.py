@@ -1,5 +1,5 @@
-"""The tab All families: every bundled family on one axis, and each sampler's own error, as `python -m tinydiff families`
-measured them. Nothing is computed here.
+"""The tab All families: every bundled family on one axis, and each sampler's own error, as `python
+-m tinydiff families` measured them. Nothing is computed here.
 """
 
 from __future__ import annotations
@@ -8,42 +8,74 @@ import math
 
 import gradio as gr
 
-from tinydiff import evaluate, families, plots
-from tinydiff.figures import written
+from tinydiff.measure import evaluate, families
 from tinydiff.processes import PROCESSES
-from tinydiff.ui.sheet import Sheet
+from tinydiff.show import plots
+from tinydiff.ui.tab import Sheet
+from tinydiff.uncertainty import written
 
-HEAD = ["family", "bits a character", "more than a row above", *(f"judge, {n} steps" for n in families.AT), *(f"words, {n} steps" for n in families.AT),
-        "ms a call", "parameters", "training steps", "minutes"]  # fmt: skip
+HEAD = [
+    "family",
+    "bits a character",
+    "more than a row above",
+    *(f"judge, {n} steps" for n in families.AT),
+    *(f"words, {n} steps" for n in families.AT),
+    "ms a call",
+    "parameters",
+    "training steps",
+    "minutes",
+]
 
 
 def build() -> None:
     """The widgets of the tab, inside the current context."""
-    gr.Markdown("Same characters, same network, same text to learn from; how many steps each had stands beside it. **Bits a character** are what a "
-                "family needs for text that it never saw (an upper bound for all but the autoregressive one), so that discrete "
-                "and continuous noise stand on one axis. Their errors are those of this text as a sample of others and move together; "
-                "how far two models are apart on the same windows is much surer, and stands beside them. A star: the weights are not "
-                "here, and the error takes neighbouring windows for independent, which is several times too sure. Words are of four "
-                "letters or more.")  # fmt: skip
+    gr.Markdown(
+        "Same characters, same network, same text to learn from; how many steps each had "
+        "stands beside it. **Bits a character** are what a "
+        "family needs for text that it never saw (an upper bound for all but the "
+        "autoregressive one), so that discrete "
+        "and continuous noise stand on one axis. Their errors are those of this text as a "
+        "sample of others and move together; "
+        "how far two models are apart on the same windows is much surer, and stands beside "
+        "them. A star: the weights are not "
+        "here, and the error takes neighbouring windows for independent, which is several "
+        "times too sure. Words are of four "
+        "letters or more."
+    )
     Sheet("families", story())
 
 
 def story() -> dict:
     """Everything the sheet shows."""
     result = families.read()
-    rows, errors = result.get("rows", []), {p: found for p, found in result.get("errors", {}).items() if p in PROCESSES}
+    rows, errors = (
+        result.get("rows", []),
+        {p: found for p, found in result.get("errors", {}).items() if p in PROCESSES},
+    )
     pictures = [axis(rows), *(against(result, *what) for what in QUALITY)] if rows else []
     return {
         "head": HEAD,
-        "rows": [dict(process=found["process"], title=found["title"], cells=families.cells(found)) for found in rows],
+        "rows": [
+            dict(process=found["process"], title=found["title"], cells=families.cells(found))
+            for found in rows
+        ],
         "pictures": [*pictures, chains(errors, result["floor"])] if errors else pictures,
         "counts": families.COUNTS,
-        "errors": [dict(process=name, title=PROCESSES[name].title, rows=[error_row(*item, result["floor"]) for item in found.items()])
-                   for name, found in errors.items()],
-        "note": f"How far the texts are from the language they should be of, in nats a character: {result.get('texts')} texts of "
-                f"{result.get('length')} characters by the perfect network of each noise, so that every error is the sampler's. As many "
-                f"true texts give {result.get('floor', 0):.2f}; the stronger the colour, the further above that.",
-    }  # fmt: skip
+        "errors": [
+            dict(
+                process=name,
+                title=PROCESSES[name].title,
+                rows=[error_row(*item, result["floor"]) for item in found.items()],
+            )
+            for name, found in errors.items()
+        ],
+        "note": "How far the texts are from the language they should be of, in nats a character: "
+        f"{result.get('texts')} texts of "
+        f"{result.get('length')} characters by the perfect network of each noise, so that "
+        "every error is the sampler's. As many "
+        f"true texts give {result.get('floor', 0):.2f}; the stronger the colour, the further "
+        "above that.",
+    }
 
 
 ENDS = (("real text", "real"), ("letters in pairs", "pairs"), ("letters by chance", "letters"))
@@ -52,23 +84,32 @@ QUALITY = (("words", WORDS), ("bits", "judge, bits a character"))
 
 
 def axis(rows: list[dict]) -> str:
-    alt = "Bits a character on held-out text: " + "; ".join(f"{r['name']} {written(r['bits'], r['error'])}" for r in rows)
+    alt = "Bits a character on held-out text: " + "; ".join(
+        f"{r['name']} {written(r['bits'], r['error'])}" for r in rows
+    )
     return plots.both(plots.on_one_axis, rows, alt=alt, wide=620)
 
 
 def against(result: dict, what: str, ylabel: str) -> str:
     """Quality against calls, a curve a family."""
     found = ((r, points(r["curve"], what)) for r in result["rows"])
-    curves = [plots.Curve(r["name"], *some, r["process"], own=False) for r, some in found if some[0]]
+    curves = [
+        plots.Curve(r["name"], *some, r["process"], own=False) for r, some in found if some[0]
+    ]
     levels = ends(what, result["real"], result.get("yardsticks", {}))
-    alt = f"{ylabel} against calls of the network: " + "; ".join(f"{c.label} {c.y[-1]:.2f} at {c.x[-1]} calls" for c in curves)
+    alt = f"{ylabel} against calls of the network: " + "; ".join(
+        f"{c.label} {c.y[-1]:.2f} at {c.x[-1]} calls" for c in curves
+    )
     return plots.both(plots.against_calls, curves, ylabel, levels, alt=alt, wide=540)
 
 
 def ends(what: str, real: dict, yardsticks: dict) -> list[plots.Level]:
-    """What quality is to be compared with: real text, and where it is real words also what chance reaches."""
+    """What quality is to be compared with: real text, and where it is real words also what chance
+    reaches."""
     known = (
-        {"real text": real.get("bits")} if what == "bits" else {name: yardsticks.get(key, {}).get("words") for name, key in ENDS}
+        {"real text": real.get("bits")}
+        if what == "bits"
+        else {name: yardsticks.get(key, {}).get("words") for name, key in ENDS}
     )
     return [plots.Level(name, level) for name, level in known.items() if level is not None]
 
@@ -80,22 +121,35 @@ def points(rows: list[dict], what: str) -> tuple[list, list]:
 
 def chains(errors: dict, floor: float) -> str:
     """The error of each noise's own reverse chain against calls."""
-    found = {name: samplers["ancestral"] for name, samplers in errors.items() if "ancestral" in samplers}
+    found = {
+        name: samplers["ancestral"] for name, samplers in errors.items() if "ancestral" in samplers
+    }
     curves = [
-        plots.Curve(name, [x for x, _ in points], [y for _, y in points], name, own=False) for name, points in found.items()
+        plots.Curve(name, [x for x, _ in points], [y for _, y in points], name, own=False)
+        for name, points in found.items()
     ]
-    alt = "A perfect network's divergence from the language with ancestral steps, against calls: " + "; ".join(
-        f"{c.label} {c.y[-1]:.3f} at {c.x[-1]}" for c in curves
+    alt = (
+        "A perfect network's divergence from the language with ancestral steps, against calls: "
+        + "; ".join(f"{c.label} {c.y[-1]:.3f} at {c.x[-1]}" for c in curves)
     )
     ylabel, levels = "perfect network, ancestral: nats off", [plots.Level("true texts", floor)]
     return plots.both(plots.error_against_calls, curves, ylabel, levels, alt=alt, wide=540)
 
 
 def error_row(sampler: str, points: list, floor: float) -> dict:
-    """A sampler's errors: what is written in each cell, how dark it is from 0 to 1, and its calls where they are not the
-    steps that were asked for. A sampler that takes a call a character has one figure, the last."""
+    """A sampler's errors: what is written in each cell, how dark it is from 0 to 1, and its calls
+    where they are not the steps that were asked for. A sampler that takes a call a character has
+    one figure, the last.
+    """
     asked = families.COUNTS[-len(points) :]
-    return dict(sampler=sampler, cells=[
-        dict(text=f"{nats:.2f}", dark=min(1.0, max(0.0, math.log(nats / floor) / math.log(20))), calls=calls if calls != steps else None)
-        for steps, (calls, nats) in zip(asked, points)
-    ])  # fmt: skip
+    return dict(
+        sampler=sampler,
+        cells=[
+            dict(
+                text=f"{nats:.2f}",
+                dark=min(1.0, max(0.0, math.log(nats / floor) / math.log(20))),
+                calls=calls if calls != steps else None,
+            )
+            for steps, (calls, nats) in zip(asked, points)
+        ],
+    )

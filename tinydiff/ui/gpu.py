@@ -1,8 +1,10 @@
-"""A GPU for the page's runs, where the machine has one; of the rest of the page nothing knows about it.
+"""A GPU for the page's runs, where the machine has one; of the rest of the page nothing knows about
+it.
 
-On a ZeroGPU Space the package `spaces` is there: a function that it decorates runs in a process of its own, to which a GPU
-is lent until it ends. Its arguments and what it yields travel there and back, so these are a model, a canvas, settings and
-Frames, all of them on the CPU. Elsewhere the decorator is not there, or does nothing.
+On a ZeroGPU Space the package `spaces` is there: a function that it decorates runs in a process of
+its own, to which a GPU is lent until it ends. Its arguments and what it yields travel there and
+back, so these are a model, a canvas, settings and Frames, all of them on the CPU. Elsewhere the
+decorator is not there, or does nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ def device() -> str:
 
 
 def generate(process: Process, canvas: Canvas, **settings) -> Iterator[Frame]:
-    """`tinydiff.generate`, on the GPU where there is one. A perfect network is a computation without weights and stays here."""
+    """`tinydiff.generate`, on the GPU where there is one. A perfect network is a computation
+    without weights and stays here."""
     trained = next(process.parameters(), None) is not None
     if trained and device() != "cpu":
         return there(process, canvas, settings)
@@ -39,5 +42,6 @@ def generate(process: Process, canvas: Canvas, **settings) -> Iterator[Frame]:
 
 @lent
 def there(process: Process, canvas: Canvas, settings: dict) -> Iterator[Frame]:
-    """The same with a copy of the model: the page's own stays on the CPU, where the judge and the plots look for it."""
+    """The same with a copy of the model: the page's own stays on the CPU, where the judge and the
+    plots look for it."""
     yield from here(copy.deepcopy(process).to(device()), canvas, **settings)

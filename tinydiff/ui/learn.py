@@ -1,7 +1,9 @@
-"""The tab Train: a visitor's own text, a tiny model, a few minutes; then it is played with in Denoise, downloaded or pushed.
+"""The tab Train: a visitor's own text, a tiny model, a few minutes; then it is played with in
+Denoise, downloaded or pushed.
 
-The text is written to a file for the trainer to read, and removed before the first step. What was learned is kept by mine.py
-for the visit. `python -m tinydiff.ui.learn` records the first view.
+The text is written to a file for the trainer to read, and removed before the first step. What was
+learned is kept by visitor_models.py for the visit. `python -m tinydiff.ui.learn` records the first
+view.
 """
 
 from __future__ import annotations
@@ -17,14 +19,14 @@ from pathlib import Path
 
 import gradio as gr
 
-from tinydiff import card, checkpoint, hub, library
 from tinydiff.generate import check_number, generate
+from tinydiff.paths import STATIC
 from tinydiff.processes import PROCESSES, Process
+from tinydiff.store import card, catalogue, checkpoint, hub
 from tinydiff.text import Canvas
-from tinydiff.train import PRESETS, Progress, Run, TrainingError, start
-from tinydiff.ui import denoise, inputs, mine
-from tinydiff.ui.player import ASSETS
-from tinydiff.ui.sheet import Sheet, keep, known, recorded
+from tinydiff.train.loop import PRESETS, Progress, Run, TrainingError, start
+from tinydiff.ui import denoise, inputs, visitor_models
+from tinydiff.ui.tab import Sheet, keep, known, recorded
 
 SHORTEST, LARGEST = 2_000, 1_000_000  # characters; bytes
 ALPHABET = 200  # different characters: more would take more than a few minutes
@@ -34,10 +36,18 @@ RATE = 0.01  # of learning: what a few hundred steps profit from most
 NAME = "your text"  # what cards and files call it
 POINTS, SLICE = 240, 0.25  # of the curve at the most; seconds that a point stands for at the least
 VALIDATED = 200  # steps between two validations
-LOOK, MORE = 1.2, 0.15  # seconds between samples, and the share of the time that has passed if that is longer
+# seconds between samples, and the share of the time that has passed if that is longer
+LOOK, MORE = (
+    1.2,
+    0.15,
+)
 LINES = 3  # windows a sample
 STEPS = 32  # in Denoise to begin with, for each window of a small network
-MOST, FILLED = 100_000, 0.9  # steps; the share of the minutes that they may take, validations come on top
+# steps; the share of the minutes that they may take, validations come on top
+MOST, FILLED = (
+    100_000,
+    0.9,
+)
 SPARE = 60.0  # seconds that looks, validations and a busy machine may add
 LATE = "The training took longer than its minutes, so it was ended: what was learned stays."
 TRAIN = dict(concurrency_id="train", concurrency_limit=1)
@@ -73,17 +83,28 @@ def readable(text: str) -> str:
     """The text, if a model can learn from it. Raises ValueError that says what is wrong with it."""
     if not text.strip():
         raise ValueError("There is no text yet: paste one, open a file, or take the rhymes.")
-    if not set(text).isdisjoint("\0\x7f\ufffd") or any("\ud800" <= c <= "\udfff" for c in set(text)):
-        raise ValueError("This is no UTF-8 text, but a binary file or one in another encoding: save it as plain UTF-8.")
+    if not set(text).isdisjoint("\0\x7f\ufffd") or any(
+        "\ud800" <= c <= "\udfff" for c in set(text)
+    ):
+        raise ValueError(
+            "This is no UTF-8 text, but a binary file or one in another encoding: save it as "
+            "plain UTF-8."
+        )
     if len(text.encode()) > LARGEST:
         raise ValueError(f"The text is larger than {LARGEST // 1_000_000} MB: give a part of it.")
     if len(text) < SHORTEST:
-        raise ValueError(f"The text has {len(text):,} characters; there is too little to learn in fewer than {SHORTEST:,}.")
+        raise ValueError(
+            f"The text has {len(text):,} characters; there is too little to learn in fewer "
+            f"than {SHORTEST:,}."
+        )
     kinds = len(set(text))
     if kinds < 2:
         raise ValueError(f"The text is the character {text[0]!r} alone: there is nothing to learn.")
     if kinds > ALPHABET:
-        raise ValueError(f"The text has {kinds:,} different characters; the tiny model learns {ALPHABET} at the most.")
+        raise ValueError(
+            f"The text has {kinds:,} different characters; the tiny model learns {ALPHABET} "
+            "at the most."
+        )
     return text
 
 
@@ -108,7 +129,9 @@ class Story:
         self.slice.append(progress.loss)
         if progress.valid is not None:
             self.valid.append((round(seconds, 2), round(progress.valid, 4)))
-        full = seconds - (self.points[-1][0] if self.points else 0) >= max(SLICE, self.asked.seconds / POINTS)
+        full = seconds - (self.points[-1][0] if self.points else 0) >= max(
+            SLICE, self.asked.seconds / POINTS
+        )
         if full:
             self.points.append((round(seconds, 2), round(sum(self.slice) / len(self.slice), 4)))
             self.slice = []
@@ -116,17 +139,32 @@ class Story:
 
     def look(self, process: Process) -> None:
         """Let the model write, always from the same noise."""
-        self.samples.append(dict(seconds=round(self.seconds, 1), step=self.step, texts=written(process)))
+        self.samples.append(
+            dict(seconds=round(self.seconds, 1), step=self.step, texts=written(process))
+        )
 
     def value(self, state: str) -> dict:
         """What the sheet draws. state: "waiting", "learning", "stopped" or "done"."""
-        return dict(state=state, family=self.asked.noise, minutes=self.asked.minutes, seconds=round(self.seconds, 1), step=self.step,
-                    nats=round(self.asked.nats, 4), points=self.points, valid=self.valid, samples=self.samples)  # fmt: skip
+        return dict(
+            state=state,
+            family=self.asked.noise,
+            minutes=self.asked.minutes,
+            seconds=round(self.seconds, 1),
+            step=self.step,
+            nats=round(self.asked.nats, 4),
+            points=self.points,
+            valid=self.valid,
+            samples=self.samples,
+        )
 
 
 def written(process: Process) -> list[str]:
     *_, frame = generate(
-        process, Canvas.blank(process.length, LINES), steps=64, seed=1, temperature=inputs.DEFAULTS["temperature"]
+        process,
+        Canvas.blank(process.length, LINES),
+        steps=64,
+        seed=1,
+        temperature=inputs.DEFAULTS["temperature"],
     )
     return [process.tokenizer.decode(row) for row in frame.tokens]
 
@@ -134,11 +172,14 @@ def written(process: Process) -> list[str]:
 # ---------------------------------------------------------------- learning
 
 
-def learn(asked: Asked, wanted: Callable[[], bool], keep: Callable[[Path, int], None]) -> Iterator[dict]:
-    """Values for the sheet while a model learns, for as long as it is wanted; `keep` gets the folder of the checkpoint and
-    its step.
+def learn(
+    asked: Asked, wanted: Callable[[], bool], keep: Callable[[Path, int], None]
+) -> Iterator[dict]:
+    """Values for the sheet while a model learns, for as long as it is wanted; `keep` gets the
+    folder of the checkpoint and its step.
 
-    Everything on the disk goes when the generator ends or is closed. Raises gr.Error in one sentence.
+    Everything on the disk goes when the generator ends or is closed. Raises gr.Error in one
+    sentence.
     """
     story = Story(asked)
     yield story.value("learning")
@@ -146,20 +187,37 @@ def learn(asked: Asked, wanted: Callable[[], bool], keep: Callable[[Path, int], 
         try:
             yield from trained(story, begun(asked, Path(folder)), wanted)
         except TrainingError:
-            raise ValueError("The loss is no longer a number, so this training ended: try another noise.") from None
+            raise ValueError(
+                "The loss is no longer a number, so this training ended: try another noise."
+            ) from None
         except checkpoint.CheckpointError:
-            raise ValueError("What was learned could not be saved, this machine has no room: try again later.") from None
+            raise ValueError(
+                "What was learned could not be saved, this machine has no room: try again later."
+            ) from None
         keep(Path(folder) / "model", story.step)
     yield story.value("done" if wanted() else "stopped")
 
 
 def begun(asked: Asked, folder: Path) -> Run:
-    """The run that fills the minutes, in folder/model; the text is read, and gone before the first step."""
+    """The run that fills the minutes, in folder/model; the text is read, and gone before the first
+    step."""
     path = folder / f"{NAME}.txt"
     path.write_text(asked.text, encoding="utf-8")
     try:
-        return start(replace(PRESETS["tiny"], process=asked.noise, corpus=str(path), out=str(folder / "model"), lr=RATE, steps=MOST,
-                             device="cpu", minutes=FILLED * asked.minutes, validate_every=VALIDATED, save_every=MOST))  # fmt: skip
+        return start(
+            replace(
+                PRESETS["tiny"],
+                process=asked.noise,
+                corpus=str(path),
+                out=str(folder / "model"),
+                lr=RATE,
+                steps=MOST,
+                device="cpu",
+                minutes=FILLED * asked.minutes,
+                validate_every=VALIDATED,
+                save_every=MOST,
+            )
+        )
     finally:
         path.unlink()
 
@@ -208,21 +266,34 @@ class Bench:
 
 
 def build(page: gr.Blocks, tabs: gr.Tabs, desk: gr.State, player: gr.HTML, fields: list) -> None:
-    """The widgets and handlers of the tab, inside the current context; the others are Denoise's, where one plays."""
+    """The widgets and handlers of the tab, inside the current context; the others are Denoise's,
+    where one plays."""
     bench = gr.State(Bench())
-    gr.Markdown("Your own text, a tiny network, a few minutes: watch letters, then words come. The text is read, never kept; the "
-                "model is yours for this visit, to play with, to download, to push to the Hub.")  # fmt: skip
+    gr.Markdown(
+        "Your own text, a tiny network, a few minutes: watch letters, then words come. The "
+        "text is read, never kept; the "
+        "model is yours for this visit, to play with, to download, to push to the Hub."
+    )
     text, noise, minutes, go, stop = build_fields()
     with gr.Column(visible=False, elem_id="learn-take") as take:
         play, ask = build_take(desk)
     file = gr.DownloadButton("Download", visible="hidden", elem_id="file-model")
     sheet = Sheet("train", recorded("train") or None)
     quiet = dict(show_progress="hidden", api_visibility="private")
-    asked = go.click(wished, [bench, text, noise, minutes], [sheet, take], concurrency_id="learn", concurrency_limit=8, **quiet)
+    asked = go.click(
+        wished,
+        [bench, text, noise, minutes],
+        [sheet, take],
+        concurrency_id="learn",
+        concurrency_limit=8,
+        **quiet,
+    )
     asked.success(follow, [bench, desk], [sheet, take], **quiet, **TRAIN)
     stop.click(lambda bench: bench.stop(), bench, None, queue=False, **quiet)
     played = play.click(play_with, desk, [tabs, *fields], **quiet)
-    played.success(denoise.start, [desk, *fields[3:]], player, api_visibility="private", **denoise.SAMPLE)
+    played.success(
+        denoise.start, [desk, *fields[3:]], player, api_visibility="private", **denoise.SAMPLE
+    )
     ask.click(zipped, desk, file, **quiet).success(None, None, None, js=denoise.TAKE_JS % "model")
     gr.api(learned, api_name="train", **TRAIN)
 
@@ -231,23 +302,48 @@ def build_fields() -> list:
     """The text, the noise, the minutes, Train and Stop."""
     with gr.Row(elem_classes="tt-controls tl-controls"):
         with gr.Column(scale=3, min_width=300):
-            text = gr.Textbox("", label="Your text", lines=9, max_lines=9, elem_id="learn-text", placeholder="Paste a text here.",
-                              info=f"What it learns: {SHORTEST:,} characters to {LARGEST // 1_000_000} MB, {ALPHABET} different ones at the most.")  # fmt: skip
+            text = gr.Textbox(
+                "",
+                label="Your text",
+                lines=9,
+                max_lines=9,
+                elem_id="learn-text",
+                placeholder="Paste a text here.",
+                info=f"What it learns: {SHORTEST:,} characters to {LARGEST // 1_000_000} MB, "
+                f"{ALPHABET} different ones at the most.",
+            )
             with gr.Row(elem_classes="td-take"):
                 file = gr.Button("Open a .txt", size="sm", elem_id="learn-file")
                 rhymes = gr.Button("Take the rhymes", size="sm", elem_id="learn-rhymes")
         with gr.Column(scale=2, min_width=280):
-            noise = gr.Radio(denoise.noises(library.models()), value=USUAL["noise"], label="Noise",
-                             info=PROCESSES[USUAL["noise"]].about, elem_classes="td-ticks td-many", elem_id="learn-noise")  # fmt: skip
-            minutes = gr.Slider(*MINUTES, USUAL["minutes"], step=0.1, label="Minutes", elem_id="learn-minutes",
-                                info="After these it stops by itself. One visitor trains at a time.")  # fmt: skip
+            noise = gr.Radio(
+                denoise.noises(catalogue.models()),
+                value=USUAL["noise"],
+                label="Noise",
+                info=PROCESSES[USUAL["noise"]].about,
+                elem_classes="td-ticks td-many",
+                elem_id="learn-noise",
+            )
+            minutes = gr.Slider(
+                *MINUTES,
+                USUAL["minutes"],
+                step=0.1,
+                label="Minutes",
+                elem_id="learn-minutes",
+                info="After these it stops by itself. One visitor trains at a time.",
+            )
             with gr.Row(elem_classes="tl-go"):
                 go = gr.Button("Train", variant="primary", elem_id="learn-run", min_width=120)
                 stop = gr.Button("Stop", elem_id="learn-stop", min_width=90, scale=0)
     quick = dict(queue=False, show_progress="hidden", api_visibility="private")
     file.click(None, text, text, js=OPEN_JS)
-    rhymes.click(lambda: (ASSETS / "rhymes.txt").read_text("utf-8"), None, text, **quick)
-    noise.input(lambda name: gr.update(info=PROCESSES[known("noise", name, PROCESSES)].about), noise, noise, **quick)
+    rhymes.click(lambda: (STATIC / "rhymes.txt").read_text("utf-8"), None, text, **quick)
+    noise.input(
+        lambda name: gr.update(info=PROCESSES[known("noise", name, PROCESSES)].about),
+        noise,
+        noise,
+        **quick,
+    )
     return [text, noise, minutes, go, stop]
 
 
@@ -255,32 +351,38 @@ def wished(bench: Bench, text: str, noise: str, minutes: float, request: gr.Requ
     """Train was pressed: what is shown until the turn comes."""
     asked = read(text, noise, minutes)
     with inputs.told():
-        mine.SHELF.check(request.session_hash)
+        visitor_models.SHELF.check(request.session_hash)
     return bench.begin(asked), gr.update(visible=False)
 
 
 def follow(bench: Bench, desk: denoise.Desk, request: gr.Request) -> Iterator[tuple]:
-    """The training that was asked for last: values for the sheet, and at the end what can be done with the model."""
+    """The training that was asked for last: values for the sheet, and at the end what can be done
+    with the model."""
     asked, turn = bench.asked, bench.turn
     if asked is None:
         raise inputs.sentence("Nothing was asked for: press Train first.")
     with inputs.told():
-        mine.SHELF.check(request.session_hash)
+        visitor_models.SHELF.check(request.session_hash)
     if not bench.wanted(turn):  # stopped while it waited
         yield Story(asked).value(""), gr.skip()
         return
 
     def keep(folder: Path, step: int) -> None:
         title = f"yours: {asked.noise}, {step:,} steps"
-        own = mine.Own(checkpoint.load(folder), title, mine.packed(folder), request.session_hash)
-        desk.secret = mine.SHELF.keep(own)
+        own = visitor_models.Own(
+            checkpoint.load(folder), title, visitor_models.packed(folder), request.session_hash
+        )
+        desk.secret = visitor_models.SHELF.keep(own)
 
     for value in learn(asked, lambda: bench.wanted(turn), keep):
         yield value, gr.update(visible=value["state"] in ("done", "stopped"))
 
 
-def learned(text: str, noise: str = USUAL["noise"], minutes: float = USUAL["minutes"]) -> Iterator[dict]:
-    """Train a tiny model on a text and watch: loss and samples as they come. The model itself is not kept."""
+def learned(
+    text: str, noise: str = USUAL["noise"], minutes: float = USUAL["minutes"]
+) -> Iterator[dict]:
+    """Train a tiny model on a text and watch: loss and samples as they come. The model itself is
+    not kept."""
     yield from learn(read(text, noise, minutes), lambda: True, lambda folder, step: None)
 
 
@@ -290,9 +392,13 @@ def learned(text: str, noise: str = USUAL["noise"], minutes: float = USUAL["minu
 def build_take(desk: gr.State) -> tuple[gr.Button, gr.Button]:
     """Play, download, push."""
     with gr.Row(elem_classes="td-take"):
-        play = gr.Button("Play with it in Denoise", variant="primary", elem_id="learn-play", size="sm")
+        play = gr.Button(
+            "Play with it in Denoise", variant="primary", elem_id="learn-play", size="sm"
+        )
         ask = gr.Button("Download", elem_id="take-model", size="sm")
-    with gr.Accordion("Push it to your account on the Hugging Face Hub", open=False, elem_id="learn-hub"):
+    with gr.Accordion(
+        "Push it to your account on the Hugging Face Hub", open=False, elem_id="learn-hub"
+    ):
         build_push(desk)
     return play, ask
 
@@ -300,21 +406,42 @@ def build_take(desk: gr.State) -> tuple[gr.Button, gr.Button]:
 def build_push(desk: gr.State) -> None:
     """Where to, and by whose right: the login of the Space, or a token."""
     with gr.Row(elem_classes="tt-controls"):
-        repo = gr.Textbox(label="Repository", placeholder="user/name", elem_id="learn-repo", min_width=200, max_lines=1,
-                          info="Made if it is not there.")  # fmt: skip
-        private = gr.Checkbox(True, label="Private", info="Only you see it.", elem_id="learn-private", min_width=120)
+        repo = gr.Textbox(
+            label="Repository",
+            placeholder="user/name",
+            elem_id="learn-repo",
+            min_width=200,
+            max_lines=1,
+            info="Made if it is not there.",
+        )
+        private = gr.Checkbox(
+            True, label="Private", info="Only you see it.", elem_id="learn-private", min_width=120
+        )
         if can_login():
             gr.LoginButton(min_width=160)
             push, right = pushed_logged_in, []
         else:
-            token = gr.Textbox(label="Token", type="password", elem_id="learn-token", min_width=200, max_lines=1,
-                               info="With the right to write. Used once, then forgotten.",
-                               html_attributes=gr.InputHTMLAttributes(autocomplete="off"))  # fmt: skip
+            token = gr.Textbox(
+                label="Token",
+                type="password",
+                elem_id="learn-token",
+                min_width=200,
+                max_lines=1,
+                info="With the right to write. Used once, then forgotten.",
+                html_attributes=gr.InputHTMLAttributes(autocomplete="off"),
+            )
             push, right = pushed_with_token, [token]
         go = gr.Button("Push", elem_id="learn-push", min_width=100, scale=0)
     said = gr.Markdown(elem_id="learn-pushed")
-    go.click(push, [desk, repo, private, *right], [said, *right], show_progress="hidden", api_visibility="private",
-             concurrency_id="push", concurrency_limit=2)  # fmt: skip
+    go.click(
+        push,
+        [desk, repo, private, *right],
+        [said, *right],
+        show_progress="hidden",
+        api_visibility="private",
+        concurrency_id="push",
+        concurrency_limit=2,
+    )
 
 
 def can_login() -> bool:
@@ -322,11 +449,13 @@ def can_login() -> bool:
     return bool(os.environ.get("SPACE_ID") and os.environ.get("OAUTH_CLIENT_ID"))
 
 
-def own_model(desk: denoise.Desk) -> mine.Own:
+def own_model(desk: denoise.Desk) -> visitor_models.Own:
     """The visitor's model. Raises gr.Error where it is gone."""
     found = desk.own()
     if found is None:
-        raise inputs.sentence("Your model is gone, it was kept for an hour at the most: train it again.")
+        raise inputs.sentence(
+            "Your model is gone, it was kept for an hour at the most: train it again."
+        )
     return found
 
 
@@ -334,13 +463,17 @@ def play_with(desk: denoise.Desk) -> list:
     """Denoise with the visitor's model chosen: the tab, then its fields."""
     own_model(desk)
     desk.models = desk.here()
-    asked = inputs.read({"model": mine.NAME, "prompt": "", "steps": STEPS}, desk.own())
+    asked = inputs.read({"model": visitor_models.NAME, "prompt": "", "steps": STEPS}, desk.own())
     place = denoise.BUNDLED, gr.update(visible=False)
-    return [gr.update(selected="denoise"), *place, *denoise.widgets_for(asked, desk.models, desk.own())]
+    return [
+        gr.update(selected="denoise"),
+        *place,
+        *denoise.widgets_for(asked, desk.models, desk.own()),
+    ]
 
 
 def zipped(desk: denoise.Desk) -> str:
-    path = desk.file("tinydiff-mine.zip")
+    path = desk.file("tinydiff-visitor_models.zip")
     path.write_bytes(own_model(desk).archive)
     return str(path)
 
@@ -349,16 +482,23 @@ def pushed(desk: denoise.Desk, repo: str, private: bool, token: str) -> str:
     """Push with a token, which is handed on and nowhere kept; a line with the address."""
     own = own_model(desk)
     with inputs.told():
-        repo, token = inputs.text("repository", repo).strip(), inputs.text("token", token or "").strip()
+        repo, token = (
+            inputs.text("repository", repo).strip(),
+            inputs.text("token", token or "").strip(),
+        )
         if not re.fullmatch(r"[!-~]{8,400}", token):
-            raise ValueError("Give a token of yours with the right to write; they begin with hf_ and have no spaces.")
+            raise ValueError(
+                "Give a token of yours with the right to write; they begin with hf_ and have "
+                "no spaces."
+            )
         with tempfile.TemporaryDirectory(prefix="tinydiff-") as folder:
-            mine.unpack(own.archive, Path(folder))
+            visitor_models.unpack(own.archive, Path(folder))
             return f"It is at <{hub.push(folder, repo, private=bool(private), token=token)}>."
 
 
 def pushed_with_token(desk: denoise.Desk, repo: str, private: bool, token: str) -> tuple[str, str]:
-    """Push, and clear the token's field whether that worked or not: so what is wrong is told and not raised."""
+    """Push, and clear the token's field whether that worked or not: so what is wrong is told and
+    not raised."""
     try:
         return pushed(desk, repo, private, token), ""
     except gr.Error as error:
@@ -366,7 +506,9 @@ def pushed_with_token(desk: denoise.Desk, repo: str, private: bool, token: str) 
         return "", ""
 
 
-def pushed_logged_in(desk: denoise.Desk, repo: str, private: bool, login: gr.OAuthToken | None) -> str:
+def pushed_logged_in(
+    desk: denoise.Desk, repo: str, private: bool, login: gr.OAuthToken | None
+) -> str:
     """Push with the login of the Space."""
     if login is None:
         raise inputs.sentence("You are not logged in: press the button beside this one first.")
@@ -374,17 +516,21 @@ def pushed_logged_in(desk: denoise.Desk, repo: str, private: bool, login: gr.OAu
 
 
 # the file is read where it is: nothing is uploaded before Train
+# so that one that is too large is seen to be
 OPEN_JS = """(text) => new Promise((done) => {
   const file = document.createElement("input");
   file.type = "file"; file.accept = ".txt,text/plain";
   file.addEventListener("cancel", () => done(text));
-  file.addEventListener("change", async () => done(new TextDecoder().decode(await file.files[0].slice(0, LARGEST).arrayBuffer())));
+  file.addEventListener("change", async () => {
+    const bytes = await file.files[0].slice(0, LARGEST).arrayBuffer();
+    done(new TextDecoder().decode(bytes));
+  });
   file.click();
-})""".replace("LARGEST", str(LARGEST + 4))  # so that one that is too large is seen to be
+})""".replace("LARGEST", str(LARGEST + 4))
 
 
 def record() -> None:
     """Write the first view: the rhymes, learned in a minute."""
-    asked = read((ASSETS / "rhymes.txt").read_text("utf-8"), USUAL["noise"], USUAL["minutes"])
+    asked = read((STATIC / "rhymes.txt").read_text("utf-8"), USUAL["noise"], USUAL["minutes"])
     *_, value = learn(asked, lambda: True, lambda folder, step: None)
     keep("train", value | {"state": "recorded"}, [])

@@ -1,10 +1,13 @@
-"""The tab Noise: the visitor's sentence under the forward process of every kind of noise, and what could still be known of it.
+"""The tab Noise: the visitor's sentence under the forward process of every kind of noise, and what
+could still be known of it.
 
-The server answers once for a sentence, for all levels of noise; the slider and the schedules then move in the browser, since a
-schedule only says which level holds at which time. Every level is drawn with the same random numbers, so that a character that
-is lost stays lost. The same time is not the same noise: a second slider goes by what the state of a character still tells of it
-(exact.information). The perfect observer has no network: it knows the bundled Markov language and the process's `likelihood`,
-nothing else. The other observer is the trained network. Processes that share a noise share a row.
+The server answers once for a sentence, for all levels of noise; the slider and the schedules then
+move in the browser, since a schedule only says which level holds at which time. Every level is
+drawn with the same random numbers, so that a character that is lost stays lost. The same time is
+not the same noise: a second slider goes by what the state of a character still tells of it
+(exact.information). The perfect observer has no network: it knows the bundled Markov language and
+the process's `likelihood`, nothing else. The other observer is the trained network. Processes that
+share a noise share a row.
 """
 
 from __future__ import annotations
@@ -16,11 +19,13 @@ import gradio as gr
 import torch
 from torch import Tensor
 
-from tinydiff import exact, library, plots
+from tinydiff import exact
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.schedules import SCHEDULES, Schedule, schedule
+from tinydiff.show import plots
+from tinydiff.store import catalogue
 from tinydiff.ui import cost, inputs
-from tinydiff.ui.sheet import Sheet, keep, recorded
+from tinydiff.ui.tab import Sheet, keep, recorded
 
 SENTENCE = "But soft, what light through yonder window breaks?"
 LONGEST = 128
@@ -32,22 +37,49 @@ MASK = "\x7f"  # what a mask is on the wire
 
 def build() -> None:
     """The widgets and handlers of the tab, inside the current context."""
-    gr.Markdown("Noise is what a network learns to undo. Write a sentence, then drag *t*: above, what is left of it; below each "
-                "lost character, the best guess of an observer: one who knows only how often one letter follows another, but that "
-                "perfectly, or the network that was trained.")  # fmt: skip
-    box = gr.Textbox(SENTENCE, label="Your sentence", max_length=LONGEST, max_lines=2, elem_id="noise-sentence",
-                     info=f"Up to {LONGEST} characters; the pictures follow as you type.")  # fmt: skip
-    observer = gr.Radio([PERFECT, TRAINED], value=PERFECT, label="Observer", elem_classes="td-ticks", elem_id="noise-observer")
+    gr.Markdown(
+        "Noise is what a network learns to undo. Write a sentence, then drag *t*: above, "
+        "what is left of it; below each "
+        "lost character, the best guess of an observer: one who knows only how often one "
+        "letter follows another, but that "
+        "perfectly, or the network that was trained."
+    )
+    box = gr.Textbox(
+        SENTENCE,
+        label="Your sentence",
+        max_length=LONGEST,
+        max_lines=2,
+        elem_id="noise-sentence",
+        info=f"Up to {LONGEST} characters; the pictures follow as you type.",
+    )
+    observer = gr.Radio(
+        [PERFECT, TRAINED],
+        value=PERFECT,
+        label="Observer",
+        elem_classes="td-ticks",
+        elem_id="noise-observer",
+    )
     sheet = Sheet("noise", dissolved(SENTENCE))
-    # a box's `input` is heard when a key is pressed, and so not of what is pasted, deleted or typed on a phone
-    gr.on([box.change, observer.input], typed, [box, observer], sheet, show_progress="hidden", trigger_mode="always_last",
-          concurrency_id="noise", concurrency_limit=2, api_visibility="private")  # fmt: skip
+    # a box's `input` is heard when a key is pressed, and so not of what is pasted, deleted or typed
+    # on a phone
+    gr.on(
+        [box.change, observer.input],
+        typed,
+        [box, observer],
+        sheet,
+        show_progress="hidden",
+        trigger_mode="always_last",
+        concurrency_id="noise",
+        concurrency_limit=2,
+        api_visibility="private",
+    )
     gr.api(answer, api_name="noise", concurrency_id="noise", concurrency_limit=2)
 
 
 def typed(sentence: str, observer: str) -> dict:
-    """`answer` for who is typing; nothing yet leaves the sheet as it is. What is wrong is no failure: after one the page would
-    forget what was typed meanwhile."""
+    """`answer` for who is typing; nothing yet leaves the sheet as it is. What is wrong is no
+    failure: after one the page would forget what was typed meanwhile.
+    """
     if sentence == "":
         return gr.skip()
     try:
@@ -60,7 +92,7 @@ def typed(sentence: str, observer: str) -> dict:
 def answer(sentence: str, observer: str = PERFECT) -> dict:
     """What the sheet shows of a sentence. Raises gr.Error in one sentence."""
     known = isinstance(sentence, str) and len(sentence) <= LONGEST
-    if not known or not (sentence := library.bigrams().tokenizer.typed(sentence)[:LONGEST]):
+    if not known or not (sentence := catalogue.bigrams().tokenizer.typed(sentence)[:LONGEST]):
         raise inputs.sentence(f"Give a sentence of 1 to {LONGEST} characters.")
     if observer not in (PERFECT, TRAINED):
         raise inputs.sentence(f"There is no such observer; there are {PERFECT!r} and {TRAINED!r}.")
@@ -70,18 +102,22 @@ def answer(sentence: str, observer: str = PERFECT) -> dict:
 
 @lru_cache(maxsize=64)
 def dissolved(sentence: str, observer: str = PERFECT) -> dict:
-    """The sentence at every level of noise, under every noise. Raises ValueError for characters outside the vocabulary."""
-    x0 = library.bigrams().tokenizer.encode(sentence)
+    """The sentence at every level of noise, under every noise. Raises ValueError for characters
+    outside the vocabulary."""
+    x0 = catalogue.bigrams().tokenizer.encode(sentence)
     clock, rows = cost.Clock(), []
     for names in (names for names in noises() if observer == PERFECT or trained(names[0])):
         if clock.over:
-            raise ValueError("To ask the networks took longer than this page may: give a shorter sentence, or try again later.")
+            raise ValueError(
+                "To ask the networks took longer than this page may: give a shorter "
+                "sentence, or try again later."
+            )
         rows.append(row(names, x0, observer))
     return {
         "text": sentence,
         "times": TIMES,
         "observer": "a perfect observer" if observer == PERFECT else "the network",
-        "ceiling": math.log(len(library.bigrams().tokenizer)),
+        "ceiling": math.log(len(catalogue.bigrams().tokenizer)),
         "rows": rows,
         "lane": f"your sentence, {rows[0]['process']}",
         "schedules": {name: numbers(schedule(name)) for name in SCHEDULES},
@@ -91,71 +127,115 @@ def dissolved(sentence: str, observer: str = PERFECT) -> dict:
 
 
 def noises() -> list[list[str]]:
-    """The names of the processes that share a noise, its own first: on text, on numbers, and at last without time."""
+    """The names of the processes that share a noise, its own first: on text, on numbers, and at
+    last without time."""
     groups: dict[str, list[str]] = {}
-    place = lambda cls: ("diffusion" not in cls.traits, "tokens" not in cls.traits, cls.kind is not None)  # noqa: E731
+
+    def place(cls):
+        traits = cls.traits
+        return "diffusion" not in traits, "tokens" not in traits, cls.kind is not None
+
     for name, cls in sorted(PROCESSES.items(), key=lambda item: place(item[1])):
         groups.setdefault((cls.kind or cls).name, []).append(name)
     return list(groups.values())
 
 
 def numbers(curve: Schedule) -> dict:
-    """alpha and the loss weight at each time, and the level of noise that holds there; None where the weight is infinite."""
+    """alpha and the loss weight at each time, and the level of noise that holds there; None where
+    the weight is infinite."""
     t = torch.linspace(0, 1, TIMES, dtype=torch.float64)
     alpha, weight = curve.alpha(t), curve.weight(t).tolist()
     level = ((1 - alpha) / (1 - schedule("linear").floor) * (TIMES - 1)).round().long()
-    return {"alpha": alpha.tolist(), "weight": [w if math.isfinite(w) else None for w in weight], "level": level.tolist()}
+    return {
+        "alpha": alpha.tolist(),
+        "weight": [w if math.isfinite(w) else None for w in weight],
+        "level": level.tolist(),
+    }
 
 
 def trained(name: str) -> Process | None:
     """The first bundled checkpoint of a process that reads the visitor's characters."""
-    keys = [key for key, model in library.models().items() if model.process == name and model.folder]
-    alike = (process for process in map(library.open_model, keys) if process.tokenizer.characters == letters()[:-1])
+    keys = [
+        key for key, model in catalogue.models().items() if model.process == name and model.folder
+    ]
+    alike = (
+        process
+        for process in map(catalogue.open_model, keys)
+        if process.tokenizer.characters == letters()[:-1]
+    )
     return next(alike, None)
 
 
 def letters() -> str:
     """All characters, and the sign that a mask has."""
-    return library.bigrams().tokenizer.characters + MASK
+    return catalogue.bigrams().tokenizer.characters + MASK
 
 
 @lru_cache(maxsize=16)
 def process_of(name: str) -> Process:
     """The noise of this name: with the codes that were learned, where they were."""
-    return trained(name) or exact.perfect(name, library.bigrams())
+    return trained(name) or exact.perfect(name, catalogue.bigrams())
 
 
 def times(process: Process) -> Tensor:
-    """When each level of noise holds: the level is 1 - alpha, or the time itself where there is no alpha."""
+    """When each level of noise holds: the level is 1 - alpha, or the time itself where there is no
+    alpha."""
     level = torch.linspace(0, 1, TIMES, dtype=torch.float64)
-    return process.schedule.time(1 - level * (1 - process.floor)) if "diffusion" in process.traits else level
+    return (
+        process.schedule.time(1 - level * (1 - process.floor))
+        if "diffusion" in process.traits
+        else level
+    )
 
 
 # ---------------------------------------------------------------- a row
 
 
 def row(names: list[str], x0: Tensor, observer: str) -> dict:
-    """One kind of noise at every level: [shown, guess, how sure of it, nats known, how near what is shown], the shares in
-    tenths, and what the state of one character tells of it, nats."""
+    """One kind of noise at every level: [shown, guess, how sure of it, nats known, how near what is
+    shown], the shares in tenths, and what the state of one character tells of it, nats.
+    """
     process = process_of(names[0])
     t = times(process)[:, None].expand(-1, len(x0))
-    x = torch.cat([process.corrupt(x0[None], at[None], torch.Generator().manual_seed(3)) for at in t])
+    x = torch.cat(
+        [process.corrupt(x0[None], at[None], torch.Generator().manual_seed(3)) for at in t]
+    )
     log_p = opinions(process, x, t, observer)
     sure, best = log_p.max(-1)
     known = math.log(process.V) + (log_p.exp() * log_p).sum(-1).mean(-1)
     near = process.likelihood(x, t).log_softmax(-1).amax(-1)
-    channels = spelled(process.read(x)), spelled(best), tenths(sure), [round(nats, 3) for nats in known.tolist()], tenths(near)
+    channels = (
+        spelled(process.read(x)),
+        spelled(best),
+        tenths(sure),
+        [round(nats, 3) for nats in known.tolist()],
+        tenths(near),
+    )
     cls = PROCESSES[names[0]]
-    return dict(process=names[0], title=cls.title, about=cls.about, also=[PROCESSES[name].title for name in names[1:]],
-                timed="diffusion" in cls.traits, states=list(zip(*channels)), tells=tells(names[0]))  # fmt: skip
+    return dict(
+        process=names[0],
+        title=cls.title,
+        about=cls.about,
+        also=[PROCESSES[name].title for name in names[1:]],
+        timed="diffusion" in cls.traits,
+        states=list(zip(*channels)),
+        tells=tells(names[0]),
+    )
 
 
 def opinions(process: Process, x: Tensor, t: Tensor, observer: str) -> Tensor:
-    """log p(x_0 | x) at every level, (N, L, V), by Bayes' rule or by the trained network; equal questions are asked once."""
+    """log p(x_0 | x) at every level, (N, L, V), by Bayes' rule or by the trained network; equal
+    questions are asked once."""
     if observer == PERFECT:
-        ask, asked = (lambda x, t: library.bigrams().posterior(process.likelihood(x, t))), torch.arange(len(x))
+        ask, asked = (
+            (lambda x, t: catalogue.bigrams().posterior(process.likelihood(x, t))),
+            torch.arange(len(x)),
+        )
     else:
-        ask, asked = (lambda x, t: process.denoise(x, t.float()).log_x0), torch.arange(len(x)) // ASKED * ASKED
+        ask, asked = (
+            (lambda x, t: process.denoise(x, t.float()).log_x0),
+            torch.arange(len(x)) // ASKED * ASKED,
+        )
     if "timeless" in process.traits:  # the time tells nothing that the state does not
         _, asked = x.unique(dim=0, return_inverse=True)
         first = torch.full((len(x),), len(x)).scatter_reduce(0, asked, torch.arange(len(x)), "amin")
@@ -183,10 +263,13 @@ def tells(name: str) -> list[float]:
 
 @lru_cache(maxsize=16)
 def told(name: str) -> list[float]:
-    """exact.information at every level, as a share of all there is to know; measured at some, a line in between."""
+    """exact.information at every level, as a share of all there is to know; measured at some, a
+    line in between."""
     process = process_of(name)
     share = exact.information(process, times(process)[::ASKED]) / math.log(process.V)
-    every = torch.nn.functional.interpolate(share[None, None], TIMES, mode="linear", align_corners=True)[0, 0]
+    every = torch.nn.functional.interpolate(
+        share[None, None], TIMES, mode="linear", align_corners=True
+    )[0, 0]
     return [round(known, 4) for known in every.tolist()]
 
 
@@ -195,9 +278,13 @@ def told(name: str) -> list[float]:
 
 @lru_cache(maxsize=1)
 def known_pictures() -> list[dict]:
-    """What every noise leaves known of a character, for a desk and for a phone, with the ways that both markers travel."""
+    """What every noise leaves known of a character, for a desk and for a phone, with the ways that
+    both markers travel."""
     curves = {names[0]: tells(names[0]) for names in noises()}
-    alt = "what each noise leaves known of a character, from all at no noise to nothing: masks take it evenly, the others do not"
+    alt = (
+        "what each noise leaves known of a character, from all at no noise to nothing: masks "
+        "take it evenly, the others do not"
+    )
     return [
         {"kind": kind, **plots.marked(plots.information, curves, width, alt=alt)}
         for kind, width in (("tt-wide", 560), ("tt-narrow", 345))
@@ -207,8 +294,18 @@ def known_pictures() -> list[dict]:
 @lru_cache(maxsize=1)
 def pictures() -> list[dict]:
     """Both pictures of all schedules, with the length of the t axis that the marker travels."""
-    drawn = ((plots.alpha, "alpha of t for every schedule: what is left of the text, from 1 at t = 0 to nearly 0 at t = 1"),
-             (plots.weight, "weight of the loss for every schedule, on a logarithmic axis: infinite at t = 0, falling with t"))  # fmt: skip
+    drawn = (
+        (
+            plots.alpha,
+            "alpha of t for every schedule: what is left of the text, from 1 at t = 0 to "
+            "nearly 0 at t = 1",
+        ),
+        (
+            plots.weight,
+            "weight of the loss for every schedule, on a logarithmic axis: infinite at t = "
+            "0, falling with t",
+        ),
+    )
     return [plots.marked(draw, alt=alt) for draw, alt in drawn]
 
 

@@ -1,7 +1,8 @@
-"""The pictures that the page opens with, drawn anew into assets/pictures: `python -m tinydiff.ui.pictures`, in the folder of app.py.
+"""The pictures that the page opens with, drawn anew into assets/pictures: `python -m
+tinydiff.ui.pictures`, in the folder of app.py.
 
-Wanted when a figure that a picture shows has changed, or plots.py, schedules.py or a colour: until then the page draws what it
-does not find, and starts the later for it.
+Wanted when a figure that a picture shows has changed, or plots.py, schedules.py or a colour: until
+then the page draws what it does not find, and starts the later for it.
 """
 
 from __future__ import annotations
@@ -9,24 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tinydiff import stored
+from tinydiff.show import picture_cache
 from tinydiff.ui import noise
 
 
 @contextmanager
 def drawing() -> Iterator[dict[str, object]]:
     """Within it everything is made anew; the dictionary holds what was made, by its file's name."""
-    made, found = {}, stored.stored
+    made, found = {}, picture_cache.stored
 
     def anew(make: Callable, *what, reads: object = ()):
-        made[stored.key(make, what, reads)] = value = make(*what)
+        made[picture_cache.key(make, what, reads)] = value = make(*what)
         return value
 
-    stored.stored = anew
+    picture_cache.stored = anew
     try:
         yield made
     finally:
-        stored.stored = found
+        picture_cache.stored = found
 
 
 def forget() -> None:
@@ -49,10 +50,10 @@ def draw() -> dict[str, object]:
 def write() -> None:
     """Draw all, and leave nothing else in the folder."""
     made = draw()
-    for path in stored.FOLDER.glob("*.json.gz"):
+    for path in picture_cache.FOLDER.glob("*.json.gz"):
         path.unlink()
     for key, value in made.items():
-        stored.write(stored.FOLDER / f"{key}.json.gz", value)
+        picture_cache.write(picture_cache.FOLDER / f"{key}.json.gz", value)
 
 
 if __name__ == "__main__":

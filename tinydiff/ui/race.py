@@ -1,8 +1,9 @@
-"""The tab Race: one prompt and one seed in two to four settings, on one timeline: diffusion against autoregression.
+"""The tab Race: one prompt and one seed in two to four settings, on one timeline: diffusion against
+autoregression.
 
-Every lane is computed first, one after the other, so that none slows another down; then one clock in the browser shows all of
-them with their real durations, slowed equally. The first view is a recorded race (assets/recorded/race.json, which
-`python -m tinydiff.ui.recordings` writes).
+Every lane is computed first, one after the other, so that none slows another down; then one clock
+in the browser shows all of them with their real durations, slowed equally. The first view is a
+recorded race (assets/recorded/race.json, which `python -m tinydiff.ui.recordings` writes).
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from collections.abc import Iterator
 
 import gradio as gr
 
-from tinydiff import evaluate, library
+from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES
-from tinydiff.render import States, delta, fresh_run, record
 from tinydiff.samplers import SAMPLERS, column
+from tinydiff.show.render import States, delta, fresh_run, record
+from tinydiff.store import catalogue
 from tinydiff.ui import cost, inputs
-from tinydiff.ui.sheet import Sheet, first_model, keep, known, menu, recorded, told
+from tinydiff.ui.tab import Sheet, first_model, keep, known, menu, recorded, told
 
 LANES = 4
 EVERY = 0.25  # seconds between two messages while a lane is being written
@@ -38,9 +40,13 @@ PROMPT, SEED, LENGTH = "ROMEO:\n", 7, 256
 
 def build() -> None:
     """The widgets and handlers of the tab, inside the current context."""
-    gr.Markdown("The same prompt and the same seed in different settings, on one clock. Diffusion writes everywhere at once, out of "
-                "masks, wrong characters or blurred points; autoregression writes one character a call. Durations are real, slowed "
-                "equally.")  # fmt: skip
+    gr.Markdown(
+        "The same prompt and the same seed in different settings, on one clock. Diffusion "
+        "writes everywhere at once, out of "
+        "masks, wrong characters or blurred points; autoregression writes one character a "
+        "call. Durations are real, slowed "
+        "equally."
+    )
     first = recorded("race")
     sheet = Sheet("race", first | {"status": told("race")} if first else None)
     lanes: list = []
@@ -49,12 +55,33 @@ def build() -> None:
             with gr.Column(min_width=240, elem_classes="tt-entry"):
                 lanes += lane(place)
     with gr.Row(elem_classes="tt-controls"):
-        prompt = gr.Textbox(PROMPT, label="Prompt", max_length=200, max_lines=3, info="How every lane's text begins.", scale=2)
-        seed = gr.Number(SEED, label="Seed", precision=0, minimum=0, info="The same in every lane.", min_width=150)
+        prompt = gr.Textbox(
+            PROMPT,
+            label="Prompt",
+            max_length=200,
+            max_lines=3,
+            info="How every lane's text begins.",
+            scale=2,
+        )
+        seed = gr.Number(
+            SEED,
+            label="Seed",
+            precision=0,
+            minimum=0,
+            info="The same in every lane.",
+            min_width=150,
+        )
         run = gr.Button("Race", variant="primary", elem_id="race-run", min_width=150)
         stop = gr.Button("Stop", elem_id="race-stop", min_width=100, scale=0)
-    ran = run.click(started, [prompt, seed, *lanes], sheet, show_progress="hidden", concurrency_id="sample", concurrency_limit=2,
-                    api_visibility="private")  # fmt: skip
+    ran = run.click(
+        started,
+        [prompt, seed, *lanes],
+        sheet,
+        show_progress="hidden",
+        concurrency_id="sample",
+        concurrency_limit=2,
+        api_visibility="private",
+    )
     stop.click(None, cancels=[ran], api_visibility="private")
     gr.api(race, api_name="race", concurrency_id="sample", concurrency_limit=2)
 
@@ -62,24 +89,35 @@ def build() -> None:
 def lane(place: int) -> list:
     """Model, sampler and steps of a lane."""
     key, name, count = DEFAULTS[place]
-    key = key if key in library.models() or key == NOBODY else first_model()
+    key = key if key in catalogue.models() or key == NOBODY else first_model()
     names = offered(key)
     model = gr.Dropdown(
-        menu() + [("nobody", NOBODY)] * (place > 1), value=key, label=f"Lane {place + 1}", elem_id=f"race-model-{place}"
+        menu() + [("nobody", NOBODY)] * (place > 1),
+        value=key,
+        label=f"Lane {place + 1}",
+        elem_id=f"race-model-{place}",
     )
     with gr.Row():
         sampler = gr.Dropdown(
-            names, value=name if name in names else names[0], label="Sampler", visible=key != NOBODY, min_width=110
+            names,
+            value=name if name in names else names[0],
+            label="Sampler",
+            visible=key != NOBODY,
+            min_width=110,
         )
-        steps = gr.Dropdown(inputs.STEPS, value=count, label="Steps", visible=counted(key, name), min_width=80)
-    model.input(entered, [model, steps], [sampler, steps], show_progress="hidden", api_visibility="private")
+        steps = gr.Dropdown(
+            inputs.STEPS, value=count, label="Steps", visible=counted(key, name), min_width=80
+        )
+    model.input(
+        entered, [model, steps], [sampler, steps], show_progress="hidden", api_visibility="private"
+    )
     sampler.input(chosen, [model, sampler], steps, show_progress="hidden", api_visibility="private")
     return [model, sampler, steps]
 
 
 def offered(key: str) -> list[str]:
     """The samplers of a model; of nobody, those of the first model, which stay hidden."""
-    models = library.models()
+    models = catalogue.models()
     return column(PROCESSES[models.get(key, next(iter(models.values()))).process])
 
 
@@ -90,13 +128,15 @@ def counted(key: str, sampler: str | None) -> bool:
 
 def entered(key: str, steps: int) -> tuple:
     """Another model in a lane: its samplers, and whether it has steps."""
-    names = offered(known("model", key, [*library.models(), NOBODY]))
-    return gr.Dropdown(choices=names, value=names[0], visible=key != NOBODY), gr.Dropdown(visible=counted(key, names[0]))
+    names = offered(known("model", key, [*catalogue.models(), NOBODY]))
+    return gr.Dropdown(choices=names, value=names[0], visible=key != NOBODY), gr.Dropdown(
+        visible=counted(key, names[0])
+    )
 
 
 def chosen(key: str, sampler: str) -> dict:
     """Another sampler in a lane: has it steps?"""
-    known("model", key, [*library.models(), NOBODY])
+    known("model", key, [*catalogue.models(), NOBODY])
     return gr.Dropdown(visible=counted(key, known("sampler", sampler, SAMPLERS)))
 
 
@@ -114,22 +154,37 @@ def race(prompt: str, seed: int, lanes: list) -> Iterator[dict]:
 
     Raises gr.Error in one sentence, before anything is computed.
     """
-    if not isinstance(lanes, list) or not 2 <= len(lanes) <= LANES or not all(isinstance(e, list) and len(e) == 3 for e in lanes):
-        raise inputs.sentence(f"A race needs two to {LANES} lanes, each a model, a sampler and a number of steps.")
-    asked = [inputs.read(dict(prompt=prompt or "", seed=seed, length=LENGTH, model=m, sampler=s, steps=n)) for m, s, n in lanes]
+    if (
+        not isinstance(lanes, list)
+        or not 2 <= len(lanes) <= LANES
+        or not all(isinstance(e, list) and len(e) == 3 for e in lanes)
+    ):
+        raise inputs.sentence(
+            f"A race needs two to {LANES} lanes, each a model, a sampler and a number of steps."
+        )
+    asked = [
+        inputs.read(
+            dict(prompt=prompt or "", seed=seed, length=LENGTH, model=m, sampler=s, steps=n)
+        )
+        for m, s, n in lanes
+    ]
     with inputs.told():
         cost.check(a.work for a in asked)
     run, done, clock = fresh_run(), [], cost.Clock()
     for a in asked:
         for share, entry in written(a, clock):
             if entry is None:
-                yield dict(run=run, done=False, lanes=[], status=progress(a, share, len(done), len(asked)))
+                yield dict(
+                    run=run, done=False, lanes=[], status=progress(a, share, len(done), len(asked))
+                )
             elif not clock.late:
                 done.append(entry)
         if clock.late:
             break
     if not done:
-        raise inputs.sentence("The first lane took longer than a run of this page may: take fewer steps.")
+        raise inputs.sentence(
+            "The first lane took longer than a run of this page may: take fewer steps."
+        )
     yield finished(run, done) | ({"status": clock.words} if clock.late else {})
 
 
@@ -147,22 +202,40 @@ def written(asked: inputs.Asked, clock: cost.Clock) -> Iterator[tuple[float, dic
             said = time.perf_counter()
             yield 1 - picture.t, None
     quality = evaluate.judged([last.text], asked.process)
-    yield 1.0, dict(
-        name=title(asked), family=asked.process.name, calls=last.calls, ms=round(1000 * last.seconds, 2), bits=quality.bits,
-        words=quality.words, start=shown[0][1], states=shown[0][2], frames=deltas(shown),
-    )  # fmt: skip
+    yield (
+        1.0,
+        dict(
+            name=title(asked),
+            family=asked.process.name,
+            calls=last.calls,
+            ms=round(1000 * last.seconds, 2),
+            bits=quality.bits,
+            words=quality.words,
+            start=shown[0][1],
+            states=shown[0][2],
+            frames=deltas(shown),
+        ),
+    )
 
 
 def title(asked: inputs.Asked) -> str:
     settings = asked.settings
-    count = f", {settings.steps} step{'s' * (settings.steps > 1)}" if counted(settings.model, settings.sampler) else ""
+    count = (
+        f", {settings.steps} step{'s' * (settings.steps > 1)}"
+        if counted(settings.model, settings.sampler)
+        else ""
+    )
     return f"{settings.model}, {settings.sampler.replace('_', ' ')}{count}"
 
 
 def deltas(shown: list[tuple[float, str, str]]) -> list[list]:
-    """[milliseconds, what changed of the text, what of the states of its cells] for each picture after the first."""
+    """[milliseconds, what changed of the text, what of the states of its cells] for each picture
+    after the first."""
     pairs = zip(shown, shown[1:])
-    return [[round(1000 * at, 2), delta(before, now), delta(was, is_)] for (_, before, was), (at, now, is_) in pairs]
+    return [
+        [round(1000 * at, 2), delta(before, now), delta(was, is_)]
+        for (_, before, was), (at, now, is_) in pairs
+    ]
 
 
 def finished(run: int, lanes: list[dict]) -> dict:
@@ -171,7 +244,8 @@ def finished(run: int, lanes: list[dict]) -> dict:
 
 
 def pace(slowest: float) -> int:
-    """How many times slower than real to show it, so that the slowest lane lasts about WATCHABLE seconds."""
+    """How many times slower than real to show it, so that the slowest lane lasts about WATCHABLE
+    seconds."""
     return min(PACES, key=lambda p: abs(p * slowest - WATCHABLE))
 
 

@@ -1,7 +1,9 @@
-"""All recorded first views anew: python -m tinydiff.ui.recordings, or some of them by their names; `make recordings`.
+"""All recorded first views anew: python -m tinydiff.ui.recordings, or some of them by their names;
+`make recordings`.
 
-They are made in float32, in which every machine writes the same text for the same seed, and assets/recorded/made.json keeps of
-which weights they are. Race and Train show real durations: record them on a quiet machine.
+They are made in float32, in which every machine writes the same text for the same seed, and
+assets/recorded/made.json keeps of which weights they are. Race and Train show real durations:
+record them on a quiet machine.
 """
 
 from __future__ import annotations
@@ -11,14 +13,24 @@ import sys
 from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.ui import blocks, denoise, learn, noise, race, rewrite, steps
 
-RECORDINGS = {"example": denoise.record_example, "rewrite": rewrite.record, "race": race.record_race, "blocks": blocks.record,
-              "train": learn.record, "noise": noise.record, "steps": steps.record}  # fmt: skip
+RECORDINGS = {
+    "example": denoise.record_example,
+    "rewrite": rewrite.record,
+    "race": race.record_race,
+    "blocks": blocks.record,
+    "train": learn.record,
+    "noise": noise.record,
+    "steps": steps.record,
+}
 
 
 def main(names: list[str]) -> int:
     """Record what is named, or everything."""
     if unknown := [name for name in names if name not in RECORDINGS]:
-        print(f"There is no recording {unknown[0]!r}; there are {', '.join(RECORDINGS)}.", file=sys.stderr)
+        print(
+            f"There is no recording {unknown[0]!r}; there are {', '.join(RECORDINGS)}.",
+            file=sys.stderr,
+        )
         return 1
     with auto_is_fp32():
         for name in names or RECORDINGS:

@@ -1,8 +1,10 @@
-"""How strangers reach the page: what is read of a request, which routes there are, who waits in which line, what a session
-leaves behind. Everything here stands between the network and the tabs, and knows no tab.
+"""How strangers reach the page: what is read of a request, which routes there are, who waits in
+which line, what a session leaves behind. Everything here stands between the network and the tabs,
+and knows no tab.
 
-Gradio's queue counts all lines together, keeps events that nobody reads, and holds a copy of every widget for every visitor. So
-the page has lines of its own (`Lines`), a door (`Door`) that knows who is listening, and sessions that are small (`Visit`).
+Gradio's queue counts all lines together, keeps events that nobody reads, and holds a copy of every
+widget for every visitor. So the page has lines of its own (`Lines`), a door (`Door`) that knows who
+is listening, and sessions that are small (`Visit`).
 """
 
 from __future__ import annotations
@@ -29,51 +31,124 @@ from gradio.state_holder import SessionState, StateHolder
 from starlette.middleware import Middleware
 
 from tinydiff.sentences import brief
-from tinydiff.ui.packed import Packed
+from tinydiff.ui.compressed import Packed
 
-BODY = 4 << 20  # bytes of a request: a text of LARGEST bytes, however its JSON is written, and no more
+# bytes of a request: a text of LARGEST bytes, however its JSON is written, and no more
+BODY = 4 << 20
 FIELDS = 1 << 18  # bytes of all values that join a line which takes no long text
 LONG = {"train", "learn"}  # the lines that do
 WAITING = {"train": 8}  # events that a line holds; every other line holds MANY
 MANY, OWN, ALL = 200, 8, 400  # of any other line, of one session in a line, of all lines
 UNREAD = 15.0  # seconds for which an event waits for somebody who reads its answer; then it goes
-# seconds between two looks for events that can begin, while somebody waits and while nobody does; Gradio looks a thousand times a
-# second, which takes a tenth of a core
+# seconds between two looks for events that can begin, while somebody waits and while nobody does;
+# Gradio looks a thousand times a second, which takes a tenth of a core
 LOOK, REST = 0.01, 0.08
 TIDY = 5.0  # seconds between two looks at what has been left behind
-SESSIONS, GRACE = 256, 60.0  # that are remembered; seconds for which one whose page is closed is among them
+# that are remembered; seconds for which one whose page is closed is among them
+SESSIONS, GRACE = (
+    256,
+    60.0,
+)
 LOG = logging.getLogger("tinydiff")
 
-gr.utils.MatplotlibBackendMananger = (
-    nullcontext  # it loads pyplot with the first event, for a second, and no picture of ours uses that
-)
+# it loads pyplot with the first event, for a second, and no picture of ours uses that
+gr.utils.MatplotlibBackendMananger = nullcontext
 
 # what the page and its API need, and Gradio's other routes, which the door keeps shut
 ROUTES = {
-    "/", "/config", "/config/", "/theme.css", "/favicon.ico", "/robots.txt", "/manifest.json", "/pwa_icon", "/pwa_icon/{size}",
-    "/static/{path:path}", "/svelte/{path:path}", "/assets/{path:path}",
-    "/login/huggingface", "/login/callback", "/logout",
-    *("/gradio_api" + path for path in (
-        "/startup-events", "/app_id", "/app_id/", "/info", "/info/", "/openapi.json", "/theme.css", "/heartbeat/{session_hash}",
-        "/queue/join", "/queue/data", "/queue/status", "/cancel", "/reset", "/reset/", "/run/{api_name}", "/run/{api_name}/",
-        "/call/{api_name}", "/call/{api_name}/", "/call/{api_name}/{event_id}",
-        "/call/v2/{api_name}", "/call/v2/{api_name}/", "/call/v2/{api_name}/{event_id}", "/file={path_or_url:path}",
-    )),
-}  # fmt: skip
+    "/",
+    "/config",
+    "/config/",
+    "/theme.css",
+    "/favicon.ico",
+    "/robots.txt",
+    "/manifest.json",
+    "/pwa_icon",
+    "/pwa_icon/{size}",
+    "/static/{path:path}",
+    "/svelte/{path:path}",
+    "/assets/{path:path}",
+    "/login/huggingface",
+    "/login/callback",
+    "/logout",
+    *(
+        "/gradio_api" + path
+        for path in (
+            "/startup-events",
+            "/app_id",
+            "/app_id/",
+            "/info",
+            "/info/",
+            "/openapi.json",
+            "/theme.css",
+            "/heartbeat/{session_hash}",
+            "/queue/join",
+            "/queue/data",
+            "/queue/status",
+            "/cancel",
+            "/reset",
+            "/reset/",
+            "/run/{api_name}",
+            "/run/{api_name}/",
+            "/call/{api_name}",
+            "/call/{api_name}/",
+            "/call/{api_name}/{event_id}",
+            "/call/v2/{api_name}",
+            "/call/v2/{api_name}/",
+            "/call/v2/{api_name}/{event_id}",
+            "/file={path_or_url:path}",
+        )
+    ),
+}
 SHUT = {
-    "/openapi.json", "/login", "/login/", "/monitoring", "/monitoring/summary", "/monitoring/{key}", "/gradio_api/deep_link",
-    *("/gradio_api" + path for path in (
-        "/user", "/user/", "/login_check", "/login_check/", "/token", "/token/", "/dev/reload", "/runs", "/runs/",
-        "/custom_component/{id}/{environment}/{type}/{file_name}", "/proxy={url_path:path}", "/file/{path:path}",
-        "/stream/{event_id}", "/stream/{event_id}/close", "/stream/{session_hash}/{run}/{component_id}/playlist.m3u8",
-        "/stream/{session_hash}/{run}/{component_id}/{segment_id}.{ext}",
-        "/stream/{session_hash}/{run}/{component_id}/playlist-file", "/api/{api_name}", "/api/{api_name}/",
-        "/component_server", "/component_server/", "/upload_progress", "/upload", "/process_recording",
-        "/vibe-edit", "/vibe-edit/", "/undo-vibe-edit", "/undo-vibe-edit/", "/vibe-code", "/vibe-code/",
-        "/vibe-starter-queries", "/vibe-starter-queries/",
-    )),
-}  # fmt: skip
-OPEN = re.compile("|".join(re.sub(r"\{\w+\}", "[^/]+", re.sub(r"\{\w+:path\}", ".*", path)) for path in ROUTES))
+    "/openapi.json",
+    "/login",
+    "/login/",
+    "/monitoring",
+    "/monitoring/summary",
+    "/monitoring/{key}",
+    "/gradio_api/deep_link",
+    *(
+        "/gradio_api" + path
+        for path in (
+            "/user",
+            "/user/",
+            "/login_check",
+            "/login_check/",
+            "/token",
+            "/token/",
+            "/dev/reload",
+            "/runs",
+            "/runs/",
+            "/custom_component/{id}/{environment}/{type}/{file_name}",
+            "/proxy={url_path:path}",
+            "/file/{path:path}",
+            "/stream/{event_id}",
+            "/stream/{event_id}/close",
+            "/stream/{session_hash}/{run}/{component_id}/playlist.m3u8",
+            "/stream/{session_hash}/{run}/{component_id}/{segment_id}.{ext}",
+            "/stream/{session_hash}/{run}/{component_id}/playlist-file",
+            "/api/{api_name}",
+            "/api/{api_name}/",
+            "/component_server",
+            "/component_server/",
+            "/upload_progress",
+            "/upload",
+            "/process_recording",
+            "/vibe-edit",
+            "/vibe-edit/",
+            "/undo-vibe-edit",
+            "/undo-vibe-edit/",
+            "/vibe-code",
+            "/vibe-code/",
+            "/vibe-starter-queries",
+            "/vibe-starter-queries/",
+        )
+    ),
+}
+OPEN = re.compile(
+    "|".join(re.sub(r"\{\w+\}", "[^/]+", re.sub(r"\{\w+:path\}", ".*", path)) for path in ROUTES)
+)
 
 
 # ---------------------------------------------------------------- the page
@@ -83,7 +158,8 @@ class Page(gr.Blocks):
     """Blocks whose visitors are told in a sentence what is wrong, and wait in `Lines`."""
 
     def queue(self) -> Page:
-        """Done as the page is begun. Gradio's own would build all routes once more, here and again when it is launched."""
+        """Done as the page is begun. Gradio's own would build all routes once more, here and again
+        when it is launched."""
         self.api_open = False  # what computes is reached through its line alone
         self._queue = Lines(self)
         return self
@@ -94,17 +170,25 @@ class Page(gr.Blocks):
     async def preprocess_data(self, block_fn, inputs, state, explicit_call=False):
         wanted = len(block_fn.inputs)
         if len(inputs) < wanted:
-            raise refusal(f"This takes {wanted} values and got {len(inputs)}: reload the page, or see the API's description.")
+            raise refusal(
+                f"This takes {wanted} values and got {len(inputs)}: reload the page, or see "
+                "the API's description."
+            )
         try:
             values = await super().preprocess_data(block_fn, inputs, state, explicit_call)
-            if any(value is None and isinstance(field, gr.Dataset) for field, value in zip(block_fn.inputs, values)):
-                raise ValueError("None of the examples was chosen.")  # Gradio's own handler takes it for one
+            if any(
+                value is None and isinstance(field, gr.Dataset)
+                for field, value in zip(block_fn.inputs, values)
+            ):
+                # Gradio's own handler takes it for one
+                raise ValueError("None of the examples was chosen.")
             return values
         except Exception as error:
             LOG.warning("a value was refused: %s", type(error).__name__)
             named = ", ".join(unfit(block_fn.inputs, inputs, state)) or "A field"
             raise refusal(
-                f"{named}: what was sent does not fit. Choose among what the field offers, or reload the page."
+                f"{named}: what was sent does not fit. Choose among what the field offers, "
+                "or reload the page."
             ) from None
 
     async def process_api(self, *args, **more):
@@ -115,11 +199,15 @@ class Page(gr.Blocks):
             raise
         except Exception:
             traceback.print_exc()
-            raise refusal("That went wrong here, and not by your doing: try other settings, or reload the page.") from None
+            raise refusal(
+                "That went wrong here, and not by your doing: try other settings, or reload "
+                "the page."
+            ) from None
 
 
 def unfit(fields: list, values: list, state) -> list[str]:
-    """The labels of the fields that refuse their value. Of those that hold files nothing is said."""
+    """The labels of the fields that refuse their value. Of those that hold files nothing is
+    said."""
     found = []
     for field, value in zip(fields, values):
         if field.stateful or getattr(field, "data_model", None) or not field.label:
@@ -132,7 +220,8 @@ def unfit(fields: list, values: list, state) -> list[str]:
 
 
 def end_at_sigterm() -> None:
-    """SIGTERM ends the program as its own end would: what visitors have left on the disk goes. Call it in the main thread."""
+    """SIGTERM ends the program as its own end would: what visitors have left on the disk goes. Call
+    it in the main thread."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
@@ -147,9 +236,10 @@ def refusal(words: str) -> gr.Error:
 class Lines(queueing.Queue):
     """Gradio's queue, in which every line has its own length and nobody waits who has gone.
 
-    An event stands in its line while somebody listens for its answer (`attend`). Before and after that it is in the lobby, for
-    UNREAD seconds: a page closes its stream with each last answer and opens another for the next question, which may come before
-    the one is closed. In a line the second event of a session stands behind the first of everybody else's.
+    An event stands in its line while somebody listens for its answer (`attend`). Before and after
+    that it is in the lobby, for UNREAD seconds: a page closes its stream with each last answer and
+    opens another for the next question, which may come before the one is closed. In a line the
+    second event of a session stands behind the first of everybody else's.
     """
 
     def __init__(self, blocks: gr.Blocks):
@@ -157,7 +247,8 @@ class Lines(queueing.Queue):
         self.progress_update_sleep_when_free = TIDY  # no run tells its progress in that way
         self.readers: Counter[str] = Counter()  # open streams of answers by session or event
         self.lobby: dict[str, queueing.Event] = {}
-        self.left: set[str] = set()  # sessions, and events that run, to which nobody listened at the last look
+        # sessions, and events that run, to which nobody listened at the last look
+        self.left: set[str] = set()
 
     @property
     def sleep_when_free(self) -> float:
@@ -196,7 +287,10 @@ class Lines(queueing.Queue):
         if name != "train" and len(self.lobby) >= MANY:
             self.drop(next(iter(self.lobby.values())))  # nobody has come for it yet
         waiting = self.waiting(name)
-        if body.session_hash is not None and sum(event.session_hash == body.session_hash for event in waiting) >= OWN:
+        if (
+            body.session_hash is not None
+            and sum(event.session_hash == body.session_hash for event in waiting) >= OWN
+        ):
             return f"{OWN} of your runs wait already: wait for them, or stop one."
         if len(waiting) >= WAITING.get(name, MANY):
             return f"{len(waiting)} others wait already: try again in a few minutes."
@@ -213,7 +307,8 @@ class Lines(queueing.Queue):
         return self.event_queue_per_concurrency_id[event.concurrency_id]
 
     def stand(self, event: queueing.Event) -> None:
-        """Let it stand where it is fair: behind all who have no more before it than its own session has."""
+        """Let it stand where it is fair: behind all who have no more before it than its own session
+        has."""
         line = self.line(event).queue
         if event in line:
             line.remove(event)
@@ -235,7 +330,9 @@ class Lines(queueing.Queue):
     def attend(self, key: str) -> None:
         """Somebody listens for the answers to a session, or to one event."""
         self.readers[key] += 1
-        for event in [event for event in self.lobby.values() if key in (event.session_hash, event._id)]:
+        for event in [
+            event for event in self.lobby.values() if key in (event.session_hash, event._id)
+        ]:
             del self.lobby[event._id]
             self.stand(event)
 
@@ -246,13 +343,19 @@ class Lines(queueing.Queue):
             return
         del self.readers[key]
         for event in self.everybody():
-            if key in (event.session_hash, event._id) and event._id not in self.lobby and not self.attended(event):
+            if (
+                key in (event.session_hash, event._id)
+                and event._id not in self.lobby
+                and not self.attended(event)
+            ):
                 self.line(event).queue.remove(event)
                 event.enqueue_time = time.monotonic()
                 self.lobby[event._id] = event
 
     def everybody(self) -> list[queueing.Event]:
-        lines = [event for line in self.event_queue_per_concurrency_id.values() for event in line.queue]
+        lines = [
+            event for line in self.event_queue_per_concurrency_id.values() for event in line.queue
+        ]
         return [*lines, *self.lobby.values()]
 
     def drop(self, event: queueing.Event) -> None:
@@ -264,17 +367,29 @@ class Lines(queueing.Queue):
         self.pending_event_ids_session.get(event.session_hash, set()).discard(event._id)
 
     def replace(self, fn, session: str | None) -> None:
-        """A visitor presses again before their turn has come: the former press is answered with no change."""
-        for event in [event for event in self.everybody() if event.fn is fn and event.session_hash == session]:
+        """A visitor presses again before their turn has come: the former press is answered with no
+        change."""
+        for event in [
+            event for event in self.everybody() if event.fn is fn and event.session_hash == session
+        ]:
             nothing = [{"__type__": "update"}] * len(fn.outputs)
             ids = self.pending_event_ids_session.get(session, set()) - {event._id}
-            self.send_message(event, ProcessCompletedMessage(output={"data": nothing, "is_generating": False}, success=True))
+            self.send_message(
+                event,
+                ProcessCompletedMessage(
+                    output={"data": nothing, "is_generating": False}, success=True
+                ),
+            )
             self.drop(event)
             self.pending_event_ids_session[session] = ids | {event._id}  # until the answer is read
 
     async def clean_events(self, *, session_hash=None, event_id=None):
         await super().clean_events(session_hash=session_hash, event_id=event_id)
-        for event in [event for event in self.lobby.values() if session_hash == event.session_hash or event_id == event._id]:
+        for event in [
+            event
+            for event in self.lobby.values()
+            if session_hash == event.session_hash or event_id == event._id
+        ]:
             self.drop(event)
 
     async def remove_from_queue(self, event_id: str):
@@ -291,8 +406,9 @@ class Lines(queueing.Queue):
             self.blocks.app.state_holder.tidy()
 
     def tidy(self) -> None:
-        """Forget events that nobody has come for, stop those whose visitor has not come back, and forget the answers of sessions
-        to which nobody listens."""
+        """Forget events that nobody has come for, stop those whose visitor has not come back, and
+        forget the answers of sessions to which nobody listens.
+        """
         late = time.monotonic() - UNREAD
         for event in [event for event in self.lobby.values() if event.enqueue_time < late]:
             self.drop(event)
@@ -302,7 +418,12 @@ class Lines(queueing.Queue):
         for session in quiet & self.left:
             self.pending_messages_per_session.pop(session, None)
             self.pending_event_ids_session.pop(session, None)
-        unheard = {event._id: event for job in self.active_jobs for event in job or [] if not self.attended(event)}
+        unheard = {
+            event._id: event
+            for job in self.active_jobs
+            for event in job or []
+            if not self.attended(event)
+        }
         for event in unheard.keys() & self.left:
             unheard[event].alive = False
         self.left = quiet | unheard.keys()
@@ -312,7 +433,8 @@ class Lines(queueing.Queue):
 
 
 class Visit(SessionState):
-    """A session without the copy of every widget that Gradio keeps for deep links, which the page has not."""
+    """A session without the copy of every widget that Gradio keeps for deep links, which the page
+    has not."""
 
     def __init__(self, blocks: gr.Blocks):
         self.blocks_config = copy(blocks.default_config)
@@ -331,7 +453,8 @@ class Visit(SessionState):
 
 
 class Visits(StateHolder):
-    """The sessions there are, SESSIONS at the most. A session whose page is closed is forgotten after GRACE seconds."""
+    """The sessions there are, SESSIONS at the most. A session whose page is closed is forgotten
+    after GRACE seconds."""
 
     def __init__(self):
         super().__init__()
@@ -360,7 +483,11 @@ class Visits(StateHolder):
     def tidy(self) -> None:
         """Forget who has gone; and the longest unused, where there are too many."""
         early = time.monotonic() - GRACE
-        for session in [s for s in list(self.session_data) if not self.held[s] and self.touched.get(s, 0) < early]:
+        for session in [
+            s
+            for s in list(self.session_data)
+            if not self.held[s] and self.touched.get(s, 0) < early
+        ]:
             self.forget(session)
         while len(self.session_data) > SESSIONS:
             self.forget(next(iter(self.session_data)))
@@ -378,7 +505,8 @@ class Visits(StateHolder):
 
 
 class Door:
-    """ASGI: reads no more than BODY bytes of a request, knows who listens, and answers in a sentence where Gradio would not."""
+    """ASGI: reads no more than BODY bytes of a request, knows who listens, and answers in a
+    sentence where Gradio would not."""
 
     def __init__(self, app):
         self.app = app
@@ -389,9 +517,15 @@ class Door:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if not OPEN.fullmatch(path):
             return await answer(send, 404, "There is nothing at this address: the page is at /.")
-        if scope["method"] == "HEAD" and path == "/":  # so Gradio asks at the start whether it is there, and gives up after 3 s
+        if (
+            scope["method"] == "HEAD" and path == "/"
+        ):  # so Gradio asks at the start whether it is there, and gives up after 3 s
             await send(
-                {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html; charset=utf-8")]}
+                {
+                    "type": "http.response.start",
+                    "status": 200,
+                    "headers": [(b"content-type", b"text/html; charset=utf-8")],
+                }
             )
             return await send({"type": "http.response.body"})
         if scope["method"] not in ("GET", "HEAD"):
@@ -414,9 +548,18 @@ class Door:
         try:
             await self.app(scope, receive, watched)
         except Exception as error:
-            LOG.warning("a request was refused: %s %s: %s", scope["method"], brief(scope["path"]), type(error).__name__)
+            LOG.warning(
+                "a request was refused: %s %s: %s",
+                scope["method"],
+                brief(scope["path"]),
+                type(error).__name__,
+            )
             if not begun:
-                await answer(send, 400, "This request cannot be read: the page's footer says how its API is used.")
+                await answer(
+                    send,
+                    400,
+                    "This request cannot be read: the page's footer says how its API is used.",
+                )
 
 
 async def read(receive) -> bytes | None:
@@ -449,7 +592,8 @@ async def answer(send, status: int, words: str) -> None:
 
 
 def listener(scope, path: str) -> tuple[str, str]:
-    """(the session or the event whose answers a request listens for, the session that it keeps open); "" for none."""
+    """(the session or the event whose answers a request listens for, the session that it keeps
+    open); "" for none."""
     parts = path.strip("/").split("/")
     if scope["method"] != "GET" or parts[0] != "gradio_api":
         return "", ""

@@ -1,8 +1,10 @@
-"""The tab Steps: one seed at 1, 2, 4 ... steps, as a sheet of stills, and quality against calls as a curve.
+"""The tab Steps: one seed at 1, 2, 4 ... steps, as a sheet of stills, and quality against calls as
+a curve.
 
-A trained model is judged by the bundled autoregressive one. A perfect network is measured exactly: how far its texts' pairs
-of characters are from the language's own, so that every error is the sampler's. What is bundled is there at once
-(evaluation.json of the checkpoints, and assets/recorded/steps.json, which `python -m tinydiff.ui.recordings` writes).
+A trained model is judged by the bundled autoregressive one. A perfect network is measured exactly:
+how far its texts' pairs of characters are from the language's own, so that every error is the
+sampler's. What is bundled is there at once (evaluation.json of the checkpoints, and
+assets/recorded/steps.json, which `python -m tinydiff.ui.recordings` writes).
 """
 
 from __future__ import annotations
@@ -14,20 +16,26 @@ from functools import lru_cache
 import gradio as gr
 import torch
 
-from tinydiff import evaluate, library, plots
 from tinydiff.exact import bigram_divergence
 from tinydiff.generate import Frame
+from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.samplers import SAMPLERS, column
+from tinydiff.show import plots
+from tinydiff.store import catalogue
 from tinydiff.text import Canvas
 from tinydiff.ui import cost, inputs
 from tinydiff.ui.families import WORDS, ends
-from tinydiff.ui.sheet import Sheet, first_model, keep, known, menu, recorded
-from tinydiff.ui.sheet import told as said
+from tinydiff.ui.tab import Sheet, first_model, keep, known, menu, recorded
+from tinydiff.ui.tab import told as said
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 PERFECT_COUNTS = COUNTS[:-1]
-PERFECT_TEXTS, PERFECT_LENGTH = 64, 128  # for the divergence: enough characters that the curve stands clear of its floor
+# for the divergence: enough characters that the curve stands clear of its floor
+PERFECT_TEXTS, PERFECT_LENGTH = (
+    64,
+    128,
+)
 MOST = 3  # samplers in one picture
 
 
@@ -37,39 +45,83 @@ MOST = 3  # samplers in one picture
 def build() -> None:
     """The widgets and handlers of the tab, inside the current context."""
     first = first_model()
-    gr.Markdown("How few looks does a network need? Every card is the same seed with another number of steps. One step writes all "
-                "characters at once, each alone; more steps let them listen to each other. Words that are none are faint.")  # fmt: skip
+    gr.Markdown(
+        "How few looks does a network need? Every card is the same seed with another number "
+        "of steps. One step writes all "
+        "characters at once, each alone; more steps let them listen to each other. Words "
+        "that are none are faint."
+    )
     with gr.Row():
-        model = gr.Dropdown(menu(), value=first, label="Model", scale=2,
-                            info="A perfect network leaves only the sampler's own error.", elem_id="steps-model")  # fmt: skip
-        samplers = gr.Dropdown(offered(first), value=offered(first)[:1], multiselect=True, max_choices=MOST, label="Samplers",
-                               info="Up to three, in one picture.", elem_id="steps-samplers", scale=2)  # fmt: skip
-        prompt = gr.Textbox("", label="Prompt", max_length=128, placeholder="ROMEO:", info="How every text begins.")
+        model = gr.Dropdown(
+            menu(),
+            value=first,
+            label="Model",
+            scale=2,
+            info="A perfect network leaves only the sampler's own error.",
+            elem_id="steps-model",
+        )
+        samplers = gr.Dropdown(
+            offered(first),
+            value=offered(first)[:1],
+            multiselect=True,
+            max_choices=MOST,
+            label="Samplers",
+            info="Up to three, in one picture.",
+            elem_id="steps-samplers",
+            scale=2,
+        )
+        prompt = gr.Textbox(
+            "", label="Prompt", max_length=128, placeholder="ROMEO:", info="How every text begins."
+        )
     with gr.Row(elem_classes="tt-controls"):
-        seed = gr.Number(7, label="Seed", precision=0, minimum=0, min_width=150, info="The same seed gives the same texts.")
+        seed = gr.Number(
+            7,
+            label="Seed",
+            precision=0,
+            minimum=0,
+            min_width=150,
+            info="The same seed gives the same texts.",
+        )
         temperature = gr.Slider(
-            0, 2, 1.0, step=0.05, label="Temperature", min_width=150, info="0 takes the likeliest, 1 is the model as it is."
+            0,
+            2,
+            1.0,
+            step=0.05,
+            label="Temperature",
+            min_width=150,
+            info="0 takes the likeliest, 1 is the model as it is.",
         )
         run = gr.Button("Run the steps", variant="primary", elem_id="steps-run", min_width=150)
         stop = gr.Button("Stop", elem_id="steps-stop", min_width=100, scale=0)
     sheet = Sheet("steps", bundled(first))
     model.input(
-        lambda key: (*changed(key), bundled(key)), model, [samplers, sheet], show_progress="hidden", api_visibility="private"
+        lambda key: (*changed(key), bundled(key)),
+        model,
+        [samplers, sheet],
+        show_progress="hidden",
+        api_visibility="private",
     )
     gr.api(steps, api_name="steps", concurrency_id="sample", concurrency_limit=2)
-    ran = run.click(steps, [model, samplers, seed, temperature, prompt], sheet, show_progress="hidden", concurrency_id="sample",
-                    concurrency_limit=2, api_visibility="private")  # fmt: skip
+    ran = run.click(
+        steps,
+        [model, samplers, seed, temperature, prompt],
+        sheet,
+        show_progress="hidden",
+        concurrency_id="sample",
+        concurrency_limit=2,
+        api_visibility="private",
+    )
     stop.click(None, cancels=[ran], api_visibility="private")
 
 
 def offered(key: str) -> list[str]:
     """The samplers of a model."""
-    return column(PROCESSES[library.models()[key].process])
+    return column(PROCESSES[catalogue.models()[key].process])
 
 
 def changed(key: str) -> tuple:
     """The sampler menu of another model."""
-    names = offered(known("model", key, library.models()))
+    names = offered(known("model", key, catalogue.models()))
     return (gr.Dropdown(choices=names, value=names[:1]),)
 
 
@@ -82,21 +134,28 @@ def bundled(key: str) -> dict:
     return sheet_of(key, cards, [], said("steps") if cards else "")
 
 
-def steps(model: str, samplers: list[str], seed: int, temperature: float, prompt: str) -> Iterator[dict]:
+def steps(
+    model: str, samplers: list[str], seed: int, temperature: float, prompt: str
+) -> Iterator[dict]:
     """The sheet after each number of steps. Raises gr.Error in one sentence."""
-    key = known("model", model, library.models())
+    key = known("model", model, catalogue.models())
     if not isinstance(samplers, list) or not 1 <= len(samplers) <= MOST:
         raise inputs.sentence(f"Choose one to {MOST} samplers.")
     asked = dict(model=key, seed=seed, temperature=temperature, prompt=prompt or "")
-    plan = [inputs.read({**asked, "sampler": name, "steps": count, "length": length(key)})
-            for name in samplers for count in counts(key, known("sampler", name, offered(key)))]  # fmt: skip
+    plan = [
+        inputs.read({**asked, "sampler": name, "steps": count, "length": length(key)})
+        for name in samplers
+        for count in counts(key, known("sampler", name, offered(key)))
+    ]
     plan = [many(part) for part in plan]
     with inputs.told():
         cost.check(part.work for part in plan)
     cards: list[dict] = []
     clock = cost.Clock()
     for part in plan:
-        yield sheet_of(key, cards, cards, f"{told(part)} is being written: {len(cards) + 1} of {len(plan)}")
+        yield sheet_of(
+            key, cards, cards, f"{told(part)} is being written: {len(cards) + 1} of {len(plan)}"
+        )
         made = card(part, clock)
         if clock.late:
             yield sheet_of(key, cards, cards, clock.words)
@@ -107,7 +166,11 @@ def steps(model: str, samplers: list[str], seed: int, temperature: float, prompt
 
 def told(asked: inputs.Asked) -> str:
     s = asked.settings
-    return f"{s.sampler} at {s.steps} step{'s' * (s.steps > 1)}" if SAMPLERS[s.sampler].steps_matter else s.sampler
+    return (
+        f"{s.sampler} at {s.steps} step{'s' * (s.steps > 1)}"
+        if SAMPLERS[s.sampler].steps_matter
+        else s.sampler
+    )
 
 
 def counts(key: str, sampler: str) -> tuple[int, ...]:
@@ -115,15 +178,15 @@ def counts(key: str, sampler: str) -> tuple[int, ...]:
     if not SAMPLERS[sampler].steps_matter:
         return (1,)
     asked = PERFECT_COUNTS if is_perfect(key) else COUNTS
-    return SAMPLERS[sampler].different(library.open_model(key), Canvas.blank(length(key)), asked)
+    return SAMPLERS[sampler].different(catalogue.open_model(key), Canvas.blank(length(key)), asked)
 
 
 def is_perfect(key: str) -> bool:
-    return key.startswith(library.PERFECT)
+    return key.startswith(catalogue.PERFECT)
 
 
 def length(key: str) -> int:
-    return PERFECT_LENGTH if is_perfect(key) else library.open_model(key).length
+    return PERFECT_LENGTH if is_perfect(key) else catalogue.open_model(key).length
 
 
 def many(asked: inputs.Asked) -> inputs.Asked:
@@ -131,23 +194,38 @@ def many(asked: inputs.Asked) -> inputs.Asked:
     settings = asked.settings
     if not is_perfect(settings.model):
         return asked
-    return replace(asked, canvas=Canvas.prompt(asked.process.tokenizer, settings.prompt, PERFECT_LENGTH, batch=PERFECT_TEXTS))
+    return replace(
+        asked,
+        canvas=Canvas.prompt(
+            asked.process.tokenizer, settings.prompt, PERFECT_LENGTH, batch=PERFECT_TEXTS
+        ),
+    )
 
 
 def card(asked: inputs.Asked, clock: cost.Clock | None = None) -> dict:
-    """One number of steps, as `many` made it: the text, what it cost and how good it is; {} where the time is over."""
+    """One number of steps, as `many` made it: the text, what it cost and how good it is; {} where
+    the time is over."""
     settings, process = asked.settings, asked.process
     *_, frame = asked.frames(clock)
     if clock is not None and clock.late:
         return {}
     written = process.tokenizer.decode(frame.tokens[0])
-    found = dict(sampler=settings.sampler, steps=settings.steps if SAMPLERS[settings.sampler].steps_matter else None,
-                 calls=frame.calls, ms=1000 * frame.seconds, pieces=pieces(written))  # fmt: skip
-    return found | (exact_quality(frame) if is_perfect(settings.model) else judged_quality(written, process))
+    found = dict(
+        sampler=settings.sampler,
+        steps=settings.steps if SAMPLERS[settings.sampler].steps_matter else None,
+        calls=frame.calls,
+        ms=1000 * frame.seconds,
+        pieces=pieces(written),
+    )
+    return found | (
+        exact_quality(frame) if is_perfect(settings.model) else judged_quality(written, process)
+    )
 
 
 def exact_quality(frame: Frame) -> dict:
-    return dict(divergence=bigram_divergence(frame.tokens, library.bigrams()), texts=PERFECT_TEXTS)
+    return dict(
+        divergence=bigram_divergence(frame.tokens, catalogue.bigrams()), texts=PERFECT_TEXTS
+    )
 
 
 def judged_quality(written: str, process: Process) -> dict:
@@ -156,18 +234,29 @@ def judged_quality(written: str, process: Process) -> dict:
 
 
 def pieces(written: str) -> list[list]:
-    """The text in pieces, each with whether it may be read: False for words that are in no dictionary."""
+    """The text in pieces, each with whether it may be read: False for words that are in no
+    dictionary."""
     found, end = [], 0
     for match in evaluate.WORD.finditer(written):
-        if match.group().lower() not in library.words() and match.start() > 0 and match.end() < len(written):
+        if (
+            match.group().lower() not in catalogue.words()
+            and match.start() > 0
+            and match.end() < len(written)
+        ):
             found += [[written[end : match.start()], True], [match.group(), False]]
             end = match.end()
     return [piece for piece in [*found, [written[end:], True]] if piece[0]]
 
 
 def sheet_of(key: str, cards: list[dict], own: list[dict], status: str) -> dict:
-    """Everything that the sheet draws; `own` are the cards that the visitor's run has made so far."""
-    return dict(family=library.models()[key].process, cards=list(cards), status=status, **pictures(key, own))
+    """Everything that the sheet draws; `own` are the cards that the visitor's run has made so
+    far."""
+    return dict(
+        family=catalogue.models()[key].process,
+        cards=list(cards),
+        status=status,
+        **pictures(key, own),
+    )
 
 
 # ---------------------------------------------------------------- the pictures
@@ -176,48 +265,76 @@ def sheet_of(key: str, cards: list[dict], own: list[dict], status: str) -> dict:
 def pictures(key: str, own: list[dict]) -> dict:
     """Pictures of quality against calls, and a sentence where something is missing."""
     if is_perfect(key):
-        return dict(pictures=[exact_picture(key, own)], note=f"Measured on {PERFECT_TEXTS} texts of {PERFECT_LENGTH} characters. "
-                    "The dashed line is what as many true texts give: a finite number of texts never looks perfect.")  # fmt: skip
+        return dict(
+            pictures=[exact_picture(key, own)],
+            note=f"Measured on {PERFECT_TEXTS} texts of {PERFECT_LENGTH} characters. "
+            "The dashed line is what as many true texts give: a finite number of texts never "
+            "looks perfect.",
+        )
     known_curves = any(bundled_curves(what) for what in ("bits", "words"))
     own = own if own or known_curves else recorded("steps").get(key, [])
-    note = "Grey: the bundled curves, means of many texts. One text alone, as on these cards, scatters around them."
-    missing = "The bundled checkpoints were not evaluated yet, so the curve is of the texts below alone."
-    return dict(pictures=[picture("bits", "judge, bits a character", key, own), picture("words", WORDS, key, own)],
-                note=note if known_curves else missing)  # fmt: skip
+    note = (
+        "Grey: the bundled curves, means of many texts. One text alone, as on these cards, "
+        "scatters around them."
+    )
+    missing = (
+        "The bundled checkpoints were not evaluated yet, so the curve is of the texts below alone."
+    )
+    return dict(
+        pictures=[
+            picture("bits", "judge, bits a character", key, own),
+            picture("words", WORDS, key, own),
+        ],
+        note=note if known_curves else missing,
+    )
 
 
 def picture(what: str, ylabel: str, key: str, own: list[dict]) -> str:
-    family = library.models()[key].process
+    family = catalogue.models()[key].process
     curves = [*bundled_curves(what), *own_curves(own, what, family)]
-    levels = ends(what, library.real_text(), library.yardsticks())
+    levels = ends(what, catalogue.real_text(), catalogue.yardsticks())
     alt = f"{ylabel} against calls of the network: " + "; ".join(told_ends(c) for c in curves)
     return plots.both(plots.against_calls, curves, ylabel, levels, alt=alt, wide=540)
 
 
 def told_ends(curve: plots.Curve) -> str:
-    return f"{curve.label} from {curve.y[0]:.2f} at {curve.x[0]} calls to {curve.y[-1]:.2f} at {curve.x[-1]}"
+    return (
+        f"{curve.label} from {curve.y[0]:.2f} at {curve.x[0]} calls to {curve.y[-1]:.2f} at "
+        f"{curve.x[-1]}"
+    )
 
 
 def exact_picture(key: str, own: list[dict]) -> str:
     before = [] if own else recorded("steps").get(key, [])
-    curves = own_curves(own or before, "divergence", library.models()[key].process, own=True)
-    alt = "exact divergence from the language, nats a character, against calls: " + "; ".join(told_ends(c) for c in curves)
+    curves = own_curves(own or before, "divergence", catalogue.models()[key].process, own=True)
+    alt = "exact divergence from the language, nats a character, against calls: " + "; ".join(
+        told_ends(c) for c in curves
+    )
     label = "divergence, nats a character"
-    return plots.both(plots.against_calls, curves, label, [plots.Level("true texts", floor())], alt=alt, wide=680)
+    return plots.both(
+        plots.against_calls, curves, label, [plots.Level("true texts", floor())], alt=alt, wide=680
+    )
 
 
 @lru_cache(maxsize=1)
 def floor() -> float:
     """The divergence that as many true texts of the language give."""
-    language = library.bigrams()
-    return bigram_divergence(language.sample(PERFECT_TEXTS, PERFECT_LENGTH, torch.Generator().manual_seed(1)), language)
+    language = catalogue.bigrams()
+    return bigram_divergence(
+        language.sample(PERFECT_TEXTS, PERFECT_LENGTH, torch.Generator().manual_seed(1)), language
+    )
 
 
 def own_curves(cards: list[dict], what: str, family: str, own: bool = True) -> list[plots.Curve]:
     """A curve for each sampler of the cards, as far as they have got."""
     names = dict.fromkeys(card["sampler"] for card in cards)
-    rows = {name: [c for c in cards if c["sampler"] == name and c.get(what) is not None] for name in names}
-    return [plots.Curve(name, *points(some, what), family, own) for name, some in rows.items() if some]
+    rows = {
+        name: [c for c in cards if c["sampler"] == name and c.get(what) is not None]
+        for name in names
+    }
+    return [
+        plots.Curve(name, *points(some, what), family, own) for name, some in rows.items() if some
+    ]
 
 
 def points(rows: list[dict], what: str) -> tuple[list[float], list[float]]:
@@ -229,9 +346,13 @@ def points(rows: list[dict], what: str) -> tuple[list[float], list[float]]:
 def bundled_curves(what: str) -> list[plots.Curve]:
     """The first sampler's curve of every evaluated checkpoint, in grey."""
     found = []
-    for key in (key for key, model in library.trained().items() if not model.task):
-        evaluation = library.card_of(key).evaluation
-        rows = [row for row in [*evaluation.get("steps", []), *evaluation.get("single", [])] if row.get(what) is not None]
+    for key in (key for key, model in catalogue.trained().items() if not model.task):
+        evaluation = catalogue.card_of(key).evaluation
+        rows = [
+            row
+            for row in [*evaluation.get("steps", []), *evaluation.get("single", [])]
+            if row.get(what) is not None
+        ]
         mine = [row for row in rows if row["sampler"] == rows[0]["sampler"]] if rows else []
         found += [plots.Curve(key, *points(mine, what), "faded", own=False)] if mine else []
     return found
@@ -241,10 +362,13 @@ def bundled_curves(what: str) -> list[plots.Curve]:
 
 
 def record() -> None:
-    """Write the first views: the cards of every model, each with its first sampler and the page's defaults."""
+    """Write the first views: the cards of every model, each with its first sampler and the page's
+    defaults."""
     known_cards = {}
-    for key in library.models():
+    for key in catalogue.models():
         name = offered(key)[0]
         asked = dict(model=key, sampler=name, prompt="", length=length(key))
-        known_cards[key] = [card(many(inputs.read({**asked, "steps": count}))) for count in counts(key, name)]
+        known_cards[key] = [
+            card(many(inputs.read({**asked, "steps": count}))) for count in counts(key, name)
+        ]
     keep("steps", known_cards, known_cards)

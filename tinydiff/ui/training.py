@@ -1,4 +1,5 @@
-"""The tab Training: how a checkpoint came to be: its curves, its samples through training as a flip-book, and its facts."""
+"""The tab Training: how a checkpoint came to be: its curves, its samples through training as a
+flip-book, and its facts."""
 
 from __future__ import annotations
 
@@ -7,13 +8,14 @@ import math
 import gradio as gr
 import torch
 
-from tinydiff import library, plots
-from tinydiff.card import drawable
-from tinydiff.checkpoint import Card
-from tinydiff.families import untrained
-from tinydiff.figures import written
+from tinydiff.measure.families import untrained
 from tinydiff.processes import PROCESSES
-from tinydiff.ui.sheet import Sheet, first_model, known, menu
+from tinydiff.show import plots
+from tinydiff.store import catalogue
+from tinydiff.store.card import drawable
+from tinydiff.store.checkpoint import Card
+from tinydiff.ui.tab import Sheet, first_model, known, menu
+from tinydiff.uncertainty import written
 
 PAGE = 256  # characters of the perfect language's sample
 
@@ -21,10 +23,18 @@ PAGE = 256  # characters of the perfect language's sample
 def build() -> None:
     """The widgets and handlers of the tab, inside the current context."""
     first = first_model()
-    gr.Markdown("A network that knows nothing gives every character the same chance: log 65 = 4.17 nats. Drag through its training "
-                "to see letters, then words, then lines come.")  # fmt: skip
-    model = gr.Dropdown(menu(library.trained() | library.models()), value=first, label="Model", elem_id="training-model",
-                        info="The checkpoint whose training is shown; a perfect network was never trained.")  # fmt: skip
+    gr.Markdown(
+        "A network that knows nothing gives every character the same chance: log 65 = 4.17 "
+        "nats. Drag through its training "
+        "to see letters, then words, then lines come."
+    )
+    model = gr.Dropdown(
+        menu(catalogue.trained() | catalogue.models()),
+        value=first,
+        label="Model",
+        elem_id="training-model",
+        info="The checkpoint whose training is shown; a perfect network was never trained.",
+    )
     sheet = Sheet("training", story(first))
     model.change(answer, model, sheet, show_progress="hidden", api_visibility="private")
     gr.api(answer, api_name="training")
@@ -32,12 +42,12 @@ def build() -> None:
 
 def answer(model: str) -> dict:
     """What the sheet shows of a model. Raises gr.Error for an unknown one."""
-    return story(known("model", model, library.trained() | library.models()))
+    return story(known("model", model, catalogue.trained() | catalogue.models()))
 
 
 def story(key: str) -> dict:
     """Picture, pages of the flip-book, facts and a sentence about a model."""
-    card = library.card_of(key)
+    card = catalogue.card_of(key)
     return trained(card) if card else perfect_story(key)
 
 
@@ -46,7 +56,11 @@ def trained(card: Card) -> dict:
     return {
         "family": family,
         "picture": picture(rows, held(card), family) if rows else "",
-        "pages": [dict(step=row["step"], valid=row["valid"], text=row["sample"]) for row in rows if row.get("sample")],
+        "pages": [
+            dict(step=row["step"], valid=row["valid"], text=row["sample"])
+            for row in rows
+            if row.get("sample")
+        ],
         "facts": facts(card),
         "note": note(rows, PROCESSES[family].traits),
     }
@@ -58,8 +72,11 @@ def held(card: Card) -> float | None:
 
 def picture(rows: list[dict], bound: float | None, family: str) -> str:
     last = rows[-1]
-    alt = (f"Training loss and validation bound against the step: after {last['step']:,} steps the bound is "
-           f"{last['valid']:.3f} nats a character, {last['valid'] / math.log(2):.3f} bits")  # fmt: skip
+    alt = (
+        f"Training loss and validation bound against the step: after {last['step']:,} steps "
+        "the bound is "
+        f"{last['valid']:.3f} nats a character, {last['valid'] / math.log(2):.3f} bits"
+    )
     return plots.both(plots.training, rows, bound, family, alt=alt, wide=620)
 
 
@@ -67,10 +84,20 @@ def note(rows: list[dict], traits: frozenset[str]) -> str:
     if not rows:
         return "This checkpoint brought no metrics.jsonl, so how it was trained is not known."
     if len(rows) < 3:
-        return "This checkpoint is young: it was validated only a few times, so there is little of a curve yet."
-    noise = (", noise levels drawn where they teach most", ", all noise levels alike") if "diffusion" in traits else ("", "")
-    return (f"The training loss is of windows drawn that moment{noise[0]}; the validation bound is of text that was never trained "
-            f"on{noise[1]}. The shade between them is the gap.")  # fmt: skip
+        return (
+            "This checkpoint is young: it was validated only a few times, so there is little of "
+            "a curve yet."
+        )
+    noise = (
+        (", noise levels drawn where they teach most", ", all noise levels alike")
+        if "diffusion" in traits
+        else ("", "")
+    )
+    return (
+        f"The training loss is of windows drawn that moment{noise[0]}; the validation bound "
+        "is of text that was never trained "
+        f"on{noise[1]}. The shade between them is the gap."
+    )
 
 
 def facts(card: Card) -> list[tuple[str, str]]:
@@ -80,11 +107,28 @@ def facts(card: Card) -> list[tuple[str, str]]:
     found = [
         ("Hardware", config.get("hardware")),
         ("Time", duration(config.get("seconds"))),
-        ("Steps", made.get("steps") and f"{config.get('step', 0):,} of {made['steps']:,}, {made.get('batch')} windows each"),
+        (
+            "Steps",
+            made.get("steps")
+            and f"{config.get('step', 0):,} of {made['steps']:,}, {made.get('batch')} windows each",
+        ),
         ("Parameters", f"{parameters(card) / 1e6:.1f} million"),
-        ("Network", f"{net['layers']} layers, {net['heads']} heads, width {net['width']}, {net['length']} characters"),
-        ("Schedule", f"{config['schedule']['name']}, {config['schedule']['floor']:.2g} of the text left at t = 1"),
-        ("Options", ", ".join(f"{name} {value}" for name, value in config.get("options", {}).items()).replace("_", " ")),
+        (
+            "Network",
+            f"{net['layers']} layers, {net['heads']} heads, width {net['width']}, "
+            f"{net['length']} characters",
+        ),
+        (
+            "Schedule",
+            f"{config['schedule']['name']}, {config['schedule']['floor']:.2g} of the text "
+            "left at t = 1",
+        ),
+        (
+            "Options",
+            ", ".join(
+                f"{name} {value}" for name, value in config.get("options", {}).items()
+            ).replace("_", " "),
+        ),
         ("Corpus", config["corpus"].replace("_", " ").title()),
         ("Task", config.get("task")),
         ("Held-out bound", bound_text(evaluation.get("bound"))),
@@ -115,22 +159,31 @@ def gap(evaluation: dict) -> str | None:
     if not (evaluation.get("bound") and evaluation.get("train_bound")):
         return None
     held, seen = evaluation["bound"], evaluation["train_bound"]
-    error = math.hypot(held.get("error") or 0, seen.get("error") or 0)  # of different texts, so they do not move together
-    return f"{written(held['nats'] - seen['nats'], error, signed=True)} nats a character, held-out less trained-on"
+    # of different texts, so they do not move together
+    error = math.hypot(held.get("error") or 0, seen.get("error") or 0)
+    return (
+        f"{written(held['nats'] - seen['nats'], error, signed=True)} nats a character, held-out "
+        "less trained-on"
+    )
 
 
 def perfect_story(key: str) -> dict:
     """A perfect network has no training: what it knows, and a page of its language."""
-    language = library.bigrams()
+    language = catalogue.bigrams()
     ids = language.sample(1, PAGE, torch.Generator().manual_seed(1))[0]
     nats = language.entropy(PAGE) / PAGE
     return {
-        "family": library.models()[key].process,
+        "family": catalogue.models()[key].process,
         "picture": "",
         "pages": [dict(step=0, valid=nats, text=language.tokenizer.decode(ids))],
-        "facts": [("Network", "none: Bayes' rule, computed for each call"),
-                  ("Language", "a Markov chain of the character pairs of Tiny Shakespeare"),
-                  ("Its entropy", f"{nats:.4f} nats, {nats / math.log(2):.3f} bits a character: no loss can be lower")],
-        "note": "A perfect network was never trained: it knows its language exactly, so every error left is the sampler's. "
-                "This is a page of that language.",
-    }  # fmt: skip
+        "facts": [
+            ("Network", "none: Bayes' rule, computed for each call"),
+            ("Language", "a Markov chain of the character pairs of Tiny Shakespeare"),
+            (
+                "Its entropy",
+                f"{nats:.4f} nats, {nats / math.log(2):.3f} bits a character: no loss can be lower",
+            ),
+        ],
+        "note": "A perfect network was never trained: it knows its language exactly, so every "
+        "error left is the sampler's. This is a page of that language.",
+    }

@@ -11,10 +11,11 @@ from torch import Tensor
 from tinydiff.text.tokenizers import MASK_SIGN, Tokenizer
 
 MOST = 1 << 14  # characters of a vocabulary
+# characters of a text that are written together; fewer are written one by one
 LONG, SHORT = (
     1 << 20,
     1 << 12,
-)  # characters of a text that are written together; fewer are written one by one
+)
 NAMED = 3  # of the characters that a text may not have, as many are named in a sentence
 SINGLE, DOUBLE = "‘’‚‛′‹›`´", '“”„‟″«»"'
 PLAIN = {  # how a character may be written in plainer ones, the best way first; "" leaves it out
@@ -94,7 +95,10 @@ class Characters(Tokenizer):
             f" and {name}" if name == (others + more)[-1] else f", {name}" for name in others + more
         )
         them = "them" if also else "it"
-        return f"This model does not know {first} at position {place}{also}: leave {them} out or write something else there."
+        return (
+            f"This model does not know {first} at position {place}{also}: leave {them} out or "
+            "write something else there."
+        )
 
     def spell(self, ids):
         return list(map((self.characters + MASK_SIGN).__getitem__, ids.tolist()))

@@ -19,14 +19,16 @@ FILE, MOST_BYTES = "tokenizer.json", 1 << 23
 MOST = 0xD000  # tokens: each has a character below the surrogates as its sign
 LONGEST = 200  # bytes that a token may spell
 END = "<|endoftext|>"  # the name of the token that ends a text
+# ways to cut text into words that are safe
 CUTS = {
     "ByteLevel",
     "Digits",
     "Punctuation",
     "Sequence",
-}  # ways to cut text into words that are safe
+}
 FORMS = {"NFC", "Sequence"}  # normalizers that keep what is written
-# options of a model by which the same text is not always the same tokens, or tokens spell more than they are
+# options of a model by which the same text is not always the same tokens, or tokens spell more than
+# they are
 ALTERING = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback")
 
 

@@ -1,0 +1,392 @@
+"""python -m tinydiff: sample, rewrite, train, eval, compare, push, pull, matrix, families, bench,
+export, deploy.
+
+Work is done elsewhere; here are the names of the commands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from tinydiff import endings, rewrite, runs
+from tinydiff.cli import console
+from tinydiff.cli.console import say
+from tinydiff.measure import bench, evaluate, families
+from tinydiff.show import export, render
+from tinydiff.show.render import MASK
+from tinydiff.store import catalogue, checkpoint, hub
+from tinydiff.text import MAX_CANVAS, corpus, plain
+from tinydiff.train.loop import SHAPES
+from tinydiff.uncertainty import written
+
+MEASURED = ("small", "base")  # the presets of `bench`
+TOGETHER = 64  # lines that are rewritten at once
+
+
+def sample(args: argparse.Namespace) -> None:
+    """Write a text, animated where there is a terminal, else the finished text alone."""
+    settings, total, pictures = runs.begin(console.settings_of(args))
+    if sys.stdout.isatty():
+        console.play(pictures, settings, total, Console())
+        return
+    spelling = render.Spelling()
+    for picture in pictures:
+        spelling.take(picture)
+    given = [*picture.given, False].index(False)
+    text, start = spelling.text(picture.text), len(spelling.text(picture.text[:given]))
+    say(export.plain(endings.cut(text, start, settings["until"], MASK)))
+
+
+def rewrite_(args: argparse.Namespace) -> None:
+    """Give plain words their capitals and punctuation back: a line for each line."""
+    process = catalogue.load(args.model or next(iter(catalogue.rewriters()), "restore-masked"))
+    if not process.task:
+        raise ValueError(
+            f"The model {args.model!r} writes plain text and was not trained to rewrite: "
+            "open it with `sample`."
+        )
+    sources = [plain(line) for line in args.words or told_lines()]
+    settings = {
+        name: getattr(args, name)
+        for name in ("sampler", "steps", "seed", "temperature", "candidates")
+    }
+    for start in range(0, max(1, len(sources)), TOGETHER):
+        say("\n".join(rewrite.best(process, sources[start : start + TOGETHER], **settings)))
+
+
+def told_lines() -> list[str]:
+    """The lines of the standard input. Raises ValueError where they are no text, or more than there
+    is room for."""
+    try:
+        text = sys.stdin.read(MAX_CANVAS + 1)
+    except UnicodeDecodeError:
+        raise ValueError(
+            "What comes from the standard input is not UTF-8: give plain text."
+        ) from None
+    if len(text) > MAX_CANVAS:
+        raise ValueError(
+            f"More than {MAX_CANVAS:,} characters come from the standard input: give fewer "
+            "lines at once."
+        )
+    return text.splitlines()
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train a model and write its checkpoint."""
+    return console.train_command(args, "python -m tinydiff train")
+
+
+def eval_(args: argparse.Namespace) -> None:
+    """Measure a checkpoint and write its evaluation.json and its card."""
+    result = evaluate.run(
+        Path(args.folder), corpus(args.corpus, tokenizer=checkpoint.cutter(Path(args.folder)))
+    )
+    say(json.dumps(result, indent=1, ensure_ascii=False))
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Tell how much more one checkpoint needs for the same text than another, with the error of the
+    difference."""
+    bounds = [
+        catalogue.card_of(name).evaluation
+        if name in catalogue.trained()
+        else checkpoint.card(name).evaluation
+        for name in args.models
+    ]
+    try:
+        found = evaluate.compare(*(known.get("bound", {}) for known in bounds))
+    except (LookupError, TypeError, AttributeError, ArithmeticError):
+        raise ValueError(
+            "One of the two has a damaged evaluation.json: measure it again with `eval`."
+        ) from None
+    one, other = args.models
+    say(
+        f"{one} - {other}: {written(found.value, found.error, signed=True)} nats a "
+        "character, on the same windows"
+    )
+
+
+def push(args: argparse.Namespace) -> None:
+    """Upload checkpoints to the Hugging Face Hub: one into a repository, or several, each into a
+    folder of one."""
+    target = hub.Source.parse(args.target)
+    if target.revision or (target.folder and len(args.folders) > 1):
+        raise ValueError(
+            f"{args.target!r} is no place to push to: give user/name, or user/name/folder "
+            "for one checkpoint."
+        )
+    for folder in args.folders:
+        inside = Path(folder).resolve().name if len(args.folders) > 1 else target.folder
+        say(
+            f"Pushed {folder} to "
+            f"{hub.push(folder, target.repo, private=args.private, inside=inside)}"
+        )
+
+
+def pull(args: argparse.Namespace) -> None:
+    """Fetch a checkpoint from the Hugging Face Hub, without a login; its folder, and the commit
+    that it is."""
+    found = hub.pull(args.source, seconds=args.seconds)
+    say(found.folder)
+    say(found.source.revision)
+
+
+def matrix(args: argparse.Namespace) -> None:
+    """Print which sampler fits which process."""
+    if args.markdown:
+        say(console.matrix_markdown())
+    else:
+        Console().print(console.matrix_table())
+
+
+def families_(args: argparse.Namespace) -> None:
+    """Put every bundled family on one axis, and measure each sampler's own error; written to
+    assets/recorded/families.json."""
+    tell = Console(stderr=True)
+    say(
+        families.markdown(
+            families.record(lambda line: tell.print(line, style="dim"), anew=args.errors)
+        )
+    )
+
+
+def bench_(args: argparse.Namespace) -> None:
+    """Measure the speed of this machine, beside what it could do."""
+    tell = Console(stderr=True)
+    if args.json and (Path(args.json).is_dir() or not Path(args.json).parent.is_dir()):
+        raise ValueError(
+            f"{args.json!r} is no place for a file: name one in a folder that is there."
+        )
+    report = bench.bench(
+        tuple(args.preset or MEASURED),
+        repeats=args.repeats,
+        training=args.training,
+        compiled=args.compile,
+        bf16=args.bf16,
+        device=args.device,
+        say=lambda line: tell.print(line, style="dim"),
+    )
+    if args.json:
+        Path(args.json).write_text(json.dumps(report.plain(), indent=1), encoding="utf-8")
+    for table in bench.tables(report):
+        Console(width=None if sys.stdout.isatty() else 130).print(table)
+
+
+def export_(args: argparse.Namespace) -> None:
+    """Write a run to files; the kind of each is its ending."""
+    writers = [(export.writer(path), path) for path in args.files]
+    run = (
+        export.load_json(args.run_file) if args.run_file else runs.record(console.settings_of(args))
+    )
+    for write, path in writers:
+        write(run, path)
+        say(path)
+
+
+def deploy_(args: argparse.Namespace) -> None:
+    """Make a Hugging Face Space of the page, or of recorded runs."""
+    from tinydiff.deploy import spaces  # the Hub's client takes a while to load
+
+    names = {
+        field: getattr(args, field)
+        for field in ("repo_id", "hardware", "static", "train", "private")
+    }
+    lists = {field: tuple(getattr(args, field)) for field in ("models", "secrets", "variables")}
+    spaces.deploy(spaces.Target(**names, **lists), args.dry_run, say)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their flags."""
+    top = console.Parser(
+        prog="python -m tinydiff", description="Text diffusion that you can watch."
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="command")
+
+    def command(name: str, run) -> argparse.ArgumentParser:
+        about = run.__doc__
+        made = commands.add_parser(name, help=about, description=about)
+        made.set_defaults(run=run)
+        return made
+
+    console.run_flags(command("sample", sample))
+    rewrite_flags(command("rewrite", rewrite_))
+    console.train_flags(command("train", train))
+    measured = command("eval", eval_)
+    measured.add_argument("folder", help="of the checkpoint")
+    measured.add_argument(
+        "--corpus", default="tiny_shakespeare", help="what it was trained on (tiny_shakespeare)"
+    )
+    compared = command("compare", compare)
+    compared.add_argument(
+        "models",
+        nargs=2,
+        metavar="MODEL",
+        help="a bundled model or a checkpoint folder that was evaluated",
+    )
+    pushed = command("push", push)
+    pushed.add_argument("folders", nargs="+", metavar="FOLDER", help="of a checkpoint")
+    pushed.add_argument(
+        "target",
+        metavar="USER/NAME",
+        help="a repository, which is made if it is not there; or USER/NAME/FOLDER",
+    )
+    pushed.add_argument("--private", action="store_true", help="make the repository a private one")
+    pulled = command("pull", pull)
+    pulled.add_argument(
+        "source", metavar="USER/NAME[/FOLDER][@REVISION]", help="a public checkpoint"
+    )
+    pulled.add_argument(
+        "--seconds", type=float, default=600, help="after which it is given up (600)"
+    )
+    command("matrix", matrix).add_argument(
+        "--markdown", action="store_true", help="as it stands in the README"
+    )
+    both = command("families", families_)
+    both.add_argument(
+        "--errors",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="measure all samplers' errors anew, not only those that are not recorded",
+    )
+    bench_flags(command("bench", bench_))
+    files = command("export", export_)
+    files.add_argument(
+        "files", nargs="+", metavar="FILE", help="ending in " + ", ".join(export.WRITERS)
+    )
+    source = files.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--run", dest="run_file", metavar="JSON", help="a run that was exported as JSON"
+    )
+    source.add_argument(
+        "--record", action="store_true", help="make a new run, with the settings below"
+    )
+    console.run_flags(files)
+    deploy_flags(command("deploy", deploy_))
+    return top
+
+
+def rewrite_flags(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "words",
+        nargs="*",
+        metavar="LINE",
+        help="plain words; without any, each line of the standard input",
+    )
+    made.add_argument(
+        "--model",
+        help="a bundled model that rewrites, a checkpoint folder or a Hub id (the first that is "
+        "bundled)",
+    )
+    made.add_argument(
+        "--sampler",
+        help="a name from `python -m tinydiff matrix` (the surest first, where the model has it)",
+    )
+    made.add_argument(
+        "--steps", type=int, default=rewrite.USUAL, help=f"denoising steps ({rewrite.USUAL})"
+    )
+    made.add_argument(
+        "--candidates",
+        type=int,
+        default=rewrite.SEEDS,
+        help=f"lines to choose from ({rewrite.SEEDS})",
+    )
+    made.add_argument(
+        "--temperature",
+        type=float,
+        default=rewrite.SURER,
+        help=f"below 1 surer, above 1 wilder ({rewrite.SURER})",
+    )
+    made.add_argument("--seed", type=int, default=0, help="the same seed gives the same lines (0)")
+
+
+def bench_flags(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "--preset",
+        action="append",
+        choices=SHAPES,
+        help="shapes to measure, may be repeated (small and base)",
+    )
+    made.add_argument(
+        "--repeats", type=int, default=15, help="measurements of which the median is taken (15)"
+    )
+    made.add_argument(
+        "--training",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="measure training steps too",
+    )
+    made.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="measure compiled training too",
+    )
+    made.add_argument(
+        "--bf16",
+        action="store_true",
+        help="measure bfloat16 even where this machine multiplies it slowly",
+    )
+    made.add_argument("--device", default="auto", help="'cpu', 'cuda' or 'auto'")
+    made.add_argument("--json", metavar="FILE", help="write the measurements to this file as well")
+
+
+def deploy_flags(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "repo_id", metavar="user/name", help="of the Space; one that is there is replaced"
+    )
+    made.add_argument(
+        "--hardware",
+        default="cpu-basic",
+        help="'cpu-basic', 'zero-a10g' or another that Spaces have (cpu-basic)",
+    )
+    made.add_argument(
+        "--static",
+        action="store_true",
+        help="recorded runs of every family, with no program behind them",
+    )
+    made.add_argument(
+        "--train", action="store_true", help="train_space.py in the place of the page"
+    )
+    made.add_argument("--private", action="store_true", help="nobody else sees a Space that is new")
+    made.add_argument(
+        "--model",
+        dest="models",
+        action="append",
+        default=[],
+        metavar="user/name",
+        help="a checkpoint of the Hub that the Space is linked with; may be repeated",
+    )
+    made.add_argument(
+        "--secret",
+        dest="secrets",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="set a secret to the value that this environment variable has here; may be repeated",
+    )
+    made.add_argument(
+        "--variable",
+        dest="variables",
+        action="append",
+        default=[],
+        metavar="NAME=value",
+        help="set a variable that everybody may see; may be repeated",
+    )
+    made.add_argument(
+        "--dry-run",
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help="write the files, to this folder if it is named, and list them; nothing is uploaded",
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; the exit status."""
+    args = parser().parse_args(argv)
+    return console.guarded(lambda: args.run(args))

@@ -1,0 +1,1 @@
+"""The page, the trainer and the gallery as Spaces of the Hugging Face Hub."""

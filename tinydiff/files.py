@@ -1,0 +1,138 @@
+"""Files that are written whole or not at all, and read as far as they may be; sentences for what
+goes wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be loaded; the message is one sentence that says why."""
+
+
+@contextmanager
+def replacing(folder: str | Path) -> Iterator[Callable[[str], Path]]:
+    """Inside, write each file to the path that is given for its name. At the end they are on the
+    disk and take the places of the old ones; if any cannot be written, none does, and
+    CheckpointError says why.
+    """
+    folder, partials = Path(folder), {}
+
+    def new(name: str) -> Path:
+        return partials.setdefault(name, folder / f"{name}.partial")
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield new
+        for partial in partials.values():
+            with open(partial, "rb+") as file:
+                os.fsync(file.fileno())
+        for name, partial in partials.items():
+            os.replace(partial, folder / name)
+    except (OSError, SafetensorError) as error:
+        why, what = told(error)
+        raise CheckpointError(
+            f"Nothing could be saved in {str(folder)!r} ({why}): {what}; what was saved "
+            "before is still whole."
+        ) from None
+    finally:
+        for partial in partials.values():
+            partial.unlink(missing_ok=True)
+
+
+def told(error: OSError | SafetensorError) -> tuple[str, str]:
+    """Why something could not be written, and what to do."""
+    number = re.search(r"os error (\d+)", str(error))  # as safetensors tells it
+    number = int(number[1]) if number else getattr(error, "errno", None)
+    why = os.strerror(number) if number else " ".join(str(error).split())[:200]
+    if number in FULL:
+        return why, "make room there"
+    if number in CLOSED:
+        return why, "make it writable, or choose another folder"
+    return why, "see whether another program is at work there, or choose another folder"
+
+
+def check_writable(folder: Path) -> None:
+    """Raises CheckpointError, before hours of work and not after them, if no file can be written
+    into a folder."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"?")
+    except OSError as error:
+        why, what = told(error)
+        raise CheckpointError(
+            f"Nothing can be written into {str(folder)!r} ({why}): {what}."
+        ) from None
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """While it lasts, nobody else is let in here: a training has its folder to itself, which is
+    made if it is not there. The lock ends with the program, however that ends. Raises
+    CheckpointError if somebody is in already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        if fcntl and hasattr(os, "O_DIRECTORY"):
+            handle = os.open(folder, os.O_DIRECTORY)
+            stack.callback(os.close, handle)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise CheckpointError(
+                    f"Another training is running in {str(folder)!r}: wait for its end, or "
+                    "choose another folder."
+                ) from None
+            except OSError:
+                pass  # a file system that knows no locks
+        yield
+
+
+class Unread(ValueError):
+    """A file that is not read; the message goes on a sentence that names it."""
+
+
+def read_whole(path: Path, limit: int) -> bytes | None:
+    """A regular file's bytes, None where there is no such file; of devices and pipes, which may
+    have no end, nothing is read. Raises Unread.
+    """
+    try:
+        with open(
+            path,
+            "rb",
+            opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)),
+        ) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return None
+            data = file.read(limit + 1)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    except OSError as error:
+        raise Unread(f"cannot be read ({error.strerror})") from None
+    if len(data) > limit:
+        raise Unread(f"is over {limit:,} bytes: it is not one of ours")
+    return data
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write whole or not at all."""
+    with replacing(path.parent) as new:
+        new(path.name).write_text(text, encoding="utf-8")

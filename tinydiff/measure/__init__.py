@@ -1,0 +1,1 @@
+"""What models are worth: quality, all families on one axis, speed."""

@@ -1,0 +1,572 @@
+"""How good is it: the bound on held-out text, and the quality of what is written, on one axis for
+every family.
+
+The bound is nats and bits a character, every character of the split counted once, in float32, with
+the averaged weights; its error is of blocks of consecutive windows (uncertainty.py), and the nats
+of every window are kept, so that two models can be compared on the same windows. The quality of
+samples is judged by others than the model: bits a character under the bundled autoregressive model,
+the share of real words, and, because a text that repeats itself pleases both, the share of distinct
+4-grams and the entropy of the characters. Real text of the same amount gives the value to compare
+each with.
+
+Real words are of LETTERS letters or more: of shorter ones chance writes many. Both ends of the
+scale are measured with it: what letters drawn by chance reach, and what real text does
+(`yardsticks`). Errors of both are over texts, because the words of one text stand and fall
+together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tinydiff import rewrite, uncertainty
+from tinydiff.endings import character_bits
+from tinydiff.files import check_writable, write_text
+from tinydiff.generate import generate
+from tinydiff.processes import Process, draw
+from tinydiff.samplers import SAMPLERS, column
+from tinydiff.store import card, catalogue, checkpoint
+from tinydiff.text import Canvas, Characters, Corpus, paired, pairs
+from tinydiff.uncertainty import Mean
+
+LETTERS = 4  # of a word, the least that is looked up
+# for the floor: texts without a network, and the characters that they imitate
+YARD, ENOUGH = (
+    64,
+    1 << 21,
+)
+WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)*")
+STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # of a process's first sampler
+FEWER = (8, 32, 128)  # of the others
+LONG = 10_000  # characters of a text that is to show whether it wears out
+DEFAULT = dict(sampler="ancestral", steps=128, temperature=0.8)  # what the page begins with
+TEMPERATURES = (0.5, 0.7, 0.8, 0.9, 1.0, 1.1)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Of texts. None where it cannot be told: too short, or written in characters that the judge
+    does not know; errors are standard errors over texts, None of one alone.
+    """
+
+    bits: float | None  # bits a character under the judge
+    words: float | None  # share of real words, 0 .. 1
+    # distinct 4-grams over all 4-grams, 0 .. 1; falls with the amount of text
+    distinct4: float | None
+    entropy: float | None  # bits, of the distribution of characters
+    bits_error: float | None = None
+    words_error: float | None = None
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The bound of a process on texts, in nats, and what of it each window has."""
+
+    mean: Mean  # nats a character
+    draws: int  # noisings of each window
+    each: tuple[float, ...]  # nats of each window
+    counts: tuple[int, ...]  # characters that count in each
+    text: str  # names the windows: two bounds can be compared if it is the same
+
+    @property
+    def nats(self) -> float:
+        return self.mean.value
+
+    @property
+    def error(self) -> float | None:
+        return self.mean.error
+
+    @property
+    def bits(self) -> float:
+        return self.nats / math.log(2)
+
+    @property
+    def windows(self) -> int:
+        return len(self.each)
+
+    def row(self) -> dict:
+        """As it is kept in evaluation.json; equal counts in a row are [how many, count]."""
+        counts = [[len(list(same)), count] for count, same in groupby(self.counts)]
+        return dict(
+            nats=self.nats,
+            error=self.error,
+            bits=self.bits,
+            windows=self.windows,
+            draws=self.draws,
+            text=self.text,
+            counts=counts,
+            each=[round(nats, 2) for nats in self.each],
+        )
+
+
+def compare(one: dict, other: dict) -> Mean:
+    """How many nats a character more `one` needs than `other`, both rows of a Bound, with the error
+    of the difference on the same windows. Raises ValueError where they are not of the same text or
+    keep no windows.
+    """
+    if not (
+        one.get("each")
+        and one.get("text") == other.get("text")
+        and one["counts"] == other["counts"]
+    ):
+        raise ValueError(
+            "Two bounds can be compared where both were measured on the same windows: "
+            "evaluate both with `eval`."
+        )
+    counts = [count for many, count in one["counts"] for _ in range(many)]
+    return uncertainty.difference(one["each"], other["each"], counts)
+
+
+# ---------------------------------------------------------------- the bound
+
+
+def bound(process: Process, ids: Tensor, draws: int = 16, batch: int = 16) -> Bound:
+    """The bound on all of `ids` (N,), in windows of the process's length; what of the last window
+    was counted before is given. More in `bound_over`.
+    """
+    length = process.length or 256
+    starts = [*range(0, len(ids) - length, length), len(ids) - length]
+    tokens = torch.stack([ids[a : a + length] for a in starts]).long()
+    given = torch.zeros_like(tokens, dtype=torch.bool)
+    given[-1, : length * (len(starts) - 1) - starts[-1]] = True
+    return bound_over(process, Canvas(tokens, given), draws, batch)
+
+
+def bound_over(
+    process: Process, texts: Canvas, draws: int = 16, batch: int = 16, consecutive: bool = True
+) -> Bound:
+    """The bound on what is open in each row of a canvas, over the characters that count. `draws`
+    noisings of each row, at noise levels that are spread evenly; one is enough where the bound is
+    exact ("causal").
+
+    consecutive: the rows follow each other in one text; False if each was drawn by itself. It
+    decides what the error is.
+    """
+    draws = 1 if "causal" in process.traits else draws
+    rng, found, group = torch.Generator().manual_seed(0), [], max(1, batch // draws)
+    with torch.no_grad():
+        for rows in zip(texts.tokens.split(group), texts.given.split(group)):
+            canvas = Canvas(*(row.repeat(draws, 1) for row in rows)).to(process.device)
+            found.append(process.bound(canvas, rng).double().cpu().view(draws, -1).mean(0))
+    nats, count = torch.cat(found), texts.characters(process.tokenizer)
+    mean = uncertainty.mean(nats, count, consecutive=consecutive)
+    return Bound(mean, draws, tuple(nats.tolist()), tuple(count.tolist()), named(process, texts))
+
+
+def named(process: Process, texts: Canvas) -> str:
+    """A name for windows: two are the same if all characters are, and all that is given."""
+    parts = (
+        process.tokenizer.identity(),
+        *(part.cpu().numpy().tobytes() for part in (texts.tokens, texts.given)),
+    )
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
+
+
+# ---------------------------------------------------------------- the quality of texts
+
+
+def judged(
+    texts: list[str], process: Process | None = None, known: frozenset[str] | None = None
+) -> Quality:
+    """Quality of texts, all together. process: what wrote them; of one that learned another text
+    than the judge neither the judge's bits nor the share of Shakespeare's words say anything, and
+    they are None. known: words that are real where it did, instead of those.
+    """
+    fit = process is None or judges(process)
+    bits = judge_bits(texts) if fit else None
+    words = real_words(texts, known=known) if fit or known is not None else None
+    return Quality(
+        bits and bits.value,
+        words and words.value,
+        distinct(texts, 4),
+        character_entropy(texts),
+        bits and bits.error,
+        words and words.error,
+    )
+
+
+def judges(process: Process) -> bool:
+    """Did a process learn what the judge did? By its corpus and its alphabet."""
+    judge = catalogue.judge()
+    return (process.corpus, process.tokenizer) == (judge.corpus, judge.tokenizer)
+
+
+def vocabulary(process: Process, corpus: Corpus) -> frozenset[str]:
+    """What a process that learned a corpus can be expected to know as words: with the judge's
+    corpus catalogue.words(), else the words of the training text.
+    """
+    if judges(process):
+        return catalogue.words()
+    return frozenset(
+        found.group().lower()
+        for found in WORD.finditer(corpus.tokenizer.decode(corpus.train[:ENOUGH]))
+    )
+
+
+def judge_bits(texts: list[str]) -> Mean | None:
+    """Bits a character under the bundled autoregressive model, each text from its first character
+    on."""
+    judge, nats = catalogue.judge(), []
+    for text in texts:
+        if not text or not all(map(judge.tokenizer.writes, set(text))):
+            return None
+        parts = judge.tokenizer.encode(text).split(judge.length)
+        canvases = (
+            Canvas(part[None], torch.zeros(1, len(part), dtype=torch.bool)) for part in parts
+        )
+        with torch.no_grad():
+            nats.append(sum(judge.bound(canvas, torch.Generator()).item() for canvas in canvases))
+    bits = [one / math.log(2) for one in nats]
+    return (
+        uncertainty.mean(bits, [len(text) for text in texts], consecutive=False) if texts else None
+    )
+
+
+def real_words(
+    texts: list[str], consecutive: bool = False, known: frozenset[str] | None = None
+) -> Mean | None:
+    """Share of words of LETTERS letters or more that are real, over all texts: `known`, or else in
+    catalogue.words()."""
+    real, all_ = zip(*(word_counts(text, known) for text in texts)) if texts else ((), ())
+    return uncertainty.mean(real, all_, consecutive=consecutive) if sum(all_) else None
+
+
+def word_counts(text: str, known: frozenset[str] | None = None) -> tuple[int, int]:
+    """Of the words of LETTERS letters or more: those that are `known` (catalogue.words(), the
+    dictionary and the training text), and all. Words that touch an end are left out, they may be
+    cut.
+    """
+    known = catalogue.words() if known is None else known
+    inner = [
+        m.group().lower() for m in WORD.finditer(text) if m.start() > 0 and m.end() < len(text)
+    ]
+    long = [word for word in inner if len(word.replace("'", "")) >= LETTERS]
+    return sum(word in known for word in long), len(long)
+
+
+def yardsticks(corpus: Corpus, length: int, known: frozenset[str] | None = None) -> dict[str, dict]:
+    """Both ends of the scale of real words, in texts of `length` characters: "letters" drawn as
+    often as the training text has them, each by itself; "pairs", each drawn as it follows the one
+    before it there; "real", all of the held-out text.
+    """
+    rng, text = torch.Generator().manual_seed(0), corpus.tokenizer.decode(corpus.train[:ENOUGH])
+    alphabet = Characters.of(text)
+    train = alphabet.encode(text)
+    letters = train[torch.randint(len(train), (YARD, length), generator=rng)]
+    made = dict(letters=letters, pairs=followed(train, letters[:, 0], length, rng))
+    texts = {name: list(map(alphabet.decode, rows)) for name, rows in made.items()}
+    texts["real"] = list(map(corpus.tokenizer.decode, corpus.valid.split(length)))
+    shares = {name: real_words(some, name == "real", known) for name, some in texts.items()}
+    return {
+        name: dict(words=share and share.value, error=share and share.error)
+        for name, share in shares.items()
+    }
+
+
+def followed(train: Tensor, first: Tensor, length: int, rng: torch.Generator) -> Tensor:
+    """Texts (B, length) that begin with `first` (B,) and in which every character is one that
+    follows, at a random place of `train`, the one before it: the chain of pairs, without a table of
+    them.
+    """
+    order, many = (
+        train[:-1].argsort(stable=True),
+        torch.bincount(train[:-1], minlength=int(train.max()) + 1),
+    )
+    start, rows = many.cumsum(0) - many, [first]
+    for _ in range(length - 1):
+        place = (
+            torch.rand(len(first), generator=rng, dtype=torch.float64) * many[rows[-1]]
+        ).long() + start[rows[-1]]
+        # beyond the end: of what nothing follows
+        rows.append(train[order[place.clamp_max(len(order) - 1)] + 1])
+    return torch.stack(rows, 1)
+
+
+def distinct(texts: list[str], n: int) -> float | None:
+    """Share of the n-grams of characters that are different from each other."""
+    grams = [text[i : i + n] for text in texts for i in range(len(text) - n + 1)]
+    return len(set(grams)) / len(grams) if grams else None
+
+
+def character_entropy(texts: list[str]) -> float | None:
+    """Bits of the distribution of single characters."""
+    return character_bits("".join(texts)) if any(texts) else None
+
+
+def longest_copy(text: str, source: str) -> int:
+    """Length of the longest run of `text` that stands in `source` word for word."""
+    best = 0
+    for start in range(len(text)):
+        while start + best < len(text) and text[start : start + best + 1] in source:
+            best += 1
+    return best
+
+
+# ---------------------------------------------------------------- quality over steps
+
+
+def samples(
+    process: Process, sampler: str, steps: int, batch: int, seed: int = 0, **more
+) -> tuple[list[str], dict]:
+    """`batch` texts of the window's length, and what they cost: calls, and milliseconds a text."""
+    canvas = Canvas.blank(process.length or 256, batch)
+    *_, frame = generate(process, canvas, sampler=sampler, steps=steps, seed=seed, **more)
+    cost = dict(calls=frame.calls, ms=round(1000 * frame.seconds / batch, 2))
+    return [process.tokenizer.decode(row) for row in frame.tokens], cost
+
+
+def point(
+    process: Process,
+    known: frozenset[str],
+    sampler: str,
+    steps: int,
+    batch: int,
+    temperature: float = 1.0,
+) -> dict:
+    """One row of the curve: how good the texts of a sampler are at a number of steps. known: what
+    real words are."""
+    texts, cost = samples(process, sampler, steps, batch, temperature=temperature)
+    return dict(
+        sampler=sampler,
+        steps=steps,
+        temperature=temperature,
+        **cost,
+        **asdict(judged(texts, process, known)),
+    )
+
+
+def curve_samplers(process: Process) -> list[str]:
+    return [name for name in column(process) if SAMPLERS[name].steps_matter]
+
+
+def counts(process: Process, sampler: str) -> tuple[int, ...]:
+    """The numbers of steps at which a sampler is measured."""
+    asked = STEPS if sampler == column(process)[0] else FEWER
+    return SAMPLERS[sampler].different(process, Canvas.blank(process.length or 256), asked)
+
+
+def run(folder: Path, corpus: Corpus, batch: int = 16, draws: int = 16) -> dict:
+    """Evaluate a checkpoint and write evaluation.json and the card, README.md, into its folder;
+    what was written.
+
+    batch texts for each figure, real ones too, half as many along the steps; draws noisings of each
+    window for the bound. A checkpoint with a task is measured by it. Raises CheckpointError, before
+    anything is measured, for a text that it has not learned from, and if nothing can be written
+    there.
+    """
+    folder = Path(folder)
+    config = checkpoint.read_config(folder)
+    checkpoint.check_config(config, folder)
+    checkpoint.check_text(config, folder, corpus)
+    check_writable(folder)
+    task = config.get("task")
+    process = checkpoint.load(folder)
+    result = (
+        of_task(process, corpus, task, draws) if task else of_texts(process, corpus, batch, draws)
+    )
+    write_text(folder / "evaluation.json", compact(result))
+    card.write(folder)
+    return result
+
+
+def compact(result: dict) -> str:
+    """JSON in which every list of numbers is on a line of its own."""
+    # no text holds a line break: JSON writes it \n
+    numbers = re.compile(r"\[\n\s+(-?\d[-+\d\s,.eE]*?)\n\s*\]")
+    whole = json.dumps(result, indent=1, ensure_ascii=False)
+    return numbers.sub(lambda found: f"[{' '.join(found[1].split())}]", whole)
+
+
+def of_task(process: Process, corpus: Corpus, task: str, draws: int) -> dict:
+    """What is measured of a process that rewrites."""
+    data = pairs(corpus, task, process.length)
+    held, seen = (
+        paired(rows, data.tokenizer) for rows in (data.valid, rewrite.spread(data.train, 512))
+    )
+    return dict(
+        corpus=corpus.name,
+        bound=bound_over(process, held, draws).row(),
+        train_bound=bound_over(process, seen, max(1, draws // 4), consecutive=False).row(),
+        **rewrite.measured(process, data),
+    )
+
+
+def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
+    """What is measured of a process that writes plain text."""
+    length, known = process.length, vocabulary(process, corpus)
+    own = dict(caches=caches(process, known, batch)) if len(process.caches) > 1 else {}
+    if "blocks" in process.traits:
+        sizes = [of_size(process.at(n), corpus, known, batch, draws) for n in sorted(process.sizes)]
+        own |= dict(blocks=sizes, long=along(process, known))
+    pages = corpus.valid.split(length)[:-1]
+    # spread over the text
+    real = [corpus.tokenizer.decode(pages[i * len(pages) // batch]) for i in range(batch)]
+    sample_of = torch.randperm(
+        len(corpus.train) // length, generator=torch.Generator().manual_seed(0)
+    )[:128]
+    seen = torch.stack(
+        [corpus.train[i * length : (i + 1) * length] for i in sample_of.tolist()]
+    ).long()
+    seen = Canvas(seen, torch.zeros_like(seen, dtype=torch.bool))
+    settings = settings_for(process)
+    texts, _ = samples(process, batch=batch, **settings)
+    return dict(
+        corpus=corpus.name,
+        bound=bound(process, corpus.valid, draws).row(),
+        train_bound=bound_over(process, seen, max(1, draws // 4), consecutive=False).row(),
+        letters=LETTERS,
+        real=asdict(judged(real, process, known)),
+        yardsticks=yardsticks(corpus, length, known),
+        texts=batch,
+        default={**settings, **asdict(judged(texts, process, known))},
+        longest_copy=max(longest_copy(text, corpus.text) for text in texts),
+        real_longest_copy=max(longest_copy(text, corpus.text) for text in real),
+        steps=[
+            point(process, known, name, n, batch // 2)
+            for name in curve_samplers(process)
+            for n in counts(process, name)
+        ],
+        single=[
+            point(process, known, name, 1, batch // 2)
+            for name in column(process)
+            if not SAMPLERS[name].steps_matter
+        ],
+        temperatures=[
+            point(process, known, name, 128, batch, t)
+            for name in trade_samplers(process)
+            for t in TEMPERATURES
+        ],
+        samples=texts[:4],
+        **own,
+    )
+
+
+def along(
+    process: Process, known: frozenset[str], length: int = LONG, part: int = 1000
+) -> list[dict]:
+    """Does a long text wear out? The quality of every thousand characters of one, written a
+    character a call."""
+    canvas = Canvas.blank(length)
+    *_, frame = generate(
+        process,
+        canvas,
+        sampler="blockwise",
+        steps=1,
+        order="first_hitting",
+        temperature=DEFAULT["temperature"],
+    )
+    text = process.tokenizer.decode(frame.tokens[0])
+    return [
+        dict(until=stop, **asdict(judged([text[stop - part : stop]], process, known)))
+        for stop in range(part, length + 1, part)
+    ]
+
+
+def caches(process: Process, known: frozenset[str], batch: int) -> list[dict]:
+    """What each cache of a process costs in exactness and gains in time, in blocks of its usual
+    size: nats by which predictions differ (`cache_error`), the quality of texts, calls and
+    milliseconds a text.
+    """
+    rows = []
+    for name in process.caches:
+        texts, cost = samples(
+            process,
+            "blockwise",
+            DEFAULT["steps"],
+            batch,
+            temperature=DEFAULT["temperature"],
+            cache=name,
+        )
+        rows.append(
+            dict(
+                cache=name,
+                block=process.sizes[0],
+                nats=cache_error(process, name, batch),
+                **cost,
+                **asdict(judged(texts, process, known)),
+            )
+        )
+    return rows
+
+
+@torch.no_grad()
+def cache_error(process: Process, cache: str, batch: int) -> float:
+    """KL(p without a cache | p with it), nats a masked character, while a quarter of a block is
+    written at each call, in random order and without a cache; the first call of a block, which has
+    nothing to remember, does not count.
+    """
+    size, canvas, rng = (
+        process.sizes[0],
+        Canvas.blank(process.length or 256, batch),
+        torch.Generator().manual_seed(0),
+    )
+    asked, total, count = (lambda x, t, cache: process.denoise(x, t, cache=cache)), 0.0, 0
+    pieces = [process.pieces(size, name) for name in ("none", cache)]
+    for start in range(0, canvas.tokens.shape[1], size):
+        stop = min(start + size, canvas.tokens.shape[1])
+        parts = [piece(canvas, start, stop, asked, process.prior(canvas, rng)) for piece in pieces]
+        x = torch.full((batch, stop - start), process.mask_id)
+        order = torch.rand(x.shape, generator=rng).argsort(1)
+        for call in range(4):
+            log_p, log_q = (
+                part.denoise(x, torch.ones(x.shape)).log_x0[:, start - stop :] for part in parts
+            )
+            masked = x == process.mask_id
+            if call:
+                total += (log_p.exp() * (log_p - log_q)).sum(-1)[masked].sum().item()
+                count += int(masked.sum())
+            x = torch.where(masked & (order < (call + 1) / 4 * x.shape[1]), draw(log_p, rng), x)
+        tokens = torch.cat([canvas.tokens[:, :start], x, canvas.tokens[:, stop:]], 1)
+        canvas = Canvas(tokens, canvas.given | (torch.arange(tokens.shape[1]) < stop))
+    return total / max(1, count)
+
+
+def settings_for(process: Process) -> dict:
+    """The page's settings, as far as a process knows their sampler."""
+    return {
+        **DEFAULT,
+        "sampler": DEFAULT["sampler"]
+        if DEFAULT["sampler"] in column(process)
+        else column(process)[0],
+    }
+
+
+def of_size(
+    process: Process, corpus: Corpus, known: frozenset[str], batch: int, draws: int
+) -> dict:
+    """The bound and the quality of text with blocks of one size. The smaller the blocks, the more
+    of them have a number of masks of their own in each noising, so that a quarter of the draws says
+    enough. Texts are written a character a call, in exact order, so that sizes differ by what the
+    network knows and not by how many characters it must guess at once.
+    """
+    (size,) = process.sizes
+    texts, cost = samples(
+        process, "blockwise", 1, batch, order="first_hitting", temperature=DEFAULT["temperature"]
+    )
+    few = 1 if size == 1 else max(2, draws // 4)
+    return dict(
+        size=size,
+        bound=bound(process, corpus.valid, few).row(),
+        **cost,
+        **asdict(judged(texts, process, known)),
+    )
+
+
+def trade_samplers(process: Process) -> list[str]:
+    """The samplers for which quality against entropy is drawn: the first, and the greediest
+    order."""
+    names = (
+        ("blockwise",)
+        if "blocks" in process.traits
+        else ("ancestral", "confidence", "left_to_right")
+    )
+    return [name for name in names if name in column(process)]

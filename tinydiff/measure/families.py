@@ -1,0 +1,248 @@
+"""All families on one axis: what every bundled checkpoint reached, and the error that each sampler
+has of its own.
+
+`python -m tinydiff families` makes both from the checkpoints' evaluations and from perfect
+networks, and writes assets/recorded/families.json, which the page shows and the README quotes. A
+call is timed on this machine, one text of 256 characters, in the precision that pages use; weights
+are not needed for that, so a family whose weights were left out for want of room is timed as well.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from tinydiff.exact import bigram_divergence, perfect
+from tinydiff.files import write_text
+from tinydiff.generate import generate
+from tinydiff.measure import evaluate
+from tinydiff.nets import precision
+from tinydiff.paths import ASSETS
+from tinydiff.processes import PROCESSES, Process, build
+from tinydiff.samplers import SAMPLERS, column
+from tinydiff.store import catalogue, checkpoint
+from tinydiff.store.checkpoint import Card
+from tinydiff.text import Canvas
+from tinydiff.uncertainty import percent, written
+
+RECORDED = ASSETS / "recorded" / "families.json"
+AT = (8, 32, 128)  # steps at which quality is compared
+COUNTS = (1, 2, 4, 8, 16, 32, 64, 128)  # steps at which a sampler's own error is measured
+TEXTS, LENGTH = 32, 128  # for that
+
+
+# ---------------------------------------------------------------- the table
+
+
+def measured() -> list[dict]:
+    """A row for each evaluated checkpoint that writes plain text, the fewest bits first."""
+    cards = [catalogue.card_of(key) for key, model in catalogue.trained().items() if not model.task]
+    rows = sorted((row(card) for card in cards if card.evaluation), key=lambda found: found["bits"])
+    bounds = {card.path.name: card.evaluation.get("bound") for card in cards}
+    return [
+        found | {"behind": behind(found["name"], [r["name"] for r in rows[:place]], bounds)}
+        for place, found in enumerate(rows)
+    ]
+
+
+def behind(name: str, above: list[str], bounds: dict[str, dict]) -> dict | None:
+    """How many bits a character more than the nearest of the rows above that was measured on the
+    same windows; None where none was.
+    """
+    for other in reversed(above):
+        try:
+            found = evaluate.compare(bounds[name], bounds[other])
+        except ValueError:
+            continue
+        return dict(
+            name=other,
+            bits=found.value / math.log(2),
+            error=found.error and found.error / math.log(2),
+        )
+    return None
+
+
+def row(card: Card) -> dict:
+    """What is known of a checkpoint: bits and their standard error, quality at few and many steps,
+    cost."""
+    config, found = card.config, card.evaluation
+    process = untrained(card)
+    return dict(
+        name=card.path.name,
+        process=config["process"],
+        title=PROCESSES[config["process"]].title,
+        bits=found["bound"]["bits"],
+        error=found["bound"]["error"] and found["bound"]["error"] / math.log(2),
+        blocks=bool(found["bound"].get("each")),
+        exact="causal" in process.traits and process.tokenizer.one_way,
+        quality=quality(found),
+        curve=curve(found),
+        ms=milliseconds(process),
+        parameters=sum(p.numel() for p in process.parameters()),
+        minutes=config.get("seconds", 0) / 60,
+        steps=config.get("step", 0),
+        hardware=config.get("hardware", ""),
+    )
+
+
+def curve(found: dict) -> list[dict]:
+    """The rows of a checkpoint's first sampler, along the steps; of one that needs a call a
+    character, its only one."""
+    rows = found["steps"] or found["single"]
+    return [
+        {
+            key: r.get(key)
+            for key in ("sampler", "steps", "calls", "bits", "words", "bits_error", "words_error")
+        }
+        for r in rows
+        if r["sampler"] == rows[0]["sampler"]
+    ]
+
+
+def quality(found: dict) -> dict[str, dict]:
+    """Judge and real words at each of AT; where there is no number of steps, the only figure there
+    is, at the last of them."""
+    rows = {r["steps"]: r for r in curve(found)} if found["steps"] else {AT[-1]: curve(found)[0]}
+    kept = ("bits", "words", "bits_error", "words_error")
+    return {str(n): {key: rows[n].get(key) for key in kept} for n in AT if n in rows}
+
+
+def untrained(card: Card) -> Process:
+    """A process of the same make, with random weights: what a call costs does not depend on
+    them."""
+    config, tokenizer = card.config, checkpoint.tokenizer_of(card.config, card.path)
+    process = build(
+        config["process"], tokenizer, **config["net"], options=config.get("options", {})
+    )
+    return process.eval()
+
+
+def milliseconds(process: Process, repeats: int = 9) -> float:
+    """The median time of a call for one text of 256 characters."""
+    canvas, rng = Canvas.blank(256), torch.Generator().manual_seed(0)
+    x, t, autocast, took = (
+        process.prior(canvas, rng),
+        canvas.time(1.0),
+        precision("auto", process.device),
+        [],
+    )
+    with torch.no_grad(), autocast():
+        for _ in range(2 + repeats):
+            start = time.perf_counter()
+            process.denoise(x, t)
+            took.append(1000 * (time.perf_counter() - start))
+    return statistics.median(took[2:])
+
+
+# ---------------------------------------------------------------- each sampler's own error
+
+
+def errors(
+    say: Callable[[str], None] = lambda line: None, known: dict[str, dict[str, list]] | None = None
+) -> dict[str, dict[str, list]]:
+    """process -> sampler -> [calls, divergence in nats a character] for the perfect network of the
+    bundled language. What is known already is kept.
+    """
+    found: dict[str, dict[str, list]] = {}
+    for name in PROCESSES:
+        process = perfect(name, catalogue.bigrams())
+        for sampler in column(process):
+            if recorded := (known or {}).get(name, {}).get(sampler):
+                found.setdefault(name, {})[sampler] = recorded
+                continue
+            say(f"{name} with {sampler}")
+            chosen = SAMPLERS[sampler]
+            counts = (
+                chosen.different(process, Canvas.blank(LENGTH), COUNTS)
+                if chosen.steps_matter
+                else COUNTS[-1:]
+            )
+            found.setdefault(name, {})[sampler] = [divergence(process, sampler, n) for n in counts]
+    return found
+
+
+def divergence(process: Process, sampler: str, steps: int) -> list:
+    """[calls, nats a character] of TEXTS texts: how far their pairs of characters are from the
+    language's own."""
+    *_, frame = generate(process, Canvas.blank(LENGTH, TEXTS), sampler=sampler, steps=steps)
+    return [frame.calls, round(bigram_divergence(frame.tokens, catalogue.bigrams()), 5)]
+
+
+def floor(draws: int = 8) -> float:
+    """What as many true texts give, on average."""
+    rng, language = torch.Generator().manual_seed(0), catalogue.bigrams()
+    return (
+        sum(bigram_divergence(language.sample(TEXTS, LENGTH, rng), language) for _ in range(draws))
+        / draws
+    )
+
+
+# ---------------------------------------------------------------- the record
+
+
+def record(say: Callable[[str], None] = lambda line: None, anew: bool = True) -> dict:
+    """Measure and write everything; what was written. Without `anew` the samplers' errors that are
+    recorded are kept."""
+    known = {} if anew else read().get("errors", {})
+    result = dict(
+        rows=measured(),
+        real=catalogue.real_text(),
+        yardsticks=catalogue.yardsticks(),
+        errors=errors(say, known),
+        floor=floor(),
+        texts=TEXTS,
+        length=LENGTH,
+    )
+    write_text(RECORDED, json.dumps(result, ensure_ascii=False, indent=1))
+    return result
+
+
+def read() -> dict:
+    """What was recorded; {} where nothing was."""
+    return checkpoint.read_json(RECORDED)
+
+
+def markdown(result: dict) -> str:
+    """The table as it stands in the README; columns in which nothing stands are left out."""
+    head = [
+        "family",
+        "bits a character",
+        "more than a row above",
+        *(f"judge, {n}" for n in AT),
+        *(f"words, {n}" for n in AT),
+        "ms a call",
+        "parameters",
+        "steps",
+        "minutes",
+    ]
+    rows = [head, *map(cells, result["rows"])]
+    kept = [i for i in range(len(head)) if any(row[i] for row in rows[1:])]
+    lines = ["| " + " | ".join(row[i] for i in kept) + " |" for row in rows]
+    return "\n".join([lines[0], "|---|" + "--:|" * (len(kept) - 1), *lines[1:]])
+
+
+def cells(found: dict) -> list[str]:
+    """One row in words. A star is an error of windows that were taken for independent."""
+    at = [found["quality"].get(str(n), {}) for n in AT]
+    judge = ["" if q.get("bits") is None else judged(q["bits"], q.get("bits_error")) for q in at]
+    words = [percent(q.get("words"), q.get("words_error")) for q in at]
+    sign, star = "" if found["exact"] else "≤ ", "" if found.get("blocks") else " *"
+    bits = f"{sign}{written(found['bits'], found['error'])}{star}"
+    more = found.get("behind")
+    behind = f"{written(more['bits'], more['error'], signed=True)} ({more['name']})" if more else ""
+    cost = [
+        f"{found['ms']:.1f}",
+        f"{found['parameters'] / 1e6:.2f} M",
+        f"{found['steps']:,}",
+        f"{found['minutes']:.0f}",
+    ]
+    return [found["name"], bits, behind, *judge, *words, *cost]
+
+
+def judged(bits: float, error: float | None) -> str:
+    return written(bits, error) if error else f"{bits:.2f}"

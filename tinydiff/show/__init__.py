@@ -1,0 +1,1 @@
+"""Frames become pictures: what the player draws, plots, and runs as files."""

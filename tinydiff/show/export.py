@@ -1,0 +1,494 @@
+"""Runs as files: GIF, MP4, one HTML page that needs nothing else, and JSON that holds all of it.
+
+The pictures are drawn in the page's colours with the fonts that matplotlib carries, so a GIF is the
+same on every machine: 64 columns, a cell a character, no re-flow. A new character appears in the
+accent colour and dries to ink in a few frames. Text of a visitor enters the HTML page only as JSON
+in a script tag, where `<` is escaped.
+"""
+
+from __future__ import annotations
+
+import html as markup
+import json as plain_json
+import math
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, fields
+from functools import lru_cache
+from itertools import chain, repeat
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from tinydiff.files import Unread, check_writable, read_whole, write_text
+from tinydiff.paths import STATIC
+from tinydiff.sentences import HUGE, NAME, brief, is_number, is_text
+from tinydiff.show import render
+from tinydiff.show.render import MASK, Picture, Run
+from tinydiff.text import MASK_SIGN, MAX_CANVAS
+
+FORMAT = 1
+COLUMNS = 64
+CONTROLS = {"\n": "↵", "\t": "⇥", MASK: MASK_SIGN}
+MAX_JSON = 1 << 28  # bytes
+# bytes of all pictures of a film together, pixels of a side that a GIF may have
+MAX_DRAWN, MAX_SIDE = (
+    1 << 31,
+    65_535,
+)
+MOST_NATS = 14.0  # of a bet: more than the log of all characters there are
+
+
+def plain(text: str) -> str:
+    """A picture's text to be read: masks as dots."""
+    return text.replace(MASK, MASK_SIGN)
+
+
+def glyph(character: str) -> str:
+    """What is drawn in a cell."""
+    return CONTROLS.get(character, character)
+
+
+def rows(*channels: str, width: int = COLUMNS) -> Iterator[tuple[str, ...]]:
+    """Strings of one length, cut into rows of `width` cells: ((row of the first, row of the second,
+    ...), ...)."""
+    for start in range(0, len(channels[0]), width):
+        yield tuple(channel[start : start + width] for channel in channels)
+
+
+def caption(settings: dict, picture: Picture, total: int) -> str:
+    """One line: process, sampler, step and calls."""
+    calls = f"{picture.calls} call{'' if picture.calls == 1 else 's'}"
+    return (
+        f"{settings.get('process')} · {settings.get('sampler')} · step {picture.step} of {total} "
+        f"· {calls}"
+    )
+
+
+# ---------------------------------------------------------------- JSON
+
+
+def json(run: Run, path: str | Path) -> None:
+    """Everything that the run holds, numbers to five decimals."""
+    data = {
+        "format": FORMAT,
+        "settings": shared(run.settings),
+        "frames": [rounded(asdict(picture)) for picture in run.frames],
+    }
+    write_text(Path(path), plain_json.dumps(data, ensure_ascii=False, separators=(",", ":")))
+
+
+def shared(settings: dict) -> dict:
+    """Settings as others may read them: of a model in a folder of this machine its name alone."""
+    model = settings.get("model")
+    here = isinstance(model, (str, Path)) and (
+        Path(model).is_dir() or str(model).startswith((".", "/", "~"))
+    )
+    return settings | {"model": Path(model).resolve().name} if here else settings
+
+
+def rounded(row: dict) -> dict:
+    """A picture's channels, short enough to be stored."""
+    return row | {name: [round(x, 5) for x in row[name]] for name in ("confidence", "entropy")}
+
+
+def load_json(path: str | Path) -> Run:
+    """What `json` wrote. Raises ValueError, in one sentence, for anything else."""
+    path = Path(path)
+    try:
+        text = read_whole(path, MAX_JSON)
+    except Unread as error:
+        raise ValueError(f"The file {brief(path.name)} {error}.") from None
+    if text is None:
+        raise ValueError(
+            f"There is no file {brief(str(path), 200)}: name a run that was exported as JSON."
+        )
+    try:
+        return run_of(plain_json.loads(text, parse_constant=refuse))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ValueError(f"{brief(path.name)} is not a run that was exported as JSON.") from None
+
+
+class Strange(ValueError):
+    """What is no run of ours."""
+
+
+def refuse(value: object) -> None:
+    """Raises Strange: NaN and Infinity are no JSON, and browsers do not read them."""
+    raise Strange(str(value))
+
+
+def run_of(data: dict) -> Run:
+    """A run from JSON that anybody may have written. Raises Strange, or what Python raises for a
+    wrong type."""
+    if data["format"] != FORMAT or not is_settings(data["settings"]):
+        raise Strange
+    pictures = [picture_of(row) for row in data["frames"]]
+    if not pictures or len({len(p.text) for p in pictures}) != 1:
+        raise Strange
+    return Run(data["settings"], pictures)
+
+
+def is_settings(found: object) -> bool:
+    """Plain values by their names, one level of options, and what is drawn or printed of them on
+    one short line."""
+    options = found.get("options") or {}
+    values = [*(value for name, value in found.items() if name != "options"), *options.values()]
+    lines = [found.get(name) or "" for name in ("model", "process", "sampler")]
+    return (
+        all(isinstance(x, bool) or x is None or is_number(x) or is_text(x) for x in values)
+        and all(is_text(x) for x in (*found, *options))
+        and all(is_text(line) and len(line) <= NAME and line.isprintable() for line in lines)
+    )
+
+
+def picture_of(row: dict) -> Picture:
+    """A picture from JSON; every channel must have a value a character, of its kind and within its
+    limits."""
+    known = {field.name: row[field.name] for field in fields(Picture) if field.name in row}
+    picture = Picture(
+        **{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in known.items()
+        }
+    )
+    L = len(picture.text)
+    if not 0 < L <= MAX_CANVAS or not all(
+        map(is_text, (picture.text, picture.best, picture.bets, picture.view))
+    ):
+        raise Strange
+    if any(
+        len(channel) != L
+        for channel in (picture.best, picture.confidence, picture.entropy, picture.given)
+    ):
+        raise Strange
+    spans = (
+        (picture.confidence, 1 + 1e-4),
+        (picture.entropy, MOST_NATS),
+        ((picture.t,), 1),
+        ((picture.seconds,), HUGE),
+    )
+    if not all(is_number(x) and 0 <= x <= most for numbers, most in spans for x in numbers):
+        raise Strange
+    if any(type(x) is not int or not 0 <= x <= MAX_JSON for x in (picture.step, picture.calls)):
+        raise Strange
+    if not all(type(given) is bool for given in picture.given) or not set(picture.view) <= set(
+        render.SIGNS
+    ):
+        raise Strange
+    if not (picture.scene is None or render.is_scene(picture.scene, L)):
+        raise Strange
+    if not (picture.pieces is None or render.is_naming(picture.pieces)):
+        raise Strange
+    return picture
+
+
+# ---------------------------------------------------------------- HTML
+
+
+def html(run: Run, path: str | Path) -> None:
+    """One page with the player in it: no other file, no network."""
+    write_text(Path(path), page(run))
+
+
+def page(run: Run) -> str:
+    V = round(math.exp(max(1.0, *(nats for picture in run.frames for nats in picture.entropy))))
+    parts = {
+        "TITLE": markup.escape(caption(run.settings, run.frames[-1], len(run.frames) - 1)),
+        "STYLE": (STATIC / "style.css").read_text("utf-8"),
+        "PLAYER": (STATIC / "player.html").read_text("utf-8"),
+        "SCRIPT": (STATIC / "player.js").read_text("utf-8"),
+        "RUN": in_script(
+            render.pack(
+                Run(shared(run.settings), run.frames), V, family=run.settings.get("process")
+            )
+        ),
+    }
+    return filled("export.html", parts)
+
+
+def filled(name: str, parts: dict[str, str]) -> str:
+    """A page of assets/ with each {{NAME}} in it replaced by that part; what stands in a part stays
+    as it is."""
+    head, *rest = (STATIC / name).read_text("utf-8").split("{{")
+    return head + "".join(
+        parts[name] + after for name, after in (piece.split("}}", 1) for piece in rest)
+    )
+
+
+def in_script(value: object) -> str:
+    """JSON that can stand in a script tag, whatever strings it holds: no `<` is left that could
+    begin a tag."""
+    return plain_json.dumps(value).replace("<", "\\u003c")
+
+
+# ---------------------------------------------------------------- drawing
+
+
+CELL, LINE = 12, 27  # pixels: a cell's width, a row's height
+SIZE, SMALL = 20, 13  # of the fonts
+BASE = 19  # the line that letters stand on
+# of the paper around the sheet, of the sheet around the text, of the paper under it
+EDGE, INSET, FOOT = (
+    16,
+    22,
+    40,
+)
+DRY = 4  # frames in which a new character dries to ink
+UNDER = {render.GIVEN: (23, 24), render.AGAIN: (22, 24)}  # lines under a cell, as on the page
+
+
+@lru_cache(maxsize=4)
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans Mono, which matplotlib carries: its cell is 0.602 of its size."""
+    from matplotlib import font_manager  # takes a while to load
+
+    name = font_manager.FontProperties(
+        family="DejaVu Sans Mono", weight="bold" if bold else "normal"
+    )
+    return ImageFont.truetype(font_manager.findfont(name), size)
+
+
+@lru_cache(maxsize=1)
+def inks() -> dict[str, tuple[int, ...]]:
+    return {name: tuple(bytes.fromhex(colour[1:])) for name, colour in render.palette().items()}
+
+
+def mixed(a: tuple[int, ...], b: tuple[int, ...], share: float) -> tuple[int, ...]:
+    """`share` of a, the rest b."""
+    return tuple(round(share * x + (1 - share) * y) for x, y in zip(a, b))
+
+
+@lru_cache(maxsize=8192)
+def tile(character: str, state: str, wet: float) -> Image.Image:
+    """A cell: its character in its state, and how much of the accent is still on it (1 as it is
+    written, 0 when dry)."""
+    ink = inks()
+    struck = state == render.NEW and wet == 1
+    image = Image.new(
+        "RGB", (CELL, LINE), mixed(ink["new"], ink["sheet"], 1 if struck else 0.14 * wet)
+    )
+    pale = {render.DOUBT: "faded", render.NOISE: "ghost"}
+    dry = ink["ghost"] if character in CONTROLS else ink[pale.get(state, "ink")]
+    colour = ink["sheet"] if struck else mixed(ink["new"], dry, wet)
+    draw = ImageDraw.Draw(image)
+    draw.text(
+        (CELL / 2, BASE),
+        glyph(character),
+        colour,
+        font(SIZE, wet == 1 or state == render.GIVEN),
+        anchor="ms",
+    )
+    for line in UNDER.get(state, ()):
+        draw.line((0, line, CELL, line), colour)
+    return image
+
+
+def images(run: Run) -> Iterator[Image.Image]:
+    """The run as pictures, one a step, and a few more in which the last characters dry."""
+    total, wet, kinds = (
+        len(run.frames) - 1,
+        [0.0] * len(run.frames[0].text),
+        [""] * len(run.frames[0].text),
+    )
+    last, spelling, lines = run.frames[-1], render.Spelling(), lines_of(run)
+    drying = zip([last] * DRY, [[render.GIVEN if g else render.WRITTEN for g in last.given]] * DRY)
+    for picture, states in chain(zip(run.frames, render.states(run.frames)), drying):
+        fresh = [state in (render.NEW, render.AGAIN) for state in states]
+        wet = [1.0 if new else max(0.0, w - 1 / DRY) for new, w in zip(fresh, wet)]
+        kinds = [s if new or not w else kind for s, new, w, kind in zip(states, fresh, wet, kinds)]
+        spelling.take(picture)
+        cells = [
+            cell
+            for piece, *how in zip(spelling.each(picture.text), kinds, wet)
+            for cell in zip(piece, *map(repeat, how))
+        ]
+        yield drawn(
+            cells,
+            lines,
+            caption(run.settings, picture, total),
+            min(1.0, picture.step / max(1, total)),
+        )
+
+
+def lines_of(run: Run) -> int:
+    """The lines that the longest picture of a run takes."""
+    spelling, most = render.Spelling(), 0
+    for picture in run.frames:
+        spelling.take(picture)
+        most = max(most, sum(map(len, spelling.each(picture.text))))
+    return -(-most // COLUMNS)
+
+
+def drawn(cells: list[tuple[str, str, float]], lines: int, words: str, done: float) -> Image.Image:
+    """One picture: the sheet with its cells, (character, state, wet) each, and under it the caption
+    and how far the run is."""
+    image, (x, y) = sheet(lines).copy(), (EDGE + INSET, EDGE + INSET)
+    for i, (character, kind, w) in enumerate(cells):
+        image.paste(
+            tile(character, kind, round(w, 2)), (x + i % COLUMNS * CELL, y + i // COLUMNS * LINE)
+        )
+    ink, draw, right, low = inks(), ImageDraw.Draw(image), image.width - EDGE, image.height - FOOT
+    draw.line(
+        (EDGE, low - 1, EDGE + round((right - EDGE - 1) * done), low - 1),
+        ink["new"] if done else ink["rule"],
+        2,
+    )
+    draw.text((EDGE, low + FOOT / 2), words, ink["faded"], font(SMALL), anchor="lm")
+    draw.text((right, low + FOOT / 2), "tinydiff", ink["ghost"], font(SMALL), anchor="rm")
+    return image
+
+
+@lru_cache(maxsize=4)
+def sheet(lines: int) -> Image.Image:
+    """An empty sheet on paper, with room for `lines` rows of cells. Its sides are even, as H.264
+    wants them."""
+    ink = inks()
+    image = Image.new("RGB", sheet_size(lines), ink["paper"])
+    width, low = image.width, image.height - FOOT
+    ImageDraw.Draw(image).rectangle(
+        (EDGE, EDGE, width - EDGE - 1, low - 1), ink["sheet"], ink["rule"]
+    )
+    ImageDraw.Draw(image).line((EDGE, low - 1, width - EDGE - 1, low - 1), ink["rule"], 2)
+    return image
+
+
+def sheet_size(lines: int) -> tuple[int, int]:
+    """Its width and height in pixels."""
+    return 2 * (EDGE + INSET) + COLUMNS * CELL, (
+        EDGE + 2 * INSET + lines * LINE + FOOT + 1
+    ) // 2 * 2
+
+
+def milliseconds(frames: int) -> int:
+    """How long a picture stands: a run takes about five seconds, whatever its steps."""
+    return 10 * min(50, max(3, round(500 / frames)))
+
+
+# ---------------------------------------------------------------- moving pictures
+
+
+def gif(run: Run, path: str | Path, pause: float = 3.0) -> None:
+    """An endless GIF; the finished text stands for `pause` seconds. Only what changes from picture
+    to picture is stored."""
+    pictures = drawable(run)
+    common = commonest(sheet_of(pictures))
+    frames = [picture.quantize(palette=common, dither=Image.Dither.NONE) for picture in pictures]
+    times = [milliseconds(len(run.frames))] * len(frames)
+    times[0], times[-1] = max(600, times[0]), int(1000 * pause)
+    partial = Path(path).with_name(Path(path).name + ".partial")
+    try:
+        frames[0].save(
+            partial,
+            "GIF",
+            save_all=True,
+            append_images=frames[1:],
+            duration=times,
+            loop=0,
+            optimize=True,
+        )
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def drawable(run: Run) -> list[Image.Image]:
+    """All pictures of a film. Raises ValueError, before the first is drawn, if they are too large
+    or too many for memory."""
+    size, count = sheet_size(lines_of(run)), len(run.frames) + DRY
+    if max(size) > MAX_SIDE or 3 * count * math.prod(size) > MAX_DRAWN:
+        raise ValueError(
+            f"{count:,} pictures of {len(run.frames[0].text):,} characters are too much for "
+            "a film: export the run as HTML or JSON."
+        )
+    return list(images(run))
+
+
+def commonest(image: Image.Image, colours: int = 96) -> Image.Image:
+    """A palette of the colours that an image has most of, so that paper and ink stay exactly what
+    they are."""
+    counted = sorted(image.getcolors(image.width * image.height), reverse=True)[:colours]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([channel for _, colour in counted for channel in colour])
+    return palette
+
+
+def sheet_of(pictures: list[Image.Image]) -> Image.Image:
+    """A few of the pictures on one sheet, from which all take their colours."""
+    some = [pictures[i * (len(pictures) - 1) // 5] for i in range(6)]
+    sheet = Image.new("RGB", (some[0].width, some[0].height * len(some)))
+    for i, picture in enumerate(some):
+        sheet.paste(picture, (0, i * picture.height))
+    return sheet
+
+
+def mp4(run: Run, path: str | Path, pause: float = 3.0) -> None:
+    """An H.264 film, by ffmpeg. Raises ValueError where there is none."""
+    if shutil.which("ffmpeg") is None:
+        raise ValueError(
+            "MP4 needs the program ffmpeg, which is not here: install it, or export a GIF."
+        )
+    pictures = drawable(run)
+    rate = 1000 / milliseconds(len(run.frames))
+    pictures += pictures[-1:] * round(pause * rate)
+    partial = Path(path).with_name(Path(path).name + ".partial.mp4")
+    size = f"{pictures[0].width}x{pictures[0].height}"
+    command = [
+        "ffmpeg",
+        "-y",
+        "-loglevel",
+        "error",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-s",
+        size,
+        "-r",
+        f"{rate:.4f}",
+        "-i",
+        "-",
+        "-pix_fmt",
+        "yuv420p",
+        "-movflags",
+        "+faststart",
+        f"file:{os.path.abspath(partial)}",
+    ]
+    done = subprocess.run(
+        command, input=b"".join(p.tobytes() for p in pictures), capture_output=True
+    )
+    if done.returncode:
+        partial.unlink(missing_ok=True)
+        raise ValueError(
+            f"ffmpeg could not write {str(path)!r}: "
+            f"{done.stderr.decode(errors='replace').strip()[:200]}"
+        )
+    os.replace(partial, path)
+
+
+WRITERS: dict[str, Callable[[Run, Path], None]] = {
+    ".gif": gif,
+    ".mp4": mp4,
+    ".html": html,
+    ".json": json,
+}
+
+
+def writer(path: str | Path) -> Callable[[Run, Path], None]:
+    """The function that writes a file of this ending. Raises ValueError that lists the endings, or
+    if there is no folder."""
+    path = Path(path)
+    if path.suffix.lower() not in WRITERS:
+        raise ValueError(
+            f"{path.name!r} has no ending that can be written; there are {', '.join(WRITERS)}."
+        )
+    if not path.parent.is_dir():
+        raise ValueError(
+            f"There is no folder {str(path.parent)!r} to write {path.name!r} into: make it first."
+        )
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{str(path)!r} is no file that could be written: choose another name.")
+    check_writable(path.parent)
+    return WRITERS[path.suffix.lower()]

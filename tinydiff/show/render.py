@@ -1,0 +1,479 @@
+"""Frame -> what the player draws, and back: Pictures, Runs, and the wire between the server and the
+browser.
+
+A Picture is a Frame of one text as plain Python; a Run is all of them with the settings that made
+them. On the wire a picture is what changed since the one before: `[place, character, place,
+character, ...]`, or the whole string where that is shorter; the mask is one ASCII byte outside
+every vocabulary. Pictures travel in chunks and the server keeps all chunks, so that a browser which
+misses a message loses nothing; a chunk is one string of JSON, because Gradio's page walks through
+everything else at each message. `ui/static/player.js` is the other end.
+
+This file does not know about gradio, and does no arithmetic on tensors beyond `tolist`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from tinydiff.generate import BETS, Frame
+from tinydiff.paths import STATIC
+from tinydiff.processes import Process
+from tinydiff.sentences import is_text
+from tinydiff.text import Canvas, Tokenizer
+from tinydiff.text.tokenizers import joined
+
+MASK = "\x7f"  # what stands on the wire where nothing is written
+EVERY = 0.05  # seconds between two messages to the browser
+UNSURE = 0.3  # a character written with less probability than this is shown as unsure
+TELLING = 64  # pictures of a run that tell bets, at most about
+# shares travel as one printable ASCII character: chr(33) is 0, chr(126) is 1
+LEVELS, FIRST = (
+    93,
+    33,
+)
+SIGNS = "".join(map(chr, range(FIRST, FIRST + LEVELS + 1)))
+
+# the state of a cell, one letter each
+MASKED, NEW, AGAIN, GIVEN, DOUBT, WRITTEN, NOISE = "mnaguwx"
+PIECE = 200  # characters that a token spells at the most
+# how many of the open positions a process's sight shows
+SPOTS = {
+    "": 0,
+    "ratios": None,
+    "walk": 8,
+    "planes": 64,
+}
+
+STYLE = STATIC / "style.css"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One text after one step, as plain Python. Tuples have an element a character."""
+
+    step: int
+    t: float
+    calls: int
+    seconds: float
+    text: str  # a sign a token (see `Tokenizer.signs`); MASK where nothing is written
+    best: str  # what the network bets on; MASK where it has no opinion
+    confidence: tuple[float, ...]
+    entropy: tuple[float, ...]
+    given: tuple[bool, ...]
+    # for each cell MASK (as before), or the five likeliest characters, each followed by its share
+    bets: str = ""
+    view: str = ""  # Frame.view at the positions of the scene, K levels each
+    scene: dict | None = None  # on the first picture: what all of them share (`scene`)
+    pieces: dict[str, str] | None = (
+        None  # what signs of it spell that are in no picture before; None where each spells itself
+    )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished (or stopped) run, enough to replay it: what export, the page and links need."""
+
+    # model, process, sampler, steps, length, temperature, top_p, seed, prompt, template, options:
+    # plain JSON
+    settings: dict
+    frames: list[Picture]  # first the blank canvas (step 0), then one a step
+
+
+# ---------------------------------------------------------------- Frames -> Pictures
+
+
+def record(
+    process: Process, canvas: Canvas, frames: Iterable[Frame], row: int = 0
+) -> Iterator[Picture]:
+    """A Picture for each Frame of one row of the batch, and before the first one the noise that it
+    came from."""
+    stage, signs, naming = (
+        scene(process, canvas, row),
+        process.tokenizer.signs + MASK,
+        Naming(process.tokenizer),
+    )
+    bets = [""] * canvas.tokens.shape[1]
+    for frame in frames:
+        if frame.before is not None:
+            yield naming(picture(frame.before, signs, row, MASK * len(bets), stage, True))
+        fresh = MASK * len(bets)
+        if telling(frame):
+            before, bets = bets, five(frame, signs, row)
+            fresh = "".join(
+                [now if now != then and now else MASK for now, then in zip(bets, before)]
+            )
+        yield naming(picture(frame, signs, row, fresh, stage, False))
+
+
+class Naming:
+    """Tells with each picture what its signs spell, each sign once."""
+
+    def __init__(self, tokenizer: Tokenizer):
+        signs, spelled = tokenizer.signs, tokenizer.pieces
+        self.left = {} if signs == spelled else dict(zip(signs, spelled))
+
+    def __call__(self, picture: Picture) -> Picture:
+        met = (
+            {sign for sign in {*picture.text, *picture.best, *picture.bets} if sign in self.left}
+            if self.left
+            else ()
+        )
+        return (
+            replace(picture, pieces={sign: self.left.pop(sign) for sign in sorted(met)})
+            if met
+            else picture
+        )
+
+
+def spelled(text: str, tokenizer: Tokenizer) -> str:
+    """What the signs of a picture spell, MASK where nothing is written."""
+    if tokenizer.signs == tokenizer.pieces:
+        return text
+    return joined(
+        MASK if i == tokenizer.mask_id else tokenizer.pieces[i]
+        for i in tokenizer.tokens(text).tolist()
+    )
+
+
+def is_naming(found: object) -> bool:
+    """Could this have come from `Naming`? For files that anybody wrote."""
+    return isinstance(found, dict) and all(
+        is_text(sign) and len(sign) == 1 and is_text(piece) and len(piece) <= PIECE
+        for sign, piece in found.items()
+    )
+
+
+class Spelling:
+    """What the signs of a run spell, as far as its pictures told."""
+
+    def __init__(self):
+        self.pieces: dict[str, str] = {}
+
+    def take(self, picture: Picture) -> None:
+        self.pieces.update(picture.pieces or {})
+
+    def each(self, text: str) -> list[str]:
+        """What each sign spells; MASK spells itself."""
+        return [self.pieces.get(sign, sign) for sign in text]
+
+    def text(self, text: str) -> str:
+        return joined(self.each(text)) if self.pieces else text
+
+
+def telling(frame: Frame) -> bool:
+    """Does its picture tell bets? All of them would be more than everything else together."""
+    return (
+        frame.step == frame.steps
+        or frame.step * TELLING // frame.steps != (frame.step - 1) * TELLING // frame.steps
+    )
+
+
+def picture(frame: Frame, signs: str, row: int, bets: str, stage: dict, first: bool) -> Picture:
+    """A Picture of one row; `bets` are those that are new."""
+    view = "" if frame.view is None else levels(frame.view[row, stage["spots"]].flatten().tolist())
+    return Picture(
+        frame.step,
+        frame.t,
+        frame.calls,
+        frame.seconds,
+        spell(frame.tokens[row].tolist(), signs),
+        spell(frame.best[row].tolist(), signs),
+        tuple(frame.confidence[row].tolist()),
+        tuple(frame.entropy[row].tolist()),
+        tuple(frame.given[row].tolist()),
+        bets,
+        view,
+        stage if first else None,
+    )
+
+
+def scene(process: Process, canvas: Canvas, row: int = 0) -> dict:
+    """What is the same in all pictures of a run, as plain JSON.
+
+    masks: is what is not written a mask; else noise stands there least: how sure what stands must
+    be for its change to be marked: noise that changes into noise is not worth a look sight: what
+    `view` shows, and spots: of which positions, evenly spread over the open ones or the first of
+    them signs, map: for a walk, the characters and where their codes lie, two levels each
+    """
+    open_ = (~canvas.given[row]).nonzero()[:, 0].tolist()
+    count = SPOTS[process.sight]
+    spots = list(range(len(canvas.given[row]))) if count is None else open_[:count]
+    least = (
+        0.0 if "prefix" in process.traits else UNSURE / 3 if "tokens" in process.traits else UNSURE
+    )
+    stage = {"masks": "prefix" in process.traits, "least": least, "sight": process.sight}
+    if process.sight == "walk":
+        stage["signs"] = process.tokenizer.signs
+        stage["map"] = levels(process.on_map(process.codes().detach()).flatten().tolist())
+        spots = [
+            open_[(2 * i + 1) * len(open_) // (2 * min(count, len(open_)))]
+            for i in range(min(count, len(open_)))
+        ]
+    return stage | {"spots": spots}
+
+
+def is_scene(found: object, L: int) -> bool:
+    """Could this have come from `scene` for L characters? For files that anybody wrote."""
+    if (
+        not isinstance(found, dict)
+        or found.get("sight") not in SPOTS
+        or not isinstance(found.get("spots"), list)
+    ):
+        return False
+    walk = (found.get("signs", ""), found.get("map", ""))
+    return (
+        isinstance(found.get("masks"), bool)
+        and isinstance(found.get("least"), float)
+        and all(isinstance(spot, int) and 0 <= spot < L for spot in found["spots"])
+        and all(isinstance(part, str) for part in walk)
+        and len(walk[1]) == 2 * len(walk[0])
+        and bool(walk[0]) == (found["sight"] == "walk")
+    )
+
+
+def spell(ids: list[int], signs: str) -> str:
+    return "".join([signs[i] for i in ids])
+
+
+def five(frame: Frame, signs: str, row: int) -> list[str]:
+    """For each cell its likeliest characters, each followed by its share; "" where the network is
+    certain or does not know."""
+    bets, odds = frame.bets[row], frame.odds[row]
+    pairs = [""] * (2 * bets.numel())
+    pairs[::2], pairs[1::2] = spell(bets.flatten().tolist(), signs), levels(odds.flatten().tolist())
+    whole, width, mask = "".join(pairs), 2 * bets.shape[-1], len(signs) - 1
+    told = zip(frame.best[row].tolist(), odds[:, 0].tolist())
+    return [
+        whole[i * width : (i + 1) * width] if b != mask and p < 0.9995 else ""
+        for i, (b, p) in enumerate(told)
+    ]
+
+
+# ---------------------------------------------------------------- states
+
+
+class States:
+    """Called with one picture after the other, gives a letter a cell: given, masked or noise, new,
+    changed again, unsure or written.
+    """
+
+    def __init__(self):
+        self.before, self.seen, self.masks, self.least = "", [], True, 0.0
+
+    def __call__(self, picture: Picture) -> str:
+        if picture.scene:
+            self.masks, self.least = picture.scene["masks"], picture.scene["least"]
+        before, seen = self.before or picture.text, self.seen or [False] * len(picture.text)
+        changed = [
+            now not in (then, MASK) and p >= self.least
+            for now, then, p in zip(picture.text, before, picture.confidence)
+        ]
+        self.before, self.seen = picture.text, [s or c for s, c in zip(seen, changed)]
+        doubt = DOUBT if self.masks else NOISE
+        return "".join(
+            [
+                GIVEN
+                if given
+                else MASKED
+                if now == MASK
+                else (AGAIN if s else NEW)
+                if c
+                else doubt
+                if p < UNSURE
+                else WRITTEN
+                for now, given, c, s, p in zip(
+                    picture.text, picture.given, changed, seen, picture.confidence
+                )
+            ]
+        )
+
+
+def states(pictures: Iterable[Picture]) -> Iterator[str]:
+    """The states of each picture of a run, from its first on."""
+    return map(States(), pictures)
+
+
+def masked_share(picture: Picture) -> float:
+    """How much of what is to be written is not written yet."""
+    return picture.text.count(MASK) / max(1, picture.given.count(False))
+
+
+def mean_entropy(picture: Picture) -> float:
+    """Nats, on average over what is not given."""
+    open_ = [h for h, given in zip(picture.entropy, picture.given) if not given]
+    return sum(open_) / max(1, len(open_))
+
+
+# ---------------------------------------------------------------- the wire
+
+
+def level(share: float) -> str:
+    """A number from 0 to 1 as one printable ASCII character."""
+    return SIGNS[int(LEVELS * min(1.0, max(0.0, share)) + 0.5)]
+
+
+def levels(shares: Iterable[float], scale: float = 1.0) -> str:
+    """`level` of each share over `scale`; for many at once, all of them from 0 to `scale` but for
+    rounding."""
+    return "".join([SIGNS[int(LEVELS * share / scale + 0.5)] for share in shares])
+
+
+def share_of(sign: str) -> float:
+    """What `level` wrote."""
+    return (ord(sign) - FIRST) / LEVELS
+
+
+def delta(before: str, now: str) -> list | str:
+    """What changed: [place, character, ...], or the whole of `now` where that is shorter."""
+    if before == now:
+        return []
+    changes = [y for i, (a, b) in enumerate(zip(before, now)) if a != b for y in (i, b)]
+    return changes if len(changes) * 3.5 < len(now) and len(before) == len(now) else now
+
+
+def apply(before: str, change: list | str) -> str:
+    """What `delta` was made from."""
+    if isinstance(change, str):
+        return change
+    cells = list(before)
+    for place, character in zip(change[::2], change[1::2]):
+        cells[place] = character
+    return "".join(cells)
+
+
+RUNS = itertools.count(time.monotonic_ns() // 1000)
+
+
+def fresh_run() -> int:
+    """The number of a run, which no other has: it is no time, since clocks are put back."""
+    return next(RUNS)
+
+
+CHANNELS = ("text", "best", "state", "sure", "spread", "view")
+
+
+class Wire:
+    """Packs pictures for the player. `value()` is always the whole run so far.
+
+    total: how many pictures are expected; V: characters in the vocabulary; head: what the player
+    needs before the first picture (`settings`, `family`, `curves`, `query`, `pace`: see player.js).
+    """
+
+    def __init__(self, total: int, V: int, **head):
+        self.run, self.total, self.nats = fresh_run(), total, math.log(max(2, V))
+        self.head = {"nats": self.nats, "pairs": min(BETS, V), **head}
+        self.chunks, self.buffer, self.bets = [], [], []
+        self.end: Picture | None = None  # the last picture
+        self.states, self.last = States(), dict.fromkeys(CHANNELS, "")
+
+    def add(self, picture: Picture) -> None:
+        """Append a picture to the chunk that is not sent yet."""
+        if picture.scene:
+            self.head["scene"] = picture.scene
+        self.end, now = picture, self.channels(picture)
+        changes = {
+            name: change for name in CHANNELS if (change := delta(self.last[name], now[name])) != []
+        }
+        named = {"pieces": picture.pieces} if picture.pieces else {}
+        self.buffer.append(
+            {
+                **changes,
+                **named,
+                "step": picture.step,
+                "t": round(picture.t, 5),
+                "calls": picture.calls,
+                "at": round(picture.seconds, 4),
+            }
+        )
+        self.last = now
+        self.bets.append("" if picture.bets == MASK * len(picture.text) else picture.bets)
+
+    def channels(self, picture: Picture) -> dict[str, str]:
+        sure, spread = levels(picture.confidence), levels(picture.entropy, self.nats)
+        return dict(
+            zip(
+                CHANNELS,
+                (picture.text, picture.best, self.states(picture), sure, spread, picture.view),
+            )
+        )
+
+    def value(self, done: bool = False, **tail) -> dict:
+        """The run so far. With `done`, what the network bet rides along, and what `tail` adds
+        (`stats`, `stopped`)."""
+        if self.buffer:
+            packed = json.dumps(self.buffer, ensure_ascii=False, separators=(",", ":"))
+            self.chunks, self.buffer = [*self.chunks, packed], []
+        end = {"bets": self.bets, **tail} if done else {}
+        return {
+            "run": self.run,
+            "total": self.total,
+            "head": self.head,
+            "chunks": self.chunks,
+            "done": done,
+            **end,
+        }
+
+
+def stream(pictures: Iterable[Picture], wire: Wire, every: float = EVERY) -> Iterator[dict]:
+    """Values for the player: at once for the first two pictures, then at most one every `every`
+    seconds. The last pictures may still wait in the wire when this ends: `wire.value(done=True)`
+    takes them along.
+    """
+    sent = 0.0
+    for count, picture in enumerate(pictures):
+        wire.add(picture)
+        if count < 2 or time.perf_counter() - sent >= every:
+            sent = time.perf_counter()
+            yield wire.value()
+
+
+def pack(run: Run, V: int, **head) -> dict:
+    """A whole run as one value for the player."""
+    wire = Wire(len(run.frames), V, settings=run.settings, **head)
+    for picture in run.frames:
+        wire.add(picture)
+    return wire.value(done=True)
+
+
+def unpack(value: dict) -> Run:
+    """The run in a player's value; shares come back to within a percent."""
+    last, frames, nats = dict.fromkeys(CHANNELS, ""), [], value["head"]["nats"]
+    bets = iter(value.get("bets", ()))
+    for frame in (frame for chunk in value["chunks"] for frame in json.loads(chunk)):
+        last = {name: apply(last[name], frame.get(name, [])) for name in CHANNELS}
+        frames.append(
+            Picture(
+                frame["step"],
+                frame["t"],
+                frame["calls"],
+                frame["at"],
+                last["text"],
+                last["best"],
+                tuple(share_of(c) for c in last["sure"]),
+                tuple(nats * share_of(c) for c in last["spread"]),
+                tuple(c == GIVEN for c in last["state"]),
+                next(bets, "") or MASK * len(last["text"]),
+                last["view"],
+                None if frames else value["head"].get("scene"),
+                frame.get("pieces"),
+            )
+        )
+    return Run(value["head"].get("settings", {}), frames)
+
+
+# ---------------------------------------------------------------- colours
+
+
+def palette(dark: bool = False) -> dict[str, str]:
+    """The page's colours by name ("paper", "ink", "new", "masked", ...), read from the one place
+    where they stand: the two blocks of custom properties at the top of ui/static/style.css.
+    """
+    light, shade = re.findall(r"\{([^}]*--td-paper[^}]*)\}", STYLE.read_text("utf-8"))[:2]
+    names = dict(re.findall(r"--td-([a-z-]+):\s*(#[0-9a-fA-F]{6})", light))
+    return names | (dict(re.findall(r"--td-([a-z-]+):\s*(#[0-9a-fA-F]{6})", shade)) if dark else {})

@@ -1,0 +1,356 @@
+"""The card of a checkpoint, README.md, which is also the Hub's model card: written from what was
+measured, and from nothing else.
+
+What it is, how to use it in three lines, its curves, its quality over steps, a sample, and the
+command that made it. It does not measure: that is evaluate.py.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+
+from tinydiff import rewrite
+from tinydiff.files import write_text
+from tinydiff.sentences import is_number
+from tinydiff.show import plots
+from tinydiff.store import checkpoint
+from tinydiff.store.checkpoint import Card
+from tinydiff.uncertainty import percent, written
+
+# of training, what a card's command leaves out
+NOT_LEARNED = {
+    "device",
+    "precision",
+    "compile",
+    "validate_every",
+    "save_every",
+}
+# on the Hub, of the corpora that are there
+DATASETS = {"tiny_shakespeare": "karpathy/tiny_shakespeare"}
+TRAINING, STEPS = "training.png", "steps.png"
+USE = """*_, frame = tinydiff.generate(process, tinydiff.Canvas.blank(256))
+print(process.tokenizer.decode(frame.tokens[0]))"""
+LOADED = re.compile(r'(?<=tinydiff\.load\(")[^"\n]*(?="\))')
+
+
+def write(folder: str | Path, source: str = "") -> None:
+    """Write README.md and its pictures. source: the Hub id to load it by; without one, the folder's
+    name."""
+    known = checkpoint.card(folder)
+    for name, data in pictures(known).items():
+        (known.path / name).write_bytes(data)
+    write_text(known.path / "README.md", text(known, source))
+
+
+def files_for(folder: Path, source: str) -> dict[str, bytes]:
+    """The card and its pictures for a Hub id: the card that is there with the id in its lines of
+    use, or a new one."""
+    path = folder / "README.md"
+    if path.is_file():
+        own = {picture.name: picture.read_bytes() for picture in sorted(folder.glob("*.png"))}
+        return own | {"README.md": LOADED.sub(source, path.read_text("utf-8")).encode()}
+    known = checkpoint.card(folder)
+    return pictures(known) | {"README.md": text(known, source).encode()}
+
+
+def collection(repo: str) -> str:
+    """The card of a repository that holds a folder for each of several checkpoints."""
+    return f"""---
+library_name: tinydiff
+pipeline_tag: text-generation
+license: mit
+tags: [tinydiff, text-diffusion]
+---
+
+# {repo.split("/")[1]}
+
+Checkpoints of tinydiff, a folder each with a card of its own.
+
+```python
+import tinydiff
+process = tinydiff.load("{repo}/FOLDER")
+{USE}
+```
+"""
+
+
+def text(known: Card, source: str = "") -> str:
+    return front_matter(known) + "\n" + body(known, source)
+
+
+def bits(known: Card) -> str | None:
+    """Bits a character on held-out text: of all of it where it was evaluated, else the last
+    validation."""
+    if "bound" in known.evaluation:
+        return bits_of(known.evaluation["bound"])
+    rows = drawable(known.metrics)
+    return written(rows[-1]["valid"] / math.log(2), None) if rows else None
+
+
+def drawable(metrics: list[dict]) -> list[dict]:
+    """The rows that can be drawn: others may be cut short or of a run that went wrong."""
+    return [
+        row for row in metrics if all(is_number(row.get(key)) for key in ("step", "loss", "valid"))
+    ]
+
+
+# ---------------------------------------------------------------- metadata
+
+
+def front_matter(known: Card) -> str:
+    """What the Hub reads. YAML reads JSON, so names of any kind are safe."""
+    process, corpus = known.config["process"], known.config["corpus"]
+    kind = "text2text-generation" if known.config.get("task") else "text-generation"
+    lines = ["---", "library_name: tinydiff", f"pipeline_tag: {kind}", "license: mit"]
+    lines += [f"datasets: [{DATASETS[corpus]}]"] if corpus in DATASETS else []
+    lines += [f"tags: [tinydiff, text-diffusion, {process}]"]
+    return "\n".join([*lines, *model_index(known, kind), "---", ""])
+
+
+def model_index(known: Card, kind: str) -> list[str]:
+    """The bound and its standard error, in bits a character, with the text that they are of."""
+    measured = known.evaluation.get("bound")
+    if not measured:
+        return []
+    corpus = json.dumps(
+        known.evaluation.get("corpus") or known.config["corpus"], ensure_ascii=False
+    )
+    metrics = [("bits-per-character", "bits a character, upper bound", measured["bits"])]
+    if measured["error"] is not None:
+        about = (
+            "its standard error"
+            if measured.get("each")
+            else "its standard error, windows taken for independent"
+        )
+        metrics += [("bits-per-character-standard-error", about, measured["error"] / math.log(2))]
+    return [
+        "model-index:",
+        f"- name: tinydiff-{known.config['process']}",
+        "  results:",
+        f"  - task: {{type: {kind}}}",
+        f"    dataset: {{name: {corpus}, type: text, split: last 10 %}}",
+        "    metrics:",
+        *(
+            f'    - {{type: {name}, name: "{about}", value: {value:.4f}, verified: false}}'
+            for name, about, value in metrics
+        ),
+    ]
+
+
+# ---------------------------------------------------------------- what people read
+
+
+def body(known: Card, source: str) -> str:
+    config, task = known.config, known.config.get("task")
+    made, net = config.get("training", {}), config["net"]
+    flags = " ".join(
+        flag(key, value) for key, value in made.items() if key not in NOT_LEARNED and value != ""
+    )
+    lines = [
+        f"# tinydiff: {config['process']}",
+        "",
+        f"A Transformer of {net['layers']} layers, {net['heads']} heads and width "
+        f"{net['width']} over {net['length']} {pieces(config)}, "
+        f"trained on {config['corpus'].replace('_', ' ')} (the first 90 "
+        f"%){f' for the task {task}' if task else ''}.",
+        "",
+        "```python\nimport tinydiff\nprocess = "
+        f'tinydiff.load("{source or known.path.name}")\n{rewrite.USE if task else USE}\n```',
+        "",
+        f"Made by `python train_space.py {flags}` in {config.get('step', 0):,} steps, "
+        f"{config.get('seconds', 0) / 60:.0f} minutes on "
+        f"{config.get('hardware', 'unknown hardware')}.",
+        *shown(known),
+    ]
+    found = rewrite.measurements if task and known.evaluation else measurements
+    return "\n".join(lines + found(known.evaluation)) + "\n"
+
+
+def pieces(config: dict) -> str:
+    """What a window is counted in."""
+    return (
+        "characters"
+        if "tokenizer" not in config
+        else f"of {config['tokenizer']['size']:,} pieces of words"
+    )
+
+
+def flag(name: str, value: object) -> str:
+    """As the trainer's command line takes it."""
+    dashed = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{dashed}" if value else f"--no-{dashed}"
+    return f"--{dashed} {value}"
+
+
+def measurements(result: dict) -> list[str]:
+    if not result:
+        return ["", "Not evaluated yet."]
+    held, seen, real = result["bound"], result["train_bound"], result["real"]
+    rows, chosen = result["steps"] + result["single"], result["default"]
+    return [
+        "",
+        f"Bound on the last 10 %: **{nats(held)} nats** a character ({bits_of(held)} bits), "
+        f"over {held['windows']} windows; on "
+        f"text it was trained on {nats(seen)} nats. {errors_of(held)}",
+        "",
+        f"The page's default settings ({chosen['sampler']}, {chosen['steps']} steps, "
+        f"temperature {chosen['temperature']}; in brackets "
+        f"as much real text): {', '.join(quality_of(chosen, real))}.",
+        "",
+        about_words(result),
+        "",
+        f"Longest run copied from the training text, over {result['texts']} texts: "
+        f"{result['longest_copy']} characters "
+        f"(real held-out text: {result['real_longest_copy']}).",
+        "",
+        "| sampler | steps | calls | judge, bits/char | real words | distinct 4-grams | "
+        "entropy, bits |",
+        "|---|---|---|---|---|---|---|",
+        f"| real text | | | {cells(real)} |",
+        *(f"| {row['sampler']} | {row['steps']} | {row['calls']} | {cells(row)} |" for row in rows),
+        "",
+        "Temperature at 128 steps: quality against entropy.",
+        "",
+        "| sampler | temperature | judge, bits/char | real words | distinct 4-grams | "
+        "entropy, bits |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {row['sampler']} | {row['temperature']} | {cells(row)} |"
+            for row in result["temperatures"]
+        ),
+        "",
+        "A sample:",
+        "",
+        "```\n" + result["samples"][0] + "\n```",
+    ]
+
+
+def nats(bound: dict) -> str:
+    """The bound as its error allows."""
+    return written(bound["nats"], bound["error"])
+
+
+def bits_of(bound: dict) -> str:
+    return written(bound["bits"], bound["error"] and bound["error"] / math.log(2))
+
+
+def errors_of(held: dict) -> str:
+    """What the error of a bound is."""
+    if held.get("each"):
+        return (
+            "Errors are standard errors, of the last 10 % by blocks of consecutive windows, "
+            "and are for this text as a sample of others: "
+            "two models measured on it are compared window by window (`python -m tinydiff "
+            "compare`), which is surer."
+        )
+    return (
+        "The error is of windows taken for independent, because the weights are not there to "
+        "measure it anew: by blocks of consecutive "
+        "windows it is several times as large."
+    )
+
+
+def quality_of(row: dict, real: dict) -> list[str]:
+    """What was measured of texts, in words, beside real text."""
+    words = (
+        [f"{percent(row['words'], row.get('words_error'))} real words"]
+        if row["words"] is not None
+        else []
+    )
+    bits = (
+        [f"{judge(row)} bits a character under the judge ({judge(real)})"]
+        if row["bits"] is not None
+        else []
+    )
+    return [
+        *words,
+        *bits,
+        f"{percent(row['distinct4'])} distinct 4-grams ({percent(real['distinct4'])})",
+    ]
+
+
+def judge(row: dict) -> str:
+    return (
+        ""
+        if row["bits"] is None
+        else written(row["bits"], row["bits_error"])
+        if row.get("bits_error")
+        else f"{row['bits']:.2f}"
+    )
+
+
+def about_words(result: dict) -> str:
+    """What a share of real words is to be compared with."""
+    if not result.get("letters"):
+        return (
+            "Real words were not measured as they are today, in words of four letters or more, "
+            "and are left out."
+        )
+    ends = {
+        name: percent(found["words"], found["error"])
+        for name, found in result["yardsticks"].items()
+    }
+    return (
+        f"Real words are of {result['letters']} letters or more: letters drawn by chance "
+        f"reach {ends['letters']}, letters in pairs {ends['pairs']}, "
+        f"real text {ends['real']}. Errors are over texts. Where a cell is empty, it was "
+        "measured otherwise and is left out."
+    )
+
+
+def cells(row: dict) -> str:
+    return " | ".join(
+        [
+            judge(row),
+            percent(row["words"], row.get("words_error")),
+            percent(row["distinct4"]),
+            f"{row['entropy']:.2f}",
+        ]
+    )
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def pictures(known: Card) -> dict[str, bytes]:
+    """The training curve and quality over calls as PNG, by their names; what was not measured is
+    not drawn."""
+    family, found = known.config["process"], {}
+    if rows := drawable(known.metrics):
+        found[TRAINING] = plots.training(
+            rows, known.evaluation.get("bound", {}).get("nats"), family
+        )
+    if curves := quality(known):
+        real = known.evaluation["real"]["bits"]
+        levels = [] if real is None else [plots.Level("real text", real)]
+        found[STEPS] = plots.against_calls(curves, "bits a character under the judge", levels)
+    return {name: plots.png(figure) for name, figure in found.items()}
+
+
+def quality(known: Card) -> list[plots.Curve]:
+    """The line of the sampler that comes first, the family's own; the others stand in the table."""
+    rows = [row for row in known.evaluation.get("steps", ()) if row.get("bits") is not None]
+    points = sorted(
+        (row["calls"], row["bits"]) for row in rows if row["sampler"] == rows[0]["sampler"]
+    )
+    return (
+        [plots.Curve(rows[0]["sampler"], *zip(*points), family=known.config["process"])]
+        if len(points) > 1
+        else []
+    )
+
+
+def shown(known: Card) -> list[str]:
+    """The lines that show the pictures."""
+    rows = drawable(known.metrics)
+    curve = (
+        f"![Training loss and validation bound over {rows[-1]['step']:,} steps]({TRAINING})"
+        if rows
+        else ""
+    )
+    calls = f"![Quality against calls of the network]({STEPS})" if quality(known) else ""
+    return [line for picture in (curve, calls) if picture for line in ("", picture)]

@@ -1,0 +1,213 @@
+"""What there is to play with: the bundled checkpoints and the perfect networks, by name; and
+load(), which opens anything.
+
+A model is "masked" or "autoregressive" (a folder of assets/checkpoints) or "perfect-masked" (the
+Markov language of the bundled bigrams with the exact denoiser of that noise). Checkpoints with a
+task, the `rewriters`, are listed apart: from nothing they write nothing.
+"""
+
+from __future__ import annotations
+
+import gzip
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from tinydiff.exact import Markov, perfect
+from tinydiff.paths import ASSETS, PACKAGE
+from tinydiff.processes import PROCESSES, Process
+from tinydiff.sentences import brief
+from tinydiff.store import checkpoint, hub
+from tinydiff.store.checkpoint import Card, CheckpointError
+
+CHECKPOINTS = ASSETS / "checkpoints"
+PERFECT = "perfect-"
+BIGRAMS = "tiny_shakespeare"  # the corpus whose pairs of characters the perfect networks know
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that can be chosen. `folder` is None for a perfect network and where it is still on
+    the Hub."""
+
+    key: str
+    process: str
+    title: str
+    folder: Path | None
+    task: str = ""  # what it rewrites; "" writes plain text
+
+    @property
+    def playable(self) -> bool:
+        """Are its weights there? For want of room a checkpoint may keep its card and its numbers
+        alone."""
+        return self.folder is None or (self.folder / "model.safetensors").is_file()
+
+
+def models() -> dict[str, Model]:
+    """Every model that writes plain text, trained ones first, in the order of their names."""
+    exact = {
+        PERFECT + name: Model(
+            PERFECT + name, name, f"Perfect network of two-character Shakespeare, {name}", None
+        )
+        for name in PROCESSES
+    }
+    return {
+        key: model for key, model in trained().items() if not model.task and model.playable
+    } | exact
+
+
+def held(source: str, seconds: float = hub.PATIENCE) -> dict[str, Model]:
+    """What a repository of the Hub holds that writes plain text, by its pinned id; the first is
+    fetched. Raises CheckpointError."""
+    end = time.monotonic() + seconds
+    found = [stranger(*one) for one in hub.contents(source, seconds) if not one.config.get("task")]
+    if not found:
+        raise CheckpointError(
+            f"{source!r} holds no model that writes plain text, only such as rewrite."
+        )
+    hub.pull(found[0].key, max(1.0, end - time.monotonic()))
+    return {model.key: model for model in found}
+
+
+def shelf(key: str) -> dict[str, Model]:
+    """The models among which one stands: those of this copy, or alone if it was pulled from the
+    Hub."""
+    if not hub.is_source(key):
+        return models()
+    pulled = hub.pull(key)
+    model = stranger(pulled.source, checkpoint.read_config(pulled.folder))
+    return {model.key: model}
+
+
+def stranger(source: hub.Source, config: dict) -> Model:
+    """A model of the Hub."""
+    return Model(
+        str(source), config["process"], describe(source.name, config), None, config.get("task", "")
+    )
+
+
+def rewriters() -> dict[str, Model]:
+    """Every model that rewrites, in the order of their names, masked noise first: it makes the
+    fewest errors."""
+    found = {key: model for key, model in trained().items() if model.task and model.playable}
+    return dict(sorted(found.items(), key=lambda item: item[1].process != "masked"))
+
+
+def trained() -> dict[str, Model]:
+    """The checkpoints in `assets/`, in the order of their names; also those that left their weights
+    out."""
+    folders = {
+        folder.parent.name: folder.parent for folder in sorted(CHECKPOINTS.glob("*/config.json"))
+    }
+    configs = {key: checkpoint.read_config(folder) for key, folder in folders.items()}
+    return {
+        key: Model(
+            key, config["process"], describe(key, config), folders[key], config.get("task", "")
+        )
+        for key, config in configs.items()
+        if config["process"] in PROCESSES
+    }
+
+
+def describe(name: str, config: dict) -> str:
+    net = config["net"]
+    return (
+        f"{name}: {net['layers']} layers, width {net['width']}, trained on "
+        f"{config['corpus'].replace('_', ' ')}"
+    )
+
+
+def open_model(key: str) -> Process:
+    """A model by its key, loaded once, or from the Hub as "user/name/folder@commit". Raises
+    ValueError that lists the keys."""
+    return from_hub(*hub.pull(key)) if hub.is_source(key) else opened(key)
+
+
+@lru_cache(maxsize=3)
+def from_hub(folder: Path, source: hub.Source) -> Process:
+    """A checkpoint that was pulled; a few of them are kept."""
+    return checkpoint.load(folder)
+
+
+@lru_cache(maxsize=8)
+def opened(key: str) -> Process:
+    known = models() | rewriters()
+    if key not in known:
+        raise ValueError(f"There is no model {brief(key)}; there are {', '.join(known)}.")
+    model = known[key]
+    if model.folder:
+        return checkpoint.load(model.folder)
+    process = perfect(model.process, bigrams())
+    process.corpus = BIGRAMS
+    return process
+
+
+@lru_cache(maxsize=64)
+def fingerprint(key: str) -> str:
+    """A name for the weights of a bundled model, or for the language of a perfect network."""
+    return checkpoint.fingerprint(
+        ((models() | rewriters())[key].folder or ASSETS / "bigrams") / "model.safetensors"
+    )
+
+
+def card_of(key: str) -> Card | None:
+    """Config, training curve and evaluation of a model, with weights or without; None for a perfect
+    network."""
+    folder = (models() | trained())[key].folder
+    return checkpoint.card(folder) if folder else None
+
+
+def real_text() -> dict:
+    """What real text is worth (evaluate.Quality), as the first checkpoint found that was evaluated;
+    {} if none was."""
+    return next((real for key in trained() if (real := card_of(key).evaluation.get("real"))), {})
+
+
+def yardsticks() -> dict:
+    """Both ends of the scale of real words (evaluate.yardsticks), as the first checkpoint found
+    that has them; {} if none has."""
+    return next(
+        (ends for key in trained() if (ends := card_of(key).evaluation.get("yardsticks"))), {}
+    )
+
+
+@lru_cache(maxsize=1)
+def bigrams() -> Markov:
+    """The Markov language of Tiny Shakespeare's character pairs, from assets/bigrams."""
+    return Markov.load(ASSETS / "bigrams")
+
+
+@lru_cache(maxsize=1)
+def words() -> frozenset[str]:
+    """Real words in lower case: the CMU Pronouncing Dictionary and the training text of Tiny
+    Shakespeare."""
+    return frozenset(
+        gzip.decompress((PACKAGE / "measure" / "words.txt.gz").read_bytes()).decode().split()
+    )
+
+
+def judge() -> Process:
+    """The bundled autoregressive model, which judges what others write."""
+    return open_model("autoregressive")
+
+
+def load(source: str | Path, device: str = "cpu") -> Process:
+    """A process from a checkpoint folder, a bundled model's name, or a Hub id:
+    "user/name/folder@revision".
+
+    Raises CheckpointError (a ValueError), in one sentence, for anything that is not a sound
+    checkpoint.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return checkpoint.load(path, device)
+    name = str(source).removeprefix("assets/").removeprefix("checkpoints/")
+    if name in models() | rewriters():
+        return open_model(name).to(device)
+    if hub.is_source(str(source)):
+        return open_model(str(source)).to(device)
+    raise CheckpointError(
+        f"There is no checkpoint {str(source)!r}: give a folder, a Hub id, or one of "
+        f"{', '.join(models())}."
+    )

@@ -1,0 +1,412 @@
+"""Checkpoints: a folder with config.json and model.safetensors, and beside them metrics.jsonl and a
+card, README.md.
+
+JSON and safetensors only: nothing in a checkpoint is ever executed, whoever wrote it. Weights are
+bfloat16 on disk and float32 in memory. Everything is written under a temporary name and renamed, so
+a reader sees the old or the new, whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from tinydiff.files import CheckpointError, Unread, read_whole, replacing
+from tinydiff.processes import PROCESSES, Process, build
+from tinydiff.schedules import Schedule, schedule
+from tinydiff.sentences import NAME, brief, is_number
+from tinydiff.text import TASKS, Corpus, Pairs, Tokenizer, tokenizers
+
+FORMAT = 1
+MAX_CONFIG, MAX_WEIGHTS, MAX_MEASURED = 1 << 18, 1 << 28, 1 << 26  # bytes
+BOUNDS = {
+    "layers": (1, 24),
+    "heads": (1, 32),
+    "width": (8, 1536),
+    "length": (1, 4096),
+    "labels": (0, 10_000),
+}
+FLOOR = 1e-9  # the least that a schedule may leave
+MAX_HEADER, MAX_TENSORS = 1 << 20, 10_000
+BYTES = {"F32": 4, "F16": 2, "BF16": 2}  # of the numbers that weights may be
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a loaded checkpoint beside its weights."""
+
+    path: Path
+    config: dict
+    metrics: list[dict]
+    evaluation: dict  # {} where it was not evaluated
+
+
+def config_of(process: Process, shape: dict, corpus: str, **more) -> dict:
+    """The contents of config.json. shape: layers, heads, width, length, labels."""
+    return {
+        "format": FORMAT,
+        "process": process.name,
+        "schedule": {"name": process.schedule.name, "floor": process.schedule.floor},
+        "net": shape,
+        **process.tokenizer.config(),
+        "corpus": corpus,
+        **({"options": process.options} if process.options else {}),
+        **more,
+    }
+
+
+def save(process: Process, config: dict, folder: str | Path) -> Path:
+    """Write config.json and model.safetensors, both or none; weights that are computed from others
+    are left out."""
+    with replacing(folder) as new:
+        write(process, config, new)
+    return Path(folder)
+
+
+def write(process: Process, config: dict, new: Callable[[str], Path]) -> None:
+    """The files of a checkpoint, each where `new` says."""
+    weights = {
+        name: p.detach().to("cpu", torch.bfloat16).contiguous()
+        for name, p in process.state_dict().items()
+    }
+    save_file(weights, new("model.safetensors"))
+    new("config.json").write_text(
+        json.dumps(config, indent=1, ensure_ascii=False), encoding="utf-8"
+    )
+    for name, data in process.tokenizer.files().items():
+        new(name).write_bytes(data)
+
+
+def load(folder: str | Path, device: str = "cpu") -> Process:
+    """The process in a checkpoint folder, in evaluation mode. Raises CheckpointError, in one
+    sentence."""
+    folder = Path(folder)
+    config = read_config(folder)
+    shape, found = check_config(config, folder), read_header(folder)
+    check_room(shape, found, folder)
+    with blamed(folder):
+        process = build(
+            config["process"],
+            tokenizer_of(config, folder),
+            noise_of(config),
+            **shape,
+            options=config.get("options", {}),
+        )
+    process.load_state_dict(read_weights(folder, process, found))
+    try:
+        process.check()
+    except ValueError as error:
+        raise CheckpointError(f"The weights in {folder.name!r} cannot be used: {error}") from None
+    process.task, process.corpus = config.get("task", ""), config["corpus"]
+    return process.to(device).eval()
+
+
+def read_config(folder: Path) -> dict:
+    config = read_object(folder, "config.json")
+    if config.get("format") != FORMAT:
+        raise CheckpointError(
+            f"The config.json in {folder.name!r} is not of format {FORMAT}, the one this "
+            "version reads."
+        )
+    return config
+
+
+def read_object(folder: Path, name: str, limit: int = MAX_CONFIG) -> dict:
+    """The JSON object in a file. Raises CheckpointError, in one sentence, if there is none."""
+    try:
+        data = read_whole(folder / name, limit)
+        found = data and json.loads(data)
+    except ValueError as error:
+        raise CheckpointError(
+            f"The {name} in {folder.name!r} "
+            f"{error if isinstance(error, Unread) else 'is not JSON'}."
+        ) from None
+    except RecursionError:
+        raise CheckpointError(f"The {name} in {folder.name!r} is not JSON.") from None
+    if found is None:
+        raise CheckpointError(f"{str(folder)!r} is not a checkpoint: there is no {name} in it.")
+    if not isinstance(found, dict):
+        raise CheckpointError(
+            f"The {name} in {folder.name!r} is not JSON of any format that this version reads."
+        )
+    return found
+
+
+def check_config(config: dict, folder: Path) -> dict[str, int]:
+    """The shape of the network that a config describes, once all of the config is known to be
+    sound."""
+    with blamed(folder):
+        check_names(config)
+        tokenizers.check(config), noise_of(config)
+        return {key: bounded(config["net"], key, folder) for key in BOUNDS}
+
+
+@contextmanager
+def blamed(folder: Path) -> Iterator[None]:
+    """What goes wrong inside is the config's fault."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)[:300]
+        raise CheckpointError(
+            f"The config.json in {folder.name!r} does not describe a model: {what}"
+        ) from None
+
+
+def tokenizer_of(config: dict, folder: Path) -> Tokenizer:
+    """The tokenizer of a checkpoint. Raises ValueError or KeyError."""
+
+    def read(name: str, limit: int) -> bytes:
+        data = read_whole(folder / name, limit)
+        if data is None:
+            raise ValueError(f"there is no {name} beside it.")
+        return data
+
+    return tokenizers.load(config, read)
+
+
+def cutter(folder: Path) -> str | Tokenizer:
+    """How a corpus is to be cut for a checkpoint: into the characters that it has, or by the
+    checkpoint's own tokenizer. Raises CheckpointError.
+    """
+    config = read_config(folder)
+    with blamed(folder):
+        found = tokenizer_of(config, folder)
+    return "characters" if found.kind == "characters" else found
+
+
+def noise_of(config: dict) -> Schedule:
+    return schedule(config["schedule"]["name"], config["schedule"]["floor"])
+
+
+def bounded(net: dict, key: str, folder: Path) -> int:
+    low, high = BOUNDS[key]
+    value = net[key]
+    if type(value) is not int or not low <= value <= high:
+        raise CheckpointError(
+            f"In {folder.name!r} net.{key} is {str(value)[:60]}; it must be a whole number "
+            f"from {low} to {high}."
+        )
+    return value
+
+
+def check_names(config: dict) -> None:
+    """Raises ValueError where what a config calls by a name or a number is nothing that could
+    be."""
+    corpus, floor = config["corpus"], config["schedule"]["floor"]
+    if config["process"] not in PROCESSES:
+        raise ValueError(
+            f"there is no process {str(config['process'])[:60]!r}; there are "
+            f"{', '.join(PROCESSES)}."
+        )
+    if not isinstance(corpus, str) or len(corpus) > NAME:
+        raise ValueError(f"corpus must be a name of at most {NAME} characters.")
+    if 0 < floor < FLOOR:
+        raise ValueError(f"the schedule's floor must be at least {FLOOR:g}, not {floor!r}.")
+    if config.get("task", "") not in ("", *TASKS):
+        raise ValueError(
+            f"there is no task {str(config['task'])[:60]!r}; there are {', '.join(TASKS)}."
+        )
+    check_story(config)
+
+
+def check_story(config: dict) -> None:
+    """Raises ValueError where what a config tells of its training, for people to read, is of
+    another kind than it should be."""
+    kinds = {"training": dict, "hardware": str, "labels": list, "fingerprint": str}
+    if wrong := [
+        key for key, kind in kinds.items() if key in config and not isinstance(config[key], kind)
+    ]:
+        raise ValueError(f"{wrong[0]} is {brief(config[wrong[0]])}.")
+    if (
+        any(not is_number(config.get(key, 0)) for key in ("step", "seconds"))
+        or type(config.get("step", 0)) is not int
+    ):
+        raise ValueError("step and seconds must be numbers.")
+
+
+def check_text(config: dict, folder: Path, data: Corpus | Pairs) -> None:
+    """Raises CheckpointError unless a corpus is what a checkpoint learned from: the same tokens,
+    for a token is known by its number, and, where the checkpoint tells it, the same text.
+    """
+    with blamed(folder):
+        here, there = data.tokenizer, tokenizer_of(config, folder)
+    learned = f"{folder.name!r} learned from {brief(config['corpus'])}"
+    if here != there:
+        other = here.unlike(there) or "numbers its tokens otherwise"
+        raise CheckpointError(
+            f"{learned}, and the corpus {brief(data.name)} {other}: give the text that it "
+            "learned from."
+        )
+    if config.get("fingerprint", data.fingerprint) != data.fingerprint:
+        raise CheckpointError(
+            f"{learned}, and the corpus {brief(data.name)} is another text, or a changed "
+            "one: give the text that it learned from."
+        )
+
+
+def check_weights(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        raise CheckpointError(
+            f"{folder.name!r} has no model.safetensors; other formats of weights are not loaded."
+        )
+    if path.stat().st_size > MAX_WEIGHTS:
+        raise CheckpointError(
+            f"The weights in {folder.name!r} are over {MAX_WEIGHTS:,} bytes: too large for "
+            "this page."
+        )
+
+
+def read_header(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the weights, as their file's header tells them, after comparing that with
+    the file's own size."""
+    check_weights(folder)
+    path = folder / "model.safetensors"
+    size = path.stat().st_size
+    try:
+        with open(path, "rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > min(size - 8, MAX_HEADER):
+                raise ValueError("its header is longer than it may be")
+            told = json.loads(file.read(length))
+        return {name: placed(tensor, size - 8 - length) for name, tensor in entries(told)}
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        why = (
+            "its header is not what it should be"
+            if isinstance(error, (KeyError, AttributeError, RecursionError))
+            else error
+        )
+        raise CheckpointError(
+            f"The model.safetensors in {folder.name!r} is damaged or cut short ({why})."
+        ) from None
+
+
+def entries(told: dict) -> list[tuple[str, dict]]:
+    """The tensors of a header. Raises ValueError if they are too many."""
+    found = [(name, tensor) for name, tensor in told.items() if name != "__metadata__"]
+    if len(found) > MAX_TENSORS:
+        raise ValueError(f"{len(found):,} tensors")
+    return found
+
+
+def placed(tensor: dict, room: int) -> tuple[int, ...]:
+    """The shape of a tensor that lies within `room` bytes and is as long as its shape says. Raises
+    ValueError."""
+    kind, shape, (start, stop) = tensor["dtype"], tensor["shape"], tensor["data_offsets"]
+    if kind not in BYTES:
+        raise ValueError(f"numbers of the kind {str(kind)[:20]!r}; {', '.join(BYTES)} are read")
+    if (
+        any(type(n) is not int or not 0 <= n <= MAX_WEIGHTS for n in (*shape, start, stop))
+        or len(shape) > 8
+    ):
+        raise ValueError("a shape or a place that cannot be")
+    if not start <= stop <= room or stop - start != math.prod(shape) * BYTES[kind]:
+        raise ValueError("a tensor that does not lie where it is said to")
+    return tuple(shape)
+
+
+def check_room(shape: dict[str, int], found: dict[str, tuple[int, ...]], folder: Path) -> None:
+    """Are there as many weights as the blocks of the network alone need? Asked before any memory is
+    taken for a network."""
+    needed, there = (
+        12 * shape["layers"] * shape["width"] ** 2,
+        sum(math.prod(s) for s in found.values()),
+    )
+    if needed > there:
+        raise CheckpointError(
+            f"The weights in {folder.name!r} do not fit its config.json, which describes "
+            f"more than {needed:,}; there are {there:,}."
+        )
+
+
+def read_weights(
+    folder: Path, process: Process, found: dict[str, tuple[int, ...]]
+) -> dict[str, torch.Tensor]:
+    """The weights as float32, after comparing their shapes with what the process needs, and the
+    values with finiteness."""
+    needed = {name: tuple(p.shape) for name, p in process.state_dict().items()}
+    if found != needed:
+        wrong = min(name for name in found.keys() | needed if found.get(name) != needed.get(name))
+        raise CheckpointError(
+            f"The weights in {folder.name!r} do not fit its config.json: {wrong[:60]!r} differs."
+        )
+    try:
+        with safe_open(folder / "model.safetensors", framework="pt") as file:
+            weights = {name: file.get_tensor(name).float() for name in needed}
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise CheckpointError(
+            f"The model.safetensors in {folder.name!r} is damaged or cut short ({error})."
+        ) from None
+    if not all(w.isfinite().all() for w in weights.values()):
+        raise CheckpointError(
+            f"The weights in {folder.name!r} are not all finite numbers: the training went wrong."
+        )
+    return weights
+
+
+def card(folder: str | Path) -> Card:
+    """Config, training curve and evaluation of a checkpoint; only the config must be there. Shares
+    of real words that were measured before it was said of how many letters ("letters"), when short
+    words counted too, are left out.
+    """
+    folder = Path(folder)
+    config, evaluation = read_config(folder), read_json(folder / "evaluation.json")
+    evaluation = evaluation if "letters" in evaluation else without_words(evaluation)
+    return Card(folder, config, read_jsonl(folder / "metrics.jsonl"), evaluation)
+
+
+def without_words(found):
+    """An evaluation, or a part of it, with None for every share of real words."""
+    if isinstance(found, list):
+        return [without_words(part) for part in found]
+    if isinstance(found, dict):
+        return {key: None if key == "words" else without_words(part) for key, part in found.items()}
+    return found
+
+
+def fingerprint(weights: Path) -> str:
+    """A name for a file of weights: two are the same if all weights are."""
+    return hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
+
+
+def read_json(path: Path) -> dict:
+    """The JSON object in a file, {} where there is none. Raises CheckpointError."""
+    return read_object(path.parent, path.name, MAX_MEASURED) if path.is_file() else {}
+
+
+def read_jsonl(path: Path) -> list[dict]:
+    """The rows of a JSON-lines file; a last row that was cut short is left out, and so is all after
+    a damaged one."""
+    rows = []
+    try:
+        data = read_whole(path, MAX_MEASURED) or b""
+    except Unread as error:
+        raise CheckpointError(f"The {path.name} in {path.parent.name!r} {error}.") from None
+    for line in data.split(
+        b"\n"
+    ):  # and nowhere else: a sample may hold signs that other programs take for line ends
+        try:
+            rows.append(json.loads(line))
+        except (ValueError, RecursionError):
+            break
+        if not (isinstance(rows[-1], dict) and is_number(rows[-1].get("step"))):
+            return rows[:-1]
+    return rows
+
+
+def finite(value: float) -> float | None:
+    """A number that JSON can hold."""
+    return value if math.isfinite(value) else None

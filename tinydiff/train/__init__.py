@@ -1,0 +1,1 @@
+"""Training: settings, the loop, saving and resuming, pushing while it trains."""

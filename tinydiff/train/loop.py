@@ -1,0 +1,826 @@
+"""Training: train() is a generator of Progress; closing it stops the work, and `resume` goes on as
+if it never had.
+
+Muon for the matrices inside the blocks, AdamW for the rest; an average of the weights (EMA) is what
+is kept. Training times are drawn from a bell around 1/2, which learns faster; validation knows no
+bell, its figure is the bound itself. The trainer knows no process by name. metrics.jsonl holds a
+row for each validation, and one for step 0 where the process decides something before it (`tune`);
+see checkpoint.py for what is written.
+
+Under `accelerate launch` a step has `batch` windows on each process; `accumulate` computes a
+process's windows in parts. All draw the same random numbers and keep their own rows of them
+(`processes.Share`), gradients are averaged, and the first process writes: the losses are those of
+one process that computes the whole batch at once.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import re
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tinydiff import files, rewrite
+from tinydiff.generate import check_number, generate
+from tinydiff.nets import fast_bf16, precision
+from tinydiff.nets.memory import keep_all_freed
+from tinydiff.nets.precision import is_bf16
+from tinydiff.processes import Process, Share, build
+from tinydiff.sentences import HUGE, brief
+from tinydiff.store import catalogue, checkpoint
+from tinydiff.text import Canvas, Corpus, Pairs, Tokenizer, check_window, corpus, memory, pairs
+from tinydiff.train.muon import Muon
+
+SHAPES = {
+    "tiny": dict(layers=2, heads=2, width=64, length=64),
+    "small": dict(layers=4, heads=4, width=256, length=256),
+    "base": dict(layers=6, heads=6, width=384, length=256),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides a training run. The command line's flags are these fields."""
+
+    process: Annotated[str, "the kind of noise: a name from `python -m tinydiff matrix`"] = "masked"
+    corpus: Annotated[str, "a UTF-8 file, or 'tiny_shakespeare' or 'shakespeare'"] = (
+        "tiny_shakespeare"
+    )
+    label: Annotated[
+        str, "what 'shakespeare' is labelled with: genre, play or speaker; empty is nothing"
+    ] = ""
+    tokenizer: Annotated[
+        str, "'characters', 'bpe-4096' for as many pieces of words, or a tokenizer.json"
+    ] = "characters"
+    task: Annotated[
+        str,
+        "'restore' learns to rewrite lines without case and punctuation as they were; empty "
+        "is plain text",
+    ] = ""
+    preset: Annotated[
+        str,
+        "the network's shape (tiny, small, base) or a whole recipe (tiny-diffusion-ddpm, "
+        "with or without -rescaled)",
+    ] = "small"
+    schedule: Annotated[str, "noise schedule; empty is the one that suits the process"] = ""
+    options: Annotated[str, "what the process leaves open, as name=value,name=value"] = ""
+    steps: Annotated[int, "optimizer steps"] = 6000
+    minutes: Annotated[
+        float,
+        "minutes of training after which it ends, if the steps have not ended it; 0 is no limit",
+    ] = 0.0
+    batch: Annotated[int, "windows a step, on each process of `accelerate launch`"] = 32
+    accumulate: Annotated[
+        int, "parts in which these windows are computed, where memory is short"
+    ] = 1
+    start: Annotated[
+        str,
+        "a checkpoint, bundled or not, whose network is the first; empty begins with random "
+        "weights",
+    ] = ""
+    lr: Annotated[float, "highest learning rate"] = 3e-3
+    warmup: Annotated[
+        int,
+        "steps in which the learning rate rises; it falls linearly to 2 % of its height at the end",
+    ] = 100
+    weight_decay: Annotated[float, "of the matrices"] = 0.1
+    muon: Annotated[bool, "Muon for the matrices; without it AdamW for everything"] = True
+    bell: Annotated[
+        float, "standard deviation of training times around 1/2; 0 draws them uniformly"
+    ] = 0.2
+    given: Annotated[float, "share of windows of which a part is given"] = 0.25
+    drop_label: Annotated[float, "share of windows trained without their label"] = 0.1
+    ema: Annotated[
+        float, "decay of the averaged weights; the average is young at first, so that it follows"
+    ] = 0.999
+    clip: Annotated[float, "largest norm of the gradient"] = 1.0
+    seed: Annotated[int, "of weights, windows and noise"] = 0
+    precision: Annotated[
+        str, "'auto' is bf16 where the hardware multiplies it fast, else 'fp32'"
+    ] = "auto"
+    compile: Annotated[
+        bool,
+        "compile the network where a trial finds that steps become faster, and the run is "
+        "long enough to gain by it",
+    ] = True
+    device: Annotated[str, "'cpu', 'cuda', or 'auto'"] = "auto"
+    validate_every: Annotated[int, "steps between validations"] = 250
+    save_every: Annotated[int, "steps between saves of all that resuming needs"] = 250
+    out: Annotated[str, "folder of the checkpoint"] = "runs/masked"
+
+    @property
+    def shape(self) -> dict:
+        if self.preset not in PRESETS:
+            raise ValueError(f"There is no preset {self.preset!r}; there are {', '.join(PRESETS)}.")
+        shape = SHAPES[PRESETS[self.preset].preset]
+        # lines are shorter than pages
+        return shape | {"length": shape["length"] // 2} if self.task else shape
+
+
+DDPM = Config(
+    process="gaussian",
+    options="parameterisation=epsilon,self_conditioning=no",
+    schedule="ddpm-128",
+    lr=1e-3,
+    muon=False,
+    bell=0.0,
+)
+PRESETS = {
+    "tiny": Config(
+        preset="tiny",
+        steps=300,
+        warmup=20,
+        batch=16,
+        compile=False,
+        validate_every=100,
+        save_every=100,
+    ),
+    "small": Config(),
+    "base": Config(preset="base", batch=64, steps=6000),
+    # DDPM on embeddings as tutorials have it: 128 steps, beta from 1e-4 to 0.02, which leaves a
+    # quarter of the text at t = 1
+    "tiny-diffusion-ddpm": DDPM,
+    "tiny-diffusion-ddpm-rescaled": replace(DDPM, schedule="ddpm"),
+}
+
+
+TUNED = 128  # windows of text that a process looks at to decide what it may
+LARGE = (
+    16 << 20
+    # bytes of a layer's numbers from which on glibc gives memory back at every step, which costs
+    # time
+)
+# seconds that it takes on two slow cores, and the share of the time that it may save
+COMPILING, COMPILED_GAIN = (
+    60.0,
+    0.15,
+)
+
+
+class TrainingError(RuntimeError):
+    """Training stopped because it went wrong; the message says at which step and what is left."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training is. valid, bits and sample are None between validations."""
+
+    step: int
+    steps: int
+    share: float  # of the way to the end, which is steps or minutes: 1 is the end
+    loss: float  # nats a character, the training objective
+    seconds: float  # since the run began, over all its resumptions
+    process: Process = field(repr=False)  # the averaged weights
+    valid: float | None = None  # nats a character, the bound on the validation text
+    sample: str | None = None
+
+    @property
+    def bits(self) -> float | None:
+        """Validation bits a character."""
+        return None if self.valid is None else self.valid / math.log(2)
+
+
+def train(config: Config, *, resume: bool = False) -> Iterator[Progress]:
+    """Train and yield a Progress after every step. The checkpoint and metrics.jsonl are in
+    config.out.
+
+    resume goes on from what was saved there: the losses are those of a run that was never stopped.
+    Raises ValueError for a config or corpus that cannot work, before the first step; TrainingError
+    if the loss is no longer finite, with the last good checkpoint left in place.
+    """
+    return start(config, resume=resume).steps()
+
+
+def start(config: Config, *, resume: bool = False) -> Run:
+    """The run that `train` steps through, for who wants to save it at any moment. Raises as `train`
+    does."""
+    check(config)
+    begun = resume and (Path(config.out) / "config.json").is_file()
+    data = data_of(config, checkpoint.cutter(Path(config.out)) if begun else config.tokenizer)
+    check_memory(config, len(data.tokenizer))
+    return Run(config, data, resume)
+
+
+def data_of(config: Config, tokenizer: str | Tokenizer) -> Corpus | Pairs:
+    """What a config learns from, cut by a tokenizer (see `corpus`). Raises ValueError if it cannot
+    be had or is too short."""
+    length = config.shape["length"]
+    data = corpus(config.corpus, label=config.label or None, tokenizer=tokenizer)
+    if not config.task:
+        check_window(data, length)
+        return data
+    if config.label:
+        raise ValueError(
+            f"The task {config.task!r} has no labels: leave out the task or the label "
+            f"{config.label!r}."
+        )
+    return pairs(data, config.task, length)
+
+
+class Objective(nn.Module):
+    """The training loss of a process, as a module: what accelerate spreads over processes."""
+
+    def __init__(self, process: Process):
+        super().__init__()
+        self.process = process
+
+    def forward(self, canvas: Canvas, rng: Share) -> Tensor:
+        return self.process.loss(canvas, rng).mean()
+
+
+class Run:
+    """A training run: the network, its average, the optimizers, the random state, and where all of
+    it is saved."""
+
+    def __init__(self, config: Config, data: Corpus | Pairs, resume: bool):
+        from accelerate import (
+            Accelerator,  # takes a while to load, and only those who train wait for it
+        )
+
+        check(config)
+        self.config, self.data, self.out = config, data, Path(config.out)
+        self.together = Accelerator(cpu=config.device == "cpu")
+        self.device = (
+            self.together.device if self.together.num_processes > 1 else pick_device(config.device)
+        )
+        torch.manual_seed(config.seed)
+        self.shape = {**config.shape, "labels": len(data.labels)}
+        self.process = build(
+            config.process,
+            data.tokenizer,
+            config.schedule,
+            **self.shape,
+            options=options_of(config.options),
+        ).to(self.device)
+        self.process.bell = config.bell
+        if config.start and not resume:
+            self.begin_with(config.start)
+        self.average = copy.deepcopy(self.process).eval().requires_grad_(False)
+        self.rng = Share().manual_seed(config.seed)
+        # one machine of several may multiply bf16 fast and another not; all must take the same
+        # steps
+        fast, use = self.agreed(fast_bf16(self.device), is_bf16(config.precision, self.device))
+        self.optimizers = optimizers(
+            self.process, config, torch.bfloat16 if fast == 1 else torch.float32
+        )
+        self.autocast = precision("bf16" if use == 1 else "fp32", self.device)
+        self.step, self.saved, self.seconds = 0, -1, 0.0  # saved: the step of the last save
+        self.compiled: bool | None = None  # what the trial found; None before it
+        if resume:
+            self.restore()
+        elif (self.out / "resume.json").is_file():
+            raise ValueError(
+                f"There is a run in {config.out!r} already: resume it, or choose another folder."
+            )
+        self.objective = self.together.prepare_model(
+            Objective(self.process), device_placement=False
+        )
+
+    @property
+    def writes(self) -> bool:
+        """Is this the process that writes and reports?"""
+        return self.together.is_main_process
+
+    @property
+    def share(self) -> float:
+        """How much of the way is done, by steps or by minutes, whichever is further."""
+        limit = 60 * self.config.minutes
+        return max(self.step / self.config.steps, min(1.0, self.seconds / limit) if limit else 0.0)
+
+    def begin_with(self, source: str) -> None:
+        """Take the weights of another checkpoint's network, which must be of the same make."""
+        weights, mine = catalogue.load(source).net.state_dict(), self.process.net.state_dict()
+        if {k: v.shape for k, v in weights.items()} != {k: v.shape for k, v in mine.items()}:
+            raise ValueError(
+                f"The network of {source!r} is of another shape: begin with one of the same "
+                "preset, corpus and kind."
+            )
+        self.process.net.load_state_dict(weights)
+
+    def steps(self) -> Iterator[Progress]:
+        """Train and yield a Progress after every step, with the folder locked. Raises
+        CheckpointError where it is, by another."""
+        with files.alone(self.out) if self.writes else nullcontext():
+            yield from self.taken()
+
+    def taken(self) -> Iterator[Progress]:
+        config, clock = self.config, time.perf_counter()
+        if self.step == 0:
+            self.begin()
+        self.speed_up()
+        while self.share < 1:
+            loss = self.advance()
+            loss, spent = self.agreed(loss, time.perf_counter() - clock)
+            self.seconds, clock = self.seconds + spent, time.perf_counter()
+            last = self.share >= 1
+            progress = Progress(
+                self.step, config.steps, self.share, loss, self.seconds, self.average
+            )
+            if last or self.step % config.validate_every == 0:
+                progress = replace(progress, valid=self.validate(), sample=self.sample())
+                self.record(progress, self.tune())
+                clock = time.perf_counter()  # validation is not training time
+            if last or self.step % config.save_every == 0:
+                self.save()
+                clock = time.perf_counter()
+            yield progress
+
+    def begin(self) -> None:
+        """An empty metrics.jsonl, and what the process decides before the first step."""
+        if self.writes:
+            self.out.mkdir(parents=True, exist_ok=True)
+            (self.out / "metrics.jsonl").write_text("")
+        if tuned := self.tune():
+            self.write(dict(step=0, **tuned))
+
+    def speed_up(self) -> None:
+        """Keep freed memory where steps are large, and compile the network if a trial finds it
+        faster."""
+        config, width = self.config, self.config.shape["width"]
+        rows = config.batch // config.accumulate * config.shape["length"]
+        if (
+            self.device.type == "cpu" and rows * 4 * width * 4 >= LARGE
+        ):  # the widest layer's numbers
+            keep_all_freed()
+        if config.compile and self.compiled is None:
+            self.compiled = self.gains_by_compiling()
+        if config.compile and self.compiled:
+            self.process.net.compile()
+
+    def gains_by_compiling(self) -> bool:
+        """Time a step's forward and backward, not compiled and compiled. Weights and random state
+        stay as they are."""
+        net, config = self.process.net, self.config
+        (plain,) = self.agreed(self.trial_seconds())
+        limit = 60 * config.minutes - self.seconds if config.minutes else math.inf
+        if min((config.steps - self.step) * plain, limit) * COMPILED_GAIN < COMPILING:
+            return False
+        net.compile()
+        try:
+            seconds = self.trial_seconds()
+        except RuntimeError:  # no compiler on this machine, or one that cannot
+            seconds = math.inf
+        net._compiled_call_impl = None  # as before `compile`, which has no opposite
+        return self.agreed(seconds)[0] < plain
+
+    def trial_seconds(self, repeats: int = 2) -> float:
+        """Seconds of the loss and its gradients on one batch; the least of some, after one that
+        warms up."""
+        config, took = self.config, []
+        rng, part = torch.Generator().manual_seed(0), config.batch // config.accumulate
+        canvas = self.data.canvases("train", config.shape["length"], part, rng, config.given).to(
+            self.device
+        )
+        for _ in range(1 + repeats):
+            start = time.perf_counter()
+            with self.autocast():
+                loss = self.objective(canvas, Share().manual_seed(0))
+            self.together.backward(loss)
+            loss.item()  # waits for the device
+            took.append(time.perf_counter() - start)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        return min(took[1:])
+
+    def advance(self) -> float:
+        """One optimizer step; this process's part of the training loss, in nats a character."""
+        config, rng, parts = self.config, self.rng, self.config.accumulate
+        self.process.train()
+        whole = self.data.canvases(
+            "train",
+            config.shape["length"],
+            config.batch * self.together.num_processes,
+            rng,
+            config.given,
+        )
+        whole, drawn, loss = self.dropped(whole), rng.get_state(), 0.0
+        for part in range(parts):
+            rng.set_state(drawn)
+            rng.part, rng.parts = (
+                self.together.process_index * parts + part,
+                self.together.num_processes * parts,
+            )
+            last = part == parts - 1  # with whose backward the processes average their gradients
+            with nullcontext() if last else self.together.no_sync(self.objective):
+                with self.autocast():
+                    nats = (
+                        self.objective(whole.part(rng.part, rng.parts).to(self.device), rng) / parts
+                    )
+                if not nats.isfinite():
+                    raise TrainingError(
+                        f"The loss is not finite at step {self.step + 1}; {self.last_good()}."
+                    )
+                self.together.backward(nats)
+                loss += nats.item()
+        nn.utils.clip_grad_norm_(self.process.parameters(), config.clip)
+        self.lr = config.lr * rate(self.step, self.share, config.warmup)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.lr
+            optimizer.step()
+            optimizer.zero_grad()
+        self.step += 1
+        decay = min(config.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self.average.parameters()), list(self.process.parameters()), 1 - decay
+            )
+        # losses are told for each position; what is shown, for each character that counts, as the
+        # bound is
+        return loss * (whole.given.numel() / whole.characters(self.data.tokenizer).sum()).item()
+
+    def agreed(self, *numbers: float) -> list[float]:
+        """The mean of each number over all processes."""
+        if self.together.num_processes == 1:
+            return list(numbers)
+        return self.together.reduce(
+            torch.tensor(numbers, dtype=torch.float32, device=self.device), "mean"
+        ).tolist()
+
+    def dropped(self, canvas: Canvas) -> Canvas:
+        """The canvas with the null class in the place of a few labels, so that the network knows
+        both."""
+        if canvas.label is None:
+            return canvas
+        drop = torch.rand(len(canvas.label), generator=self.rng) < self.config.drop_label
+        return replace(canvas, label=torch.where(drop, len(self.data.labels), canvas.label))
+
+    def validate(self, batches: int = 8, batch: int = 32) -> float:
+        """The bound on windows of the validation text, the same ones and the same draws every time,
+        nats a character."""
+        rng, total, count, length = (
+            torch.Generator().manual_seed(1),
+            0.0,
+            0,
+            self.config.shape["length"],
+        )
+        with torch.no_grad(), self.autocast():
+            for _ in range(batches):
+                canvas = self.data.canvases("valid", length, batch, rng, 0.0).to(self.device)
+                total += self.average.bound(canvas, rng).sum().item()
+                count += canvas.characters(self.data.tokenizer).sum().item()
+        return total / count
+
+    def tune(self) -> dict:
+        """Let the process look at text that it learns from, and decide what it may."""
+        rng, length = torch.Generator().manual_seed(self.step), self.config.shape["length"]
+        with self.autocast():
+            found = self.process.tune(
+                self.data.canvases("train", length, TUNED, rng, 0.0).to(self.device), rng
+            )
+        for kept, now in zip(self.average.buffers(), self.process.buffers()):
+            kept.copy_(now)
+        return found
+
+    def sample(self) -> str:
+        """A text; of a task a few lines of validation with what is made of them."""
+        if isinstance(self.data, Pairs):
+            return rewrite.page(self.average, self.data)
+        *_, frame = generate(
+            self.average, Canvas.blank(self.config.shape["length"]), steps=64, seed=1
+        )
+        return self.data.tokenizer.decode(frame.tokens[0])
+
+    def record(self, progress: Progress, tuned: dict) -> None:
+        self.write(
+            dict(
+                step=progress.step,
+                loss=progress.loss,
+                valid=progress.valid,
+                seconds=round(progress.seconds, 1),
+                lr=self.lr,
+                sample=progress.sample,
+                **tuned,
+            )
+        )
+
+    def write(self, row: dict) -> None:
+        """A line of metrics.jsonl."""
+        if not self.writes:
+            return
+        with open(self.out / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+    # ------------------------------------------------------------ saving and resuming
+
+    def save(self) -> None:
+        """The checkpoint and everything that resuming needs, all of it or nothing. Raises
+        CheckpointError if it cannot be written; what was saved before stays.
+        """
+        if not self.writes:
+            return
+        config = self.described()
+        about = {
+            "step": str(self.step),
+            "seconds": str(self.seconds),
+            "compiled": str(self.compiled),
+            "hardware": self.hardware(),
+        }
+        with files.replacing(self.out) as new:
+            checkpoint.write(self.average, config, new)
+            save_file(self.state(), new("resume.safetensors"), metadata=about)
+            new("resume.json").write_text(json.dumps(asdict(self.config), indent=1), "utf-8")
+        self.saved = self.step
+
+    def described(self) -> dict:
+        """The contents of config.json; as others may read them, they name no place of this
+        machine."""
+        training = {k: v for k, v in asdict(self.config).items() if k != "out"} | {
+            "corpus": self.data.name
+        }
+        training["start"] = Path(training["start"]).name
+        made = dict(
+            training=training,
+            step=self.step,
+            seconds=round(self.seconds, 1),
+            hardware=self.hardware(),
+        )
+        made |= {"task": self.config.task} if self.config.task else {}
+        made |= dict(labels=list(self.data.labels), fingerprint=self.data.fingerprint)
+        return checkpoint.config_of(self.average, self.shape, self.data.name, **made)
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights, their average, the optimizers and the random state, by name."""
+        tensors = {f"process.{k}": v for k, v in self.process.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        for i, optimizer in enumerate(self.optimizers):
+            for key, slots in optimizer.state_dict()["state"].items():
+                tensors |= {
+                    f"optimizer.{i}.{key}.{slot}": torch.as_tensor(v) for slot, v in slots.items()
+                }
+        tensors["rng"] = self.rng.get_state()
+        return {k: v.cpu().contiguous() for k, v in tensors.items()}
+
+    def hardware(self) -> str:
+        processes = self.together.num_processes
+        return hardware(self.device) + (f", {processes} processes" if processes > 1 else "")
+
+    def restore(self) -> None:
+        """Take up the run that was saved in this folder. Raises ValueError if there is none,
+        CheckpointError if it is another than is asked for, if what is left of it is damaged, or if
+        it is still running.
+        """
+        path = self.out / "resume.safetensors"
+        if not path.is_file():
+            raise ValueError(f"There is nothing to resume in {str(self.out)!r}: start without it.")
+        self.check_same(checkpoint.read_config(self.out))
+        try:
+            with safe_open(path, "pt") as file:
+                about = file.metadata() or {}
+            self.take(load_file(path))
+            self.step, self.seconds = int(about["step"]), float(about["seconds"])
+            if (
+                about.get("hardware") == self.hardware()
+            ):  # on another machine the trial is made anew
+                self.compiled = {"True": True, "False": False}.get(about.get("compiled"))
+            check_number("the step", self.step, 0, NUMBERS["steps"][1])
+            check_number("the time", self.seconds, 0, HUGE)
+        except (
+            SafetensorError,
+            OSError,
+            LookupError,
+            TypeError,
+            ValueError,
+            RuntimeError,
+        ) as error:
+            why = " ".join(str(error).split())[:120]
+            raise checkpoint.CheckpointError(
+                f"What resuming needs, {path.name} in {str(self.out)!r}, is damaged ({why}): "
+                "begin anew in another folder; "
+                "--start takes the weights of a checkpoint."
+            ) from None
+        self.saved = self.step
+        if self.writes:
+            with files.alone(self.out):
+                self.rewind()
+
+    def check_same(self, known: dict) -> None:
+        """Raises CheckpointError if a config.json is that of another run than this one: of another
+        make, or on another text."""
+        checkpoint.check_config(known, self.out)
+        known = known | {"muon": known.get("training", {}).get("muon", self.config.muon)}
+        mine = self.described() | {"muon": self.config.muon}
+        for key, flag in (
+            ("process", "process"),
+            ("task", "task"),
+            ("labels", "label"),
+            ("net", "preset"),
+            ("schedule", "schedule"),
+            ("options", "options"),
+            ("muon", "muon"),
+        ):
+            there, here = (some.get(key, "") for some in (known, mine))
+            if there != here:
+                raise checkpoint.CheckpointError(
+                    f"The run in {str(self.out)!r} has the {key} {brief(there, 120)}, and "
+                    f"{brief(here, 120)} is asked for: resume it "
+                    f"without --{flag}, or begin another run in another folder."
+                )
+        checkpoint.check_text(known, self.out, self.data)
+
+    def take(self, tensors: dict[str, Tensor]) -> None:
+        """Take up weights, optimizers and the random state. Raises what torch raises, or
+        ValueError, if they are not this run's."""
+        if not all(
+            value.isfinite().all() for value in tensors.values() if value.is_floating_point()
+        ):
+            raise ValueError("not all numbers are finite")
+        for name, module in (("process", self.process), ("average", self.average)):
+            module.load_state_dict(inside(tensors, name))
+        for i, optimizer in enumerate(self.optimizers):
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in inside(tensors, f"optimizer.{i}").items():
+                index, slot = key.split(".")
+                state.setdefault(int(index), {})[slot] = value
+            check_slots(optimizer, state)
+            optimizer.load_state_dict(
+                {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
+            )
+        self.rng.set_state(tensors["rng"])
+
+    def rewind(self) -> None:
+        """Take the rows out of metrics.jsonl that were written after the last save."""
+        rows = [
+            row
+            for row in checkpoint.read_jsonl(self.out / "metrics.jsonl")
+            if row["step"] <= self.step
+        ]
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        files.write_text(self.out / "metrics.jsonl", text)
+
+    def last_good(self) -> str:
+        path = self.out / "config.json"
+        if not path.is_file():
+            return "no checkpoint was written before it"
+        return (
+            f"the last good checkpoint, of step {checkpoint.read_config(self.out)['step']}, is "
+            f"in {str(self.out)!r}"
+        )
+
+
+NUMBERS = {  # of Config: what each may be, both ends included
+    "steps": (1, 10**9),
+    "minutes": (0, 10**6),
+    "batch": (1, 10**6),
+    "accumulate": (1, 10**6),
+    "lr": (1e-8, 1),
+    "warmup": (0, 10**9),
+    "weight_decay": (0, 10),
+    "bell": (0, 10),
+    "given": (0, 1),
+    "drop_label": (0, 1),
+    "ema": (0, 1),
+    "clip": (1e-6, 10**6),
+    "seed": (0, 2**63 - 1),
+    "validate_every": (1, 10**9),
+    "save_every": (1, 10**9),
+}
+
+
+def check(config: Config) -> None:
+    """Raises ValueError, in one sentence, for values with which nothing can be trained."""
+    for field_ in fields(Config):
+        value, kind = getattr(config, field_.name), type(field_.default)
+        if field_.name in NUMBERS:
+            # 4.0 windows are no number of windows
+            value = repr(value) if kind is int and isinstance(value, float) else value
+            check_number(field_.name, value, *NUMBERS[field_.name], whole=kind is int)
+        elif type(value) is not kind:
+            raise ValueError(
+                f"{field_.name} is {brief(value)}; give "
+                f"{'a text' if kind is str else 'true or false'}."
+            )
+    if config.batch % config.accumulate:
+        raise ValueError(
+            f"A batch of {config.batch} cannot be computed in {config.accumulate} equal "
+            "parts: choose a divisor."
+        )
+    pick_device(config.device)
+
+
+def least_memory(config: Config, V: int) -> int:
+    """Bytes that a step takes at the least, beside the weights: the windows, and what is kept of
+    each position for the way back, 16 vectors of the width a layer (both norms, q, k, v and their
+    rotations, the values, the four times wider layer before and after its function) and two of the
+    vocabulary.
+    """
+    shape, size = config.shape, 4 if config.precision == "fp32" else 2
+    kept = size * (16 * shape["layers"] * shape["width"] + 2 * V)
+    return shape["length"] * (config.batch * 24 + config.batch // config.accumulate * kept)
+
+
+def check_memory(config: Config, V: int) -> None:
+    """Raises ValueError, before anything is allocated, for a batch that is larger than memory."""
+    device = pick_device(config.device)
+    room = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else memory()
+    if (needed := least_memory(config, V)) > room:
+        raise ValueError(
+            f"A step of {config.batch:,} windows of {config.shape['length']} characters "
+            f"takes more than {needed / 1e9:,.0f} GB of memory "
+            f"and there are {room / 1e9:,.0f}: give a smaller batch, or compute it in parts "
+            "(accumulate)."
+        )
+
+
+def options_of(text: str) -> dict[str, str]:
+    """ "name=value,name=value" as a dictionary. Raises ValueError for anything else."""
+    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+    if not all(key.strip() and sign for key, sign, _ in pairs):
+        raise ValueError(f"The options are {text!r}; write them as name=value,name=value.")
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def check_slots(optimizer: torch.optim.Optimizer, state: dict[int, dict[str, Tensor]]) -> None:
+    """Raises ValueError unless what an optimizer remembers of its parameters has their shapes, and
+    is the same of all."""
+    params = [p for group in optimizer.param_groups for p in group["params"]]
+    if len({frozenset(slots) for slots in state.values()}) > 1:
+        raise ValueError("the optimizer remembers more of some weights than of others")
+    for index, slots in state.items():
+        if not 0 <= index < len(params) or any(
+            v.ndim and v.shape != params[index].shape for v in slots.values()
+        ):
+            raise ValueError("the optimizer's state is of other weights")
+
+
+def inside(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries under a prefix, without it."""
+    return {
+        key.removeprefix(prefix + "."): value
+        for key, value in tensors.items()
+        if key.startswith(prefix + ".")
+    }
+
+
+def rate(step: int, share: float, warmup: int) -> float:
+    """Share of the highest learning rate: a linear rise over `warmup` steps, and a linear fall to 2
+    % along the way, 0 to 1."""
+    return min(1.0, (step + 1) / max(1, warmup)) * (0.02 + 0.98 * (1 - share))
+
+
+def optimizers(process: Process, config: Config, dtype: torch.dtype) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the blocks (Jordan 2024, scaled as in arXiv:2502.16982), which
+    iterates in `dtype`; AdamW for everything else.
+    """
+    matrices = [
+        p
+        for name, p in process.net.named_parameters()
+        if p.ndim == 2 and name.startswith("blocks.")
+    ]
+    chosen = {id(p) for p in matrices}
+    rest = [p for p in process.parameters() if id(p) not in chosen]
+    adam = dict(lr=config.lr, betas=(0.9, 0.98))
+    if not config.muon:
+        return [
+            torch.optim.AdamW(
+                [
+                    dict(params=rest, weight_decay=0.0),
+                    dict(params=matrices, weight_decay=config.weight_decay),
+                ],
+                **adam,
+            )
+        ]
+    muon = Muon(
+        matrices, dtype=dtype, lr=config.lr, weight_decay=config.weight_decay, momentum=0.95
+    )
+    return [torch.optim.AdamW(rest, weight_decay=0.0, **adam), muon]
+
+
+def pick_device(name: str) -> torch.device:
+    """The device that is called "cpu", "cuda", "cuda:1" ... or "auto", a GPU where there is one.
+    Raises ValueError, in one sentence, for what is no such name and for a GPU that is not here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    found = re.fullmatch(r"cpu|cuda(?::(\d{1,3}))?", name)
+    if not found:
+        raise ValueError(f"There is no device {brief(name)}; there are 'cpu', 'cuda' and 'auto'.")
+    if name != "cpu" and int(found[1] or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"The device {name!r} is not here: give 'cpu', or 'auto' for whatever there is."
+        )
+    return torch.device(name)
+
+
+def hardware(device: torch.device) -> str:
+    """What this runs on, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    names = [line.split(":")[1].strip() for line in cpuinfo() if line.startswith("model name")]
+    return f"{torch.get_num_threads()} CPU threads, {names[0] if names else 'unknown processor'}"
+
+
+def cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.is_file() else []

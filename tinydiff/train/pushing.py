@@ -1,0 +1,89 @@
+"""A run that is kept on the Hub while it trains: pushed every few minutes in the background, from a
+copy that no save touches."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from pathlib import Path
+
+from tinydiff.store import hub
+from tinydiff.store.checkpoint import CheckpointError
+from tinydiff.train.loop import Run
+
+
+class Keeper:
+    """Pushes a run to a Hub repository: `offer` now and then, in the background; `finish` at the
+    end.
+
+    minutes is the time between two pushes, 0 pushes at the end alone; with it, what resuming needs
+    is pushed too. A push that fails is told in `trouble`, in one sentence, and tried again with the
+    next save; training does not wait for it. Raises ValueError for what is no Hub id.
+    """
+
+    def __init__(
+        self, repo_id: str, private: bool = False, minutes: float = 0.0, token: str | None = None
+    ):
+        if not hub.is_repo_id(repo_id):
+            raise ValueError(f"{repo_id!r} is not a Hub id: it has the form 'user/name'.")
+        self.repo_id, self.private, self.every, self.token = repo_id, private, 60 * minutes, token
+        self.address = self.trouble = ""
+        self.pushed, self.at, self.thread = -1, time.monotonic(), None
+
+    def offer(self, run: Run) -> None:
+        """Push what the run has saved, if it is time, it is new, and no push is under way."""
+        due = self.every and time.monotonic() - self.at >= self.every
+        if due and run.saved > self.pushed and not self.busy and (copy := self.copy(run)):
+            self.thread = threading.Thread(target=self.push, args=(copy, run.saved), daemon=True)
+            self.thread.start()
+
+    @property
+    def busy(self) -> bool:
+        return self.thread is not None and self.thread.is_alive()
+
+    def finish(self, run: Run) -> str:
+        """Push what was saved last and wait for it: the address. Raises CheckpointError if it
+        fails."""
+        if self.busy:
+            self.thread.join()
+        if run.saved > self.pushed and (copy := self.copy(run)):
+            self.push(copy, run.saved)
+        if self.trouble:
+            raise CheckpointError(self.trouble)
+        return self.address
+
+    def copy(self, run: Run) -> Path | None:
+        """What is to be pushed; None, and what is wrong, where there is no room for it."""
+        try:
+            return copied(run.out)
+        except OSError as error:
+            self.at, self.trouble = (
+                time.monotonic(),
+                f"Nothing was pushed, because no copy of the run could be made here: {error}.",
+            )
+            return None
+
+    def push(self, folder: Path, step: int) -> None:
+        try:
+            self.address = hub.push(
+                folder, self.repo_id, private=self.private, token=self.token, resume=self.every > 0
+            )
+            self.trouble, self.pushed = "", step
+        except (CheckpointError, OSError) as error:
+            self.trouble = str(error)
+        finally:
+            self.at = time.monotonic()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def copied(out: Path) -> Path:
+    """A copy of a run's files, which no save changes, and which names no place of this machine."""
+    folder = out / "pushing"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(out, folder, ignore=shutil.ignore_patterns("*.partial", folder.name))
+    config = json.loads((folder / "resume.json").read_text("utf-8"))
+    names = {key: Path(config[key]).name for key in ("corpus", "start")}
+    (folder / "resume.json").write_text(json.dumps(config | names | {"out": ""}, indent=1), "utf-8")
+    return folder

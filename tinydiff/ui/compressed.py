@@ -1,0 +1,81 @@
+"""What a visitor loads first, compressed: the page itself and what describes it, which are 1.6 MB
+and a sixth of that packed.
+
+Gradio compresses files by their endings, and these answers have none. A layer between the server
+and Gradio, of the usual make of such layers (ASGI); it is named where a page is launched, in
+look.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Awaitable, Callable
+
+KINDS = (b"text/html", b"application/json")
+LEAST = 1024  # bytes that are worth it
+
+Message = dict
+App = Callable[
+    [dict, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
+]
+
+
+class Packed:
+    """Answers of KINDS that come as a whole, as gzip where the browser takes it; what comes in
+    pieces is a stream of events, of which each piece is awaited, and passes as it is.
+    """
+
+    def __init__(self, app: App):
+        self.app = app
+
+    async def __call__(self, scope: dict, receive, send) -> None:
+        wanted = (
+            scope["type"] == "http"
+            and scope["method"] == "GET"
+            and b"gzip" in header(scope["headers"], b"accept-encoding")
+        )
+        if not wanted:
+            return await self.app(scope, receive, send)
+        held: list[Message] = []
+
+        async def packed(message: Message) -> None:
+            if message["type"] == "http.response.start" and worth_it(message["headers"]):
+                held.append(message)  # until it is known whether the body is whole
+                return
+            if held:
+                start = held.pop()
+                if not message.get("more_body") and len(message.get("body", b"")) >= LEAST:
+                    message = message | {"body": await asyncio.to_thread(gzip, message["body"])}
+                    start = start | {"headers": told(start["headers"], len(message["body"]))}
+                await send(start)
+            await send(message)
+
+        await self.app(scope, receive, packed)
+
+
+def worth_it(headers: list[tuple[bytes, bytes]]) -> bool:
+    return header(headers, b"content-type").startswith(KINDS) and not header(
+        headers, b"content-encoding"
+    )
+
+
+def header(headers: list[tuple[bytes, bytes]], name: bytes) -> bytes:
+    """Its value in lower case; empty where there is none."""
+    return next((value.lower() for key, value in headers if key.lower() == name), b"")
+
+
+def told(headers: list[tuple[bytes, bytes]], length: int) -> list[tuple[bytes, bytes]]:
+    """The headers of the packed answer."""
+    kept = [(key, value) for key, value in headers if key.lower() != b"content-length"]
+    more = [
+        (b"content-encoding", b"gzip"),
+        (b"content-length", str(length).encode()),
+        (b"vary", b"accept-encoding"),
+    ]
+    return kept + more
+
+
+def gzip(body: bytes) -> bytes:
+    pack = zlib.compressobj(wbits=31)  # 15, and 16 for gzip's own head
+    return pack.compress(body) + pack.flush()

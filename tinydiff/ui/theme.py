@@ -1,0 +1,35 @@
+"""What every page of the project looks like: its head, its theme, its styles, and how it is
+launched."""
+
+import gradio as gr
+
+from tinydiff.paths import STATIC
+from tinydiff.ui import server
+
+HEAD = """
+<header class="td-head"><h1>tinydiff</h1><p>text diffusion you can watch</p>
+<button type="button" class="td-theme" aria-label="Light or dark" title="Light or dark">
+<svg viewBox="0 0 20 20" aria-hidden="true">
+<path d="M10 1a9 9 0 1 0 0 18 9 9 0 0 0 0-18zm0 2v14a7 7 0 0 1 0-14z"/></svg></button></header>
+"""
+THEME_JS = (
+    "element.querySelector('.td-theme').addEventListener('click', () => "
+    "document.body.classList.toggle('dark'));"
+)
+LAUNCH = dict(
+    css_paths=[STATIC / "style.css", STATIC / "tabs.css"],
+    theme=gr.themes.Base(
+        font=[
+            "ui-sans-serif",
+            "system-ui",
+            "Segoe UI",
+            "Helvetica Neue",
+            "DejaVu Sans",
+            "sans-serif",
+        ],
+        font_mono=["ui-monospace", "SF Mono", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace"],
+    ),
+    ssr_mode=False,
+    footer_links=["api"],
+    **server.LAUNCH,
+)
