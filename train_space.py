@@ -47,25 +47,25 @@ def main(argv: list[str] | None = None) -> int:
     """Train as the flags say; the exit status."""
     if not importlib.util.find_spec("tinydiff"):
         sys.path.insert(0, code())
-    from tinydiff.cli import console
+    from tinydiff.cli import errors, flags, training
 
-    parser = console.Parser(
+    parser = errors.Parser(
         prog="train_space.py", description="Train a model of text; every flag has a default."
     )
     parser.add_argument(
         "--app", action="store_true", help="show the training on a page, as a training Space does"
     )
-    console.train_flags(parser)
-    args = parser.parse_args(flags() if argv is None else argv)
+    flags.train_flags(parser)
+    args = parser.parse_args(command_line() if argv is None else argv)
     if args.app:
         from tinydiff.ui import trainer
 
         args.resume = True
-        return console.guarded(lambda: trainer.serve(args, lambda: console.fetched_config(args)))
-    return console.guarded(lambda: console.train_command(args, "python train_space.py"))
+        return errors.guarded(lambda: trainer.serve(args, lambda: training.fetched_config(args)))
+    return errors.guarded(lambda: training.train_command(args, "python train_space.py"))
 
 
-def flags() -> list[str]:
+def command_line() -> list[str]:
     """What stands on the command line; on a Space, where nothing does, what TINYDIFF_TRAIN
     holds."""
     if "SPACE_ID" in os.environ and not sys.argv[1:]:

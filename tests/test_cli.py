@@ -25,7 +25,7 @@ import train_space
 from tests import programs
 from tests.conftest import SHAPE, random_process
 from tinydiff import files, runs
-from tinydiff.cli import console
+from tinydiff.cli import errors, flags, terminal, training
 from tinydiff.cli.commands import main, parser
 from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES
@@ -92,8 +92,8 @@ def test_every_field_of_config_is_a_flag(field):
         if isinstance(value, bool)
         else [f"--{name}", str(value)]
     )
-    changed = vars(console.config_of(parser().parse_args(["train", *words])))
-    base = vars(console.config_of(parser().parse_args(["train"])))
+    changed = vars(flags.config_of(parser().parse_args(["train", *words])))
+    base = vars(flags.config_of(parser().parse_args(["train"])))
     assert changed[field.name] == value
     assert {k for k in base if base[k] != changed[k]} <= {field.name, "out"}
 
@@ -105,17 +105,17 @@ def test_every_option_of_every_sampler_is_a_flag():
             values = [span.high] if isinstance(span, Range) else span.of(PROCESSES["masked"])
             for value in values:
                 args = parser().parse_args(
-                    ["sample", "--sampler", chosen.name, console.flag(name), str(value)]
+                    ["sample", "--sampler", chosen.name, flags.flag(name), str(value)]
                 )
-                assert console.settings_of(args)["options"] == {name: value}
-    assert console.settings_of(parser().parse_args(["sample"]))["options"] == {}
+                assert flags.settings_of(args)["options"] == {name: value}
+    assert flags.settings_of(parser().parse_args(["sample"]))["options"] == {}
 
 
 def test_a_preset_decides_what_is_not_given():
     """--preset tiny takes that preset's steps, and a flag beside it wins."""
     tiny = tinydiff.PRESETS["tiny"]
-    assert console.config_of(parser().parse_args(["train", "--preset", "tiny"])).steps == tiny.steps
-    given = console.config_of(parser().parse_args(["train", "--preset", "tiny", "--steps", "7"]))
+    assert flags.config_of(parser().parse_args(["train", "--preset", "tiny"])).steps == tiny.steps
+    given = flags.config_of(parser().parse_args(["train", "--preset", "tiny", "--steps", "7"]))
     assert (given.steps, given.batch) == (7, tiny.batch)
 
 
@@ -214,7 +214,7 @@ def test_an_interrupt_has_its_own_status(capsys):
     def interrupted():
         raise KeyboardInterrupt
 
-    assert console.guarded(interrupted) == 130
+    assert errors.guarded(interrupted) == 130
     assert "Traceback" not in capsys.readouterr().err
 
 
@@ -258,8 +258,10 @@ def test_the_terminal_shows_every_character(model):
         {"model": model, "length": 100, "steps": 4, "sampler": "random", "seed": 1}
     )
     out = io.StringIO()
-    last = console.play(pictures, settings, total, Console(file=out, force_terminal=True, width=80))
-    drawn = console.frame(last, last.text, "w" * 100, settings, total, 64)
+    last = terminal.play(
+        pictures, settings, total, Console(file=out, force_terminal=True, width=80)
+    )
+    drawn = terminal.frame(last, last.text, "w" * 100, settings, total, 64)
     lines = drawn.renderables[0].plain.split("\n")
     assert "".join(lines) == "".join(tinydiff.show.export.glyph(c) for c in last.text)
     assert [len(line) for line in lines] == [64, 36]
@@ -270,11 +272,11 @@ def test_every_state_has_a_sign_beside_its_colour():
     """No two states that a terminal shows differ by colour alone."""
     colours = {"red", "magenta", "yellow", "green", "blue", "cyan"}
     shapes = [
-        " ".join(w for w in console.STYLES[state].split() if w not in colours)
-        for state in console.STYLES
+        " ".join(w for w in terminal.STYLES[state].split() if w not in colours)
+        for state in terminal.STYLES
     ]
     assert len(set(shapes)) == len(shapes)
-    assert set(console.STYLES) == {
+    assert set(terminal.STYLES) == {
         render.MASKED,
         render.NEW,
         render.AGAIN,
@@ -378,8 +380,8 @@ def test_training_leaves_a_checkpoint_that_sample_opens(trained, corpus, capsys)
 
 def test_both_trainers_train_alike(trained, corpus, tmp_path):
     """`python -m tinydiff train` and train_space.py leave the same weights."""
-    flags = ["--corpus", corpus, "--steps", "2", "--lr", "0.001", *TINY]
-    assert train_space.main(["--out", str(tmp_path / "b"), *flags]) == 0
+    words = ["--corpus", corpus, "--steps", "2", "--lr", "0.001", *TINY]
+    assert train_space.main(["--out", str(tmp_path / "b"), *words]) == 0
     one, two = (tinydiff.load(folder).state_dict() for folder in (trained[0], tmp_path / "b"))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
@@ -390,9 +392,9 @@ def test_a_resumed_run_keeps_its_settings(trained, tmp_path, capsys):
     assert "--steps" in one_sentence(capsys, "train", "--resume", "--out", out)
     args = argparse.Namespace(resume=True, out=out, steps=4)
     assert (
-        console.config_of(args).lr,
-        console.config_of(args).steps,
-        console.config_of(args).batch,
+        flags.config_of(args).lr,
+        flags.config_of(args).steps,
+        flags.config_of(args).batch,
     ) == (0.001, 4, 2)
     assert main(["train", "--resume", "--out", out, "--steps", "4"]) == 0
     assert json.loads((tmp_path / "run" / "config.json").read_text())["step"] == 4
@@ -475,7 +477,7 @@ def test_a_second_trainer_is_told_that_there_is_one(corpus, tmp_path, capsys):
     takes nothing from its rows."""
     out = tmp_path / "run"
     argv = ["--corpus", corpus, "--out", out, "--steps", "4", *TINY, "--validate-every", "3"]
-    steps = start(console.config_of(parser().parse_args(["train", *map(str, argv)]))).steps()
+    steps = start(flags.config_of(parser().parse_args(["train", *map(str, argv)]))).steps()
     next(steps)
     assert "Another training is running" in one_sentence(capsys, "train", *argv)
     assert [now.step for now in itertools.islice(steps, 2)] == [2, 3]
@@ -629,8 +631,8 @@ def test_sigterm_saves_and_says_how_to_go_on(corpus, tmp_path):
     assert program.returncode == 128 + signal.SIGTERM and "--resume" in said and err == ""
     step = int(said.split("step ")[-1].split()[0])
     assert step > 1 and json.loads((out / "config.json").read_text())["step"] == step
-    resumed = console.start(
-        console.config_of(argparse.Namespace(resume=True, out=str(out))), resume=True
+    resumed = training.start(
+        flags.config_of(argparse.Namespace(resume=True, out=str(out))), resume=True
     )
     assert resumed.step == step
 
@@ -648,12 +650,12 @@ def test_the_second_interrupt_ends_the_program():
 
 def test_progress_on_a_terminal_names_what_it_learns(corpus, tmp_path, monkeypatch, capsys):
     """With a terminal the bar passes every step on and shows the sample of each validation."""
-    config = console.config_of(
+    config = flags.config_of(
         parser().parse_args(
             ["train", "--corpus", corpus, "--out", str(tmp_path), "--steps", "2", *TINY]
         )
     )
-    steps = list(console.bar(start(config)))
+    steps = list(training.bar(start(config)))
     assert [p.step for p in steps] == [1, 2]
     assert "bits a character" in capsys.readouterr().out
 

@@ -13,7 +13,7 @@ import torch
 
 from tests.conftest import SHAPE, random_process
 from tinydiff import exact, uncertainty
-from tinydiff.cli import console
+from tinydiff.cli import flags
 from tinydiff.measure import evaluate
 from tinydiff.store import card, catalogue, checkpoint
 from tinydiff.text import Characters, Corpus
@@ -239,9 +239,9 @@ def test_the_command_of_a_card_is_its_run(name):
         r"`python train_space.py (.*?)`", (known.path / "README.md").read_text("utf-8")
     )[1]
     parser = argparse.ArgumentParser()
-    console.train_flags(parser)
+    flags.train_flags(parser)
     config, made = (
-        asdict(console.config_of(parser.parse_args(command.split()))),
+        asdict(flags.config_of(parser.parse_args(command.split()))),
         known.config["training"],
     )
     assert {k: config[k] for k in made if k not in card.NOT_LEARNED} == {

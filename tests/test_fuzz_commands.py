@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import SHAPE, random_process
 from tinydiff import runs, sentences
-from tinydiff.cli import console
+from tinydiff.cli import errors, terminal
 from tinydiff.cli.commands import main, parser
 from tinydiff.deploy import spaces
 from tinydiff.measure import bench, evaluate, families
@@ -233,19 +233,19 @@ def test_what_a_model_writes_is_not_obeyed(model, capsys):
         and not sentences.OBEYED.search(out)
     )
     assert sentences.clean("a\tb\nc\x1b[2J\u202eé語🙂·\x7f") == "a\tb\nc\u241b[2J\ufffdé語🙂·\u2421"
-    terminal = console.Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    screen = terminal.Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
     settings, total, pictures = runs.begin({"model": model, "length": 60, "steps": 2})
-    last = console.play(pictures, settings, total, terminal)
-    drawn = console.frame(last, last.text, "w" * 60, settings, total, 64)
+    last = terminal.play(pictures, settings, total, screen)
+    drawn = terminal.frame(last, last.text, "w" * 60, settings, total, 64)
     assert not sentences.OBEYED.search("".join(part.plain for part in drawn.renderables))
 
 
 def test_all_that_is_printed_goes_one_way():
     """No print but the one of `sentences.say` in what the command lines run, no text of others
     given to rich but through `clean`."""
-    for module in (sentences, console, sys.modules["tinydiff.cli.commands"]):
-        source = Path(module.__file__).read_text("utf-8")
-        assert source.count("    print(") == (module is sentences)
+    for path in (Path(sentences.__file__), *Path(errors.__file__).parent.glob("*.py")):
+        source = path.read_text("utf-8")
+        assert source.count("    print(") == (path.name == "sentences.py")
 
 
 @pytest.mark.parametrize(
@@ -277,9 +277,9 @@ def test_an_allocation_that_fails_is_a_sentence(capsys):
     import torch
 
     for work in (lambda: torch.empty(1 << 60, dtype=torch.uint8), lambda: bytearray(1 << 62)):
-        assert console.guarded(work) == 2 and "has not the memory" in capsys.readouterr().err
+        assert errors.guarded(work) == 2 and "has not the memory" in capsys.readouterr().err
     with pytest.raises(RuntimeError):
-        console.guarded(lambda: (_ for _ in ()).throw(RuntimeError("shape")))
+        errors.guarded(lambda: (_ for _ in ()).throw(RuntimeError("shape")))
 
 
 # ---------------------------------------------------------------- files

@@ -7,7 +7,7 @@ import time
 import gradio as gr
 import pytest
 
-from tinydiff.cli import console
+from tinydiff.cli import errors, flags, training
 from tinydiff.store import checkpoint
 from tinydiff.ui import trainer
 
@@ -30,13 +30,13 @@ FLAGS = [
 def live(args):
     """A run in the background, of these flags."""
     args.resume = True
-    return trainer.Live(args, lambda: console.fetched_config(args))
+    return trainer.Live(args, lambda: training.fetched_config(args))
 
 
-def asked(*flags):
-    parser = console.Parser()
-    console.train_flags(parser)
-    return parser.parse_args([*FLAGS, *map(str, flags)])
+def asked(*words):
+    parser = errors.Parser()
+    flags.train_flags(parser)
+    return parser.parse_args([*FLAGS, *map(str, words)])
 
 
 def wait(condition, seconds=60):
@@ -128,7 +128,7 @@ def test_trackio_is_asked_for_by_name(monkeypatch, lines, tmp_path, capsys):
     """Where it is not installed, a sentence says so."""
     monkeypatch.setitem(sys.modules, "trackio", None)
     args = asked("--corpus", lines, "--out", tmp_path / "run", "--steps", 4, "--trackio", "mine")
-    assert console.guarded(lambda: console.train_command(args, "train")) == 2
+    assert errors.guarded(lambda: training.train_command(args, "train")) == 2
     assert "pip install trackio" in capsys.readouterr().err
 
 
@@ -151,7 +151,7 @@ def test_trackio_gets_every_loss(monkeypatch, lines, tmp_path):
     fake = Fake()
     monkeypatch.setitem(sys.modules, "trackio", fake)
     args = asked("--corpus", lines, "--out", tmp_path / "run", "--steps", 12, "--trackio", "mine")
-    assert console.train_command(args, "train") == 0
+    assert training.train_command(args, "train") == 0
     assert (
         [step for step, _ in fake.rows] == list(range(1, 13))
         and fake.ended == 1

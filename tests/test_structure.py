@@ -43,9 +43,9 @@ def test_the_readme_program_runs(capsys):
 
 def test_the_readme_matrix_is_the_code_s():
     """The table in the README is the one that `python -m tinydiff matrix --markdown` prints."""
-    from tinydiff.cli.console import matrix_markdown
+    from tinydiff.cli.documents import matrix_table
 
-    assert matrix_markdown().strip() in (ROOT / "README.md").read_text("utf-8")
+    assert matrix_table().strip() in (ROOT / "README.md").read_text("utf-8")
 
 
 def test_the_readme_tree_names_the_files_there_are():

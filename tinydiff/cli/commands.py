@@ -14,9 +14,9 @@ from pathlib import Path
 from rich.console import Console
 
 from tinydiff import endings, rewrite, runs
-from tinydiff.cli import console
-from tinydiff.cli.console import say
+from tinydiff.cli import documents, errors, flags, terminal, training
 from tinydiff.measure import bench, evaluate, families
+from tinydiff.sentences import say
 from tinydiff.show import export, render
 from tinydiff.show.render import MASK
 from tinydiff.store import catalogue, checkpoint, hub
@@ -30,9 +30,9 @@ TOGETHER = 64  # lines that are rewritten at once
 
 def sample(args: argparse.Namespace) -> None:
     """Write a text, animated where there is a terminal, else the finished text alone."""
-    settings, total, pictures = runs.begin(console.settings_of(args))
+    settings, total, pictures = runs.begin(flags.settings_of(args))
     if sys.stdout.isatty():
-        console.play(pictures, settings, total, Console())
+        terminal.play(pictures, settings, total, Console())
         return
     spelling = render.Spelling()
     for picture in pictures:
@@ -50,7 +50,7 @@ def rewrite_(args: argparse.Namespace) -> None:
             f"The model {args.model!r} writes plain text and was not trained to rewrite: "
             "open it with `sample`."
         )
-    sources = [plain(line) for line in args.words or told_lines()]
+    sources = [plain(line) for line in args.words or typed_lines()]
     settings = {
         name: getattr(args, name)
         for name in ("sampler", "steps", "seed", "temperature", "candidates")
@@ -59,7 +59,7 @@ def rewrite_(args: argparse.Namespace) -> None:
         say("\n".join(rewrite.best(process, sources[start : start + TOGETHER], **settings)))
 
 
-def told_lines() -> list[str]:
+def typed_lines() -> list[str]:
     """The lines of the standard input. Raises ValueError where they are no text, or more than there
     is room for."""
     try:
@@ -78,7 +78,7 @@ def told_lines() -> list[str]:
 
 def train(args: argparse.Namespace) -> int:
     """Train a model and write its checkpoint."""
-    return console.train_command(args, "python -m tinydiff train")
+    return training.train_command(args, "python -m tinydiff train")
 
 
 def eval_(args: argparse.Namespace) -> None:
@@ -139,9 +139,9 @@ def pull(args: argparse.Namespace) -> None:
 def matrix(args: argparse.Namespace) -> None:
     """Print which sampler fits which process."""
     if args.markdown:
-        say(console.matrix_markdown())
+        say(documents.matrix_table())
     else:
-        Console().print(console.matrix_table())
+        Console().print(terminal.matrix_table())
 
 
 def families_(args: argparse.Namespace) -> None:
@@ -180,9 +180,7 @@ def bench_(args: argparse.Namespace) -> None:
 def export_(args: argparse.Namespace) -> None:
     """Write a run to files; the kind of each is its ending."""
     writers = [(export.writer(path), path) for path in args.files]
-    run = (
-        export.load_json(args.run_file) if args.run_file else runs.record(console.settings_of(args))
-    )
+    run = export.load_json(args.run_file) if args.run_file else runs.record(flags.settings_of(args))
     for write, path in writers:
         write(run, path)
         say(path)
@@ -202,9 +200,7 @@ def deploy_(args: argparse.Namespace) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their flags."""
-    top = console.Parser(
-        prog="python -m tinydiff", description="Text diffusion that you can watch."
-    )
+    top = errors.Parser(prog="python -m tinydiff", description="Text diffusion that you can watch.")
     commands = top.add_subparsers(dest="command", required=True, metavar="command")
 
     def command(name: str, run) -> argparse.ArgumentParser:
@@ -213,9 +209,9 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(run=run)
         return made
 
-    console.run_flags(command("sample", sample))
+    flags.run_flags(command("sample", sample))
     rewrite_flags(command("rewrite", rewrite_))
-    console.train_flags(command("train", train))
+    flags.train_flags(command("train", train))
     measured = command("eval", eval_)
     measured.add_argument("folder", help="of the checkpoint")
     measured.add_argument(
@@ -265,7 +261,7 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument(
         "--record", action="store_true", help="make a new run, with the settings below"
     )
-    console.run_flags(files)
+    flags.run_flags(files)
     deploy_flags(command("deploy", deploy_))
     return top
 
@@ -389,4 +385,4 @@ def deploy_flags(made: argparse.ArgumentParser) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run a command; the exit status."""
     args = parser().parse_args(argv)
-    return console.guarded(lambda: args.run(args))
+    return errors.guarded(lambda: args.run(args))

@@ -1,0 +1,193 @@
+"""Flags made from signatures, and what they say as plain values.
+
+No flag is typed twice: one of training is a field of `train.Config` with its annotation, one of a
+sampler is an option of its signature with its Range.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import typing
+from dataclasses import fields, replace
+from pathlib import Path
+
+from tinydiff import endings
+from tinydiff.generate import generate
+from tinydiff.measure import evaluate
+from tinydiff.samplers import SAMPLERS, Choice, Range
+from tinydiff.sentences import brief
+from tinydiff.store import checkpoint
+from tinydiff.train.loop import PRESETS, Config, check
+
+
+def flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def escaped(about: str) -> str:
+    """Help as argparse wants it."""
+    return about.replace("%", "%%")
+
+
+def config_flags(parser: argparse.ArgumentParser) -> None:
+    """A flag for each field of train.Config. What is not given stays out of the namespace: the
+    preset decides it."""
+    hints = typing.get_type_hints(Config, include_extras=True)
+    for field in fields(Config):
+        kind, about = typing.get_args(hints[field.name])
+        how = (
+            {"action": argparse.BooleanOptionalAction}
+            if kind is bool
+            else {"type": kind, "metavar": kind.__name__}
+        )
+        parser.add_argument(
+            flag(field.name),
+            default=argparse.SUPPRESS,
+            help=escaped(f"{about} ({field.default})"),
+            **how,
+        )
+
+
+def config_of(args: argparse.Namespace) -> Config:
+    """The Config that the flags ask for: their preset's with what is given, or that of the run to
+    be resumed."""
+    given = {f.name: getattr(args, f.name) for f in fields(Config) if hasattr(args, f.name)} | {
+        "out": str(out_of(args))
+    }
+    if args.resume and (out_of(args) / "resume.json").is_file():
+        return replace(saved_config(out_of(args)), **given)
+    return replace(PRESETS.get(given.get("preset", ""), Config()), **given)
+
+
+def saved_config(folder: Path) -> Config:
+    """The Config of a run that was saved in a folder. Raises CheckpointError where that cannot be
+    read."""
+    told = checkpoint.read_object(folder, "resume.json")
+    if strange := told.keys() - {f.name for f in fields(Config)}:
+        raise checkpoint.CheckpointError(
+            f"The resume.json in {folder.name!r} has {brief(min(strange))}, which this "
+            "version does not know: it is damaged or a newer one's."
+        )
+    check(config := Config(**told | {"device": "auto"}))  # it may have trained on another machine
+    return replace(config, device=told.get("device", "auto"))
+
+
+def out_of(args: argparse.Namespace) -> Path:
+    """The folder of the run that the flags ask for."""
+    preset = PRESETS.get(getattr(args, "preset", ""), Config())
+    return Path(getattr(args, "out", "") or f"runs/{getattr(args, 'process', preset.process)}")
+
+
+def option_flags(parser: argparse.ArgumentParser) -> None:
+    """A flag for each option of any sampler; whose it is stands in its help."""
+    owners: dict[str, list] = {}
+    for chosen in SAMPLERS.values():
+        for name, (default, span) in chosen.options.items():
+            owners.setdefault(name, []).append((chosen.name, default, span))
+    for name, uses in owners.items():
+        about = "; ".join(
+            f"{who}: {span.about} ({reach(default, span)})" for who, default, span in uses
+        )
+        kind = (
+            dict(type=float, metavar="number")
+            if isinstance(uses[0][2], Range)
+            else dict(type=word, metavar="choice")
+        )
+        parser.add_argument(flag(name), dest=f"option_{name}", help=escaped(about), **kind)
+
+
+def reach(default: float | None, span: Range | Choice) -> str:
+    """What values an option takes, and which one where none is given."""
+    return (
+        f"{span.low:g} to {span.high:g}, {default}"
+        if isinstance(span, Range)
+        else "the first that the model has"
+    )
+
+
+def word(text: str) -> int | str:
+    """A value of a choice: a number where it is one."""
+    return int(text) if text.isdecimal() else text
+
+
+def run_flags(parser: argparse.ArgumentParser) -> None:
+    """What makes a run: the model, the canvas, generate's own arguments and the samplers'
+    options."""
+    default = {name: p.default for name, p in inspect.signature(generate).parameters.items()}
+    default |= {name: evaluate.DEFAULT[name] for name in ("steps", "temperature")}  # as on the page
+    add = parser.add_argument
+    add(
+        "--model",
+        default="masked",
+        help="a bundled model, a checkpoint folder or a Hub id (masked)",
+    )
+    add(
+        "--sampler",
+        default=default["sampler"],
+        help="a name from `python -m tinydiff matrix` (the model's first)",
+    )
+    add("--prompt", default="", help=r"what the text starts with; \n is a new line")
+    add(
+        "--template",
+        default="",
+        help="a text with _ (␣ where the model writes _ itself) for each token to be filled in, "
+        "in the place of a prompt",
+    )
+    add("--length", type=int, default=256, help="tokens, the prompt included (256)")
+    add(
+        "--until",
+        default="length",
+        help=f"where the text ends: {', '.join(endings.RULES)} (length)",
+    )
+    for name, about in (
+        ("steps", "denoising steps"),
+        ("seed", "the same seed gives the same text"),
+        ("temperature", "below 1 surer, above 1 wilder"),
+        ("top_p", "share of probability that is kept"),
+    ):
+        add(
+            flag(name),
+            type=type(default[name]),
+            default=default[name],
+            help=f"{about} ({default[name]})",
+        )
+    option_flags(parser.add_argument_group("options of the samplers"))
+
+
+def settings_of(args: argparse.Namespace) -> dict:
+    """The settings of a run as plain JSON, from the flags."""
+    names = ("model", "sampler", "steps", "length", "temperature", "top_p", "seed", "until")
+    options = {
+        name.removeprefix("option_"): value
+        for name, value in vars(args).items()
+        if name.startswith("option_") and value is not None
+    }
+    text = {name: getattr(args, name).replace("\\n", "\n") for name in ("prompt", "template")}
+    return {name: getattr(args, name) for name in names} | text | {"options": options}
+
+
+def train_flags(parser: argparse.ArgumentParser) -> None:
+    config_flags(parser)
+    add = parser.add_argument
+    add(
+        "--resume",
+        action="store_true",
+        help="go on with the run in --out, or with the one that was pushed to --push-to, with the "
+        "settings it had",
+    )
+    add(
+        "--push-to",
+        metavar="USER/NAME",
+        help="upload the checkpoint to the Hugging Face Hub at the end",
+    )
+    add(
+        "--push-every",
+        metavar="MINUTES",
+        type=float,
+        default=0.0,
+        help="upload it during the training too, in the background, with all that resuming needs; "
+        "0 is never (0)",
+    )
+    add("--private", action="store_true", help="make that Hub repository a private one")
+    add("--trackio", metavar="PROJECT", help="log the run to trackio as well, if it is installed")

@@ -1,0 +1,80 @@
+"""What a terminal shows: a run as it is written, and which sampler fits which process."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Column, Table
+from rich.text import Text
+
+from tinydiff.processes import PROCESSES
+from tinydiff.samplers import SAMPLERS, matrix
+from tinydiff.sentences import clean
+from tinydiff.show import render
+from tinydiff.show.export import COLUMNS, caption, glyph, rows
+from tinydiff.show.render import Picture
+
+STYLES = {
+    render.MASKED: "dim",
+    render.NEW: "bold red",
+    render.AGAIN: "bold magenta reverse",
+    render.GIVEN: "underline",
+    render.DOUBT: "italic dim",
+    render.NOISE: "dim strike",
+    render.WRITTEN: "",
+}
+LEGEND = {
+    render.NEW: "new",
+    render.AGAIN: "changed again",
+    render.GIVEN: "given",
+    render.DOUBT: "unsure",
+    render.NOISE: "noise",
+}
+
+
+def play(pictures: Iterable[Picture], settings: dict, total: int, console: Console) -> Picture:
+    """Show a run in the terminal as it comes; the last picture."""
+    states, spelling = render.States(), render.Spelling()
+    with contextlib.closing(pictures), Live(console=console, refresh_per_second=30) as live:
+        for picture in pictures:
+            spelling.take(picture)
+            wide = by_character(spelling.each(picture.text), states(picture))
+            live.update(frame(picture, *wide, settings, total, min(COLUMNS, console.width)))
+    return picture
+
+
+def by_character(pieces: list[str], states: str) -> tuple[str, str]:
+    """Pieces with a state each as characters with a state each."""
+    return "".join(pieces), "".join(state * len(piece) for piece, state in zip(pieces, states))
+
+
+def frame(
+    picture: Picture, text: str, states: str, settings: dict, total: int, width: int
+) -> Group:
+    """One picture as what rich draws: rows of cells, a line of facts, a legend."""
+    page = Text("\n").join(styled(*row) for row in rows(text, states, width=width))
+    legend = Text("   ").join(Text(name, STYLES[state]) for state, name in LEGEND.items())
+    return Group(page, Text(""), Text(clean(caption(settings, picture, total)), "dim"), legend)
+
+
+def styled(text: str, states: str) -> Text:
+    row = Text(no_wrap=True)
+    for character, state in zip(text, states):
+        row.append(clean(glyph(character)), STYLES[state])
+    return row
+
+
+def matrix_table() -> Table:
+    """The process x sampler table, for a terminal."""
+    fits = matrix()
+    table = Table(
+        Column("sampler", no_wrap=True),
+        Column("processes", ratio=1),
+        Column("what it does", ratio=2),
+    )
+    for name, chosen in SAMPLERS.items():
+        table.add_row(name, ", ".join(p for p in PROCESSES if fits[p, name]), chosen.about)
+    return table
