@@ -12,8 +12,8 @@ from tinydiff.cli.commands import main
 from tinydiff.generate import generate
 from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES, build
+from tinydiff.runs import begin
 from tinydiff.show import render
-from tinydiff.show.export import begin
 from tinydiff.store import checkpoint
 from tinydiff.text import Canvas, Characters, Subwords, Tokenizer, corpus, tokenizers
 from tinydiff.text.corpora import paragraphs

@@ -1,93 +1,121 @@
 """From settings to a run: the one way that the command line, the page, links and exports share.
 
-Settings are plain values by their names; what is left out has generate's own default.
+Settings are plain values by their names; what is left out is as in DEFAULTS.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import chain
 
-from tinydiff.endings import until
-from tinydiff.generate import generate
+from tinydiff.endings import check_rule, until
+from tinydiff.generate import Frame, check_options, check_sampler, generate
 from tinydiff.processes import Process
-from tinydiff.samplers import column
+from tinydiff.sentences import brief
 from tinydiff.show import render
 from tinydiff.show.render import Picture, Run
 from tinydiff.store import catalogue
 from tinydiff.text import Canvas
 
+# of which nothing was said; "process" is what the model is, an answer and no question
+DEFAULTS = {
+    "model": "masked",
+    "process": None,
+    "sampler": None,  # the first that fits the model
+    "steps": 128,
+    "seed": 0,
+    "temperature": 0.8,
+    "top_p": 1.0,
+    "length": 256,
+    "prompt": "",
+    "template": None,  # in the place of a prompt
+    "until": "length",  # one of endings.RULES
+    "options": {},  # of the sampler
+}
 # the settings that are arguments of generate
-GENERATED = (
-    "sampler",
-    "steps",
-    "seed",
-    "temperature",
-    "top_p",
-)
+GENERATED = ("sampler", "steps", "seed", "temperature", "top_p")
 
 
-def begin(settings: dict) -> tuple[dict, int, Iterator[Picture]]:
-    """Start a run: its settings made whole, the number of steps it will take, and its pictures as
-    they come.
+@dataclass(frozen=True)
+class Request:
+    """Checked settings and what they mean: ready to run. settings: plain JSON, all of DEFAULTS."""
 
-    settings: model, prompt, template, length, until (one of endings.RULES), and generate's sampler,
-    steps, seed, temperature, top_p and options. What is left out has generate's default. Raises
+    settings: dict
+    process: Process
+    canvas: Canvas
+
+    @property
+    def arguments(self) -> dict:
+        """What `generate` gets beside the process and the canvas."""
+        return {name: self.settings[name] for name in GENERATED} | self.settings["options"]
+
+    def frames(self, generate: Callable[..., Iterator[Frame]] = generate) -> Iterator[Frame]:
+        """The run. Closing it stops the work."""
+        frames = generate(self.process, self.canvas, **self.arguments)
+        return until(frames, self.process, self.settings["until"])
+
+
+def request(settings: Mapping, process: Process | None = None) -> Request:
+    """Make settings whole and check them; process is their model where it is open already. Raises
     ValueError, in one sentence, before anything is computed.
     """
-    whole = {
-        name: settings.get(name) if settings.get(name) is not None else default
-        for name, default in defaults().items()
-    }
-    process = catalogue.load(whole["model"])
+    whole = complete(settings)
+    process = catalogue.load(whole["model"]) if process is None else process
     if process.task:
         raise ValueError(
-            f"The model {whole['model']!r} rewrites lines: open it with `python -m tinydiff "
-            "rewrite`."
+            f"The model {brief(whole['model'])} rewrites lines and writes no plain text: choose "
+            "another, or open it with `python -m tinydiff rewrite`."
         )
-    canvas = canvas_of(process, whole)
-    frames = generate(
-        process, canvas, **{name: whole[name] for name in GENERATED}, **whole["options"]
-    )
-    frames = until(frames, process, whole["until"])
-    whole |= {
-        "process": process.name,
-        "sampler": whole["sampler"] or column(process)[0],
-        "length": canvas.tokens.shape[1],
-    }
-    first = next(frames)
-    return whole, first.steps, render.record(process, canvas, chain([first], frames))
+    sampler = check_sampler(process, whole["sampler"])
+    check_options(process, sampler, whole["options"])
+    check_rule(whole["until"])
+    named = {"process": process.name, "sampler": sampler.name}
+    return Request(whole | named, process, canvas_of(process, whole))
 
 
-def defaults() -> dict:
-    """The settings of a run of which nothing was said: generate's own where it has them."""
-    own = {
-        name: p.default
-        for name, p in inspect.signature(generate).parameters.items()
-        if name in GENERATED
-    }
-    return {
-        "model": "masked",
-        "process": None,
-        **own,
-        "length": 256,
-        "prompt": "",
-        "template": "",
-        "until": "length",
-        "options": {},
-    }
+def complete(settings: Mapping) -> dict:
+    """All settings, those that were left out as in DEFAULTS, texts with plain line breaks. Raises
+    ValueError for names that are none, and for texts and options that are of another kind."""
+    if unknown := sorted(set(settings) - set(DEFAULTS)):
+        known = [name for name in DEFAULTS if name != "process"]
+        raise ValueError(f"There is no setting {brief(unknown[0])}; there are {', '.join(known)}.")
+    whole = DEFAULTS | {name: value for name, value in settings.items() if value is not None}
+    if not isinstance(whole["options"], dict):
+        raise ValueError(
+            f"The options are {brief(whole['options'])}; give a name and a number for each, or {{}}."
+        )
+    texts = [name for name in ("prompt", "template") if whole[name] is not None]
+    return whole | {name: text(name, whole[name]) for name in texts}
 
 
-def canvas_of(process: Process, settings: dict) -> Canvas:
+def text(name: str, value: object) -> str:
+    """A text as it was typed, whatever system it was typed on. Raises ValueError if it is none."""
+    if not isinstance(value, str):
+        raise ValueError(f"The {name} is {brief(value)}; give a text.")
+    return value.replace("\r\n", "\n")
+
+
+def canvas_of(process: Process, settings: Mapping) -> Canvas:
     """The canvas that settings describe: the template where there is one, else the prompt at the
-    start of `length`."""
+    start of `length` tokens."""
     if settings["template"]:
         return Canvas.template(process.tokenizer, settings["template"])
     return Canvas.prompt(process.tokenizer, settings["prompt"], settings["length"])
 
 
-def record(settings: dict) -> Run:
+def begin(settings: Mapping) -> tuple[dict, int, Iterator[Picture]]:
+    """Start a run: its settings made whole, the number of steps it will take, and its pictures as
+    they come. Raises as `request` does."""
+    asked = request(settings)
+    frames = asked.frames()
+    first = next(frames)
+    length = {"length": asked.canvas.tokens.shape[1]}
+    pictures = render.record(asked.process, asked.canvas, chain([first], frames))
+    return asked.settings | length, first.steps, pictures
+
+
+def record(settings: Mapping) -> Run:
     """The whole run that settings describe. Raises as `begin` does."""
     whole, _, pictures = begin(settings)
     return Run(whole, list(pictures))
