@@ -83,7 +83,8 @@ def complete(settings: Mapping) -> dict:
     whole = DEFAULTS | {name: value for name, value in settings.items() if value is not None}
     if not isinstance(whole["options"], dict):
         raise ValueError(
-            f"The options are {brief(whole['options'])}; give a name and a number for each, or {{}}."
+            f"The options are {brief(whole['options'])}; give a name and a number for each, or "
+            "{}."
         )
     texts = [name for name in ("prompt", "template") if whole[name] is not None]
     return whole | {name: text(name, whole[name]) for name in texts}

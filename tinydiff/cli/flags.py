@@ -7,14 +7,11 @@ sampler is an option of its signature with its Range.
 from __future__ import annotations
 
 import argparse
-import inspect
 import typing
 from dataclasses import fields, replace
 from pathlib import Path
 
-from tinydiff import endings
-from tinydiff.generate import generate
-from tinydiff.measure import evaluate
+from tinydiff import endings, runs
 from tinydiff.samplers import SAMPLERS, Choice, Range
 from tinydiff.sentences import brief
 from tinydiff.store import checkpoint
@@ -112,46 +109,27 @@ def word(text: str) -> int | str:
 
 
 def run_flags(parser: argparse.ArgumentParser) -> None:
-    """What makes a run: the model, the canvas, generate's own arguments and the samplers'
-    options."""
-    default = {name: p.default for name, p in inspect.signature(generate).parameters.items()}
-    default |= {name: evaluate.DEFAULT[name] for name in ("steps", "temperature")}  # as on the page
-    add = parser.add_argument
-    add(
-        "--model",
-        default="masked",
-        help="a bundled model, a checkpoint folder or a Hub id (masked)",
-    )
-    add(
-        "--sampler",
-        default=default["sampler"],
-        help="a name from `python -m tinydiff matrix` (the model's first)",
-    )
-    add("--prompt", default="", help=r"what the text starts with; \n is a new line")
-    add(
-        "--template",
-        default="",
-        help="a text with _ (␣ where the model writes _ itself) for each token to be filled in, "
-        "in the place of a prompt",
-    )
-    add("--length", type=int, default=256, help="tokens, the prompt included (256)")
-    add(
-        "--until",
-        default="length",
-        help=f"where the text ends: {', '.join(endings.RULES)} (length)",
-    )
+    """What makes a run: the settings of runs.py and the samplers' options."""
+    default = runs.DEFAULTS
     for name, about in (
-        ("steps", "denoising steps"),
-        ("seed", "the same seed gives the same text"),
-        ("temperature", "below 1 surer, above 1 wilder"),
-        ("top_p", "share of probability that is kept"),
+        ("model", "a bundled model, a checkpoint folder or a Hub id (masked)"),
+        ("sampler", "a name from `python -m tinydiff matrix` (the model's first)"),
+        ("prompt", r"what the text starts with; \n is a new line"),
+        (
+            "template",
+            "a text with _ (␣ where the model writes _ itself) for each token to be filled in, "
+            "in the place of a prompt",
+        ),
+        ("length", "tokens, the prompt included (256)"),
+        ("until", f"where the text ends: {', '.join(endings.RULES)} (length)"),
+        ("steps", f"denoising steps ({default['steps']})"),
+        ("seed", f"the same seed gives the same text ({default['seed']})"),
+        ("temperature", f"below 1 surer, above 1 wilder ({default['temperature']})"),
+        ("top_p", f"share of probability that is kept ({default['top_p']})"),
     ):
-        add(
-            flag(name),
-            type=type(default[name]),
-            default=default[name],
-            help=f"{about} ({default[name]})",
-        )
+        value = default[name]
+        kind = str if value is None else type(value)
+        parser.add_argument(flag(name), type=kind, default=value, help=about)
     option_flags(parser.add_argument_group("options of the samplers"))
 
 
@@ -163,7 +141,8 @@ def settings_of(args: argparse.Namespace) -> dict:
         for name, value in vars(args).items()
         if name.startswith("option_") and value is not None
     }
-    text = {name: getattr(args, name).replace("\\n", "\n") for name in ("prompt", "template")}
+    texts = {name: getattr(args, name) for name in ("prompt", "template")}
+    text = {name: typed.replace("\\n", "\n") for name, typed in texts.items() if typed}
     return {name: getattr(args, name) for name in names} | text | {"options": options}
 
 

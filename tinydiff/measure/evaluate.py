@@ -33,6 +33,7 @@ from tinydiff.endings import character_bits
 from tinydiff.files import check_writable, write_text
 from tinydiff.generate import generate
 from tinydiff.processes import Process, draw
+from tinydiff.runs import DEFAULTS
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.store import card, catalogue, checkpoint
 from tinydiff.text import Canvas, Characters, Corpus, paired, pairs
@@ -48,7 +49,8 @@ WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)*")
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # of a process's first sampler
 FEWER = (8, 32, 128)  # of the others
 LONG = 10_000  # characters of a text that is to show whether it wears out
-DEFAULT = dict(sampler="ancestral", steps=128, temperature=0.8)  # what the page begins with
+# what a run is where nothing is said of it
+DEFAULT = {"sampler": "ancestral"} | {name: DEFAULTS[name] for name in ("steps", "temperature")}
 TEMPERATURES = (0.5, 0.7, 0.8, 0.9, 1.0, 1.1)
 
 
