@@ -10,13 +10,16 @@ import tinydiff.ui  # noqa: F401  before gradio, which then loads sooner
 # isort: split
 import gradio as gr
 
+from tinydiff.store import catalogue
+from tinydiff.store.checkpoint import CheckpointError
 from tinydiff.ui import blocks, denoise, families, learn, noise, race, rewrite, steps, training
 from tinydiff.ui.server import Page, end_at_sigterm
 from tinydiff.ui.theme import HEAD, LAUNCH, THEME_JS
 
 
 def page() -> Page:
-    """All tabs."""
+    """All tabs. Raises CheckpointError where no models are bundled."""
+    catalogue.check_assets("The page")
     with Page(
         title="tinydiff: text diffusion you can watch",
         analytics_enabled=False,
@@ -44,7 +47,10 @@ def page() -> Page:
     return whole
 
 
-demo = page()
+try:
+    demo = page()
+except CheckpointError as error:
+    sys.exit(str(error))
 
 if __name__ == "__main__":
     end_at_sigterm()

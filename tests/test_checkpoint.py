@@ -201,7 +201,7 @@ def test_weights_that_are_no_numbers_are_refused(folder):
 def test_load_says_what_there_is():
     """A name that is nothing; an id that has the form of a Hub id but cannot be reached is told as
     such."""
-    with pytest.raises(CheckpointError, match="give a folder, a Hub id, or one of"):
+    with pytest.raises(CheckpointError, match="name a checkpoint folder or a Hub id .*, or one of"):
         catalogue.load("no such thing")
     with pytest.raises(CheckpointError, match="Hub"):
         catalogue.load("nobody/nothing")

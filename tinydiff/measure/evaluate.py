@@ -197,7 +197,10 @@ def judged(
 
 
 def judges(process: Process) -> bool:
-    """Did a process learn what the judge did? By its corpus and its alphabet."""
+    """Did a process learn what the judge did? By its corpus and its alphabet; where there is no
+    judge, nobody did."""
+    if not catalogue.has_judge():
+        return False
     judge = catalogue.judge()
     return (process.corpus, process.tokenizer) == (judge.corpus, judge.tokenizer)
 

@@ -187,7 +187,8 @@ def floor(draws: int = 8) -> float:
 
 def record(say: Callable[[str], None] = lambda line: None, anew: bool = True) -> dict:
     """Measure and write everything; what was written. Without `anew` the samplers' errors that are
-    recorded are kept."""
+    recorded are kept. Raises CheckpointError where no models are bundled."""
+    catalogue.check_assets("The table of families")
     known = {} if anew else read().get("errors", {})
     result = dict(
         rows=measured(),

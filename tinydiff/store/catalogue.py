@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +23,8 @@ from tinydiff.store import checkpoint, hub
 from tinydiff.store.checkpoint import Card, CheckpointError
 
 CHECKPOINTS = ASSETS / "checkpoints"
+LANGUAGE = ASSETS / "bigrams"
+JUDGE = "autoregressive"
 PERFECT = "perfect-"
 BIGRAMS = "tiny_shakespeare"  # the corpus whose pairs of characters the perfect networks know
 
@@ -51,6 +54,7 @@ def models() -> dict[str, Model]:
             PERFECT + name, name, f"Perfect network of two-character Shakespeare, {name}", None
         )
         for name in PROCESSES
+        if LANGUAGE.is_dir()
     }
     return {
         key: model for key, model in trained().items() if not model.task and model.playable
@@ -134,7 +138,7 @@ def from_hub(folder: Path, source: hub.Source) -> Process:
 def opened(key: str) -> Process:
     known = models() | rewriters()
     if key not in known:
-        raise ValueError(f"There is no model {brief(key)}; there are {', '.join(known)}.")
+        raise unknown(key, known)
     model = known[key]
     if model.folder:
         return checkpoint.load(model.folder)
@@ -147,7 +151,7 @@ def opened(key: str) -> Process:
 def fingerprint(key: str) -> str:
     """A name for the weights of a bundled model, or for the language of a perfect network."""
     return checkpoint.fingerprint(
-        ((models() | rewriters())[key].folder or ASSETS / "bigrams") / "model.safetensors"
+        ((models() | rewriters())[key].folder or LANGUAGE) / "model.safetensors"
     )
 
 
@@ -156,6 +160,16 @@ def card_of(key: str) -> Card | None:
     network."""
     folder = (models() | trained())[key].folder
     return checkpoint.card(folder) if folder else None
+
+
+def found_card(source: str) -> Card:
+    """The card of a bundled model, with weights or without, or of a checkpoint folder. Raises
+    CheckpointError where there is neither."""
+    if source in (known := trained()):
+        return card_of(source)
+    if not Path(source).is_dir():
+        raise unknown(source, known)
+    return checkpoint.card(source)
 
 
 def real_text() -> dict:
@@ -175,7 +189,7 @@ def yardsticks() -> dict:
 @lru_cache(maxsize=1)
 def bigrams() -> Markov:
     """The Markov language of Tiny Shakespeare's character pairs, from assets/bigrams."""
-    return Markov.load(ASSETS / "bigrams")
+    return Markov.load(LANGUAGE)
 
 
 @lru_cache(maxsize=1)
@@ -187,9 +201,14 @@ def words() -> frozenset[str]:
     )
 
 
+def has_judge() -> bool:
+    """Is the model in this copy that judges what others write?"""
+    return JUDGE in models()
+
+
 def judge() -> Process:
     """The bundled autoregressive model, which judges what others write."""
-    return open_model("autoregressive")
+    return open_model(JUDGE)
 
 
 def load(source: str | Path, device: str = "cpu") -> Process:
@@ -207,7 +226,25 @@ def load(source: str | Path, device: str = "cpu") -> Process:
         return open_model(name).to(device)
     if hub.is_source(str(source)):
         return open_model(str(source)).to(device)
-    raise CheckpointError(
-        f"There is no checkpoint {str(source)!r}: give a folder, a Hub id, or one of "
-        f"{', '.join(models())}."
-    )
+    raise unknown(str(source), models())
+
+
+def unknown(name: str, known: Iterable[str]) -> CheckpointError:
+    """The sentence for a name that no model of this copy has."""
+    kinds = "a checkpoint folder or a Hub id (user/name)"
+    if not (listed := ", ".join(known)):
+        return CheckpointError(
+            f"There is no model {brief(name)}, because this installation carries no weights: "
+            f"name {kinds}, as in `tinydiff sample --model PATH`."
+        )
+    return CheckpointError(f"There is no model {brief(name)}: name {kinds}, or one of {listed}.")
+
+
+def check_assets(user: str) -> None:
+    """Raises CheckpointError where the bundled models are missing that `user`, a command or the
+    page, is made of."""
+    if not CHECKPOINTS.is_dir():
+        raise CheckpointError(
+            f"{user} is made of the bundled models, and this installation carries none: run it in "
+            "a clone of the repository."
+        )
