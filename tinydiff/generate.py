@@ -1,9 +1,9 @@
 """generate(): a sampler's Steps as Frames, one picture a step; the one place where text is made,
 for page, terminal and files.
 
-It validates, wraps the process's denoise (guidance, temperature, top-p), counts the calls, and
-writes text that is longer than the network's window piece by piece: the last characters of a piece
-are given to the next. It does not know any process or sampler by name.
+It validates, lets guides wrap the process's denoise, counts the calls, and writes text that is
+longer than the network's window piece by piece: the last characters of a piece are given to the
+next. It does not know any process, sampler or guide by name.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tinydiff import guides as wrap
-from tinydiff import nets
+from tinydiff import guides, nets
+from tinydiff.options import check, check_number
 from tinydiff.processes import T_MIN, Prediction, Process
-from tinydiff.samplers import SAMPLERS, Range, Sampler, Step, column
+from tinydiff.samplers import SAMPLERS, Sampler, Step, column
 from tinydiff.schedules import grid
-from tinydiff.sentences import brief, is_number
+from tinydiff.sentences import brief
 from tinydiff.text import Canvas
 
 MAX_STEPS = 4096
@@ -57,7 +57,7 @@ class Frame:
 
 
 class Asked:
-    """The process's denoise, without gradients, with a count of the real calls; what guidance wraps
+    """The process's denoise, without gradients, with a count of the real calls; what guides wrap
     and samplers call."""
 
     def __init__(
@@ -84,58 +84,46 @@ def generate(
     sampler: str | None = None,
     steps: int = 64,
     seed: int = 0,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
-    guidance: float = 0.0,
     spacing: str = "uniform",
     precision: str = "auto",
-    **options: float,
+    **options: float | str,
 ) -> Iterator[Frame]:
     """Write the canvas; a Frame after each step. Closing the generator stops the work.
 
-    sampler:     a name from `samplers.column(process)`; None takes the first of them
-    steps:       1 .. 4096 denoising steps for each window (samplers that write a token a call take
-                 as many as they need)
-    seed:        the same seed gives the same frames
-    temperature: 0 .. 10, divides the log-probabilities
-    top_p:       (0, 1], the share of probability kept
-    guidance:    weight of classifier-free guidance, 0 .. 20; only where the canvas has a label
-    spacing:     how the steps lie on the time axis: "uniform", "cosine" or "information"
-    precision:   "bf16", "fp32", or "auto": bf16 where this machine multiplies it faster
-    options:     the sampler's own
+    sampler:   a name from `samplers.column(process)`; None takes the first of them
+    steps:     1 .. 4096 denoising steps for each window (samplers that write a token a call take
+               as many as they need)
+    seed:      the same seed gives the same frames
+    spacing:   how the steps lie on the time axis: "uniform", "cosine" or "information"
+    precision: "bf16", "fp32", or "auto": bf16 where this machine multiplies it faster
+    options:   the sampler's own, and those of the guides: temperature, top_k, top_p, guidance (with
+               a canvas that has a label), and what else files of guides/ declare
 
     Raises ValueError, in one sentence, before anything is computed.
     """
     chosen = check_sampler(process, sampler)
     check_number("steps", steps, 1, MAX_STEPS, whole=True)
     check_number("seed", seed, 0, 2**63 - 1, whole=True)
-    check_number("temperature", temperature, 0, 10)
-    check_number("top_p", top_p, 1e-6, 1)
-    check_number("guidance", guidance, 0, 20)
     check_options(process, chosen, options)
+    steering = {name: options.pop(name) for name in guides.options() if name in options}
     times = grid(steps, process.schedule, spacing)
     if canvas.given.all():
         raise ValueError("Nothing is left to write: everything on the canvas is given.")
     check_tokens(process, canvas)
     check_label(process, canvas)
     check_sight(process, canvas, options.get("block"))
+    guides.check_asked(process, canvas, steering)
     canvas = canvas.to(process.device)
 
     net = nets.lowered(process, precision, process.device)
     asked = Asked(net, canvas.label, nets.precision(precision, process.device))
     rng = torch.Generator().manual_seed(seed)
 
-    def run(part: Canvas):
-        both = [reminded(ask, process) for ask in (asked, asked.unconditional)]
-        denoise = (
-            wrap.classifier_free(*both, guidance, process.means)
-            if canvas.label is not None
-            else both[0]
-        )
-        denoise = wrap.top_p(
-            wrap.temperature(denoise, temperature, process.own), top_p, process.own
-        )
-        return sampled(chosen.run(process, denoise, part, times, rng, **options))
+    def run(part: Canvas, text: Canvas, start: int) -> Iterator[Step]:
+        context = guides.Context(process, part, text, start, rng)
+        denoise, changes = guides.steered(asked, asked.unconditional, context, steering)
+        begun = begin_with(process, part, rng) if changes else None
+        return sampled(chosen.run(process, denoise, part, times, rng, **options), changes, begun)
 
     def planned(part: Canvas) -> int:
         return chosen.planned(process, part, steps, **options)
@@ -148,24 +136,38 @@ def generate(
     return frames(process, canvas, run, planned, asked, noise)
 
 
-def reminded(ask: wrap.Denoise, process: Process) -> wrap.Denoise:
-    """With the process's last estimate as a hint, where it takes one."""
-    return wrap.self_conditioned(ask, process.estimate) if "hint" in process.traits else ask
+def begin_with(process: Process, part: Canvas, rng: torch.Generator) -> Tensor:
+    """The state that a sampler is about to begin with, whose random numbers it still has to
+    draw."""
+    ahead = torch.Generator()
+    ahead.set_state(rng.get_state())
+    with torch.no_grad():
+        return process.prior(part, ahead)
 
 
-def sampled(steps: Iterator[Step]) -> Iterator[Step]:
-    """The steps, none of whose arithmetic is for learning."""
+def sampled(steps: Iterator[Step], changes: list, x: Tensor | None) -> Iterator[Step]:
+    """The steps, none of whose arithmetic is for learning; after each of them the guides may hand
+    the sampler another state to go on from. x: the state that it begins with, where there are such
+    guides.
+    """
+    t, other = 1.0, None
     while True:
         with torch.no_grad():
-            step = next(steps, None)
-        if step is None:
-            return
+            try:
+                step = steps.send(other)
+            except StopIteration:
+                return
+            before, other = x, None
+            for change in changes:
+                step = step._replace(x=change(before, t, step))
+            if changes:
+                x, t, other = step.x, step.t, step.x
         yield step
 
 
 def frames(process, canvas, run, planned, asked, noise) -> Iterator[Frame]:
-    """The Frames of one window after the other. run(canvas) yields Steps; planned(canvas) says how
-    many; noise(canvas) is the state that the first window comes from.
+    """The Frames of one window after the other. run(window, text, start) yields Steps;
+    planned(window) says how many; noise(window) is the state that the first window comes from.
     """
     process.eval()
     L = canvas.tokens.shape[1]
@@ -181,7 +183,7 @@ def frames(process, canvas, run, planned, asked, noise) -> Iterator[Frame]:
             board.begin(noise(part))
             before = Frame(0, total, 1.0, 0, 0.0, **board.picture())
         clock = time.perf_counter()
-        for step, now in enumerate(run(part), step + 1):  # noqa: B020
+        for step, now in enumerate(run(part, canvas, start), step + 1):  # noqa: B020
             board.take(now)
             spent += time.perf_counter() - clock
             yield Frame(step, total, now.t, asked.calls, spent, **board.picture(), before=before)
@@ -350,34 +352,22 @@ def check_sampler(process: Process, name: str | None) -> Sampler:
     return SAMPLERS[name]
 
 
-def check_number(name: str, value: object, low: float, high: float, whole: bool = False) -> None:
-    """Raises ValueError unless value is a finite number (a whole one if asked) from low to high."""
-    if not is_number(value) or not low <= value <= high or (whole and value != int(value)):
-        span = f"{plainly(low)} to {plainly(high)}"
-        raise ValueError(
-            f"{name} is {brief(value)}; give a {'whole ' if whole else ''}number from {span}."
-        )
-
-
-def plainly(number: float) -> str:
-    """A limit as people write it."""
-    return str(number) if isinstance(number, int) else f"{number:g}"
-
-
 def check_options(process: Process, chosen: Sampler, options: dict) -> None:
+    """Raises ValueError unless each option is one of the sampler's, with a value that it may have,
+    or one of a guide's (`guides.check_asked` looks at those)."""
+    of_guides, of_sampler = guides.options(), chosen.options
     for name, value in options.items():
-        if name not in chosen.options:
-            known = ", ".join(chosen.options) or "none"
+        if name in of_guides and name in of_sampler:
             raise ValueError(
-                f"The sampler {chosen.name!r} has no option {brief(name)}; it has {known}."
+                f"The sampler {chosen.name!r} and {guides.owner_of(name, chosen.name)} both have "
+                f"an option {name!r}: call one of them otherwise."
             )
-        _, span = chosen.options[name]
-        if isinstance(span, Range):
-            check_number(name, value, span.low, span.high)
-        elif not any(type(value) is type(known) and value == known for known in span.of(process)):
+        if name in of_sampler:
+            check(name, value, of_sampler[name], process)
+        elif name not in of_guides:
             raise ValueError(
-                f"{name} is {brief(value)}; with '{process.name}' there are "
-                f"{', '.join(map(str, span.of(process)))}."
+                f"The sampler {chosen.name!r} has no option {brief(name)}; it has "
+                f"{', '.join(of_sampler) or 'none'}, and guides have {', '.join(of_guides)}."
             )
 
 

@@ -1,130 +1,278 @@
-"""Wrappers around denoise: each takes a function (x, t, cache) -> Prediction and returns another.
-They multiply with every sampler and process instead of adding a branch to each.
+"""A guide changes what is written without learning anew: it wraps `denoise`, or looks at each step
+that was taken, and serves every sampler and every process that has what it needs.
 
-All of them change the bet, log p(x_0 | x_t), and nothing else: a step is taken with the changed bet
-as if the network had said it. By Bayes' rule log_x0 is the sum of what the rest of the text says of
-a character and of what its own noisy state says (`Process.own`); temperature and top-p act on the
-first alone, and the second is added again (`apart`).
+One file here is one guide, or a few that belong together. Files are discovered, as samplers are;
+keyword-only parameters are a guide's options, which generate, the command line, links and the page
+have from there, each with a default that changes nothing. Names of options are unique, so that a
+setting needs no owner.
 
-Classifier-free guidance mixes bets too, whatever the noise: (1 + w) log p(x_0 | x_t, label) - w log
-p(x_0 | x_t). What the state says is in both and so counts once, and every sampler serves. Over
-uniform noise the other choice is to mix the log-posteriors of a step, log p(x_s | x_t)
-(arXiv:2412.10193, section 4): that writes another text, which depends on the length of the steps,
-and serves the ancestral sampler alone. Of one character, mixed bets write exactly p(v | label)^(1 +
-w) p(v)^-w; of more there is no such distribution behind either way, except at w = 0, which is the
-label as learned. Where a network says a mean code in the place of a bet (gaussian.py), the means
-are mixed.
+Most change the bet, log p(x_0 | x_t), and nothing else: a step is taken with the changed bet as if
+the network had said it. By Bayes' rule log_x0 is the sum of what the rest of the text says of a
+character and of what its own noisy state says (`Process.own`); temperature, top-k and top-p act on
+the first alone, and the second is added again (`apart`, `joined`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from tinydiff.nets import Cache
-from tinydiff.processes import LOG_ZERO, NEVER, Prediction
+from tinydiff.options import Annotated, Choice, Option, Range, Words, check, declared
+from tinydiff.processes import LOG_ZERO, NEVER, TRAITS, Prediction, Process, discover
+from tinydiff.samplers import SAMPLERS, Step
+from tinydiff.sentences import brief
+from tinydiff.text import Canvas
 
-Denoise = Callable[..., Prediction]
-Own = Callable[[Tensor, Tensor], Tensor]
-Read = Callable[[Tensor, Tensor, Tensor], Tensor]
+__all__ = [
+    "GUIDES",
+    "STAGES",
+    "Annotated",
+    "Choice",
+    "Context",
+    "Guide",
+    "Range",
+    "Steered",
+    "Words",
+    "apart",
+    "guide",
+    "joined",
+]
+
+# the one place where the order of wrapping is declared: what stands later is wrapped around what
+# stands before it; within a stage guides are wrapped in the order of their names
+STAGES = {
+    "hint": "what the network is told beside the text",
+    "label": "what it says with a label and without becomes one bet",
+    "classifier": "another network weighs the bet",
+    "temperature": "how sure the bet is",
+    "cut": "which characters are left in the bet",
+    "pattern": "what the whole text may be",
+}
+# names that settings and arguments of `generate` have: no option of a guide may be called so
+TAKEN = {"process", "canvas", "sampler", "steps", "seed", "spacing", "precision"} | {
+    *("model", "prompt", "template", "length", "until", "label", "options")
+}
 # log of a probability that is as good as 0, and that float64 holds: what is surer is no longer
 # taken apart
 CERTAIN = -300.0
 
+Denoise = Callable[..., Prediction]  # (x, t, cache=None) -> Prediction
+# (x_t, t, the Step that was taken from there) -> the state from which the sampler goes on
+Change = Callable[[Tensor, float, Step], Tensor]
 
-def apart(prediction: Prediction, x: Tensor, t: Tensor, own: Own) -> tuple[Tensor, Tensor]:
+
+@dataclass(frozen=True)
+class Context:
+    """What a guide sees of the text that it steers."""
+
+    process: Process
+    canvas: Canvas  # the window that is written, (B, n): what of it is given, and its label
+    text: Canvas | None = None  # the whole, (B, L); what was written before the window is given
+    start: int = 0  # the window's first column in the whole
+    rng: torch.Generator | None = None  # the sampler's
+    # makes the denoise that the guide wraps once more, for a network that is told no label
+    unlabelled: Callable[[], Denoise] | None = None
+
+
+class Steered(NamedTuple):
+    """What a guide makes of a run: a wrapped denoise, and, where it must know to which time a step
+    leads, what it does between two steps.
+
+    denoise(x, t, cache=None) is asked for a state from the window's first column on, and for that
+    column on or for the last ones alone (with a cache): `log_x0` may be shorter than x.
+    """
+
+    denoise: Denoise
+    step: Change | None = None
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A registered guide."""
+
+    name: str
+    wrap: Callable[..., Denoise | Steered]
+    stage: str
+    needs: frozenset[str]
+    paper: str
+    about: str
+    checker: Callable[..., None] | None = None
+    asker: Callable[..., int] | None = None
+
+    @property
+    def options(self) -> dict[str, Option]:
+        """Default and range or choice of each option, in the order of the signature."""
+        return declared(self.wrap)
+
+    def own(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of some options that are its own."""
+        return {name: options[name] for name in self.options if name in options}
+
+    def values(self, options: Mapping[str, Any], process: Process) -> dict[str, Any]:
+        """The value of each of its options, of which some may be named."""
+        usual_ = {name: usual(option, process) for name, option in self.options.items()}
+        return usual_ | self.own(options)
+
+    def lacking(self, process: Process) -> list[str]:
+        """What it needs and the process has not: traits, or "labels"."""
+        has = process.traits | ({"labels"} if process.labels else set())
+        return sorted(self.needs - has)
+
+
+GUIDES: dict[str, Guide] = {}
+
+
+def guide(
+    name: str,
+    *,
+    stage: str,
+    needs: set[str] = frozenset(),
+    paper: str,
+    check: Callable[..., None] | None = None,
+    asks: Callable[..., int] | None = None,
+):
+    """Register a function (denoise, context, *, options) -> Denoise | Steered as the guide `name`.
+
+    It is called once for each window of a text, with each option that was asked for, and gives
+    `denoise` back as it is where its options leave nothing to do. stage: a key of STAGES. needs:
+    traits of the process, and "labels" where its network must know classes of text. check(process,
+    canvas, **options) raises ValueError, in one sentence, for what cannot be done; it is asked
+    before anything is computed, when an option is not at its default. asks(**options): how many
+    calls of the network it makes of one. The first sentence of the docstring is what the page says
+    of the guide.
+
+    Raises ValueError for a stage that there is not, and for an option whose name is taken.
+    """
+
+    def register(wrap):
+        about = " ".join(inspect.getdoc(wrap).split("\n\n")[0].split())
+        made = Guide(name, wrap, stage, frozenset(needs), paper, about, check, asks)
+        if stage not in STAGES:
+            raise ValueError(
+                f"The guide {name!r} has the stage {stage!r}; there are {', '.join(STAGES)}."
+            )
+        for option in made.options:
+            if owner := owner_of(option, name):
+                raise ValueError(
+                    f"The option {option!r} of the guide {name!r} has the name of one of {owner}: "
+                    "call it otherwise."
+                )
+        GUIDES[name] = made
+        return wrap
+
+    return register
+
+
+def owner_of(option: str, other: str = "") -> str:
+    """Who has an option of this name, as a sentence says it; "" is nobody but the guide `other`."""
+    if option in TAKEN:
+        return "generate's settings"
+    samplers = [
+        f"the sampler {each.name!r}" for each in SAMPLERS.values() if option in each.options
+    ]
+    guides = [f"the guide {each.name!r}" for each in in_order() if option in each.options]
+    return next((who for who in samplers + guides if who != f"the guide {other!r}"), "")
+
+
+def in_order() -> list[Guide]:
+    """All guides, the innermost first."""
+    places = list(STAGES)
+    return sorted(GUIDES.values(), key=lambda each: (places.index(each.stage), each.name))
+
+
+def options() -> dict[str, Option]:
+    """The options of all guides, the innermost first."""
+    return {name: option for each in in_order() for name, option in each.options.items()}
+
+
+def usual(option: Option, process: Process | None = None) -> Any:
+    """The value of an option that was not named."""
+    if option.default is None and process is not None:
+        return option.span.of(process)[0]
+    return option.default
+
+
+def offered(process: Process) -> dict[str, Option]:
+    """The options of those guides that a process can do, the innermost first."""
+    able = [each for each in in_order() if not each.lacking(process)]
+    return {name: option for each in able for name, option in each.options.items()}
+
+
+def check_asked(process: Process, canvas: Canvas, asked: Mapping[str, Any]) -> None:
+    """Raises ValueError, in one sentence, for a value that an option cannot have, and for a guide
+    that is asked for where it cannot be."""
+    for each in in_order():
+        own, known = each.own(asked), each.options
+        for name, value in own.items():
+            check(name, value, known[name], process)
+        wanted = [name for name in own if own[name] != usual(known[name], process)]
+        if wanted and (lacking := each.lacking(process)):
+            words = f" ({TRAITS[lacking[0]]})" if lacking[0] in TRAITS else ""
+            raise ValueError(
+                f"{wanted[0]} is {brief(own[wanted[0]])}, which needs a model with "
+                f"{lacking[0]}{words}, and this one, '{process.name}', has none: leave it out."
+            )
+        if wanted and each.checker:
+            each.checker(process, canvas, **each.values(asked, process))
+
+
+def asks(asked: Mapping[str, Any]) -> int:
+    """How many calls of the network one call becomes, with these options."""
+    each = [one.asker(**one.own(asked)) for one in GUIDES.values() if one.asker]
+    return math.prod(each)
+
+
+def steered(
+    denoise: Denoise, unlabelled: Denoise, context: Context, asked: Mapping[str, Any]
+) -> tuple[Denoise, list[Change]]:
+    """denoise wrapped by every guide that the process can do, in the declared order, and what they
+    do between two steps, in the same order.
+
+    denoise, unlabelled: the network's own, with the label of the canvas and without.
+    """
+    able = [each for each in in_order() if not each.lacking(context.process)]
+    return wrapped(able, denoise, unlabelled, context, asked)
+
+
+def wrapped(guides, denoise, unlabelled, context, asked) -> tuple[Denoise, list[Change]]:
+    """`steered` by these guides, the innermost first."""
+    changes: list[Change] = []
+    for n, each in enumerate(guides):
+
+        def again(inner=guides[:n]) -> Denoise:
+            bare = replace(context, canvas=replace(context.canvas, label=None))
+            return wrapped(inner, unlabelled, unlabelled, bare, asked)[0]
+
+        here = replace(context, unlabelled=again)
+        made = each.wrap(denoise, here, **each.values(asked, context.process))
+        denoise, change = made if isinstance(made, Steered) else (made, None)
+        changes += [change] if change else []
+    return denoise, changes
+
+
+# ---------------------------------------------------------------- what several guides share
+
+
+def apart(prediction: Prediction, x: Tensor, t: Tensor, process: Process) -> tuple[Tensor, Tensor]:
     """log_x0 as what the rest of the text says and what its own noisy state says, which own(x, t)
     of the process tells, each (B, L, V), float64, up to a constant in v.
     """
     # with a cache only the last columns are asked
-    state = own(x, t).double()[:, -prediction.log_x0.shape[1] :]
+    state = process.own(x, t).double()[:, -prediction.log_x0.shape[1] :]
     state = (state - state.amax(-1, keepdim=True)).clamp_min(CERTAIN)
     rest = prediction.log_x0.double() - state
     return (rest - rest.amax(-1, keepdim=True)).clamp_min(NEVER), state
 
 
-def temperature(denoise: Denoise, value: float, own: Own) -> Denoise:
-    """What the rest of the text says of a character, divided by `value`; then what its own noisy
-    state says, as it is. Below 1 the surest gains, above 1 everything gets likelier; 0 takes the
-    best alone.
-
-    At a mask the state says nothing, and this is log_x0 / value. Under other noise, dividing the
-    sum would make what stands as much surer of itself as the network, so that less changes its
-    mind: uniform noise then wrote as many wrong words at 0.5 as at 1.
-    """
-
-    def warmed(x: Tensor, t: Tensor, cache: Cache | None = None) -> Prediction:
-        prediction = denoise(x, t, cache)
-        rest, state = apart(prediction, x, t, own)
-        return prediction._replace(
-            log_x0=(rest / max(value, 1e-4) + state).log_softmax(-1).clamp_min(LOG_ZERO)
-        )
-
-    return denoise if value == 1 else warmed
+def joined(prediction: Prediction, rest: Tensor, state: Tensor) -> Prediction:
+    """The prediction with the bet that belongs to the two parts of `apart`, renormalised."""
+    return prediction._replace(log_x0=(rest + state).log_softmax(-1).clamp_min(LOG_ZERO))
 
 
-def top_p(denoise: Denoise, value: float, own: Own) -> Denoise:
-    """Only the fewest characters to which the rest of the text gives `value` together (Holtzman et
-    al., arXiv:1904.09751); what the state says of them is added again. With the state's part left
-    in, the character that stands there would always be one of them: a nucleus of 0.5 then let
-    through a third of what it should have cut.
-    """
-
-    def cut(x: Tensor, t: Tensor, cache: Cache | None = None) -> Prediction:
-        prediction = denoise(x, t, cache)
-        rest, state = apart(prediction, x, t, own)
-        log_p, order = rest.log_softmax(-1).sort(-1, descending=True)
-        before = log_p.exp().cumsum(-1) - log_p.exp()
-        kept = torch.where(before < value, log_p + state.gather(-1, order), LOG_ZERO).log_softmax(
-            -1
-        )
-        return prediction._replace(log_x0=torch.empty_like(kept).scatter_(-1, order, kept))
-
-    return denoise if value == 1 else cut
-
-
-def self_conditioned(denoise: Denoise, estimate: Callable[..., Tensor]) -> Denoise:
-    """Each call is told what the one before made of the clean state (analog bits, arXiv:2208.04202,
-    section 3.2).
-
-    estimate(x, prediction, t) is the process's; denoise must take `hint`. Begin anew, with another
-    wrapper, for another text; one that has become longer begins anew by itself.
-    """
-    before: Tensor | None = None
-
-    def reminded(x: Tensor, t: Tensor, cache: Cache | None = None) -> Prediction:
-        nonlocal before
-        fits = before is not None and before.shape[1] == x.shape[1]
-        prediction = denoise(x, t, cache, hint=before if fits else None)
-        before = estimate(x, prediction, t)
-        return prediction
-
-    return reminded
-
-
-def classifier_free(
-    conditional: Denoise, unconditional: Denoise, weight: float, read: Read | None = None
-) -> Denoise:
-    """(1 + weight) log p(x_0 | x_t, label) - weight log p(x_0 | x_t), renormalised (LLaDA,
-    arXiv:2502.09992, eq. 16, with the same weight; others' scale is 1 + weight). 0 is the label as
-    learned. Nisonoff et al. (arXiv:2406.01572) mix rates and do not renormalise, which also changes
-    how fast text is revealed (arXiv:2507.08965).
-
-    read(raw, x, t): the bet that belongs to an output, of a process whose outputs are mixed so and
-    not its bets.
-    """
-
-    def mixed(told: Tensor, untold: Tensor) -> Tensor:
-        return (1 + weight) * told - weight * untold
-
-    def guided(x: Tensor, t: Tensor, cache: Cache | None = None) -> Prediction:
-        told, untold = conditional(x, t, cache), unconditional(x, t, cache)
-        if read:
-            raw = mixed(told.raw, untold.raw)
-            return Prediction(read(raw, x, t), raw)
-        log_x0 = mixed(told.log_x0.double(), untold.log_x0.double())
-        return told._replace(log_x0=log_x0.log_softmax(-1).clamp_min(LOG_ZERO))
-
-    return conditional if weight == 0 else guided
+discover(__name__, __path__)

@@ -114,6 +114,7 @@ class Process(nn.Module, ABC):
         self.options = chosen(self.name, self.choices, options)
         self.task = ""  # what it was trained to rewrite (text.TASKS); "" writes plain text
         self.corpus = ""  # the name of what it learned; "" is not known
+        self.label_names: tuple[str, ...] = ()  # of the classes it knows, where they have names
         self.bell = (
             0.0  # standard deviation of the times drawn in training around 1/2; 0 is uniform
         )
@@ -129,6 +130,12 @@ class Process(nn.Module, ABC):
     @property
     def V(self) -> int:
         return len(self.tokenizer)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes of text that its network knows, by their names, or by numbers where they have
+        none; () where it knows none."""
+        return self.label_names or tuple(map(str, range(getattr(self.net, "labels", 0))))
 
     @property
     def device(self) -> torch.device:

@@ -10,15 +10,15 @@ are made from them. Files are discovered, as processes are.
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from tinydiff.options import Annotated, Choice, Option, Range, Words, declared
 from tinydiff.processes import PROCESSES, Prediction, Process, discover
 from tinydiff.text import Canvas
 
@@ -29,6 +29,7 @@ __all__ = [
     "Range",
     "Sampler",
     "Step",
+    "Words",
     "column",
     "matrix",
     "pairwise",
@@ -49,24 +50,6 @@ class Step(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Range:
-    """The values an option may take, ends included, and what it does, in one line."""
-
-    low: float
-    high: float
-    about: str
-
-
-@dataclass(frozen=True)
-class Choice:
-    """An option that takes one of a few values, which depend on the process; the first of them
-    where none is named."""
-
-    of: Callable[[Process | type[Process]], Sequence]
-    about: str
-
-
-@dataclass(frozen=True)
 class Sampler:
     """A registered sampler. `steps_matter` is False for those that take a call for each character,
     whatever is asked."""
@@ -81,14 +64,9 @@ class Sampler:
     asker: Callable[..., int] | None = None
 
     @property
-    def options(self) -> dict[str, tuple[float | None, Range | Choice]]:
+    def options(self) -> dict[str, Option]:
         """Default and range or choice of each option, in the order of the signature."""
-        hints = typing.get_type_hints(self.run, include_extras=True)
-        return {
-            name: (p.default, annotation(hints[name]))
-            for name, p in inspect.signature(self.run).parameters.items()
-            if p.kind is p.KEYWORD_ONLY
-        }
+        return declared(self.run)
 
     def planned(self, process: Process, canvas: Canvas, steps: int, **options) -> int:
         """How many steps it takes at the most to write a canvas."""
@@ -108,16 +86,6 @@ class Sampler:
 
     def fits(self, traits: frozenset[str]) -> bool:
         return self.needs <= traits
-
-
-def annotation(hint) -> Range | Choice:
-    """What stands beside the type. Python 3.10 puts Optional around a parameter whose default is
-    None."""
-    return next(
-        part.__metadata__[0]
-        for part in (hint, *typing.get_args(hint))
-        if hasattr(part, "__metadata__")
-    )
 
 
 SAMPLERS: dict[str, Sampler] = {}

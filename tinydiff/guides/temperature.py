@@ -1,0 +1,28 @@
+"""Temperature: how sure the bet is."""
+
+from tinydiff.guides import Annotated, Range, apart, guide, joined
+
+
+@guide("temperature", stage="temperature", paper="arXiv:1904.09751")
+def temperature(
+    denoise,
+    context,
+    *,
+    temperature: Annotated[
+        float, Range(0, 10, "below 1 surer, 0 the best alone, above 1 wilder")
+    ] = 1.0,
+):
+    """Make the bet surer or wilder: its log-probabilities are divided by the temperature.
+
+    What the rest of the text says of a character is divided; then what its own noisy state says is
+    added, as it is. At a mask the state says nothing, and this is log_x0 / temperature. Under other
+    noise, dividing the sum would make what stands as much surer of itself as the network, so that
+    less changes its mind: uniform noise then wrote as many wrong words at 0.5 as at 1.
+    """
+
+    def warmed(x, t, cache=None):
+        prediction = denoise(x, t, cache)
+        rest, state = apart(prediction, x, t, context.process)
+        return joined(prediction, rest / max(temperature, 1e-4), state)
+
+    return denoise if temperature == 1 else warmed

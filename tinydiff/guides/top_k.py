@@ -1,0 +1,30 @@
+"""Top-k: of each bet the few best are left (Fan et al., arXiv:1805.04833)."""
+
+import torch
+
+from tinydiff.guides import Annotated, Range, apart, guide, joined
+from tinydiff.processes import LOG_ZERO
+
+
+@guide("top_k", stage="cut", paper="arXiv:1805.04833")
+def top_k(
+    denoise,
+    context,
+    *,
+    top_k: Annotated[int, Range(0, 1000, "likeliest characters that are kept, 0 is all")] = 0,
+):
+    """Keep only the likeliest characters, this many of each bet.
+
+    They are the likeliest by what the rest of the text says, as with top-p; of equals those that
+    stand first in the vocabulary.
+    """
+
+    def cut(x, t, cache=None):
+        prediction = denoise(x, t, cache)
+        rest, state = apart(prediction, x, t, context.process)
+        order = rest.argsort(-1, descending=True, stable=True)
+        place = torch.arange(rest.shape[-1], device=rest.device).expand_as(order)
+        kept = torch.empty_like(rest).scatter_(-1, order, torch.where(place < top_k, 0, LOG_ZERO))
+        return joined(prediction, rest + kept, state)
+
+    return cut if 0 < top_k < context.process.V else denoise

@@ -1,0 +1,31 @@
+"""Top-p: of each bet a nucleus is left (Holtzman et al., arXiv:1904.09751)."""
+
+import torch
+
+from tinydiff.guides import Annotated, Range, apart, guide, joined
+from tinydiff.processes import LOG_ZERO
+
+
+@guide("top_p", stage="cut", paper="arXiv:1904.09751")
+def top_p(
+    denoise,
+    context,
+    *,
+    top_p: Annotated[float, Range(1e-6, 1, "share of probability that is kept, 1 is all")] = 1.0,
+):
+    """Keep only the fewest characters that have this share of probability together.
+
+    It is the share that the rest of the text gives them; what the state says of them is added
+    again. With the state's part left in, the character that stands there would always be one of
+    them: a nucleus of 0.5 then let through a third of what it should have cut.
+    """
+
+    def cut(x, t, cache=None):
+        prediction = denoise(x, t, cache)
+        rest, state = apart(prediction, x, t, context.process)
+        log_p, order = rest.log_softmax(-1).sort(-1, descending=True)
+        before = log_p.exp().cumsum(-1) - log_p.exp()
+        kept = torch.where(before < top_p, log_p, LOG_ZERO)
+        return joined(prediction, torch.empty_like(kept).scatter_(-1, order, kept), state)
+
+    return denoise if top_p == 1 else cut

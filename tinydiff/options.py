@@ -1,0 +1,103 @@
+"""Options: what samplers and guides declare in their signatures, and how a value is checked.
+
+Keyword-only parameters annotated with a Range, a Choice or a Words are options. Sliders and menus,
+command-line flags, settings, links and documentation are made from them; none is typed twice.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple
+
+from tinydiff.sentences import brief, is_number, is_text
+
+__all__ = ["Annotated", "Choice", "Option", "Range", "Words", "check", "check_number", "declared"]
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values an option may take, ends included, and what it does, in one line. Where the
+    default is a whole number, so is every value."""
+
+    low: float
+    high: float
+    about: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An option that takes one of a few values, which depend on the process; the first of them
+    where none is named."""
+
+    of: Callable[[Any], Sequence]
+    about: str
+
+
+@dataclass(frozen=True)
+class Words:
+    """An option that is a text of at most `most` characters; "" is none."""
+
+    most: int
+    about: str
+
+
+class Option(NamedTuple):
+    """An option as its signature declares it. default: None where it depends on the process."""
+
+    default: float | str | None
+    span: Range | Choice | Words
+
+
+def declared(function: Callable) -> dict[str, Option]:
+    """The options of a function, in the order of its signature."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    return {
+        name: Option(p.default, annotation(hints[name]))
+        for name, p in inspect.signature(function).parameters.items()
+        if p.kind is p.KEYWORD_ONLY
+    }
+
+
+def annotation(hint) -> Range | Choice | Words:
+    """What stands beside the type. Python 3.10 puts Optional around a parameter whose default is
+    None."""
+    return next(
+        part.__metadata__[0]
+        for part in (hint, *typing.get_args(hint))
+        if hasattr(part, "__metadata__")
+    )
+
+
+def check(name: str, value: object, option: Option, process) -> None:
+    """Raises ValueError, in one sentence, unless the value is one that the option may take with
+    this process."""
+    span = option.span
+    if isinstance(span, Range):
+        check_number(name, value, span.low, span.high, whole=type(option.default) is int)
+    elif isinstance(span, Words):
+        if not is_text(value) or len(value) > span.most:
+            raise ValueError(
+                f"{name} is {brief(value)}; give a text of at most {span.most} characters."
+            )
+    elif not any(type(value) is type(known) and value == known for known in span.of(process)):
+        raise ValueError(
+            f"{name} is {brief(value)}; with '{process.name}' there are "
+            f"{', '.join(map(str, span.of(process)))}."
+        )
+
+
+def check_number(name: str, value: object, low: float, high: float, whole: bool = False) -> None:
+    """Raises ValueError unless value is a finite number (a whole one if asked) from low to high."""
+    if not is_number(value) or not low <= value <= high or (whole and value != int(value)):
+        span = f"{plainly(low)} to {plainly(high)}"
+        raise ValueError(
+            f"{name} is {brief(value)}; give a {'whole ' if whole else ''}number from {span}."
+        )
+
+
+def plainly(number: float) -> str:
+    """A limit as people write it."""
+    return str(number) if isinstance(number, int) else f"{number:g}"
