@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.conftest import brief, random_process
-from tinydiff import exact, guides
+from tinydiff import exact
 from tinydiff.generate import generate, windows
 from tinydiff.processes import PROCESSES
 from tinydiff.samplers import SAMPLERS, Range, column, matrix
@@ -229,19 +229,6 @@ def test_temperature_zero_takes_the_best(language):
     assert texts == {"abca"}
 
 
-@pytest.mark.parametrize("name", ["uniform", "gaussian", "score-uniform", "masked"])
-def test_temperature_divides_what_the_network_says(name):
-    """Not what the noisy state says, in closed form: Bayes' rule with the network's part to the
-    power of 1 / T."""
-    process = random_process(name)
-    rng, t = torch.Generator().manual_seed(0), torch.full((2, 24), 0.9)
-    x = process.corrupt(torch.randint(10, (2, 24), generator=rng), t, rng)
-    with torch.no_grad():
-        whole, state = process.denoise(x, t).log_x0.double(), process.likelihood(x, t).double()
-        warm = guides.temperature(process.denoise, 0.5, process.own)(x, t).log_x0
-    assert torch.allclose(warm.exp(), (2 * (whole - state) + state).softmax(-1), atol=1e-4)
-
-
 @pytest.mark.parametrize("name", ["uniform", "gaussian", "bits", "score-uniform", "masked"])
 def test_a_low_temperature_writes_likely_texts(name, language):
     """Whatever the noise, what is written stays in the language, and its likeliest text (0.35)
@@ -251,69 +238,6 @@ def test_a_low_temperature_writes_likely_texts(name, language):
     )
     shares = torch.stack([(frame.tokens == s).all(1).double().mean() for s in language.strings])
     assert shares.sum() > 0.97 and shares[0] > 0.42
-
-
-def test_wrappers_are_what_they_say():
-    """Temperature divides the network's log-probabilities and not what the state says; top-p keeps
-    the fewest that reach p without it, with what it says of them; guidance 0 is the label alone.
-    """
-    from tinydiff.processes import Prediction
-
-    p = torch.tensor([[[0.5, 0.3, 0.15, 0.05]]])
-    other = torch.tensor([[[0.25, 0.25, 0.25, 0.25]]])
-
-    def ask(x, t, cache=None):
-        return Prediction(p.log(), p)
-
-    def ask_other(x, t, cache=None):
-        return Prediction(other.log(), other)
-
-    own = torch.tensor([[[0.1, 0.1, 0.2, 0.6]]])
-    for state, answer in ((own, (p / own) ** 0.5 * own), (torch.ones(1, 1, 4), p**0.5)):
-        warm = guides.temperature(ask, 2.0, lambda x, t, state=state: state.log())(
-            None, None
-        ).log_x0.exp()
-        assert torch.allclose(warm, (answer / answer.sum()).double())
-    for state, value in (
-        (torch.ones(1, 1, 4), 0.75),
-        (own, 0.9),
-    ):  # p / own is (0.57, 0.34, 0.08, 0.01): two reach 0.9
-        cut = guides.top_p(ask, value, lambda x, t, state=state: state.log())(
-            None, None
-        ).log_x0.exp()
-        assert torch.allclose(cut, torch.tensor([[[0.625, 0.375, 0, 0]]]).double(), atol=1e-6)
-    assert guides.temperature(ask, 1.0, None) is ask and guides.top_p(ask, 1.0, None) is ask
-    mixed = guides.classifier_free(ask, ask_other, 1.0)(None, None).log_x0.exp()
-    assert torch.allclose(mixed, (p**2 / (p**2).sum()).double(), atol=1e-6)
-    assert guides.classifier_free(ask, ask_other, 0) is ask
-
-
-def test_labels_guide():
-    """A labelled network is asked twice a step, and the answer depends on the label and on the
-    weight."""
-    model = random_process("masked", labels=3)
-    canvas = Canvas(
-        *[getattr(Canvas.blank(20, 2), a) for a in ("tokens", "given")], label=torch.tensor([0, 2])
-    )
-    texts = {}
-    for weight in (0.0, 5.0):
-        *_, frame = generate(model, canvas, steps=6, guidance=weight, sampler="random")
-        texts[weight] = frame
-    assert (texts[0.0].calls, texts[5.0].calls) == (6, 12)
-    assert not texts[0.0].tokens.equal(texts[5.0].tokens)
-
-
-def test_a_cache_is_not_shared_by_both_readings():
-    """Guidance reads a text twice, with its label and without; a network that remembers gives what
-    it gives without memory."""
-    model = random_process("autoregressive", labels=3)
-    canvas = Canvas(
-        *[getattr(Canvas.blank(12, 2), a) for a in ("tokens", "given")], label=torch.tensor([0, 2])
-    )
-    *_, frame = generate(model, canvas, guidance=2.0)
-    model.traits = model.traits - {"cache"}
-    *_, again = generate(model, canvas, guidance=2.0)
-    assert frame.tokens.equal(again.tokens) and frame.calls == again.calls == 24
 
 
 NAN = float("nan")

@@ -2,14 +2,20 @@
 hints, and the solvers."""
 
 import math
+from dataclasses import replace
 from itertools import product
 
 import pytest
 import torch
 
 from tests.conftest import SHAPE, random_process
-from tinydiff import exact, guides
+from tinydiff import exact
 from tinydiff.generate import generate
+from tinydiff.guides import Context
+from tinydiff.guides.classifier_free import classifier_free
+from tinydiff.guides.self_conditioning import self_conditioning
+from tinydiff.guides.temperature import temperature
+from tinydiff.guides.top_p import top_p
 from tinydiff.processes import Prediction, build, certain, gaussian
 from tinydiff.processes.bits import natural
 from tinydiff.samplers import SAMPLERS
@@ -111,11 +117,9 @@ def test_a_changed_bet_moves_the_mean_of_a_regression(reading, language, rng):
     said = model.denoise(x, t)
     own = model.mean_of(said.raw, x, t)
     assert model.estimate(x, said, t).equal(own)
-    for wrapped in (
-        guides.temperature(model.denoise, 0.5, model.own),
-        guides.top_p(model.denoise, 0.4, model.own),
-    ):
-        bet = wrapped(x, t)
+    context = Context(model, Canvas.blank(4, 2))
+    for wrap, value in ((temperature, {"temperature": 0.5}), (top_p, {"top_p": 0.4})):
+        bet = wrap(model.denoise, context, **value)(x, t)
         moved = (bet.log_x0.exp() - said.log_x0.double().exp()) @ model.codes().double()
         assert (
             torch.allclose(model.estimate(x, bet, t), (own + moved).float(), atol=1e-4)
@@ -124,7 +128,8 @@ def test_a_changed_bet_moves_the_mean_of_a_regression(reading, language, rng):
     other = exact.perfect(
         "gaussian", exact.Enumerated(["abca", "bbbb", "ccba"], [1, 1, 1]), parameterisation=reading
     )
-    mixed = guides.classifier_free(model.denoise, other.denoise, 1.5, model.means)(x, t)
+    context = replace(context, unlabelled=lambda: other.denoise)
+    mixed = classifier_free(model.denoise, context, guidance=1.5)(x, t)
     means = own, other.mean_of(other.denoise(x, t).raw, x, t)
     assert torch.allclose(model.estimate(x, mixed, t), 2.5 * means[0] - 1.5 * means[1], atol=1e-3)
 
@@ -280,7 +285,7 @@ def test_each_call_is_told_what_the_last_one_made_of_it(rng):
         return process.denoise(x, t, hint=hint)
 
     x = process.prior(Canvas.blank(24, 2), rng)
-    reminded = guides.self_conditioned(denoise, process.estimate)
+    reminded = self_conditioning(denoise, Context(process, Canvas.blank(24, 2)))
     t = full(0.9, x)
     first = reminded(x, t)
     reminded(x, full(0.8, x))

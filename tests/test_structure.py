@@ -128,6 +128,7 @@ ORDER = [
     "files",
     "uncertainty",
     "text",
+    "options",
     "schedules",
     "nets",
     "processes",

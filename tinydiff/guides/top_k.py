@@ -1,7 +1,5 @@
 """Top-k: of each bet the few best are left (Fan et al., arXiv:1805.04833)."""
 
-import torch
-
 from tinydiff.guides import Annotated, Range, apart, guide, joined
 from tinydiff.processes import LOG_ZERO
 
@@ -22,9 +20,8 @@ def top_k(
     def cut(x, t, cache=None):
         prediction = denoise(x, t, cache)
         rest, state = apart(prediction, x, t, context.process)
-        order = rest.argsort(-1, descending=True, stable=True)
-        place = torch.arange(rest.shape[-1], device=rest.device).expand_as(order)
-        kept = torch.empty_like(rest).scatter_(-1, order, torch.where(place < top_k, 0, LOG_ZERO))
-        return joined(prediction, rest + kept, state)
+        order = rest.argsort(dim=-1, descending=True, stable=True)
+        kept = rest.scatter(-1, order[..., int(top_k) :], LOG_ZERO)
+        return joined(prediction, kept, state)
 
     return cut if 0 < top_k < context.process.V else denoise
