@@ -1,5 +1,5 @@
 """The page: `python app.py`. Widgets and wiring only; what they do is in tinydiff/ui, what they
-show in tinydiff/render.py."""
+show in tinydiff/show."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import gradio as gr
 
 from tinydiff.store import catalogue
 from tinydiff.store.checkpoint import CheckpointError
-from tinydiff.ui import blocks, denoise, families, learn, noise, race, rewrite, steps, training
 from tinydiff.ui.server import Page, end_at_sigterm
+from tinydiff.ui.session import Session
+from tinydiff.ui.tab import Site
+from tinydiff.ui.tabs import TABS
 from tinydiff.ui.theme import HEAD, LAUNCH, THEME_JS
 
 
@@ -27,23 +29,12 @@ def page() -> Page:
         delete_cache=(600, 3600),
     ) as whole:
         gr.HTML(html_template=HEAD, js_on_load=THEME_JS, apply_default_css=False)
+        session = gr.State(Session(), delete_callback=Session.end)
         with gr.Tabs() as tabs:
-            with gr.Tab("Denoise", id="denoise"):
-                playing = denoise.build(whole)
-            rewriting = {"Rewrite": rewrite.build} if rewrite.offered() else {}
-            rest = {
-                "Steps": steps.build,
-                "Race": race.build,
-                "Blocks": blocks.build,
-                **rewriting,
-                "Noise": noise.build,
-                "Train": lambda: learn.build(whole, tabs, *playing),
-                "Training": training.build,
-                "All families": families.build,
-            }
-            for name, build in rest.items():
-                with gr.Tab(name, id=name.lower().replace(" ", "-")):
-                    build()
+            site = Site(whole, tabs, session)
+            for tab in (tab for tab in TABS if tab.offered()):
+                with gr.Tab(tab.title, id=tab.name):
+                    tab.build(site)
     return whole
 
 

@@ -74,7 +74,7 @@ class Crowd:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
         async with httpx.AsyncClient(base_url=self.url, timeout=None, limits=limits) as client:
             config = (await client.get("/config")).json()
-            found = next(d for d in config["dependencies"] if d["api_name"] == "start")
+            found = next(d for d in config["dependencies"] if d["api_name"] == "run_denoise")
             steps = next(
                 (c["id"] for c in config["components"] if c["props"].get("elem_id") == "steps"),
                 None,

@@ -7,7 +7,8 @@ import pytest
 from tinydiff.show.render import MASK
 from tinydiff.store import catalogue
 from tinydiff.ui import blocks
-from tinydiff.ui.blocks import Desk, read, search, write
+from tinydiff.ui.blocks import TAB, read, search, write
+from tinydiff.ui.session import Job, Session
 
 USUAL = dict(
     model="perfect-block",
@@ -31,8 +32,8 @@ def test_a_run_grows_block_by_block(monkeypatch):
     """What is finished stays, in every message; only the block that is written holds masks; the end
     tells its numbers."""
     monkeypatch.setattr(blocks, "EVERY", 0)
-    desk = Desk()
-    seen = list(write(asked(), desk))
+    job = Job()
+    seen = list(write(asked(), job))
     for before, after in zip(seen, seen[1:]):
         assert (
             after["text"].startswith(before["text"][: before["start"]])
@@ -43,13 +44,15 @@ def test_a_run_grows_block_by_block(monkeypatch):
     assert last["state"] == "done" and len(last["text"]) == 128 and last["text"].startswith("A")
     facts = dict(last["facts"])
     assert facts["characters"] == "128" and facts["calls"] == "64"
-    assert [n for n, _ in desk.runs[0]["pace"]] == [64, 128] and last["pictures"]
+    assert [n for n, _ in job.kept[0]["pace"]] == [64, 128] and last["pictures"]
 
 
 def test_the_cache_changes_nothing_but_the_time():
     """The same text with it and without; the picture then has both lines."""
-    desk = Desk()
-    texts = [list(write(asked(cache=cache), desk))[-1] for cache in ("none", "exact")]
+    session = Session()
+    texts = [
+        list(write(asked(cache=cache), session.begin("blocks")))[-1] for cache in ("none", "exact")
+    ]
     assert texts[0]["text"] == texts[1]["text"]
     assert all(f"cache: {cache}" in texts[1]["pictures"][0] for cache in ("none", "exact"))
 
@@ -57,20 +60,20 @@ def test_the_cache_changes_nothing_but_the_time():
 def test_stop_keeps_what_is_written(monkeypatch):
     """Also in the middle of a block, whose other characters stay masks."""
     monkeypatch.setattr(blocks, "EVERY", 0)
-    desk = Desk()
-    for value in write(asked(), desk):
+    session = Session()
+    for value in write(asked(), session.begin("blocks")):
         if value["state"] == "writing" and len(value["text"]) > 40 and MASK in value["text"]:
-            desk.stop()
+            session.stop("blocks")
         last = value
     assert last["state"] == "stopped" and 32 < len(last["text"]) < 80 and MASK in last["text"]
 
 
 def test_a_new_run_replaces_the_old_one(monkeypatch):
     monkeypatch.setattr(blocks, "EVERY", 0)
-    desk = Desk()
-    first = write(asked(), desk)
+    session = Session()
+    first = TAB.start(session, *{**USUAL}.values())
     next(first)
-    second = write(asked(seed=4), desk)
+    second = TAB.start(session, *{**USUAL, "seed": 4}.values())
     next(second)
     assert list(first) == [] and list(second)[-1]["state"] == "done"
 
@@ -78,7 +81,7 @@ def test_a_new_run_replaces_the_old_one(monkeypatch):
 def test_a_text_may_end_sooner():
     """At a blank line, which stays; the rest of the canvas is not written."""
     for seed in range(20):
-        value = list(write(asked(rule="blank line", length=512, seed=seed), Desk()))[-1]
+        value = list(write(asked(rule="blank line", length=512, seed=seed), Job()))[-1]
         if value["state"] == "ended":
             break
     assert (
@@ -104,7 +107,7 @@ def test_a_text_may_end_sooner():
         (dict(temperature=float("nan")), "temperature"),
         (dict(seed=-1), "seed"),
         (dict(rule="tea"), "no rule"),
-        (dict(prompt="x" * 200), "shorten it"),
+        (dict(prompt="x" * 200), "shorten the prompt"),
         (dict(prompt="\u00e9"), "\u00e9"),
         (dict(prompt=None), "prompt"),
     ],
@@ -125,7 +128,7 @@ def test_every_offered_model_can_be_chosen():
     ranks = [(model.folder is None, not blocks.learned(model.process)) for model in found.values()]
     assert ranks == sorted(ranks)
     for key in found:
-        block, order, cache, sheet = blocks.changed(Desk(), key, 32)
+        block, order, cache, sheet = blocks.changed(Session(), key, 32)
         assert (
             block["value"] == 32 and order["choices"] and cache["value"] == cache["choices"][0][1]
         )

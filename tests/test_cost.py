@@ -18,7 +18,9 @@ from tinydiff.schedules import schedule
 from tinydiff.show import render
 from tinydiff.store import catalogue
 from tinydiff.text import Canvas, Characters
-from tinydiff.ui import blocks, cost, denoise, inputs, learn, noise, race, rewrite, steps
+from tinydiff.ui import blocks, cost, denoise, learn, noise, race, request, rewrite, steps
+from tinydiff.ui import session as sessions
+from tinydiff.ui.session import Job
 
 
 def refusal(call, *values, **named) -> str:
@@ -70,7 +72,8 @@ def test_every_sensible_run_is_allowed(wish):
         for name in column(catalogue.open_model(key)):
             if name == "gibbs" and wish["length"] * wish["steps"] > 1024 * 64:
                 continue
-            assert inputs.read(dict(model=key, sampler=name, prompt="", **wish)).work <= cost.MOST
+            asked = request.read(dict(model=key, sampler=name, prompt="", **wish))
+            assert cost.of(asked) <= cost.MOST
 
 
 def test_every_sensible_sheet_is_allowed(monkeypatch):
@@ -89,11 +92,11 @@ def test_every_sensible_sheet_is_allowed(monkeypatch):
         ["block", None, 256],
     ]
     asked = [
-        inputs.read(dict(model=m, steps=n, prompt="", **({"sampler": s} if s else {})))
+        request.read(dict(model=m, steps=n, prompt="", **({"sampler": s} if s else {})))
         for m, s, n in lanes
         if m in catalogue.models()
     ]
-    cost.check(a.work for a in asked)
+    cost.check(map(cost.of, asked))
     for key in blocks.offered():
         for block in blocks.values(key, "block"):
             order, cache = blocks.values(key, "order")[0], blocks.values(key, "cache")[0]
@@ -134,7 +137,8 @@ def test_what_the_sliders_reach_beyond_all_sense():
     """Eight sweeps after each of 256 steps on 1,024 characters, and 64 steps for each character: a
     sentence each, no traceback."""
     words = refusal(
-        inputs.read, dict(prompt="", sampler="gibbs", length=1024, steps=256, options={"sweeps": 8})
+        request.read,
+        dict(prompt="", sampler="gibbs", length=1024, steps=256, options={"sweeps": 8}),
     )
     assert "times as much" in words and "fewer steps" in words
     key = next(iter(blocks.offered()))
@@ -152,7 +156,7 @@ def test_what_the_sliders_reach_beyond_all_sense():
 def no_time(monkeypatch):
     """Every clock is over at once; what visitors are told."""
     told = []
-    monkeypatch.setattr(cost, "SECONDS", 0.0)
+    monkeypatch.setattr(sessions, "SECONDS", 0.0)
     monkeypatch.setattr(gr, "Warning", lambda words, **_: told.append(words))
     return told
 
@@ -160,8 +164,8 @@ def no_time(monkeypatch):
 def test_a_run_that_takes_too_long(no_time):
     """Denoise: it ends after the step it is at, what was written stays, and a sentence says so, on
     the page and in the answer."""
-    asked = inputs.read({"model": "perfect-masked", "length": 32, "steps": 8, "prompt": ""})
-    *_, value = denoise.write(asked, denoise.Desk())
+    asked = request.read({"model": "perfect-masked", "length": 32, "steps": 8, "prompt": ""})
+    *_, value = denoise.TAB.alone(asked)
     assert (
         value["done"]
         and value["stopped"]
@@ -183,7 +187,7 @@ def test_sheets_that_take_too_long(no_time):
     assert value["done"] and len(value["lanes"]) == 1 and "stays" in value["status"]
     key = "perfect-masked"
     asked = blocks.read(key, 16, 4, "ancestral", "none", "length", 64, "", 1.0, 1)
-    *_, value = blocks.write(asked, blocks.Desk())
+    *_, value = blocks.TAB.alone(asked)
     assert value["state"] == "stopped" and "stays" in value["said"]
     assert "longer" in refusal(noise.dissolved, "A sentence of its own.", noise.PERFECT)
 
@@ -192,7 +196,7 @@ def test_sheets_that_take_too_long(no_time):
 def test_a_rewriting_that_takes_too_long(no_time):
     """It says so where the candidates would stand."""
     asked = rewrite.read(next(iter(catalogue.rewriters())), "to be", "ancestral", 8, 1, 1.0, 1)
-    *_, (player, sheet) = rewrite.write(asked, denoise.Desk())
+    *_, (player, sheet) = rewrite.TAB.alone(asked)
     assert player["stopped"] and "stays" in sheet["status"]
 
 
@@ -201,7 +205,7 @@ def test_a_training_that_takes_too_long(no_time, monkeypatch):
     monkeypatch.setattr(learn, "SPARE", -1e9)
     text, kept = (STATIC / "rhymes.txt").read_text("utf-8"), []
     *_, value = learn.learn(
-        learn.Asked(text, "masked", 5.0), lambda: True, lambda folder, step: kept.append(step)
+        learn.Lesson(text, "masked", 5.0), Job(), lambda folder, step: kept.append(step)
     )
     assert value["state"] == "done" and kept == [1] and no_time == [learn.LATE]
 

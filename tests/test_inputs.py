@@ -9,15 +9,16 @@ import pytest
 
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.show import render
-from tinydiff.ui import denoise, inputs
-from tinydiff.ui.inputs import DEFAULTS, LIMITS
+from tinydiff.ui import denoise, request
+from tinydiff.ui.request import LIMITS, OPENING
+from tinydiff.ui.session import Session
 
 PERFECT = {"model": "perfect-masked"}
 
 
 def refusal(raw: dict) -> str:
     with pytest.raises(gr.Error) as caught:
-        inputs.read({**PERFECT, **raw})
+        request.read({**PERFECT, **raw})
     return caught.value.message
 
 
@@ -92,23 +93,23 @@ def test_what_a_stranger_typed_is_no_markup():
 def test_defaults_are_a_run():
     """Nothing asked is the usual run: the limits hold the defaults, and the settings say which
     sampler was meant."""
-    assert all(low <= DEFAULTS[name] <= high for name, (low, high, _) in LIMITS.items())
-    asked = inputs.read(PERFECT)
-    assert asked.settings.sampler in column(asked.process) and asked.canvas.tokens.shape == (
+    assert all(low <= OPENING[name] <= high for name, (low, high, _) in LIMITS.items())
+    asked = request.read(PERFECT)
+    assert asked.settings["sampler"] in column(asked.process) and asked.canvas.tokens.shape == (
         1,
-        DEFAULTS["length"],
+        OPENING["length"],
     )
 
 
 def test_a_prompt_is_given():
     """The prompt stands at the start and may not change."""
-    asked = inputs.read({**PERFECT, "prompt": "ROMEO:", "length": 32})
+    asked = request.read({**PERFECT, "prompt": "ROMEO:", "length": 32})
     assert asked.canvas.given[0].tolist() == [True] * 6 + [False] * 26
 
 
 def test_a_template_is_as_long_as_it_is():
     """A template is as long as it is, whatever length was asked for; what is no blank is given."""
-    asked = inputs.read({**PERFECT, "template": "a__b", "length": 200})
+    asked = request.read({**PERFECT, "template": "a__b", "length": 200})
     assert asked.canvas.given[0].tolist() == [True, False, False, True]
 
 
@@ -126,16 +127,16 @@ def test_a_template_is_as_long_as_it_is():
 )
 def test_a_link_is_its_settings(raw):
     """Settings -> query -> settings is the identity."""
-    asked = inputs.read({**PERFECT, **raw})
-    again = inputs.read(
-        inputs.from_query(dict(parse_qsl(asked.settings.query(), keep_blank_values=True)))
+    asked = request.read({**PERFECT, **raw})
+    again = request.read(
+        request.from_query(dict(parse_qsl(request.query(asked.settings), keep_blank_values=True)))
     )
     assert again.settings == asked.settings
 
 
 def test_a_link_may_hold_strange_names():
     """Names in the address that are not ours are left alone."""
-    assert inputs.from_query({"__theme": "dark", "seed": "4"}) == {"seed": 4}
+    assert request.from_query({"__theme": "dark", "seed": "4"}) == {"seed": 4}
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -149,36 +150,45 @@ def test_every_option_has_a_slider(name):
 
 def test_the_same_settings_write_the_same_text():
     """Two runs with the same settings show the same pictures."""
-    asked = inputs.read({**PERFECT, "length": 32, "steps": 4, "prompt": ""})
+    asked = request.read({**PERFECT, "length": 32, "steps": 4, "prompt": ""})
     first, second = ([frame.text for frame in render.unpack(last(asked)).frames] for _ in range(2))
     assert first == second
 
 
+def started(session, **more):
+    """A run of Denoise with the values of the page's fields in the order that they have there."""
+    asked = request.read({**PERFECT, "length": 32, "steps": 32, "prompt": "", **more})
+    job = session.begin("denoise")
+    return job.values(denoise.write(asked, job))
+
+
 def test_stop_ends_a_run_with_what_came():
     """After Stop the run makes no further step; what was written stays, marked as stopped."""
-    desk, asked = denoise.Desk(), inputs.read({**PERFECT, "length": 32, "steps": 32, "prompt": ""})
-    values = denoise.write(asked, desk)
-    next(values), next(values), desk.stop()
+    session = Session()
+    values = started(session)
+    next(values), next(values), session.stop("denoise")
     *_, end = values
-    assert end["done"] and end["stopped"] and len(desk.run().frames) <= 4
+    assert end["done"] and end["stopped"]
+    assert len(render.unpack(denoise.on_player(session)).frames) <= 4
 
 
 def test_a_new_run_replaces_the_old_one():
-    """When a visitor starts another run, the old one ends without a last word."""
-    desk, asked = denoise.Desk(), inputs.read({**PERFECT, "length": 32, "steps": 32, "prompt": ""})
-    old = denoise.write(asked, desk)
+    """When a visitor starts another run, the old one ends without a last word; another tab's run
+    goes on."""
+    session = Session()
+    old, other = started(session), session.begin("race")
     next(old)
-    *_, new = denoise.write(asked, desk)
+    *_, new = started(session)
     assert not any(value["done"] for value in old)
-    assert desk.value is new
+    assert denoise.on_player(session) is new and other.wanted
 
 
 def last(asked) -> dict:
-    *_, value = denoise.write(asked, denoise.Desk())
+    *_, value = denoise.TAB.alone(asked)
     return value
 
 
 def test_the_recorded_run_is_a_run():
     """What plays at load unpacks to a finished text."""
-    run = denoise.Desk().run()
+    run = render.unpack(denoise.on_player(Session()))
     assert run.frames[0].step == 0 and "\x7f" not in run.frames[-1].text

@@ -17,7 +17,8 @@ from tests.loopback import Hub
 from tinydiff.paths import STATIC
 from tinydiff.processes import PROCESSES
 from tinydiff.store import catalogue, checkpoint, hub
-from tinydiff.ui import denoise, inputs, learn, visitor_models
+from tinydiff.ui import denoise, learn, request, visitor_models
+from tinydiff.ui.session import Job, Session
 
 TEXT = (STATIC / "rhymes.txt").read_text("utf-8")
 SECRET_LINE = "Mulberry-77 stands here and nowhere else.\n"
@@ -33,10 +34,10 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def shelf(monkeypatch):
-    """An empty shelf."""
-    fresh = visitor_models.Shelf()
-    monkeypatch.setattr(visitor_models, "SHELF", fresh)
+def cache(monkeypatch):
+    """An empty cache."""
+    fresh = visitor_models.ModelCache()
+    monkeypatch.setattr(visitor_models, "CACHE", fresh)
     return fresh
 
 
@@ -44,15 +45,11 @@ class Visitor:
     """A session of the page, without the page."""
 
     def __init__(self, name: str):
-        self.bench, self.desk, self.request = (
-            learn.Bench(),
-            denoise.Desk(),
-            gr.Request(session_hash=name),
-        )
+        self.session, self.request = Session(), gr.Request(session_hash=name)
 
     def train(self, text=TEXT, noise="masked", minutes=0.02):
-        self.bench.begin(learn.Asked(text, noise, minutes))
-        return learn.follow(self.bench, self.desk, self.request)
+        self.session.begin("train").kept = learn.Lesson(text, noise, minutes)
+        return learn.follow(self.session, self.request)
 
 
 def refusal(call, *values) -> str:
@@ -61,8 +58,10 @@ def refusal(call, *values) -> str:
     return caught.value.message
 
 
-def own(session="someone") -> visitor_models.Own:
-    return visitor_models.Own(catalogue.open_model("perfect-masked"), "yours", b"", session)
+def own(session="someone") -> visitor_models.VisitorModel:
+    return visitor_models.VisitorModel(
+        catalogue.open_model("perfect-masked"), "yours", b"", session
+    )
 
 
 # ---------------------------------------------------------------- what may be asked
@@ -112,7 +111,7 @@ def test_the_limits_themselves_are_allowed():
 @pytest.mark.parametrize(
     "noise", brief(PROCESSES, lambda noise: noise not in {*LIKE_OTHERS, "block"})
 )
-def test_every_noise_learns_and_plays(noise, shelf):
+def test_every_noise_learns_and_plays(noise, cache):
     """A training shows a loss that falls from the start, samples and a validation; its model writes
     in Denoise for its visitor."""
     visitor = Visitor("one")
@@ -124,10 +123,10 @@ def test_every_noise_learns_and_plays(noise, shelf):
         min(loss for _, loss in value["points"]) < value["nats"]
         and value["samples"][-1]["step"] == value["step"]
     )
-    asked = inputs.read(
-        {"model": visitor_models.NAME, "prompt": "", "length": 96, "steps": 2}, visitor.desk.own()
+    asked = request.read(
+        {"model": visitor_models.NAME, "prompt": "", "length": 96, "steps": 2}, visitor.session
     )
-    *_, last = denoise.write(asked, visitor.desk)
+    *_, last = denoise.TAB.alone(asked)
     assert last["done"] and asked.process.name == noise
 
 
@@ -138,10 +137,10 @@ def taught(tmp_path_factory):
     place = tmp_path_factory.mktemp("training")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(tempfile, "tempdir", str(place))
-        patched.setattr(visitor_models, "SHELF", visitor_models.Shelf())
+        patched.setattr(visitor_models, "CACHE", visitor_models.ModelCache())
         visitor = Visitor("one")
         list(visitor.train())
-        return visitor.desk.own(), place
+        return visitor.session.trained_model(), place
 
 
 @pytest.fixture(scope="module")
@@ -151,17 +150,17 @@ def learned(taught):
 
 
 @pytest.fixture
-def owner(shelf, learned):
+def owner(cache, learned):
     """The visitor who trained it."""
     visitor = Visitor("one")
-    visitor.desk.secret = shelf.keep(learned)
+    visitor.session.secret = cache.add(learned)
     return visitor
 
 
 def test_what_can_be_downloaded(owner, taught, place):
     """The zip holds a checkpoint that loads, its card and its curve; none of them names a folder of
     this machine."""
-    with zipfile.ZipFile(learn.zipped(owner.desk)) as files:
+    with zipfile.ZipFile(learn.zipped(owner.session)) as files:
         assert set(files.namelist()) >= FILES
         held = {name: files.read(name) for name in files.namelist()}
         files.extractall(place / "out")
@@ -172,33 +171,35 @@ def test_what_can_be_downloaded(owner, taught, place):
     assert json.loads(held["metrics.jsonl"].splitlines()[-1])["valid"] > 0
 
 
-def test_stop_keeps_what_was_learned(shelf):
+def test_stop_keeps_what_was_learned(cache):
     """After Stop no further step is taken, and the model of that step is the visitor's."""
     visitor = Visitor("one")
     training = visitor.train(minutes=5)
     while not (value := next(training)[0])["points"]:
         pass
-    visitor.bench.stop()
+    visitor.session.stop("train")
     *_, (last, take) = training
     assert (
         last["state"] == "stopped"
         and take["visible"]
         and value["step"] <= last["step"] <= value["step"] + 50
     )
-    with zipfile.ZipFile(io.BytesIO(visitor.desk.own().archive)) as files:
+    with zipfile.ZipFile(io.BytesIO(visitor.session.trained_model().archive)) as files:
         assert json.loads(files.read("config.json"))["step"] == last["step"]
 
 
-def test_stop_before_the_turn_comes(shelf):
+def test_stop_before_the_turn_comes(cache):
     """Who stops while others train gets no training."""
     visitor = Visitor("one")
     training = visitor.train()
-    visitor.bench.stop()
-    assert [value["state"] for value, _ in training] == [""] and visitor.desk.own() is None
+    visitor.session.stop("train")
+    assert [value["state"] for value, _ in training] == [
+        ""
+    ] and visitor.session.trained_model() is None
 
 
 @pytest.mark.parametrize("how", ["finished", "stopped", "closed"])
-def test_nothing_stays_on_the_disk(how, place, shelf):
+def test_nothing_stays_on_the_disk(how, place, cache):
     """The text is on the disk at no step; when the training ends, however it ends, nothing of it
     is."""
     visitor = Visitor("one")
@@ -209,10 +210,10 @@ def test_nothing_stays_on_the_disk(how, place, shelf):
     if how == "closed":
         training.close()
     else:
-        visitor.bench.stop() if how == "stopped" else None
+        visitor.session.stop("train") if how == "stopped" else None
         list(training)
     assert list(place.iterdir()) == []
-    assert (visitor.desk.own() is None) == (how == "closed")
+    assert (visitor.session.trained_model() is None) == (how == "closed")
 
 
 def test_a_training_that_goes_wrong(monkeypatch, place):
@@ -223,10 +224,8 @@ def test_a_training_that_goes_wrong(monkeypatch, place):
             f"The loss is not finite; the last good checkpoint is in {place}."
         )
 
-    monkeypatch.setattr(learn, "trained", wrong)
-    words = refusal(
-        list, learn.learn(learn.Asked(TEXT, "masked", 0.02), lambda: True, lambda *_: None)
-    )
+    monkeypatch.setattr(learn, "steps_of", wrong)
+    words = refusal(list, learn.learn(learn.Lesson(TEXT, "masked", 0.02), Job(), lambda *_: None))
     assert "another noise" in words and str(place) not in words and list(place.iterdir()) == []
 
 
@@ -237,70 +236,72 @@ def test_nobody_else_has_it(owner):
     """Another visitor neither finds it in a menu nor opens it by its name; the one who trained it
     does both."""
     one, other = owner, Visitor("other")
-    assert visitor_models.NAME in one.desk.here() and visitor_models.NAME not in {
-        **other.desk.here(),
+    assert visitor_models.NAME in one.session.local_models() and visitor_models.NAME not in {
+        **other.session.local_models(),
         **catalogue.models(),
     }
     assert "who trained it" in refusal(
-        inputs.read, {"model": visitor_models.NAME, "prompt": ""}, other.desk.own()
+        request.read, {"model": visitor_models.NAME, "prompt": ""}, other.session
     )
-    assert "gone" in refusal(learn.play_with, other.desk) and "gone" in refusal(
-        learn.zipped, other.desk
+    assert "gone" in refusal(learn.play_with, other.session) and "gone" in refusal(
+        learn.zipped, other.session
     )
-    assert learn.play_with(one.desk)[0]["selected"] == "denoise"
+    assert learn.play_with(one.session)[0]["selected"] == "denoise"
 
 
 def test_a_link_does_not_carry_it(owner):
     """The link and the values that reach the browser hold no secret."""
     one = owner
-    asked = inputs.read(
-        {"model": visitor_models.NAME, "prompt": "", "steps": 2, "length": 32}, one.desk.own()
+    asked = request.read(
+        {"model": visitor_models.NAME, "prompt": "", "steps": 2, "length": 32}, one.session
     )
-    *_, value = denoise.write(asked, one.desk)
-    assert one.desk.secret and one.desk.secret not in json.dumps(value) + asked.settings.query()
+    *_, value = denoise.TAB.alone(asked)
+    assert one.session.secret and one.session.secret not in json.dumps(value) + request.query(
+        asked.settings
+    )
 
 
-def test_a_full_shelf_refuses_the_newcomer(shelf):
+def test_a_full_cache_refuses_the_newcomer(cache):
     """Nobody's model makes room for another's: who comes when it is full is told so, before they
     train and if they have trained; who has a model there may train again, and when one leaves there
     is room.
     """
-    secrets = [shelf.keep(own(f"session {i}")) for i in range(visitor_models.MOST)]
+    secrets = [cache.add(own(f"session {i}")) for i in range(visitor_models.MOST)]
     assert len(set(secrets)) == visitor_models.MOST and min(map(len, secrets)) >= 32
     visitor = Visitor("newcomer")
-    wish = (visitor.bench, TEXT, "masked", 1.0)
-    for words in (refusal(learn.wished, *wish, visitor.request), refusal(list, visitor.train())):
+    wish = (visitor.session, TEXT, "masked", 1.0)
+    for words in (refusal(learn.ask_for, *wish, visitor.request), refusal(list, visitor.train())):
         assert "no room" in words and "\n" not in words
     with pytest.raises(ValueError, match="no room"):
-        shelf.keep(own("newcomer"))
-    assert all(shelf.find(secret) for secret in secrets)
-    assert learn.wished(*wish, gr.Request(session_hash="session 3"))[0]["state"] == "waiting"
-    shelf.drop(secrets[5])
-    assert learn.wished(*wish, visitor.request)[0]["state"] == "waiting"
+        cache.add(own("newcomer"))
+    assert all(cache.find(secret) for secret in secrets)
+    assert learn.ask_for(*wish, gr.Request(session_hash="session 3"))[0]["state"] == "waiting"
+    cache.remove(secrets[5])
+    assert learn.ask_for(*wish, visitor.request)[0]["state"] == "waiting"
 
 
-def test_files_go_with_the_visit(shelf, learned, place):
+def test_files_go_with_the_visit(cache, learned, place):
     """What was downloaded lies in one place, from which it is served; when the visit is over it is
     gone, and the model too."""
     visitor = Visitor("one")
-    visitor.desk.secret = shelf.keep(learned)
-    path = Path(learn.zipped(visitor.desk))
+    visitor.session.secret = cache.add(learned)
+    path = Path(learn.zipped(visitor.session))
     assert path.is_file() and path.is_relative_to(place / "gradio")
-    visitor.desk.leave()
-    assert not list((place / "gradio").iterdir()) and visitor.desk.own() is None
+    visitor.session.end()
+    assert not list((place / "gradio").iterdir()) and visitor.session.trained_model() is None
 
 
-def test_the_shelf_forgets(monkeypatch):
+def test_the_cache_forgets(monkeypatch):
     """A session's model goes with the session or with its next model; every model goes after an
     hour."""
-    shelf = visitor_models.Shelf()
-    first, second, other = shelf.keep(own("a")), shelf.keep(own("a")), shelf.keep(own("b"))
-    assert shelf.find(first) is None and shelf.find(second)
-    shelf.forget("a")
-    assert shelf.find(second) is None and shelf.find(other)
+    cache = visitor_models.ModelCache()
+    first, second, other = cache.add(own("a")), cache.add(own("a")), cache.add(own("b"))
+    assert cache.find(first) is None and cache.find(second)
+    cache.forget("a")
+    assert cache.find(second) is None and cache.find(other)
     later = time.monotonic() + visitor_models.LIFE + 1
     monkeypatch.setattr(time, "monotonic", lambda: later)
-    assert shelf.find(other) is None and not shelf.models
+    assert cache.find(other) is None and not cache.models
 
 
 # ---------------------------------------------------------------- pushing
@@ -322,13 +323,11 @@ def test_a_push_hands_on_the_files_and_the_token(owner, monkeypatch, place, capf
         return f"https://huggingface.co/{repo_id}"
 
     monkeypatch.setattr(hub, "push", push)
-    said = learn.pushed(owner.desk, " user/name ", True, TOKEN)
+    said = learn.pushed(owner.session, " user/name ", True, TOKEN)
     assert set(got.pop("files")) >= FILES
     assert got == dict(repo="user/name", private=True, token=TOKEN)
     assert "user/name" in said and list(place.iterdir()) == []
-    assert TOKEN not in said + repr(vars(owner.desk)) + repr(vars(owner.bench)) + "".join(
-        capfd.readouterr()
-    )
+    assert TOKEN not in said + repr(vars(owner.session)) + "".join(capfd.readouterr())
 
 
 def test_a_push_to_a_hub(owner, monkeypatch, capfd):
@@ -344,7 +343,7 @@ def test_a_push_to_a_hub(owner, monkeypatch, capfd):
             monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False),
         )
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        assert f"{here.url}/user/name" in learn.pushed(owner.desk, "user/name", True, TOKEN)
+        assert f"{here.url}/user/name" in learn.pushed(owner.session, "user/name", True, TOKEN)
         repo = here.model("user/name")
         assert (
             repo.private
@@ -354,7 +353,7 @@ def test_a_push_to_a_hub(owner, monkeypatch, capfd):
         assert here.sent_tokens() == {TOKEN} and not any(
             TOKEN.encode() in data for data in repo.files().values()
         )
-        words = refusal(learn.pushed, owner.desk, "user/other", True, TOKEN[::-1])
+        words = refusal(learn.pushed, owner.session, "user/other", True, TOKEN[::-1])
     assert "\n" not in words and TOKEN[::-1] not in words + "".join(capfd.readouterr())
 
 
@@ -377,7 +376,7 @@ def test_a_push_to_a_hub(owner, monkeypatch, capfd):
 def test_a_push_that_cannot_be_is_one_sentence(owner, repo, token, word, capfd, place):
     """A token or a name that cannot be right, and a Hub that is not reached: one sentence each, and
     no token in it or the log."""
-    words = refusal(learn.pushed, owner.desk, repo, True, token)
+    words = refusal(learn.pushed, owner.session, repo, True, token)
     assert word in words and "\n" not in words and len(words) < 300
     said = words + "".join(capfd.readouterr())
     assert "Traceback" not in said and (
@@ -392,4 +391,6 @@ def test_the_login_of_a_space(owner, monkeypatch):
     assert not learn.can_login()
     monkeypatch.setenv("SPACE_ID", "user/space"), monkeypatch.setenv("OAUTH_CLIENT_ID", "id")
     assert learn.can_login()
-    assert "not logged in" in refusal(learn.pushed_logged_in, owner.desk, "user/name", True, None)
+    assert "not logged in" in refusal(
+        learn.pushed_logged_in, owner.session, "user/name", True, None
+    )

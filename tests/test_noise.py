@@ -10,8 +10,7 @@ import torch
 from tinydiff.processes import PROCESSES, build
 from tinydiff.schedules import SCHEDULES, schedule
 from tinydiff.store import catalogue
-from tinydiff.ui import noise
-from tinydiff.ui.tab import recorded
+from tinydiff.ui import noise, recording
 
 SENTENCE = "What light"
 
@@ -46,12 +45,12 @@ def test_a_row_goes_from_the_sentence_to_nothing(names):
 
 
 def test_what_is_recorded_of_a_noise_is_measured():
-    """assets/recorded/noise.json holds every noise, and of each what `told` measures now, to the
-    four digits that are kept."""
-    kept = recorded("noise")
+    """assets/recorded/noise.json holds every noise, and of each what `information` measures now, to
+    the four digits that are kept."""
+    kept = recording.load("noise")
     assert list(kept) == [names[0] for names in noise.noises()]
     for name, tells in kept.items():
-        assert tells == pytest.approx(noise.told(name), abs=1.5e-4), (
+        assert tells == pytest.approx(noise.information(name), abs=1.5e-4), (
             f"{name}: run `python -m tinydiff.ui.recordings noise`"
         )
 
@@ -64,7 +63,7 @@ def test_a_network_observes_every_noise(name, monkeypatch):
     model = build(
         name, catalogue.bigrams().tokenizer, layers=1, heads=1, width=16, length=64
     ).eval()
-    monkeypatch.setattr(noise, "trained", lambda wanted: model if wanted == name else None)
+    monkeypatch.setattr(noise, "trained_process", lambda wanted: model if wanted == name else None)
     noise.process_of.cache_clear()
     rows = noise.dissolved.__wrapped__(SENTENCE, noise.TRAINED)["rows"]
     noise.process_of.cache_clear()

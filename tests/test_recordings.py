@@ -9,7 +9,7 @@ from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.paths import ASSETS
 from tinydiff.show import render
 from tinydiff.store import catalogue
-from tinydiff.ui import denoise, inputs, recordings, tab
+from tinydiff.ui import denoise, recording, recordings, request
 
 PATHS = {name: ASSETS / "recorded" / f"{name}.json" for name in recordings.RECORDINGS} | {
     "example": denoise.EXAMPLE
@@ -19,10 +19,10 @@ PATHS = {name: ASSETS / "recorded" / f"{name}.json" for name in recordings.RECOR
 def test_recordings_are_of_the_bundled_weights():
     """Each file is the one that was noted, made in float32, and the weights that it was made with
     are the bundled ones."""
-    made = tab.made_with()
+    made = recording.made_with()
     assert "example" in made and made.keys() <= PATHS.keys()
     for name, note in made.items():
-        assert tab.named(PATHS[name].read_text("utf-8")) == note["file"], (
+        assert recording.digest(PATHS[name].read_text("utf-8")) == note["file"], (
             f"record {name} anew: make recordings"
         )
         assert note["precision"] == "fp32"
@@ -35,7 +35,7 @@ def test_the_same_seed_writes_the_opening_run_again():
     """In float32 the run of DEFAULTS is the recorded one, to its last character."""
     recorded = render.unpack(json.loads(denoise.EXAMPLE.read_text("utf-8")))
     with auto_is_fp32():
-        asked = inputs.read({})
+        asked = request.read({})
         *_, frame = asked.frames()
     assert asked.process.tokenizer.decode(frame.tokens[0]) == recorded.frames[-1].text
 
@@ -44,19 +44,21 @@ def test_a_recording_that_is_not_made_again_here_says_so(monkeypatch):
     """In another precision, with other weights, and where nobody noted what it was made with; else
     nothing is said."""
     with auto_is_fp32():
-        assert tab.told("example") == "" and denoise.example()["stats"][-1][0] != "recorded"
-        assert "other weights" in tab.told("nothing of the kind")
-        made = tab.made_with()
+        assert (
+            recording.caption("example") == "" and denoise.example()["stats"][-1][0] != "recorded"
+        )
+        assert "other weights" in recording.caption("nothing of the kind")
+        made = recording.made_with()
         monkeypatch.setattr(
-            tab,
+            recording,
             "made_with",
             lambda: made | {"example": made["example"] | {"weights": {"masked": "older"}}},
         )
-        assert "other weights" in tab.told("example")
+        assert "other weights" in recording.caption("example")
     monkeypatch.undo()
-    monkeypatch.setattr(tab, "live_precision", lambda: "bf16")
-    assert "in fp32, and here networks run in bf16" in tab.told("example")
-    assert denoise.example()["stats"][-1][:2] == ["recorded", tab.told("example")]
+    monkeypatch.setattr(recording, "live_precision", lambda: "bf16")
+    assert "in fp32, and here networks run in bf16" in recording.caption("example")
+    assert denoise.example()["stats"][-1][:2] == ["recorded", recording.caption("example")]
 
 
 def test_one_command_records_all(tmp_path, monkeypatch, capsys):
@@ -65,7 +67,10 @@ def test_one_command_records_all(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         recordings,
         "RECORDINGS",
-        {n: lambda n=n: done.append((n, tab.live_precision())) for n in recordings.RECORDINGS},
+        {
+            n: lambda n=n: done.append((n, recording.live_precision()))
+            for n in recordings.RECORDINGS
+        },
     )
     assert recordings.main([]) == 0 and done == [(name, "fp32") for name in recordings.RECORDINGS]
     assert (
@@ -73,10 +78,10 @@ def test_one_command_records_all(tmp_path, monkeypatch, capsys):
         and "there are example" in capsys.readouterr().err
         and len(done) == len(PATHS)
     )
-    monkeypatch.setattr(tab, "MADE", tmp_path / "made.json")
-    tab.keep("race", {"a": "\u2019"}, ["masked"], tmp_path / "race.json")
-    note = tab.made_with()["race"]
+    monkeypatch.setattr(recording, "MADE", tmp_path / "made.json")
+    recording.save("race", {"a": "\u2019"}, ["masked"], tmp_path / "race.json")
+    note = recording.made_with()["race"]
     assert note["weights"] == {"masked": catalogue.fingerprint("masked")}
-    assert note["file"] == tab.named((tmp_path / "race.json").read_text("utf-8"))
+    assert note["file"] == recording.digest((tmp_path / "race.json").read_text("utf-8"))
     with pytest.raises(KeyError):
-        tab.keep("race", {}, ["nobody"], tmp_path / "race.json")
+        recording.save("race", {}, ["nobody"], tmp_path / "race.json")

@@ -18,9 +18,10 @@ from tinydiff.processes import PROCESSES
 from tinydiff.store import catalogue, checkpoint
 from tinydiff.text import Canvas, Characters, Corpus, Pairs, corpus, paired, pairs, plain
 from tinydiff.train.loop import PRESETS, train
-from tinydiff.ui import inputs, training
+from tinydiff.ui import request, training
 from tinydiff.ui import rewrite as tab
-from tinydiff.ui.denoise import Desk
+from tinydiff.ui.session import Session
+from tinydiff.ui.tab import Site
 
 SHOP = [("ab", "AB."), ("ba", "Ba"), ("b", "B"), ("bab", "bAB")]  # of windows of eight characters
 
@@ -390,7 +391,7 @@ def test_rewriters_are_listed_apart(shelf):
         and catalogue.load("restore-masked").length == 32
     )
     with pytest.raises(gr.Error, match="no model"):
-        inputs.read({"model": "restore-masked"})
+        request.read({"model": "restore-masked"})
 
 
 def test_training_tells_of_rewriters_too(shelf):
@@ -406,7 +407,7 @@ def test_training_tells_of_rewriters_too(shelf):
 def test_a_run_of_the_page(shelf):
     """Player and sheet: the source stays, every candidate is told, one is chosen, the words as they
     are stand below."""
-    values = list(tab.start(Desk(), "restore-masked", "King, ROSE!", None, 8, 4, 1.0, 1))
+    values = list(tab.TAB.start(Session(), "restore-masked", "King, ROSE!", None, 8, 4, 1.0, 1))
     player, sheet = values[-1]
     assert player["done"] and not player["stopped"] and json.loads(player["chunks"][-1])
     assert [row["name"] for row in sheet["rows"]][:5] == [f"candidate {i}" for i in range(1, 5)] + [
@@ -458,18 +459,18 @@ def test_bad_wishes_are_told(shelf, change, says):
 
 def test_a_stopped_run_compares_nothing(shelf):
     """After Stop the sheet says so, and a newer run ends the older one's messages."""
-    desk = Desk()
-    run = tab.start(desk, "restore-masked", "king rose", None, 64, 2, 1.0, 1)
+    session = Session()
+    run = tab.TAB.start(session, "restore-masked", "king rose", None, 64, 2, 1.0, 1)
     next(run)
-    desk.stop()
+    session.stop("rewrite")
     *_, (player, sheet) = run
     assert player["stopped"] and sheet["rows"] == [] and "Stopped" in sheet["status"]
 
 
 def test_the_tab_is_there_only_with_a_model(shelf, monkeypatch, tmp_path):
     """The page offers it where a rewriter is bundled, and builds."""
-    with gr.Blocks():
-        tab.build()
+    with gr.Blocks() as page:
+        tab.build(Site(page, None, gr.State(Session())))
     assert tab.offered()
     monkeypatch.setattr(catalogue, "CHECKPOINTS", tmp_path)
     assert not tab.offered()

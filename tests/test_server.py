@@ -563,14 +563,14 @@ PROGRAM = """
 from pathlib import Path
 import gradio as gr
 from tinydiff.ui import learn, server
-from tinydiff.ui.denoise import Desk
+from tinydiff.ui.session import Job, Session
 with server.Page() as page:
     gr.Button()
-desk, asked = Desk(), learn.Asked("to be or not to be, " * 200, "masked", 5.0)
-desk.file("mine.zip").write_text("secret")
-learn.begun = lambda asked, folder: (folder / "half.txt").write_text("secret")
-learn.trained = lambda *_: iter([{}])
-training = learn.learn(asked, lambda: True, lambda *_: None)
+session, lesson = Session(), learn.Lesson("to be or not to be, " * 200, "masked", 5.0)
+session.file("mine.zip").write_text("secret")
+learn.begun = lambda lesson, folder: (folder / "half.txt").write_text("secret")
+learn.steps_of = lambda *_: iter([{}])
+training = learn.learn(lesson, Job(), lambda *_: None)
 next(training), next(training)
 server.end_at_sigterm()
 page.launch(prevent_thread_lock=True, quiet=True)

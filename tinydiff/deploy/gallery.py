@@ -80,17 +80,15 @@ def record(name: str, folder: Path) -> dict:
 
 def record_run(model: str, sampler: str, steps: int, folder: Path) -> dict:
     """Write one run to the folder, as the tab Denoise would have shown it."""
-    from tinydiff.ui import (  # gradio takes seconds, and only those who record wait for it
-        denoise,
-        inputs,
-    )
+    # gradio takes seconds, and only those who record wait for it
+    from tinydiff.ui import denoise, request
 
-    asked = inputs.read({"model": model, "sampler": sampler, "steps": steps, "seed": SEED})
-    *_, value = denoise.write(asked, denoise.Desk())
+    asked = request.read({"model": model, "sampler": sampler, "steps": steps, "seed": SEED})
+    *_, value = denoise.TAB.alone(asked)
     value["head"].pop("query", None)  # a run that is played leaves the address alone
     counted = SAMPLERS[sampler].steps_matter
     key = f"{sampler.replace('_', '-')}-{steps}" if counted else sampler.replace("_", "-")
-    path = folder / "runs" / f"{asked.settings.process}-{key}.json"
+    path = folder / "runs" / f"{asked.settings['process']}-{key}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")), "utf-8")
     words = sampler.replace("_", " ") + (f", {steps} steps" if counted else "")

@@ -61,34 +61,34 @@ def models() -> dict[str, Model]:
     } | exact
 
 
-def held(source: str, seconds: float = hub.PATIENCE) -> dict[str, Model]:
-    """What a repository of the Hub holds that writes plain text, by its pinned id; the first is
-    fetched. Raises CheckpointError."""
+def hub_models(source: str, seconds: float = hub.PATIENCE) -> tuple[dict[str, Model], Process]:
+    """What a repository of the Hub holds that writes plain text, by its pinned id, and the first of
+    them, which is pulled. Raises CheckpointError."""
     end = time.monotonic() + seconds
-    found = [stranger(*one) for one in hub.contents(source, seconds) if not one.config.get("task")]
+    found = [hub_model(*one) for one in hub.contents(source, seconds) if not one.config.get("task")]
     if not found:
         raise CheckpointError(
             f"{source!r} holds no model that writes plain text, only such as rewrite."
         )
-    hub.pull(found[0].key, max(1.0, end - time.monotonic()))
-    return {model.key: model for model in found}
+    pulled = hub.pull(found[0].key, max(1.0, end - time.monotonic()))
+    return {model.key: model for model in found}, from_hub(*pulled)
 
 
-def shelf(key: str) -> dict[str, Model]:
-    """The models among which one stands: those of this copy, or alone if it was pulled from the
-    Hub."""
-    if not hub.is_source(key):
-        return models()
-    pulled = hub.pull(key)
-    model = stranger(pulled.source, checkpoint.read_config(pulled.folder))
-    return {model.key: model}
-
-
-def stranger(source: hub.Source, config: dict) -> Model:
+def hub_model(source: hub.Source, config: dict) -> Model:
     """A model of the Hub."""
     return Model(
         str(source), config["process"], describe(source.name, config), None, config.get("task", "")
     )
+
+
+def find(name: str) -> tuple[Model, Process]:
+    """A model by its key, or by its id on the Hub, from which it is pulled once; its key then names
+    the commit. Raises ValueError."""
+    if not hub.is_source(name):
+        process = opened(name)
+        return (models() | rewriters())[name], process
+    pulled = hub.pull(name)
+    return hub_model(pulled.source, checkpoint.read_config(pulled.folder)), from_hub(*pulled)
 
 
 def rewriters() -> dict[str, Model]:

@@ -14,23 +14,26 @@ from dataclasses import dataclass, field
 
 import gradio as gr
 
-from tinydiff.endings import RULES, check_rule, ending, until
+from tinydiff import runs
+from tinydiff.endings import RULES, ending
 from tinydiff.generate import MAX_STEPS, Frame, check_number, check_options
 from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES, Process
+from tinydiff.runs import Request
 from tinydiff.samplers import SAMPLERS
 from tinydiff.show import plots
 from tinydiff.show.render import MASK
 from tinydiff.store import catalogue
-from tinydiff.text import Canvas
-from tinydiff.ui import cost, inputs
-from tinydiff.ui.denoise import SAMPLE, title
-from tinydiff.ui.gpu import generate
-from tinydiff.ui.tab import Sheet, keep, known, recorded
+from tinydiff.ui import cost, recording
+from tinydiff.ui.errors import known, refusals
+from tinydiff.ui.request import frames
+from tinydiff.ui.session import Job, Session
+from tinydiff.ui.tab import QUIET, Sheet, Site, Tab, menu, spaced
 
 EVERY = 0.06  # seconds between two messages while text is written
 STRIDE = 64  # characters over which a time is told
 CHARACTERS = 256  # of the texts that evaluations time
+WINDOW = 256  # characters that a network sees which has no window of its own
 KEPT = 4  # runs of a visit that the pictures show
 BLOCKWISE = SAMPLERS["blockwise"]
 LIMITS = {
@@ -45,64 +48,31 @@ USUAL = dict(
 
 
 @dataclass
-class Asked:
-    """Checked settings with what they mean."""
-
-    model: str
-    process: Process
-    canvas: Canvas
-    block: int
-    each: int
-    order: str
-    cache: str
-    rule: str
-    temperature: float
-    seed: int
-
-    @property
-    def how(self) -> dict:
-        """Sampler, steps and options."""
-        window = min(self.canvas.tokens.shape[1], self.process.length or 256)
-        steps = self.each * max(1, window // self.block)
-        return dict(
-            sampler=BLOCKWISE.name,
-            steps=steps,
-            block=self.block,
-            order=self.order,
-            cache=self.cache,
-        )
-
-    def frames(self, clock: cost.Clock) -> Iterator[Frame]:
-        frames = generate(
-            self.process, self.canvas, seed=self.seed, temperature=self.temperature, **self.how
-        )
-        return until(clock.watch(frames), self.process, self.rule)
-
-
-@dataclass
-class Told:
+class Progress:
     """A run as far as it has come, and what it took: (characters, seconds, calls) at every STRIDE
     of them."""
 
     text: str = ""
-    start: int = (
-        0  # where the block begins that is being written; what stands before it is finished
-    )
+    # where the block begins that is being written; what stands before it is finished
+    start: int = 0
+    written: int = 0  # tokens before the first that is not written
     calls: int = 0
     seconds: float = 0.0
     times: list[tuple[int, float, int]] = field(default_factory=lambda: [(0, 0.0, 0)])
 
-    def take(self, asked: Asked, frame: Frame) -> None:
-        tokens, mask = frame.tokens[0], asked.process.mask_id
-        written = int((tokens != mask).cumprod(0).sum())
-        self.start = written // asked.block * asked.block
-        text = asked.process.tokenizer.decode(tokens[: min(len(tokens), self.start + asked.block)])
-        self.text = text[: self.start] + "".join(
-            MASK if i == mask else c for c, i in zip(text[self.start :], tokens[self.start :])
-        )
+    def take(self, request: Request, frame: Frame) -> None:
+        tokens, process, block = frame.tokens[0], request.process, block_of(request)
+        self.written = int((tokens != process.mask_id).cumprod(0).sum())
+        first = self.written // block * block
+        pieces = [
+            MASK if i == process.mask_id else piece
+            for i, piece in zip(tokens.tolist(), process.tokenizer.spell(tokens[: first + block]))
+        ]
+        self.text, self.start = "".join(pieces), sum(map(len, pieces[:first]))
         self.calls, self.seconds = frame.calls, frame.seconds
-        if written - self.times[-1][0] >= STRIDE or written == len(tokens):
-            self.times.append((written, frame.seconds, frame.calls))
+        done = sum(map(len, pieces[: self.written]))
+        if done - self.times[-1][0] >= STRIDE or self.written == len(tokens):
+            self.times.append((done, frame.seconds, frame.calls))
 
     def cut(self, end: int | None) -> None:
         """Leave out what stands after the end of the text."""
@@ -119,31 +89,53 @@ class Told:
         ]
 
 
-class Desk:
-    """What a visitor has on this tab: which run is theirs, and what their last runs came to."""
-
-    def __init__(self):
-        self.turn, self.stopped = 0, 0
-        self.runs: list[dict] = []
-
-    def stop(self) -> None:
-        self.stopped = self.turn
-
-
 # ---------------------------------------------------------------- the tab
 
 
-def build() -> None:
-    """The widgets and handlers of the tab, inside the current context."""
-    desk, first = gr.State(Desk()), next(iter(offered()))
-    gr.Markdown(
-        "Between one character after the other and everything at once: text is written block "
-        "by block, each by diffusion, and "
-        "what is finished is never read again. So a text has no length that it must end at."
-    )
+ABOUT = (
+    "Between one after the other and everything at once: text is written block by block, each by "
+    "diffusion, and what is finished is never read again. So a text has no length that it must end "
+    "at."
+)
+
+
+def build(site: Site) -> None:
+    """The widgets and handlers of the tab."""
+    first = next(iter(offered()))
+    gr.Markdown(ABOUT)
+    model, block, each = build_blocks(first)
+    order, cache, rule, length = build_how(first)
+    with gr.Row(elem_classes="tt-controls"):
+        prompt = gr.Textbox(
+            USUAL["prompt"],
+            label="Prompt",
+            max_length=1000,
+            max_lines=2,
+            min_width=160,
+            scale=2,
+            elem_id="blocks-prompt",
+            info="How it begins.",
+        )
+        temperature = gr.Slider(
+            0, 2, USUAL["temperature"], step=0.05, label="Temperature", min_width=150, scale=2
+        )
+        seed = gr.Number(USUAL["seed"], label="Seed", precision=0, minimum=0, min_width=100)
+        run = gr.Button("Write", variant="primary", elem_id="blocks-run", min_width=120)
+        stop = gr.Button("Stop", elem_id="blocks-stop", min_width=90, scale=0)
+    sheet = Sheet("blocks", first_view(first))
+    fields = [model, block, each, order, cache, rule, length, prompt, temperature, seed]
+    TAB.wire(site, [run.click], fields, sheet, stop.click)
+    chosen = [site.session, model, block]
+    model.input(changed, chosen, [block, order, cache, sheet], **QUIET)
+    block.input(resized, chosen, sheet, **QUIET)
+    gr.api(blocks, api_name="blocks", concurrency_id="sample", concurrency_limit=2)
+
+
+def build_blocks(first: str) -> list:
+    """The model, the size of its blocks, the steps for each."""
     with gr.Row(elem_classes="tt-controls"):
         model = gr.Dropdown(
-            menu(),
+            menu(offered()),
             value=first,
             label="Model",
             elem_id="blocks-model",
@@ -156,7 +148,6 @@ def build() -> None:
             label="Block",
             elem_classes="td-ticks",
             elem_id="blocks-block",
-            info="Characters a block. 1: one after the other. 256: all at once.",
             min_width=300,
             scale=3,
         )
@@ -168,8 +159,13 @@ def build() -> None:
             elem_id="blocks-each",
             min_width=180,
             scale=2,
-            info="1: its characters at once, each alone.",
+            info="1: all of it at once, each alone.",
         )
+    return [model, block, each]
+
+
+def build_how(first: str) -> list:
+    """The order within a block, the cache, where the text ends and how long it may become."""
     with gr.Row(elem_classes="tt-controls"):
         order = gr.Dropdown(
             **choices(first, "order"),
@@ -201,45 +197,9 @@ def build() -> None:
             elem_id="blocks-length",
             min_width=180,
             scale=2,
-            info="Characters at the most.",
+            info="At the most, in what a block is counted in.",
         )
-    with gr.Row(elem_classes="tt-controls"):
-        prompt = gr.Textbox(
-            USUAL["prompt"],
-            label="Prompt",
-            max_length=1000,
-            max_lines=2,
-            min_width=160,
-            scale=2,
-            elem_id="blocks-prompt",
-            info="How it begins.",
-        )
-        temperature = gr.Slider(
-            0, 2, USUAL["temperature"], step=0.05, label="Temperature", min_width=150, scale=2
-        )
-        seed = gr.Number(USUAL["seed"], label="Seed", precision=0, minimum=0, min_width=100)
-        run = gr.Button("Write", variant="primary", elem_id="blocks-run", min_width=120)
-        stop = gr.Button("Stop", elem_id="blocks-stop", min_width=90, scale=0)
-    sheet = Sheet("blocks", first_view(first))
-    told = dict(show_progress="hidden", api_visibility="private")
-    gr.on(
-        [run.click],
-        started,
-        [desk, model, block, each, order, cache, rule, length, prompt, temperature, seed],
-        sheet,
-        trigger_mode="multiple",
-        api_visibility="private",
-        **SAMPLE,
-    )
-    stop.click(lambda desk: desk.stop(), desk, None, queue=False, **told)
-    model.input(changed, [desk, model, block], [block, order, cache, sheet], **told)
-    block.input(
-        lambda desk, model, block: pictures_of(desk, known("model", model, offered()), block),
-        [desk, model, block],
-        sheet,
-        **told,
-    )
-    gr.api(blocks, api_name="blocks", concurrency_id="sample", concurrency_limit=2)
+    return [order, cache, rule, length]
 
 
 def offered() -> dict[str, catalogue.Model]:
@@ -261,13 +221,6 @@ def learned(process: str) -> bool:
     return "blocks" in PROCESSES[process].traits
 
 
-def menu() -> list[tuple[str, str]]:
-    return [
-        (key if model.folder else f"perfect network, {model.process}", key)
-        for key, model in offered().items()
-    ]
-
-
 def values(key: str, option: str) -> list:
     """What an option of `blockwise` may be with a model."""
     _, choice = BLOCKWISE.options[option]
@@ -277,64 +230,54 @@ def values(key: str, option: str) -> list:
 def choices(key: str, option: str) -> dict:
     """A menu of an option's values."""
     found = values(key, option)
-    return dict(choices=[(title(str(value)), value) for value in found], value=found[0])
+    return dict(choices=[(spaced(str(value)), value) for value in found], value=found[0])
 
 
 def sizes(key: str, wanted: int) -> dict:
-    found = sorted(values(key, "block"))
+    """The menu of a model's sizes of blocks."""
+    found, unit = sorted(values(key, "block")), catalogue.open_model(key).tokenizer.unit
     return dict(
         choices=[(str(n), n) for n in found],
         value=wanted if wanted in found else values(key, "block")[0],
+        info=f"{unit.capitalize()} a block. 1: one after the other. {found[-1]}: all at once.",
     )
 
 
 # ---------------------------------------------------------------- a run
 
 
-def read(model, block, each, order, cache, rule, length, prompt, temperature, seed) -> Asked:
+def read(model, block, each, order, cache, rule, length, prompt, temperature, seed) -> Request:
     """Check everything. Raises gr.Error in one sentence."""
     known("model", model, offered())
-    with inputs.told():
-        for name, value in dict(
-            each=each, length=length, temperature=temperature, seed=seed
-        ).items():
+    numbers = dict(each=each, length=length, temperature=temperature, seed=seed)
+    with refusals():
+        for name, value in numbers.items():
             low, high, whole = LIMITS[name]
             check_number("steps a block" if name == "each" else name, value, low, high, whole)
         process = catalogue.open_model(model)
-        check_options(process, BLOCKWISE, dict(block=block, order=order, cache=cache))
-        check_rule(rule)
-        prompt = process.tokenizer.typed(inputs.text("prompt", prompt))
-        if len(prompt) >= length:
+        options = dict(block=block, order=order, cache=cache)
+        check_options(process, BLOCKWISE, options)
+        steps = int(each) * blocks_of(process, int(length), block)
+        if steps > MAX_STEPS:
             raise ValueError(
-                f"The prompt has {len(prompt):,} characters and the text {int(length):,}: "
-                "shorten it, or write more."
+                f"{int(each)} steps a block are {steps:,} for the network's window; it takes "
+                f"{MAX_STEPS:,}: take fewer steps, or larger blocks."
             )
-        canvas = Canvas.prompt(process.tokenizer, prompt, int(length))
-        asked = Asked(
-            model,
-            process,
-            canvas,
-            block,
-            int(each),
-            order,
-            cache,
-            rule,
-            float(temperature),
-            int(seed),
-        )
-        if asked.how["steps"] > MAX_STEPS:
-            raise ValueError(
-                f"{int(each)} steps a block are {asked.how['steps']:,} for the network's "
-                f"window; it takes {MAX_STEPS:,}: "
-                "take fewer steps, or larger blocks."
-            )
-        cost.check([cost.work(process, canvas, **asked.how)])
-    return asked
+        settings = dict(model=model, sampler=BLOCKWISE.name, steps=steps, options=options)
+        settings |= dict(prompt=process.tokenizer.typed(runs.text("prompt", prompt)), until=rule)
+        settings |= dict(length=int(length), temperature=float(temperature), seed=int(seed))
+        request = runs.request(settings, process)
+        cost.check([cost.of(request)])
+    return request
 
 
-def started(desk: Desk, *values) -> Iterator[dict]:
-    """A run with the settings on the page."""
-    yield from write(read(*values), desk)
+def blocks_of(process: Process, length: int, block: int) -> int:
+    """How many blocks a window of the network has."""
+    return max(1, min(length, process.length or WINDOW) // block)
+
+
+def block_of(request: Request) -> int:
+    return request.settings["options"]["block"]
 
 
 def blocks(
@@ -353,82 +296,88 @@ def blocks(
     model's usual one."""
     known("model", model, offered())
     order, cache = order or values(model, "order")[0], cache or values(model, "cache")[0]
-    *_, value = write(
-        read(model, block, each, order, cache, rule, length, prompt, temperature, seed), Desk()
+    *_, value = TAB.alone(
+        read(model, block, each, order, cache, rule, length, prompt, temperature, seed)
     )
     return value
 
 
-def write(asked: Asked, desk: Desk) -> Iterator[dict]:
+def write(request: Request, job: Job) -> Iterator[dict]:
     """The sheet while the text is written: its text and numbers, and at the end its place in the
-    pictures."""
-    desk.turn += 1
-    turn, told, clock, said = desk.turn, Told(), cost.Clock(), 0.0
-    frames = asked.frames(clock)
-    still = pictures_of(desk, asked.model, asked.block)
-    for frame in frames:
-        told.take(asked, frame)
-        if desk.turn != turn or desk.stopped == turn:
-            frames.close()
-            break
-        if time.monotonic() - said > EVERY:
+    pictures, which the job keeps."""
+    progress, said, runs_before = Progress(), 0.0, job.kept or []
+    chosen = request.settings["model"], block_of(request)
+    still = pictures_of(runs_before, *chosen)
+    for frame in frames(request, job):
+        progress.take(request, frame)
+        if job.wanted and time.monotonic() - said > EVERY:
             said = time.monotonic()
-            yield still | running(asked, told, "writing")
-    if desk.turn != turn:
+            yield still | running(request, progress, "writing")
+    if job.replaced:
         return
-    (end,) = ending(asked.process, frame, asked.rule)
-    told.cut(end)
-    if desk.stopped == turn or clock.late:
-        late = {"said": clock.words} if clock.late else {}
-        yield still | running(asked, told, "stopped") | late
+    (end,) = ending(request.process, frame, request.settings["until"])
+    progress.cut(end)
+    if job.ended:
+        late = {"said": job.notice} if job.late else {}
+        yield still | running(request, progress, "stopped") | late
         return
-    desk.runs = [*desk.runs, summary(asked, told)][-KEPT:]
-    yield pictures_of(desk, asked.model, asked.block) | running(
-        asked, told, "ended" if end is not None else "done"
-    )
+    job.kept = [*runs_before, summary(request, progress)][-KEPT:]
+    state = "ended" if end is not None else "done"
+    yield pictures_of(job.kept, *chosen) | running(request, progress, state)
 
 
-def running(asked: Asked, told: Told, state: str) -> dict:
+def running(request: Request, progress: Progress, state: str) -> dict:
     """What is shown of a run. state: "writing", "stopped", "ended" (by its rule) or "done"."""
-    characters = max(1, len(told.text) - int(asked.canvas.given[0].sum()))
+    process, canvas = request.process, request.canvas
+    given = int(canvas.given[0].int().cumprod(0).sum())
+    given = len(process.tokenizer.decode(canvas.tokens[0, :given]))
+    characters = max(1, len(progress.text) - given)
     return dict(
         state=state,
-        text=told.text,
-        start=told.start if state == "writing" else len(told.text),
-        given=int(asked.canvas.given[0].int().cumprod(0).sum()),
-        total=asked.canvas.tokens.shape[1],
-        window=asked.process.length or 256,
+        text=progress.text,
+        start=progress.start if state == "writing" else len(progress.text),
+        given=given,
+        total=canvas.tokens.shape[1],
+        window=process.length or WINDOW,
+        **written_of(process, progress),
         facts=[
-            ["characters", f"{len(told.text):,}"],
-            ["calls", f"{told.calls:,}"],
-            ["calls a character", f"{told.calls / characters:.2f}"],
-            ["ms a character", f"{1000 * told.seconds / characters:.1f}"],
-            *quality(told, state, asked.process),
+            ["characters", f"{len(progress.text):,}"],
+            ["calls", f"{progress.calls:,}"],
+            ["calls a character", f"{progress.calls / characters:.2f}"],
+            ["ms a character", f"{1000 * progress.seconds / characters:.1f}"],
+            *quality(progress, state, process),
         ],
     )
 
 
-def quality(told: Told, state: str, process: Process) -> list[list[str]]:
-    if state == "writing" or MASK in told.text:
+def written_of(process: Process, progress: Progress) -> dict:
+    """How far a text of pieces has come, in tokens; of a text of characters its length says it."""
+    unit = process.tokenizer.unit
+    return {} if unit == "characters" else dict(written=progress.written, unit=unit)
+
+
+def quality(progress: Progress, state: str, process: Process) -> list[list[str]]:
+    if state == "writing" or MASK in progress.text:
         return []
-    found = evaluate.judged([told.text], process)
+    found = evaluate.judged([progress.text], process)
     words = (
-        [["real words", "{} of {} long ones".format(*evaluate.word_counts(told.text))]]
+        [["real words", "{} of {} long ones".format(*evaluate.word_counts(progress.text))]]
         if found.words is not None
         else []
     )
     return ([["judge", f"{found.bits:.2f} bits/char"]] if found.bits is not None else []) + words
 
 
-def summary(asked: Asked, told: Told) -> dict:
+def summary(request: Request, progress: Progress) -> dict:
     """What the pictures keep of a run."""
-    found = evaluate.judged([told.text], asked.process)
+    options, length = request.settings["options"], request.settings["length"]
+    found = evaluate.judged([progress.text], request.process)
     return dict(
-        model=asked.model,
-        block=asked.block,
-        each=asked.each,
-        cache=asked.cache,
-        pace=told.pace(),
+        model=request.settings["model"],
+        block=options["block"],
+        each=request.settings["steps"] // blocks_of(request.process, length, options["block"]),
+        cache=options["cache"],
+        pace=progress.pace(),
         bits=found.bits,
     )
 
@@ -436,36 +385,39 @@ def summary(asked: Asked, told: Told) -> dict:
 # ---------------------------------------------------------------- what stands beside it
 
 
-def changed(desk: Desk, model: str, block: int) -> tuple:
+def read_fields(session: Session, *values) -> Request:
+    """What the widgets of the page ask for."""
+    return read(*values)
+
+
+def changed(session: Session, model: str, block: int) -> tuple:
     """Another model: its sizes, orders and caches, and its pictures."""
     known("model", model, offered())
-    menu = sizes(model, block)
-    return (
-        gr.update(**menu),
-        gr.update(**choices(model, "order")),
-        gr.update(**choices(model, "cache")),
-        pictures_of(desk, model, menu["value"]),
-    )
+    menus = sizes(model, block), choices(model, "order"), choices(model, "cache")
+    return *(gr.update(**menu) for menu in menus), resized(session, model, menus[0]["value"])
+
+
+def resized(session: Session, model: str, block: int) -> dict:
+    """The pictures of a model and a size of blocks."""
+    return pictures_of(session.kept(TAB.name) or [], known("model", model, offered()), block)
 
 
 def first_view(key: str) -> dict:
     """The recorded run, or none, with the pictures of the model that the tab opens with."""
-    last = recorded("blocks")
-    desk = Desk()
-    desk.runs = last.get("runs", [])
-    return last.get("run", nothing()) | pictures_of(desk, key, USUAL["block"])
+    last = recording.load("blocks")
+    return last.get("run", nothing()) | pictures_of(last.get("runs", []), key, USUAL["block"])
 
 
 def nothing() -> dict:
     return dict(state="", text="", start=0, given=0, total=0, window=0, facts=[])
 
 
-def pictures_of(desk: Desk, model: str, block: int) -> dict:
-    """Everything but the run."""
+def pictures_of(runs: list[dict], model: str, block: int) -> dict:
+    """Everything but the run; runs: what was kept of the visitor's runs."""
     family = offered()[model].process
     card = catalogue.card_of(model)
     rows = card.evaluation.get("blocks", []) if card else []
-    mine = [run for run in desk.runs if run["model"] == model]
+    mine = [run for run in runs if run["model"] == model]
     found = [
         pace([run for run in mine if run["block"] == block]),
         bits_bridge(rows, family),
@@ -622,8 +574,12 @@ def search(metrics: list[dict], block: int, family: str) -> dict | None:
 def record() -> None:
     """Write the first view: the usual run with each cache of the first model, the last the usual
     one."""
-    desk, key = Desk(), next(iter(offered()))
+    job, key = Job(), next(iter(offered()))
     for cache in reversed(values(key, "cache")):
-        asked = read(key, order=values(key, "order")[0], cache=cache, **USUAL)
-        *_, value = write(asked, desk)
-    keep("blocks", dict(run={name: value[name] for name in nothing()}, runs=desk.runs), [key])
+        request = read(key, order=values(key, "order")[0], cache=cache, **USUAL)
+        *_, value = write(request, job := Job(job.kept))
+    run = {name: value[name] for name in nothing()}
+    recording.save("blocks", dict(run=run, runs=job.kept), [key])
+
+
+TAB = Tab("blocks", "Blocks", build=build, read=read_fields, run=write, record=record)

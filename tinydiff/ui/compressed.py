@@ -47,7 +47,9 @@ class Packed:
                 start = held.pop()
                 if not message.get("more_body") and len(message.get("body", b"")) >= LEAST:
                     message = message | {"body": await asyncio.to_thread(gzip, message["body"])}
-                    start = start | {"headers": told(start["headers"], len(message["body"]))}
+                    start = start | {
+                        "headers": packed_headers(start["headers"], len(message["body"]))
+                    }
                 await send(start)
             await send(message)
 
@@ -65,7 +67,7 @@ def header(headers: list[tuple[bytes, bytes]], name: bytes) -> bytes:
     return next((value.lower() for key, value in headers if key.lower() == name), b"")
 
 
-def told(headers: list[tuple[bytes, bytes]], length: int) -> list[tuple[bytes, bytes]]:
+def packed_headers(headers: list[tuple[bytes, bytes]], length: int) -> list[tuple[bytes, bytes]]:
     """The headers of the packed answer."""
     kept = [(key, value) for key, value in headers if key.lower() != b"content-length"]
     more = [

@@ -1,71 +1,34 @@
 """What a run of the page may cost: too much is refused before it starts, and what takes longer than
-it was thought to is ended by a clock, with what it has written.
+it was thought to is ended by its `Job`, with what it has written.
 
 Two places serve all visitors, so a run is bounded by what the largest sensible wish of the bundled
 models takes on slow cores. The work is counted in multiplications: of matrices, of attention
 (layers x heads x length^2), of the vocabulary, and what each call takes beside them. It is a rough
-measure, whose constants were set by calls on a busy machine; what it misses, the clock ends.
+measure, whose constants were set by calls on a busy machine; what it misses, the Job ends.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
-import gradio as gr
-
-from tinydiff.generate import Frame, windows
+from tinydiff.generate import windows
 from tinydiff.processes import Process
+from tinydiff.runs import Request
 from tinydiff.samplers import SAMPLERS
 from tinydiff.text import Canvas
 
 MOST = 3e12  # multiplications of a run: above all that tests/test_cost.py calls sensible
-SECONDS = 300.0  # of a run
 NUMBERS = 1 << 26  # in the largest tensor of a call
 CALL = 1e8  # what a call takes however small it is
-# multiplications that a weight of attention costs, and a probability that is drawn from
-SOFTMAX, DRAW = (
-    100,
-    50,
-)
+SOFTMAX, DRAW = 100, 50  # multiplications that a weight of attention costs, and a probability
 # of a perfect network: for each position, and for that position in each text
-PERFECT, ITS_TEXT = (
-    1e6,
-    1.6e5,
-)
-LATE = (
-    "The run was ended after {:.0f} minutes, what was written stays: take fewer steps, or a "
-    "shorter text."
-)
+PERFECT, ITS_TEXT = 1e6, 1.6e5
 
 
-@dataclass
-class Clock:
-    """The time of a run, which may have several parts. late: was it ended before it was done?"""
-
-    seconds: float = field(default_factory=lambda: SECONDS)
-    began: float = field(default_factory=time.monotonic)
-    late: bool = False
-
-    @property
-    def over(self) -> bool:
-        return time.monotonic() - self.began > self.seconds
-
-    @property
-    def words(self) -> str:
-        """What is said of a run that was late."""
-        return LATE.format(self.seconds / 60)
-
-    def watch(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        """The frames until the time is over; the visitor is told."""
-        for frame in frames:
-            yield frame
-            if self.over and frame.step < frame.steps:
-                self.late = True
-                frames.close()
-                gr.Warning(self.words, title="Time is over")
-                return
+def of(request: Request) -> float:
+    """Multiplications of what is asked for, about. Raises as `work` does."""
+    named = {name: request.settings[name] for name in ("sampler", "steps")}
+    return work(request.process, request.canvas, **named, **request.settings["options"])
 
 
 def work(process: Process, canvas: Canvas, *, sampler: str, steps: int, **options) -> float:
@@ -80,12 +43,12 @@ def work(process: Process, canvas: Canvas, *, sampler: str, steps: int, **option
         )
         total += calls * (
             CALL
-            + call(process, len(canvas.tokens), window, asked(process, window, sampler, options))
+            + call(process, len(canvas.tokens), window, computed(process, window, sampler, options))
         )
     return total
 
 
-def asked(process: Process, window: int, sampler: str, options: dict) -> int:
+def computed(process: Process, window: int, sampler: str, options: dict) -> int:
     """How many positions a call computes: with a cache those that are new."""
     cached = sampler == "blockwise" and (options.get("cache") or process.caches[0]) != "none"
     if cached:

@@ -11,7 +11,7 @@ import gradio as gr
 from tinydiff.measure import evaluate, families
 from tinydiff.processes import PROCESSES
 from tinydiff.show import plots
-from tinydiff.ui.tab import Sheet
+from tinydiff.ui.tab import Sheet, Site, Tab
 from tinydiff.uncertainty import written
 
 HEAD = [
@@ -27,8 +27,8 @@ HEAD = [
 ]
 
 
-def build() -> None:
-    """The widgets of the tab, inside the current context."""
+def build(site: Site) -> None:
+    """The widgets of the tab."""
     gr.Markdown(
         "Same characters, same network, same text to learn from; how many steps each had "
         "stands beside it. **Bits a character** are what a "
@@ -153,3 +153,6 @@ def error_row(sampler: str, points: list, floor: float) -> dict:
             for steps, (calls, nats) in zip(asked, points)
         ],
     )
+
+
+TAB = Tab("all-families", "All families", build=build)

@@ -22,11 +22,16 @@ import gradio as gr
 from tinydiff.generate import check_number, generate
 from tinydiff.paths import STATIC
 from tinydiff.processes import PROCESSES, Process
+from tinydiff.runs import DEFAULTS
+from tinydiff.runs import text as checked_text
 from tinydiff.store import card, catalogue, checkpoint, hub
 from tinydiff.text import Canvas
 from tinydiff.train.loop import PRESETS, Progress, Run, TrainingError, start
-from tinydiff.ui import denoise, inputs, visitor_models
-from tinydiff.ui.tab import Sheet, keep, known, recorded
+from tinydiff.ui import denoise, recording, visitor_models
+from tinydiff.ui.errors import known, refusal, refusals
+from tinydiff.ui.request import read as read_run
+from tinydiff.ui.session import Job, Session
+from tinydiff.ui.tab import QUICK, QUIET, SAMPLE, Sheet, Site, Tab
 
 SHORTEST, LARGEST = 2_000, 1_000_000  # characters; bytes
 ALPHABET = 200  # different characters: more would take more than a few minutes
@@ -54,7 +59,7 @@ TRAIN = dict(concurrency_id="train", concurrency_limit=1)
 
 
 @dataclass(frozen=True)
-class Asked:
+class Lesson:
     """What is to be learned, checked. minutes: from the first step on."""
 
     text: str = field(repr=False)
@@ -71,12 +76,12 @@ class Asked:
         return math.log(len(set(self.text)))
 
 
-def read(text: object, noise: object, minutes: object) -> Asked:
+def read(text: object, noise: object, minutes: object) -> Lesson:
     """Check everything, before anything is written or learned. Raises gr.Error in one sentence."""
     known("noise", noise, PROCESSES)
-    with inputs.told():
+    with refusals():
         check_number("minutes", minutes, *MINUTES)
-        return Asked(readable(inputs.text("text", text)), noise, float(minutes))
+        return Lesson(readable(checked_text("text", text)), noise, float(minutes))
 
 
 def readable(text: str) -> str:
@@ -112,10 +117,10 @@ def readable(text: str) -> str:
 
 
 @dataclass
-class Story:
+class Curve:
     """A training as far as it has come: the loss in slices of time, validations, samples."""
 
-    asked: Asked
+    lesson: Lesson
     points: list[tuple[float, float]] = field(default_factory=list)  # seconds, nats a character
     valid: list[tuple[float, float]] = field(default_factory=list)
     samples: list[dict] = field(default_factory=list)  # newest last
@@ -130,7 +135,7 @@ class Story:
         if progress.valid is not None:
             self.valid.append((round(seconds, 2), round(progress.valid, 4)))
         full = seconds - (self.points[-1][0] if self.points else 0) >= max(
-            SLICE, self.asked.seconds / POINTS
+            SLICE, self.lesson.seconds / POINTS
         )
         if full:
             self.points.append((round(seconds, 2), round(sum(self.slice) / len(self.slice), 4)))
@@ -147,11 +152,11 @@ class Story:
         """What the sheet draws. state: "waiting", "learning", "stopped" or "done"."""
         return dict(
             state=state,
-            family=self.asked.noise,
-            minutes=self.asked.minutes,
+            family=self.lesson.noise,
+            minutes=self.lesson.minutes,
             seconds=round(self.seconds, 1),
             step=self.step,
-            nats=round(self.asked.nats, 4),
+            nats=round(self.lesson.nats, 4),
             points=self.points,
             valid=self.valid,
             samples=self.samples,
@@ -164,7 +169,7 @@ def written(process: Process) -> list[str]:
         Canvas.blank(process.length, LINES),
         steps=64,
         seed=1,
-        temperature=inputs.DEFAULTS["temperature"],
+        temperature=DEFAULTS["temperature"],
     )
     return [process.tokenizer.decode(row) for row in frame.tokens]
 
@@ -172,20 +177,18 @@ def written(process: Process) -> list[str]:
 # ---------------------------------------------------------------- learning
 
 
-def learn(
-    asked: Asked, wanted: Callable[[], bool], keep: Callable[[Path, int], None]
-) -> Iterator[dict]:
-    """Values for the sheet while a model learns, for as long as it is wanted; `keep` gets the
+def learn(lesson: Lesson, job: Job, keep: Callable[[Path, int], None]) -> Iterator[dict]:
+    """Values for the sheet while a model learns, for as long as its job is wanted; `keep` gets the
     folder of the checkpoint and its step.
 
     Everything on the disk goes when the generator ends or is closed. Raises gr.Error in one
     sentence.
     """
-    story = Story(asked)
-    yield story.value("learning")
-    with inputs.told(), tempfile.TemporaryDirectory(prefix="tinydiff-") as folder:
+    curve = Curve(lesson)
+    yield curve.value("learning")
+    with refusals(), tempfile.TemporaryDirectory(prefix="tinydiff-") as folder:
         try:
-            yield from trained(story, begun(asked, Path(folder)), wanted)
+            yield from steps_of(curve, begun(lesson, Path(folder)), job)
         except TrainingError:
             raise ValueError(
                 "The loss is no longer a number, so this training ended: try another noise."
@@ -194,26 +197,26 @@ def learn(
             raise ValueError(
                 "What was learned could not be saved, this machine has no room: try again later."
             ) from None
-        keep(Path(folder) / "model", story.step)
-    yield story.value("done" if wanted() else "stopped")
+        keep(Path(folder) / "model", curve.step)
+    yield curve.value("done" if job.wanted else "stopped")
 
 
-def begun(asked: Asked, folder: Path) -> Run:
+def begun(lesson: Lesson, folder: Path) -> Run:
     """The run that fills the minutes, in folder/model; the text is read, and gone before the first
     step."""
     path = folder / f"{NAME}.txt"
-    path.write_text(asked.text, encoding="utf-8")
+    path.write_text(lesson.text, encoding="utf-8")
     try:
         return start(
             replace(
                 PRESETS["tiny"],
-                process=asked.noise,
+                process=lesson.noise,
                 corpus=str(path),
                 out=str(folder / "model"),
                 lr=RATE,
                 steps=MOST,
                 device="cpu",
-                minutes=FILLED * asked.minutes,
+                minutes=FILLED * lesson.minutes,
                 validate_every=VALIDATED,
                 save_every=MOST,
             )
@@ -222,23 +225,23 @@ def begun(asked: Asked, folder: Path) -> Run:
         path.unlink()
 
 
-def trained(story: Story, run: Run, wanted: Callable[[], bool]) -> Iterator[dict]:
+def steps_of(curve: Curve, run: Run, job: Job) -> Iterator[dict]:
     """Take the steps while they are wanted, then save and write the card."""
     began, next_look = time.monotonic(), LOOK
     for progress in run.steps():
-        fresh = story.take(progress, time.monotonic() - began)
-        if story.seconds > next_look:
-            story.look(progress.process)
-            next_look = story.seconds + max(LOOK, MORE * story.seconds)
+        fresh = curve.take(progress, time.monotonic() - began)
+        if curve.seconds > next_look:
+            curve.look(progress.process)
+            next_look = curve.seconds + max(LOOK, MORE * curve.seconds)
             fresh = True
         if fresh:
-            yield story.value("learning")
-        if not wanted():
+            yield curve.value("learning")
+        if not job.wanted:
             break
-        if story.seconds > story.asked.seconds + SPARE:
+        if curve.seconds > curve.lesson.seconds + SPARE:
             gr.Warning(LATE, title="Time is over")
             break
-    story.look(progress.process)
+    curve.look(progress.process)
     run.save()
     card.write(run.out)
 
@@ -246,55 +249,32 @@ def trained(story: Story, run: Run, wanted: Callable[[], bool]) -> Iterator[dict
 # ---------------------------------------------------------------- the tab
 
 
-class Bench:
-    """What a visitor has on this tab: what is to be learned, and which training is theirs."""
-
-    def __init__(self):
-        self.turn, self.stopped = 0, 0
-        self.asked: Asked | None = None
-
-    def begin(self, asked: Asked) -> dict:
-        """What the sheet shows until it is their turn."""
-        self.asked, self.turn = asked, self.turn + 1
-        return Story(asked).value("waiting")
-
-    def stop(self) -> None:
-        self.stopped = self.turn
-
-    def wanted(self, turn: int) -> bool:
-        return self.turn == turn and self.stopped != turn
+ABOUT = (
+    "Your own text, a tiny network, a few minutes: watch letters, then words come. The text is "
+    "read, never kept; the model is yours for this visit, to play with, to download, to push to "
+    "the Hub."
+)
 
 
-def build(page: gr.Blocks, tabs: gr.Tabs, desk: gr.State, player: gr.HTML, fields: list) -> None:
-    """The widgets and handlers of the tab, inside the current context; the others are Denoise's,
-    where one plays."""
-    bench = gr.State(Bench())
-    gr.Markdown(
-        "Your own text, a tiny network, a few minutes: watch letters, then words come. The "
-        "text is read, never kept; the "
-        "model is yours for this visit, to play with, to download, to push to the Hub."
-    )
+def build(site: Site) -> None:
+    """The widgets and handlers of the tab; Denoise, where one plays, is built before it."""
+    gr.Markdown(ABOUT)
+    session = site.session
     text, noise, minutes, go, stop = build_fields()
     with gr.Column(visible=False, elem_id="learn-take") as take:
-        play, ask = build_take(desk)
+        play, ask = build_take(session)
     file = gr.DownloadButton("Download", visible="hidden", elem_id="file-model")
-    sheet = Sheet("train", recorded("train") or None)
-    quiet = dict(show_progress="hidden", api_visibility="private")
-    asked = go.click(
-        wished,
-        [bench, text, noise, minutes],
-        [sheet, take],
-        concurrency_id="learn",
-        concurrency_limit=8,
-        **quiet,
+    sheet = Sheet("train", recording.load("train") or None)
+    line = dict(concurrency_id="learn", concurrency_limit=8)
+    asked = go.click(ask_for, [session, text, noise, minutes], [sheet, take], **line, **QUIET)
+    asked.success(follow, session, [sheet, take], **QUIET, **TRAIN)
+    stop.click(lambda session: session.stop(TAB.name), session, None, **QUICK)
+    played = play.click(play_with, session, [site.tabs, *site.fields], **QUIET)
+    fields = [session, *site.fields[3:]]
+    played.success(denoise.TAB.start, fields, site.player, api_visibility="private", **SAMPLE)
+    ask.click(zipped, session, file, **QUIET).success(
+        None, None, None, js=denoise.TAKE_JS % "model"
     )
-    asked.success(follow, [bench, desk], [sheet, take], **quiet, **TRAIN)
-    stop.click(lambda bench: bench.stop(), bench, None, queue=False, **quiet)
-    played = play.click(play_with, desk, [tabs, *fields], **quiet)
-    played.success(
-        denoise.start, [desk, *fields[3:]], player, api_visibility="private", **denoise.SAMPLE
-    )
-    ask.click(zipped, desk, file, **quiet).success(None, None, None, js=denoise.TAKE_JS % "model")
     gr.api(learned, api_name="train", **TRAIN)
 
 
@@ -317,7 +297,7 @@ def build_fields() -> list:
                 rhymes = gr.Button("Take the rhymes", size="sm", elem_id="learn-rhymes")
         with gr.Column(scale=2, min_width=280):
             noise = gr.Radio(
-                denoise.noises(catalogue.models()),
+                noises(),
                 value=USUAL["noise"],
                 label="Noise",
                 info=PROCESSES[USUAL["noise"]].about,
@@ -335,46 +315,54 @@ def build_fields() -> list:
             with gr.Row(elem_classes="tl-go"):
                 go = gr.Button("Train", variant="primary", elem_id="learn-run", min_width=120)
                 stop = gr.Button("Stop", elem_id="learn-stop", min_width=90, scale=0)
-    quick = dict(queue=False, show_progress="hidden", api_visibility="private")
     file.click(None, text, text, js=OPEN_JS)
-    rhymes.click(lambda: (STATIC / "rhymes.txt").read_text("utf-8"), None, text, **quick)
-    noise.input(
-        lambda name: gr.update(info=PROCESSES[known("noise", name, PROCESSES)].about),
-        noise,
-        noise,
-        **quick,
-    )
+    rhymes.click(lambda: (STATIC / "rhymes.txt").read_text("utf-8"), None, text, **QUICK)
+    noise.input(noise_chosen, noise, noise, **QUICK)
     return [text, noise, minutes, go, stop]
 
 
-def wished(bench: Bench, text: str, noise: str, minutes: float, request: gr.Request) -> tuple:
+def noise_chosen(name: str) -> dict:
+    """What stands under the noises."""
+    return gr.update(info=PROCESSES[known("noise", name, PROCESSES)].about)
+
+
+def noises() -> list[tuple[str, str]]:
+    """Every noise that can be learned, those first of which there is a model."""
+    first = denoise.noises(catalogue.models())
+    rest = [(cls.title, name) for name, cls in PROCESSES.items()]
+    return first + [choice for choice in rest if choice not in first]
+
+
+def ask_for(session: Session, text: str, noise: str, minutes: float, request: gr.Request) -> tuple:
     """Train was pressed: what is shown until the turn comes."""
-    asked = read(text, noise, minutes)
-    with inputs.told():
-        visitor_models.SHELF.check(request.session_hash)
-    return bench.begin(asked), gr.update(visible=False)
+    lesson = read(text, noise, minutes)
+    with refusals():
+        visitor_models.CACHE.check_room(request.session_hash)
+    session.begin(TAB.name).kept = lesson
+    return Curve(lesson).value("waiting"), gr.update(visible=False)
 
 
-def follow(bench: Bench, desk: denoise.Desk, request: gr.Request) -> Iterator[tuple]:
+def follow(session: Session, request: gr.Request) -> Iterator[tuple]:
     """The training that was asked for last: values for the sheet, and at the end what can be done
     with the model."""
-    asked, turn = bench.asked, bench.turn
-    if asked is None:
-        raise inputs.sentence("Nothing was asked for: press Train first.")
-    with inputs.told():
-        visitor_models.SHELF.check(request.session_hash)
-    if not bench.wanted(turn):  # stopped while it waited
-        yield Story(asked).value(""), gr.skip()
+    lesson, job = session.kept(TAB.name), session.jobs.get(TAB.name)
+    if lesson is None:
+        raise refusal("Nothing was asked for: press Train first.")
+    with refusals():
+        visitor_models.CACHE.check_room(request.session_hash)
+    if not job.wanted:  # stopped while it waited
+        yield Curve(lesson).value(""), gr.skip()
         return
 
     def keep(folder: Path, step: int) -> None:
-        title = f"yours: {asked.noise}, {step:,} steps"
-        own = visitor_models.Own(
-            checkpoint.load(folder), title, visitor_models.packed(folder), request.session_hash
+        title = f"yours: {lesson.noise}, {step:,} steps"
+        archive = visitor_models.packed(folder)
+        model = visitor_models.VisitorModel(
+            checkpoint.load(folder), title, archive, request.session_hash
         )
-        desk.secret = visitor_models.SHELF.keep(own)
+        session.secret = visitor_models.CACHE.add(model)
 
-    for value in learn(asked, lambda: bench.wanted(turn), keep):
+    for value in learn(lesson, job, keep):
         yield value, gr.update(visible=value["state"] in ("done", "stopped"))
 
 
@@ -383,13 +371,13 @@ def learned(
 ) -> Iterator[dict]:
     """Train a tiny model on a text and watch: loss and samples as they come. The model itself is
     not kept."""
-    yield from learn(read(text, noise, minutes), lambda: True, lambda folder, step: None)
+    yield from learn(read(text, noise, minutes), Job(), lambda folder, step: None)
 
 
 # ---------------------------------------------------------------- what is done with the model
 
 
-def build_take(desk: gr.State) -> tuple[gr.Button, gr.Button]:
+def build_take(session: gr.State) -> tuple[gr.Button, gr.Button]:
     """Play, download, push."""
     with gr.Row(elem_classes="td-take"):
         play = gr.Button(
@@ -399,11 +387,11 @@ def build_take(desk: gr.State) -> tuple[gr.Button, gr.Button]:
     with gr.Accordion(
         "Push it to your account on the Hugging Face Hub", open=False, elem_id="learn-hub"
     ):
-        build_push(desk)
+        build_push(session)
     return play, ask
 
 
-def build_push(desk: gr.State) -> None:
+def build_push(session: gr.State) -> None:
     """Where to, and by whose right: the login of the Space, or a token."""
     with gr.Row(elem_classes="tt-controls"):
         repo = gr.Textbox(
@@ -435,7 +423,7 @@ def build_push(desk: gr.State) -> None:
     said = gr.Markdown(elem_id="learn-pushed")
     go.click(
         push,
-        [desk, repo, private, *right],
+        [session, repo, private, *right],
         [said, *right],
         show_progress="hidden",
         api_visibility="private",
@@ -449,42 +437,36 @@ def can_login() -> bool:
     return bool(os.environ.get("SPACE_ID") and os.environ.get("OAUTH_CLIENT_ID"))
 
 
-def own_model(desk: denoise.Desk) -> visitor_models.Own:
+def trained_model(session: Session) -> visitor_models.VisitorModel:
     """The visitor's model. Raises gr.Error where it is gone."""
-    found = desk.own()
+    found = session.trained_model()
     if found is None:
-        raise inputs.sentence(
-            "Your model is gone, it was kept for an hour at the most: train it again."
-        )
+        raise refusal("Your model is gone, it was kept for an hour at the most: train it again.")
     return found
 
 
-def play_with(desk: denoise.Desk) -> list:
+def play_with(session: Session) -> list:
     """Denoise with the visitor's model chosen: the tab, then its fields."""
-    own_model(desk)
-    desk.models = desk.here()
-    asked = inputs.read({"model": visitor_models.NAME, "prompt": "", "steps": STEPS}, desk.own())
+    trained_model(session)
+    session.models = session.local_models()
+    run = read_run({"model": visitor_models.NAME, "prompt": "", "steps": STEPS}, session)
     place = denoise.BUNDLED, gr.update(visible=False)
-    return [
-        gr.update(selected="denoise"),
-        *place,
-        *denoise.widgets_for(asked, desk.models, desk.own()),
-    ]
+    return [gr.update(selected="denoise"), *place, *denoise.fields_of(run, session.models)]
 
 
-def zipped(desk: denoise.Desk) -> str:
-    path = desk.file("tinydiff-visitor_models.zip")
-    path.write_bytes(own_model(desk).archive)
+def zipped(session: Session) -> str:
+    path = session.file("tinydiff-mine.zip")
+    path.write_bytes(trained_model(session).archive)
     return str(path)
 
 
-def pushed(desk: denoise.Desk, repo: str, private: bool, token: str) -> str:
+def pushed(session: Session, repo: str, private: bool, token: str) -> str:
     """Push with a token, which is handed on and nowhere kept; a line with the address."""
-    own = own_model(desk)
-    with inputs.told():
+    model = trained_model(session)
+    with refusals():
         repo, token = (
-            inputs.text("repository", repo).strip(),
-            inputs.text("token", token or "").strip(),
+            checked_text("repository", repo).strip(),
+            checked_text("token", token or "").strip(),
         )
         if not re.fullmatch(r"[!-~]{8,400}", token):
             raise ValueError(
@@ -492,27 +474,27 @@ def pushed(desk: denoise.Desk, repo: str, private: bool, token: str) -> str:
                 "no spaces."
             )
         with tempfile.TemporaryDirectory(prefix="tinydiff-") as folder:
-            visitor_models.unpack(own.archive, Path(folder))
+            visitor_models.unpack(model.archive, Path(folder))
             return f"It is at <{hub.push(folder, repo, private=bool(private), token=token)}>."
 
 
-def pushed_with_token(desk: denoise.Desk, repo: str, private: bool, token: str) -> tuple[str, str]:
+def pushed_with_token(session: Session, repo: str, private: bool, token: str) -> tuple[str, str]:
     """Push, and clear the token's field whether that worked or not: so what is wrong is told and
     not raised."""
     try:
-        return pushed(desk, repo, private, token), ""
+        return pushed(session, repo, private, token), ""
     except gr.Error as error:
         gr.Warning(error.message, title=error.title)
         return "", ""
 
 
 def pushed_logged_in(
-    desk: denoise.Desk, repo: str, private: bool, login: gr.OAuthToken | None
+    session: Session, repo: str, private: bool, login: gr.OAuthToken | None
 ) -> str:
     """Push with the login of the Space."""
     if login is None:
-        raise inputs.sentence("You are not logged in: press the button beside this one first.")
-    return pushed(desk, repo, private, login.token)
+        raise refusal("You are not logged in: press the button beside this one first.")
+    return pushed(session, repo, private, login.token)
 
 
 # the file is read where it is: nothing is uploaded before Train
@@ -531,6 +513,9 @@ OPEN_JS = """(text) => new Promise((done) => {
 
 def record() -> None:
     """Write the first view: the rhymes, learned in a minute."""
-    asked = read((STATIC / "rhymes.txt").read_text("utf-8"), USUAL["noise"], USUAL["minutes"])
-    *_, value = learn(asked, lambda: True, lambda folder, step: None)
-    keep("train", value | {"state": "recorded"}, [])
+    lesson = read((STATIC / "rhymes.txt").read_text("utf-8"), USUAL["noise"], USUAL["minutes"])
+    *_, value = learn(lesson, Job(), lambda folder, step: None)
+    recording.save("train", value | {"state": "recorded"}, [])
+
+
+TAB = Tab("train", "Train", build=build, record=record)

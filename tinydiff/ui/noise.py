@@ -24,8 +24,10 @@ from tinydiff.processes import PROCESSES, Process
 from tinydiff.schedules import SCHEDULES, Schedule, schedule
 from tinydiff.show import plots
 from tinydiff.store import catalogue
-from tinydiff.ui import cost, inputs
-from tinydiff.ui.tab import Sheet, keep, recorded
+from tinydiff.ui import recording
+from tinydiff.ui.errors import refusal, refusals
+from tinydiff.ui.session import Job
+from tinydiff.ui.tab import Sheet, Site, Tab
 
 SENTENCE = "But soft, what light through yonder window breaks?"
 LONGEST = 128
@@ -35,8 +37,8 @@ PERFECT, TRAINED = "perfect, without a network", "the trained network"
 MASK = "\x7f"  # what a mask is on the wire
 
 
-def build() -> None:
-    """The widgets and handlers of the tab, inside the current context."""
+def build(site: Site) -> None:
+    """The widgets and handlers of the tab."""
     gr.Markdown(
         "Noise is what a network learns to undo. Write a sentence, then drag *t*: above, "
         "what is left of it; below each "
@@ -93,10 +95,10 @@ def answer(sentence: str, observer: str = PERFECT) -> dict:
     """What the sheet shows of a sentence. Raises gr.Error in one sentence."""
     known = isinstance(sentence, str) and len(sentence) <= LONGEST
     if not known or not (sentence := catalogue.bigrams().tokenizer.typed(sentence)[:LONGEST]):
-        raise inputs.sentence(f"Give a sentence of 1 to {LONGEST} characters.")
+        raise refusal(f"Give a sentence of 1 to {LONGEST} characters.")
     if observer not in (PERFECT, TRAINED):
-        raise inputs.sentence(f"There is no such observer; there are {PERFECT!r} and {TRAINED!r}.")
-    with inputs.told():
+        raise refusal(f"There is no such observer; there are {PERFECT!r} and {TRAINED!r}.")
+    with refusals():
         return dissolved(sentence, observer)
 
 
@@ -105,9 +107,9 @@ def dissolved(sentence: str, observer: str = PERFECT) -> dict:
     """The sentence at every level of noise, under every noise. Raises ValueError for characters
     outside the vocabulary."""
     x0 = catalogue.bigrams().tokenizer.encode(sentence)
-    clock, rows = cost.Clock(), []
-    for names in (names for names in noises() if observer == PERFECT or trained(names[0])):
-        if clock.over:
+    job, rows = Job(), []
+    for names in (names for names in noises() if observer == PERFECT or trained_process(names[0])):
+        if job.over:
             raise ValueError(
                 "To ask the networks took longer than this page may: give a shorter "
                 "sentence, or try again later."
@@ -153,7 +155,7 @@ def numbers(curve: Schedule) -> dict:
     }
 
 
-def trained(name: str) -> Process | None:
+def trained_process(name: str) -> Process | None:
     """The first bundled checkpoint of a process that reads the visitor's characters."""
     keys = [
         key for key, model in catalogue.models().items() if model.process == name and model.folder
@@ -174,7 +176,7 @@ def letters() -> str:
 @lru_cache(maxsize=16)
 def process_of(name: str) -> Process:
     """The noise of this name: with the codes that were learned, where they were."""
-    return trained(name) or exact.perfect(name, catalogue.bigrams())
+    return trained_process(name) or exact.perfect(name, catalogue.bigrams())
 
 
 def times(process: Process) -> Tensor:
@@ -257,12 +259,12 @@ def tenths(log_p: Tensor) -> list[str]:
 
 @lru_cache(maxsize=16)
 def tells(name: str) -> list[float]:
-    """`told` of a noise, as it was measured once for assets/recorded/noise.json."""
-    return recorded("noise").get(name) or told(name)
+    """`information` of a noise, as it was measured once for assets/recorded/noise.json."""
+    return recording.load("noise").get(name) or information(name)
 
 
 @lru_cache(maxsize=16)
-def told(name: str) -> list[float]:
+def information(name: str) -> list[float]:
     """exact.information at every level, as a share of all there is to know; measured at some, a
     line in between."""
     process = process_of(name)
@@ -314,4 +316,7 @@ def pictures() -> list[dict]:
 
 def record() -> None:
     """Measure anew what the pictures show of every noise."""
-    keep("noise", {names[0]: told(names[0]) for names in noises()}, [])
+    recording.save("noise", {names[0]: information(names[0]) for names in noises()}, [])
+
+
+TAB = Tab("noise", "Noise", build=build, record=record)

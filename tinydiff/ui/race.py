@@ -15,11 +15,15 @@ import gradio as gr
 
 from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES
+from tinydiff.runs import Request
 from tinydiff.samplers import SAMPLERS, column
-from tinydiff.show.render import States, delta, fresh_run, record
+from tinydiff.show.render import Picture, Spelling, States, delta, fresh_run, record
 from tinydiff.store import catalogue
-from tinydiff.ui import cost, inputs
-from tinydiff.ui.tab import Sheet, first_model, keep, known, menu, recorded, told
+from tinydiff.ui import cost, recording
+from tinydiff.ui.errors import known, refusal, refusals
+from tinydiff.ui.request import STEPS, frames, read
+from tinydiff.ui.session import Job, Session
+from tinydiff.ui.tab import QUIET, Sheet, Site, Tab, first_model, menu, with_steps
 
 LANES = 4
 EVERY = 0.25  # seconds between two messages while a lane is being written
@@ -38,18 +42,18 @@ PROMPT, SEED, LENGTH = "ROMEO:\n", 7, 256
 # ---------------------------------------------------------------- the tab
 
 
-def build() -> None:
-    """The widgets and handlers of the tab, inside the current context."""
-    gr.Markdown(
-        "The same prompt and the same seed in different settings, on one clock. Diffusion "
-        "writes everywhere at once, out of "
-        "masks, wrong characters or blurred points; autoregression writes one character a "
-        "call. Durations are real, slowed "
-        "equally."
-    )
-    first = recorded("race")
-    sheet = Sheet("race", first | {"status": told("race")} if first else None)
-    lanes: list = []
+ABOUT = (
+    "The same prompt and the same seed in different settings, on one clock. Diffusion writes "
+    "everywhere at once, out of masks, wrong characters or blurred points; autoregression writes "
+    "one after the other, one a call. Durations are real, slowed equally."
+)
+
+
+def build(site: Site) -> None:
+    """The widgets and handlers of the tab."""
+    gr.Markdown(ABOUT)
+    first, lanes = recording.load("race"), []
+    sheet = Sheet("race", first | {"status": recording.caption("race")} if first else None)
     with gr.Row(elem_classes="tt-entries"):
         for place in range(LANES):
             with gr.Column(min_width=240, elem_classes="tt-entry"):
@@ -73,16 +77,7 @@ def build() -> None:
         )
         run = gr.Button("Race", variant="primary", elem_id="race-run", min_width=150)
         stop = gr.Button("Stop", elem_id="race-stop", min_width=100, scale=0)
-    ran = run.click(
-        started,
-        [prompt, seed, *lanes],
-        sheet,
-        show_progress="hidden",
-        concurrency_id="sample",
-        concurrency_limit=2,
-        api_visibility="private",
-    )
-    stop.click(None, cancels=[ran], api_visibility="private")
+    TAB.wire(site, [run.click], [prompt, seed, *lanes], sheet, stop.click)
     gr.api(race, api_name="race", concurrency_id="sample", concurrency_limit=2)
 
 
@@ -106,12 +101,10 @@ def lane(place: int) -> list:
             min_width=110,
         )
         steps = gr.Dropdown(
-            inputs.STEPS, value=count, label="Steps", visible=counted(key, name), min_width=80
+            STEPS, value=count, label="Steps", visible=counted(key, name), min_width=80
         )
-    model.input(
-        entered, [model, steps], [sampler, steps], show_progress="hidden", api_visibility="private"
-    )
-    sampler.input(chosen, [model, sampler], steps, show_progress="hidden", api_visibility="private")
+    model.input(entered, [model, steps], [sampler, steps], **QUIET)
+    sampler.input(chosen, [model, sampler], steps, **QUIET)
     return [model, sampler, steps]
 
 
@@ -143,10 +136,27 @@ def chosen(key: str, sampler: str) -> dict:
 # ---------------------------------------------------------------- the race
 
 
-def started(prompt: str, seed: int, *settings) -> Iterator[dict]:
-    """The race of the tab's widgets: model, sampler and steps of each lane."""
+def read_fields(session: Session, prompt: str, seed: int, *settings) -> list[Request]:
+    """A request for each lane; the settings are model, sampler and steps of each lane's widgets."""
     lanes = [list(settings[i : i + 3]) for i in range(0, len(settings), 3)]
-    yield from race(prompt, seed, [entry for entry in lanes if entry[0] != NOBODY])
+    return read_lanes(prompt, seed, [entry for entry in lanes if entry[0] != NOBODY])
+
+
+def read_lanes(prompt: str, seed: int, lanes: list) -> list[Request]:
+    """Check two to four of [model, sampler, steps]. Raises gr.Error in one sentence."""
+    if (
+        not isinstance(lanes, list)
+        or not 2 <= len(lanes) <= LANES
+        or not all(isinstance(e, list) and len(e) == 3 for e in lanes)
+    ):
+        raise refusal(
+            f"A race needs two to {LANES} lanes, each a model, a sampler and a number of steps."
+        )
+    same = dict(prompt=prompt or "", seed=seed, length=LENGTH)
+    plan = [read(same | dict(model=m, sampler=s, steps=n)) for m, s, n in lanes]
+    with refusals():
+        cost.check(map(cost.of, plan))
+    return plan
 
 
 def race(prompt: str, seed: int, lanes: list) -> Iterator[dict]:
@@ -154,78 +164,68 @@ def race(prompt: str, seed: int, lanes: list) -> Iterator[dict]:
 
     Raises gr.Error in one sentence, before anything is computed.
     """
-    if (
-        not isinstance(lanes, list)
-        or not 2 <= len(lanes) <= LANES
-        or not all(isinstance(e, list) and len(e) == 3 for e in lanes)
-    ):
-        raise inputs.sentence(
-            f"A race needs two to {LANES} lanes, each a model, a sampler and a number of steps."
-        )
-    asked = [
-        inputs.read(
-            dict(prompt=prompt or "", seed=seed, length=LENGTH, model=m, sampler=s, steps=n)
-        )
-        for m, s, n in lanes
-    ]
-    with inputs.told():
-        cost.check(a.work for a in asked)
-    run, done, clock = fresh_run(), [], cost.Clock()
-    for a in asked:
-        for share, entry in written(a, clock):
-            if entry is None:
-                yield dict(
-                    run=run, done=False, lanes=[], status=progress(a, share, len(done), len(asked))
-                )
-            elif not clock.late:
+    yield from TAB.alone(read_lanes(prompt, seed, lanes))
+
+
+def write(plan: list[Request], job: Job) -> Iterator[dict]:
+    """The race as it is being prepared, then whole, or those of its lanes that were done when its
+    time was over. After Stop the race that was there before stays."""
+    run, done = fresh_run(), []
+    waiting = dict(run=run, done=False, lanes=[])
+    for request in plan:
+        for share, entry in written(request, job):
+            if entry is not None:
                 done.append(entry)
-        if clock.late:
+            else:
+                yield waiting | {"status": progress(request, share, len(done), len(plan))}
+        if job.ended or job.replaced:
             break
-    if not done:
-        raise inputs.sentence(
-            "The first lane took longer than a run of this page may: take fewer steps."
-        )
-    yield finished(run, done) | ({"status": clock.words} if clock.late else {})
+    if job.stopped:
+        yield waiting | {"status": "Stopped: there is no race."}
+    elif not done:
+        raise refusal("The first lane took longer than a run of this page may: take fewer steps.")
+    else:
+        yield finished(run, done) | ({"status": job.notice} if job.late else {})
 
 
-def progress(asked: inputs.Asked, share: float, place: int, lanes: int) -> str:
-    return f"Lane {place + 1} of {lanes}, {title(asked)}, is being written: {100 * share:.0f} %"
+def progress(request: Request, share: float, place: int, lanes: int) -> str:
+    return f"Lane {place + 1} of {lanes}, {title(request)}, is being written: {100 * share:.0f} %"
 
 
-def written(asked: inputs.Asked, clock: cost.Clock) -> Iterator[tuple[float, dict | None]]:
-    """(share done, None) now and then, at last (1, the lane)."""
-    shown, states, last, said = [], States(), None, 0.0
-    for picture in record(asked.process, asked.canvas, asked.frames(clock)):
+def written(request: Request, job: Job) -> Iterator[tuple[float, dict | None]]:
+    """(share done, None) now and then, at last (1, the lane), if the job did not end before."""
+    shown, spelling, states, said = [], Spelling(), States(), 0.0
+    for picture in record(request.process, request.canvas, frames(request, job)):
         shown.append((picture.seconds, picture.text, states(picture)))
-        last = picture
+        spelling.take(picture)
         if time.perf_counter() - said > EVERY:
             said = time.perf_counter()
             yield 1 - picture.t, None
-    quality = evaluate.judged([last.text], asked.process)
-    yield (
-        1.0,
-        dict(
-            name=title(asked),
-            family=asked.process.name,
-            calls=last.calls,
-            ms=round(1000 * last.seconds, 2),
-            bits=quality.bits,
-            words=quality.words,
-            start=shown[0][1],
-            states=shown[0][2],
-            frames=deltas(shown),
-        ),
+    if not job.ended and not job.replaced:
+        yield 1.0, lane_of(request, picture, shown, spelling)
+
+
+def lane_of(request: Request, last: Picture, shown: list, spelling: Spelling) -> dict:
+    """A lane that was written: its numbers, and (seconds, text, states) of each picture as what
+    changed; pieces: what the signs of its text spell, where they do not spell themselves."""
+    quality = evaluate.judged([spelling.text(last.text)], request.process)
+    named = {"pieces": spelling.pieces} if spelling.pieces else {}
+    return named | dict(
+        name=title(request),
+        family=request.process.name,
+        calls=last.calls,
+        ms=round(1000 * last.seconds, 2),
+        bits=quality.bits,
+        words=quality.words,
+        start=shown[0][1],
+        states=shown[0][2],
+        frames=deltas(shown),
     )
 
 
-def title(asked: inputs.Asked) -> str:
-    settings = asked.settings
-    count = (
-        f", {settings.steps} step{'s' * (settings.steps > 1)}"
-        if counted(settings.model, settings.sampler)
-        else ""
-    )
-    return f"{settings.model}, {settings.sampler.replace('_', ' ')}{count}"
+def title(request: Request) -> str:
+    settings = request.settings
+    return f"{settings['model']}, {with_steps(settings['sampler'], settings['steps'])}"
 
 
 def deltas(shown: list[tuple[float, str, str]]) -> list[list]:
@@ -253,4 +253,7 @@ def record_race() -> None:
     """Write the first view: the usual race."""
     lanes = [list(entry) for entry in DEFAULTS if entry[0] != NOBODY]
     *_, whole = race(PROMPT, SEED, lanes)
-    keep("race", whole, [key for key, *_ in lanes])
+    recording.save("race", whole, [key for key, *_ in lanes])
+
+
+TAB = Tab("race", "Race", build=build, read=read_fields, run=write, record=record_race)

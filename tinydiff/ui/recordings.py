@@ -11,16 +11,10 @@ from __future__ import annotations
 import sys
 
 from tinydiff.nets.precision import auto_is_fp32
-from tinydiff.ui import blocks, denoise, learn, noise, race, rewrite, steps
+from tinydiff.ui.tabs import TABS
 
 RECORDINGS = {
-    "example": denoise.record_example,
-    "rewrite": rewrite.record,
-    "race": race.record_race,
-    "blocks": blocks.record,
-    "train": learn.record,
-    "noise": noise.record,
-    "steps": steps.record,
+    {"denoise": "example"}.get(tab.name, tab.name): tab.record for tab in TABS if tab.record
 }
 
 

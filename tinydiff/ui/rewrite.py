@@ -10,12 +10,11 @@ compared with it. `python -m tinydiff.ui.rewrite` records the first view.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import gradio as gr
 
-from tinydiff.generate import Frame, check_number, check_sampler
-from tinydiff.processes import PROCESSES, Process
+from tinydiff.generate import check_number, check_sampler
+from tinydiff.processes import PROCESSES
 from tinydiff.rewrite import (
     MOST,
     SEEDS,
@@ -29,15 +28,18 @@ from tinydiff.rewrite import (
     targets,
     usual_sampler,
 )
+from tinydiff.runs import DEFAULTS, Request
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.show import render
 from tinydiff.store import catalogue
-from tinydiff.text import Canvas, plain
-from tinydiff.ui import cost, inputs
-from tinydiff.ui.denoise import SAMPLE, Desk, pictures, title
-from tinydiff.ui.gpu import generate
+from tinydiff.text import plain
+from tinydiff.ui import cost, recording
+from tinydiff.ui.denoise import pictures
+from tinydiff.ui.errors import known, refusals
 from tinydiff.ui.player import Player, curves
-from tinydiff.ui.tab import Sheet, keep, known, recorded
+from tinydiff.ui.request import frames, number
+from tinydiff.ui.session import Job, Session
+from tinydiff.ui.tab import QUICK, Sheet, Site, Tab, spaced
 
 WORDS = "to be or not to be that is the question"
 LONGEST = 500  # characters that are looked at, before what has no place in a source is taken out
@@ -53,17 +55,17 @@ def offered() -> bool:
     return bool(catalogue.rewriters())
 
 
-def build() -> None:
-    """The widgets and handlers of the tab, inside the current context."""
-    first, last = next(iter(catalogue.rewriters())), recorded("rewrite")
-    desk = gr.State(Desk())
-    gr.Markdown(
-        "A source is given, a target is written beside it (DiffuSeq). These models learned "
-        "to give a line back its capitals "
-        "and its punctuation: the words stand in the first row and are never noised, the "
-        "line appears in the second, "
-        "everywhere at once."
-    )
+ABOUT = (
+    "A source is given, a target is written beside it (DiffuSeq). These models learned to give a "
+    "line back its capitals and its punctuation: the words stand in the first row and are never "
+    "noised, the line appears in the second, everywhere at once."
+)
+
+
+def build(site: Site) -> None:
+    """The widgets and handlers of the tab."""
+    first, last = next(iter(catalogue.rewriters())), recording.load("rewrite")
+    gr.Markdown(ABOUT)
     with gr.Row(elem_classes="tt-controls"):
         words = gr.Textbox(
             WORDS,
@@ -76,6 +78,24 @@ def build() -> None:
             "they are given.",
         )
         go = gr.Button("Rewrite", variant="primary", elem_id="rewrite-run", min_width=120)
+    model, *rest = build_settings(first)
+    examples = gr.Examples(
+        [[source] for source in known_lines()][:EXAMPLES] or [[WORDS]],
+        [words],
+        elem_id="rewrite-examples",
+        label="Lines that no model was trained on",
+        api_visibility="private",
+    )
+    player = Player(last.get("player"), elem_id="rewrite-player", elem_classes=["tr-player"])
+    sheet = Sheet("rewrite", last.get("sheet") or blank())
+    starts, fields = [go.click, words.submit], [model, words, *rest]
+    run = TAB.wire(site, starts, fields, [player, sheet], player.stop)
+    examples.load_input_event.success(**run | {"api_name": "run_rewrite_example"})
+    gr.api(rewrite, api_name="rewrite", concurrency_id="sample", concurrency_limit=2)
+
+
+def build_settings(first: str) -> list:
+    """Model, sampler, steps, candidates, temperature and seed."""
     with gr.Row(elem_classes="tt-controls"):
         model = gr.Dropdown(
             list(catalogue.rewriters()),
@@ -90,78 +110,36 @@ def build() -> None:
         steps = gr.Dropdown(
             list(STEPS), value=USUAL, label="Steps", elem_id="rewrite-steps", min_width=90
         )
-        count = gr.Slider(
-            1,
-            MOST,
-            SEEDS,
-            step=1,
-            label="Candidates",
-            elem_id="rewrite-candidates",
-            min_width=150,
-            scale=2,
-        )
-        temperature = gr.Slider(
-            0,
-            2,
-            SURER,
-            step=0.05,
-            label="Temperature",
-            elem_id="rewrite-temperature",
-            min_width=150,
-            scale=2,
-        )
+        count = slider("Candidates", 1, MOST, SEEDS, 1)
+        temperature = slider("Temperature", 0, 2, SURER, 0.05)
         seed = gr.Number(
             SEED, label="Seed", precision=0, minimum=0, elem_id="rewrite-seed", min_width=90
         )
-    examples = gr.Examples(
-        [[source] for source in known_lines()][:EXAMPLES] or [[WORDS]],
-        [words],
-        elem_id="rewrite-examples",
-        label="Lines that no model was trained on",
-        api_visibility="private",
-    )
-    player = Player(last.get("player"), elem_id="rewrite-player", elem_classes=["tr-player"])
-    sheet = Sheet("rewrite", last.get("sheet") or blank())
-    wire(
-        desk, [model, words, sampler, steps, count, temperature, seed], player, sheet, go, examples
-    )
+    model.input(model_chosen, model, [sampler, steps], **QUICK)
+    sampler.input(sampler_chosen, sampler, steps, **QUICK)
+    return [model, sampler, steps, count, temperature, seed]
 
 
-def wire(
-    desk: gr.State, fields: list, player: Player, sheet: Sheet, go: gr.Button, examples: gr.Examples
-) -> None:
-    model, words, sampler, steps, *_ = fields
-    quick = dict(queue=False, show_progress="hidden", api_visibility="private")
-    run = dict(
-        fn=start,
-        inputs=[desk, *fields],
-        outputs=[player, sheet],
-        api_visibility="private",
-        **SAMPLE,
-    )
-    gr.on([go.click, words.submit], trigger_mode="multiple", **run)
-    examples.load_input_event.success(**run)
-    player.stop(lambda desk: desk.stop(), desk, None, **quick)
-    model.input(
-        lambda key: (gr.update(**menu(key)), gr.update(visible=True)),
-        model,
-        [sampler, steps],
-        **quick,
-    )
-    sampler.input(
-        lambda name: gr.update(visible=SAMPLERS[known("sampler", name, SAMPLERS)].steps_matter),
-        sampler,
-        steps,
-        **quick,
-    )
-    gr.api(rewrite, api_name="rewrite", concurrency_id="sample", concurrency_limit=2)
+def slider(label: str, low: float, high: float, value: float, step: float) -> gr.Slider:
+    name = f"rewrite-{label.lower()}"
+    return gr.Slider(low, high, value, step=step, label=label, elem_id=name, min_width=150, scale=2)
+
+
+def model_chosen(key: str) -> tuple:
+    """The samplers of another model."""
+    return gr.update(**menu(key)), gr.update(visible=True)
+
+
+def sampler_chosen(name: str) -> dict:
+    """Has the sampler a number of steps?"""
+    return gr.update(visible=SAMPLERS[known("sampler", name, SAMPLERS)].steps_matter)
 
 
 def menu(key: str) -> dict:
     """The sampler menu of a model."""
     models = catalogue.rewriters()
     names = column(PROCESSES[models[known("model", key, models)].process])
-    return dict(choices=[(title(name), name) for name in names], value=usual_sampler(names))
+    return dict(choices=[(spaced(name), name) for name in names], value=usual_sampler(names))
 
 
 def room(key: str) -> int:
@@ -178,32 +156,7 @@ def known_lines() -> dict[str, str]:
     }
 
 
-# ---------------------------------------------------------------- what is asked
-
-
-@dataclass
-class Asked:
-    """Checked settings, ready to run; `last` is the newest frame of the run."""
-
-    settings: dict
-    process: Process
-    canvas: Canvas
-    source: str
-    last: Frame | None = None
-
-    def frames(self, clock: cost.Clock) -> Iterator[Frame]:
-        s = self.settings
-        frames = generate(
-            self.process,
-            self.canvas,
-            sampler=s["sampler"],
-            steps=s["steps"],
-            seed=s["seed"],
-            temperature=s["temperature"],
-        )
-        for frame in clock.watch(frames):
-            self.last = frame
-            yield frame
+# ---------------------------------------------------------------- a run
 
 
 def read(
@@ -214,28 +167,28 @@ def read(
     candidates: int,
     temperature: float,
     seed: int,
-) -> Asked:
-    """Check everything. Raises gr.Error in one sentence."""
+) -> Request:
+    """Check everything; the source is the request's prompt, the candidates are the rows of its
+    canvas. Raises gr.Error in one sentence."""
     key = known("model", model, catalogue.rewriters())
-    with inputs.told():
+    with refusals():
         if not isinstance(words, str) or len(words) > LONGEST:
             raise ValueError(f"Give a line of words, {LONGEST} characters at the most.")
         check_number("candidates", candidates, 1, MOST, whole=True)
         numbers = dict(steps=steps, temperature=temperature, seed=seed)
-        numbers = {name: inputs.number(name, value) for name, value in numbers.items()}
+        numbers = {name: number(name, value) for name, value in numbers.items()}
         process, source = catalogue.open_model(key), plain(words)
-        sampler = check_sampler(process, sampler).name
+        named = dict(model=key, process=process.name, sampler=check_sampler(process, sampler).name)
         canvas = canvas_of(process.tokenizer, [source] * int(candidates), process.length)
-        cost.check([cost.work(process, canvas, sampler=sampler, steps=numbers["steps"])])
-    return Asked(dict(model=key, sampler=sampler, **numbers), process, canvas, source)
+        whole = DEFAULTS | named | numbers | dict(prompt=source, length=process.length)
+        request = Request(whole, process, canvas)
+        cost.check([cost.of(request)])
+    return request
 
 
-# ---------------------------------------------------------------- a run
-
-
-def start(desk: Desk, *values) -> Iterator[tuple[dict, dict]]:
-    """A run with the settings on the page: values for the player and the sheet."""
-    yield from write(read(*values), desk)
+def read_fields(session: Session, *values) -> Request:
+    """What the widgets of the page ask for."""
+    return read(*values)
 
 
 def rewrite(
@@ -249,31 +202,28 @@ def rewrite(
     """Write lines for plain words: every candidate, its mean distance to the others, and which is
     nearest to them."""
     key = model or next(iter(catalogue.rewriters()), "")
-    *_, (_, sheet) = write(read(key, words, None, steps, candidates, temperature, seed), Desk())
+    *_, (_, sheet) = TAB.alone(read(key, words, None, steps, candidates, temperature, seed))
     return sheet
 
 
-def write(asked: Asked, desk: Desk) -> Iterator[tuple[dict, dict]]:
+def write(request: Request, job: Job) -> Iterator[tuple[dict, dict]]:
     """Player and sheet while the target is written; at last all candidates, compared."""
-    turn, process, clock = desk.begin(), asked.process, cost.Clock()
+    settings, process = request.settings, request.process
     wire = render.Wire(
-        asked.settings["steps"] + 1,
+        settings["steps"] + 1,
         process.V,
-        settings=asked.settings,
+        settings=settings,
         family=process.name,
         curves=curves(process),
     )
     status = "Every candidate is being written; the first is shown."
-    for value in render.stream(pictures(asked, wire, lambda: desk.wanted(turn), clock), wire):
-        if desk.turn != turn:
-            return
-        yield value, sheet_of(asked, [], status)
-    if desk.turn == turn:
-        stopped = clock.late or desk.stopped == turn
-        found = [] if stopped else targets(process.tokenizer, asked.last.tokens)
-        why = clock.words if clock.late else "Stopped: there is nothing to compare."
-        told = sheet_of(asked, found, why if stopped else "")
-        yield wire.value(done=True, stats=stats(wire.end), stopped=stopped), told
+    for value in render.stream(pictures(request, wire, frames(request, job)), wire):
+        yield value, sheet_of(request, [], status)
+    if not job.replaced:
+        stopped = job.notice or "Stopped: there is nothing to compare."
+        found = [] if job.ended else targets(process.tokenizer, job.frame.tokens)
+        sheet = sheet_of(request, found, stopped if job.ended else "")
+        yield wire.value(done=True, stats=stats(wire.end), stopped=job.ended), sheet
 
 
 def stats(end: render.Picture) -> list[list[str]]:
@@ -290,26 +240,20 @@ def blank() -> dict:
     return dict(family="", rows=[], status="No line yet: press “Rewrite”.", about="")
 
 
-def sheet_of(asked: Asked, candidates: list[str], status: str) -> dict:
+def sheet_of(request: Request, candidates: list[str], status: str) -> dict:
     """Everything that the sheet draws: the candidates, the words as they are, and the printed line
     where it is known."""
-    truth, rows = known_lines().get(asked.source), []
+    source = request.settings["prompt"]
+    truth, rows = known_lines().get(source), []
     if candidates:
         best, apart = mbr(candidates), risks(candidates)
-        rows = [
-            row(
-                f"candidate {i + 1}",
-                text,
-                truth,
-                "nearest to the others" if i == best and len(candidates) > 1 else "",
-                apart[i],
-            )
-            for i, text in enumerate(candidates)
-        ]
-        rows += [row("your words as they are", asked.source, truth)]
+        for i, text in enumerate(candidates):
+            mark = "nearest to the others" if i == best and len(candidates) > 1 else ""
+            rows.append(row(f"candidate {i + 1}", text, truth, mark, apart[i]))
+        rows += [row("your words as they are", source, truth)]
         rows += [row("in print", truth, truth)] if truth else []
     return dict(
-        family=asked.process.name,
+        family=request.process.name,
         rows=rows,
         status=status,
         about=about(len(candidates), truth) if rows else "",
@@ -352,7 +296,17 @@ def record() -> None:
     """Write the first view: the first line that is known in print."""
     source = next(iter(known_lines()), WORDS)
     model = next(iter(catalogue.rewriters()))
-    *_, (value, told) = write(
-        read(model, source, menu(model)["value"], USUAL, SEEDS, SURER, SEED), Desk()
-    )
-    keep("rewrite", {"player": value, "sheet": told}, [model])
+    request = read(model, source, menu(model)["value"], USUAL, SEEDS, SURER, SEED)
+    *_, (value, sheet) = TAB.alone(request)
+    recording.save("rewrite", {"player": value, "sheet": sheet}, [model])
+
+
+TAB = Tab(
+    "rewrite",
+    "Rewrite",
+    build=build,
+    read=read_fields,
+    run=write,
+    offered=offered,
+    record=record,
+)

@@ -164,6 +164,10 @@ class Page(gr.Blocks):
         self._queue = Lines(self)
         return self
 
+    def withdraw(self, fn: int, session: str | None) -> None:
+        """A visitor's event that waits for its turn is not run. To be called in the event loop."""
+        self._queue.replace(self.fns[fn], session)
+
     def launch(self, *, app_kwargs: dict | None = None, **more):
         return super().launch(app_kwargs=dict(app_kwargs or {}), **more)  # Gradio writes into it
 

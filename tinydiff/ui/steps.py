@@ -20,14 +20,17 @@ from tinydiff.exact import bigram_divergence
 from tinydiff.generate import Frame
 from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES, Process
+from tinydiff.runs import Request
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.show import plots
 from tinydiff.store import catalogue
 from tinydiff.text import Canvas
-from tinydiff.ui import cost, inputs
+from tinydiff.ui import cost, recording
+from tinydiff.ui.errors import known, refusal, refusals
 from tinydiff.ui.families import WORDS, ends
-from tinydiff.ui.tab import Sheet, first_model, keep, known, menu, recorded
-from tinydiff.ui.tab import told as said
+from tinydiff.ui.request import frames, read
+from tinydiff.ui.session import Job, Session
+from tinydiff.ui.tab import QUIET, Sheet, Site, Tab, first_model, menu, with_steps
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 PERFECT_COUNTS = COUNTS[:-1]
@@ -42,15 +45,47 @@ MOST = 3  # samplers in one picture
 # ---------------------------------------------------------------- the tab
 
 
-def build() -> None:
-    """The widgets and handlers of the tab, inside the current context."""
+ABOUT = (
+    "How few looks does a network need? Every card is the same seed with another number of steps. "
+    "One step writes everything at once, each part alone; more steps let them listen to each "
+    "other. Words that are none are faint."
+)
+
+
+def build(site: Site) -> None:
+    """The widgets and handlers of the tab."""
     first = first_model()
-    gr.Markdown(
-        "How few looks does a network need? Every card is the same seed with another number "
-        "of steps. One step writes all "
-        "characters at once, each alone; more steps let them listen to each other. Words "
-        "that are none are faint."
-    )
+    gr.Markdown(ABOUT)
+    model, samplers, prompt = build_fields(first)
+    with gr.Row(elem_classes="tt-controls"):
+        seed = gr.Number(
+            7,
+            label="Seed",
+            precision=0,
+            minimum=0,
+            min_width=150,
+            info="The same seed gives the same texts.",
+        )
+        temperature = gr.Slider(
+            0,
+            2,
+            1.0,
+            step=0.05,
+            label="Temperature",
+            min_width=150,
+            info="0 takes the likeliest, 1 is the model as it is.",
+        )
+        run = gr.Button("Run the steps", variant="primary", elem_id="steps-run", min_width=150)
+        stop = gr.Button("Stop", elem_id="steps-stop", min_width=100, scale=0)
+    sheet = Sheet("steps", first_view(first))
+    model.input(changed, model, [samplers, sheet], **QUIET)
+    fields = [model, samplers, seed, temperature, prompt]
+    TAB.wire(site, [run.click], fields, sheet, stop.click)
+    gr.api(steps, api_name="steps", concurrency_id="sample", concurrency_limit=2)
+
+
+def build_fields(first: str) -> list:
+    """The model, its samplers and the prompt."""
     with gr.Row():
         model = gr.Dropdown(
             menu(),
@@ -73,45 +108,7 @@ def build() -> None:
         prompt = gr.Textbox(
             "", label="Prompt", max_length=128, placeholder="ROMEO:", info="How every text begins."
         )
-    with gr.Row(elem_classes="tt-controls"):
-        seed = gr.Number(
-            7,
-            label="Seed",
-            precision=0,
-            minimum=0,
-            min_width=150,
-            info="The same seed gives the same texts.",
-        )
-        temperature = gr.Slider(
-            0,
-            2,
-            1.0,
-            step=0.05,
-            label="Temperature",
-            min_width=150,
-            info="0 takes the likeliest, 1 is the model as it is.",
-        )
-        run = gr.Button("Run the steps", variant="primary", elem_id="steps-run", min_width=150)
-        stop = gr.Button("Stop", elem_id="steps-stop", min_width=100, scale=0)
-    sheet = Sheet("steps", bundled(first))
-    model.input(
-        lambda key: (*changed(key), bundled(key)),
-        model,
-        [samplers, sheet],
-        show_progress="hidden",
-        api_visibility="private",
-    )
-    gr.api(steps, api_name="steps", concurrency_id="sample", concurrency_limit=2)
-    ran = run.click(
-        steps,
-        [model, samplers, seed, temperature, prompt],
-        sheet,
-        show_progress="hidden",
-        concurrency_id="sample",
-        concurrency_limit=2,
-        api_visibility="private",
-    )
-    stop.click(None, cancels=[ran], api_visibility="private")
+    return [model, samplers, prompt]
 
 
 def offered(key: str) -> list[str]:
@@ -120,57 +117,58 @@ def offered(key: str) -> list[str]:
 
 
 def changed(key: str) -> tuple:
-    """The sampler menu of another model."""
+    """The sampler menu and the first view of another model."""
     names = offered(known("model", key, catalogue.models()))
-    return (gr.Dropdown(choices=names, value=names[:1]),)
+    return gr.Dropdown(choices=names, value=names[:1]), first_view(key)
 
 
 # ---------------------------------------------------------------- what the sheet shows
 
 
-def bundled(key: str) -> dict:
+def first_view(key: str) -> dict:
     """The sheet before anything was run: the recorded cards and the bundled curves."""
-    cards = recorded("steps").get(key, [])
-    return sheet_of(key, cards, [], said("steps") if cards else "")
+    cards = recording.load("steps").get(key, [])
+    return sheet_of(key, cards, [], recording.caption("steps") if cards else "")
+
+
+def read_fields(session: Session, model, samplers, seed, temperature, prompt) -> list[Request]:
+    """A request for each sampler and number of steps. Raises gr.Error in one sentence."""
+    key = known("model", model, catalogue.models())
+    if not isinstance(samplers, list) or not 1 <= len(samplers) <= MOST:
+        raise refusal(f"Choose one to {MOST} samplers.")
+    asked = dict(model=key, seed=seed, temperature=temperature, prompt=prompt or "")
+    asked |= dict(length=length(key))
+    plan = [
+        many(read({**asked, "sampler": name, "steps": count}))
+        for name in samplers
+        for count in counts(key, known("sampler", name, offered(key)))
+    ]
+    with refusals():
+        cost.check(map(cost.of, plan))
+    return plan
+
+
+def write(plan: list[Request], job: Job) -> Iterator[dict]:
+    """The sheet after each number of steps."""
+    key, cards = plan[0].settings["model"], []
+    for request in plan:
+        named = with_steps(request.settings["sampler"], request.settings["steps"])
+        status = f"{named} is being written: {len(cards) + 1} of {len(plan)}"
+        yield sheet_of(key, cards, cards, status)
+        made = card(request, job)
+        if not made:
+            stopped = f"Stopped: {len(cards)} of {len(plan)} texts are written."
+            yield sheet_of(key, cards, cards, job.notice or stopped)
+            return
+        cards.append(made)
+    yield sheet_of(key, cards, cards, f"All {len(cards)} texts are written.")
 
 
 def steps(
     model: str, samplers: list[str], seed: int, temperature: float, prompt: str
 ) -> Iterator[dict]:
     """The sheet after each number of steps. Raises gr.Error in one sentence."""
-    key = known("model", model, catalogue.models())
-    if not isinstance(samplers, list) or not 1 <= len(samplers) <= MOST:
-        raise inputs.sentence(f"Choose one to {MOST} samplers.")
-    asked = dict(model=key, seed=seed, temperature=temperature, prompt=prompt or "")
-    plan = [
-        inputs.read({**asked, "sampler": name, "steps": count, "length": length(key)})
-        for name in samplers
-        for count in counts(key, known("sampler", name, offered(key)))
-    ]
-    plan = [many(part) for part in plan]
-    with inputs.told():
-        cost.check(part.work for part in plan)
-    cards: list[dict] = []
-    clock = cost.Clock()
-    for part in plan:
-        yield sheet_of(
-            key, cards, cards, f"{told(part)} is being written: {len(cards) + 1} of {len(plan)}"
-        )
-        made = card(part, clock)
-        if clock.late:
-            yield sheet_of(key, cards, cards, clock.words)
-            return
-        cards.append(made)
-    yield sheet_of(key, cards, cards, f"All {len(cards)} texts are written.")
-
-
-def told(asked: inputs.Asked) -> str:
-    s = asked.settings
-    return (
-        f"{s.sampler} at {s.steps} step{'s' * (s.steps > 1)}"
-        if SAMPLERS[s.sampler].steps_matter
-        else s.sampler
-    )
+    yield from TAB.alone(read_fields(Session(), model, samplers, seed, temperature, prompt))
 
 
 def counts(key: str, sampler: str) -> tuple[int, ...]:
@@ -189,37 +187,32 @@ def length(key: str) -> int:
     return PERFECT_LENGTH if is_perfect(key) else catalogue.open_model(key).length
 
 
-def many(asked: inputs.Asked) -> inputs.Asked:
+def many(request: Request) -> Request:
     """Of a perfect network as many texts as its divergence is measured on."""
-    settings = asked.settings
-    if not is_perfect(settings.model):
-        return asked
-    return replace(
-        asked,
-        canvas=Canvas.prompt(
-            asked.process.tokenizer, settings.prompt, PERFECT_LENGTH, batch=PERFECT_TEXTS
-        ),
-    )
+    if not is_perfect(request.settings["model"]):
+        return request
+    prompt, tokenizer = request.settings["prompt"], request.process.tokenizer
+    canvas = Canvas.prompt(tokenizer, prompt, PERFECT_LENGTH, batch=PERFECT_TEXTS)
+    return replace(request, canvas=canvas)
 
 
-def card(asked: inputs.Asked, clock: cost.Clock | None = None) -> dict:
+def card(request: Request, job: Job) -> dict:
     """One number of steps, as `many` made it: the text, what it cost and how good it is; {} where
-    the time is over."""
-    settings, process = asked.settings, asked.process
-    *_, frame = asked.frames(clock)
-    if clock is not None and clock.late:
+    the job ended before it was done."""
+    settings, process = request.settings, request.process
+    *_, frame = frames(request, job)
+    if job.ended or job.replaced:
         return {}
     written = process.tokenizer.decode(frame.tokens[0])
     found = dict(
-        sampler=settings.sampler,
-        steps=settings.steps if SAMPLERS[settings.sampler].steps_matter else None,
+        sampler=settings["sampler"],
+        steps=settings["steps"] if SAMPLERS[settings["sampler"]].steps_matter else None,
         calls=frame.calls,
         ms=1000 * frame.seconds,
         pieces=pieces(written),
     )
-    return found | (
-        exact_quality(frame) if is_perfect(settings.model) else judged_quality(written, process)
-    )
+    exact = is_perfect(settings["model"])
+    return found | (exact_quality(frame) if exact else judged_quality(written, process))
 
 
 def exact_quality(frame: Frame) -> dict:
@@ -272,7 +265,7 @@ def pictures(key: str, own: list[dict]) -> dict:
             "looks perfect.",
         )
     known_curves = any(bundled_curves(what) for what in ("bits", "words"))
-    own = own if own or known_curves else recorded("steps").get(key, [])
+    own = own if own or known_curves else recording.load("steps").get(key, [])
     note = (
         "Grey: the bundled curves, means of many texts. One text alone, as on these cards, "
         "scatters around them."
@@ -293,11 +286,11 @@ def picture(what: str, ylabel: str, key: str, own: list[dict]) -> str:
     family = catalogue.models()[key].process
     curves = [*bundled_curves(what), *own_curves(own, what, family)]
     levels = ends(what, catalogue.real_text(), catalogue.yardsticks())
-    alt = f"{ylabel} against calls of the network: " + "; ".join(told_ends(c) for c in curves)
+    alt = f"{ylabel} against calls of the network: " + "; ".join(ends_of(c) for c in curves)
     return plots.both(plots.against_calls, curves, ylabel, levels, alt=alt, wide=540)
 
 
-def told_ends(curve: plots.Curve) -> str:
+def ends_of(curve: plots.Curve) -> str:
     return (
         f"{curve.label} from {curve.y[0]:.2f} at {curve.x[0]} calls to {curve.y[-1]:.2f} at "
         f"{curve.x[-1]}"
@@ -305,10 +298,10 @@ def told_ends(curve: plots.Curve) -> str:
 
 
 def exact_picture(key: str, own: list[dict]) -> str:
-    before = [] if own else recorded("steps").get(key, [])
+    before = [] if own else recording.load("steps").get(key, [])
     curves = own_curves(own or before, "divergence", catalogue.models()[key].process, own=True)
     alt = "exact divergence from the language, nats a character, against calls: " + "; ".join(
-        told_ends(c) for c in curves
+        ends_of(c) for c in curves
     )
     label = "divergence, nats a character"
     return plots.both(
@@ -364,11 +357,13 @@ def bundled_curves(what: str) -> list[plots.Curve]:
 def record() -> None:
     """Write the first views: the cards of every model, each with its first sampler and the page's
     defaults."""
-    known_cards = {}
+    cards = {}
     for key in catalogue.models():
         name = offered(key)[0]
         asked = dict(model=key, sampler=name, prompt="", length=length(key))
-        known_cards[key] = [
-            card(many(inputs.read({**asked, "steps": count}))) for count in counts(key, name)
-        ]
-    keep("steps", known_cards, known_cards)
+        plan = [many(read({**asked, "steps": count})) for count in counts(key, name)]
+        cards[key] = [card(request, Job()) for request in plan]
+    recording.save("steps", cards, cards)
+
+
+TAB = Tab("steps", "Steps", build=build, read=read_fields, run=write, record=record)

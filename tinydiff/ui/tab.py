@@ -7,25 +7,21 @@ alone.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import gradio as gr
-import torch
 
-from tinydiff.files import write_text
-from tinydiff.nets.precision import is_bf16
-from tinydiff.paths import ASSETS, STATIC
+from tinydiff.paths import STATIC
+from tinydiff.runs import DEFAULTS
+from tinydiff.samplers import SAMPLERS
 from tinydiff.store import catalogue
-from tinydiff.ui import inputs
-from tinydiff.ui.gpu import device
-from tinydiff.ui.inputs import known
+from tinydiff.ui.session import Job, Session
 
-__all__ = ["Sheet", "first_model", "keep", "known", "menu", "recorded", "told"]
-
-MADE = ASSETS / "recorded" / "made.json"
+# the line of all runs: two at a time, which share the machine
+SAMPLE = dict(concurrency_id="sample", concurrency_limit=2, show_progress="hidden")
+QUIET = dict(show_progress="hidden", api_visibility="private")  # what widgets do among themselves
+QUICK = dict(queue=False, **QUIET)
 
 
 class Sheet(gr.HTML):
@@ -49,6 +45,65 @@ class Sheet(gr.HTML):
         return {"type": "object", "title": "what the sheet shows"}
 
 
+@dataclass
+class Site:
+    """What the tabs share while the page is built: the page, its tabs, the visitor's session, and
+    of Denoise the player and the fields, for tabs that bring something to play with."""
+
+    page: gr.Blocks
+    tabs: gr.Tabs
+    session: gr.State
+    player: gr.HTML | None = None
+    fields: list = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A tab of the page: one file, which names it, builds its widgets, checks what is asked of it
+    and runs that.
+
+    name:    its id, and the name of its jobs and its first view
+    build:   makes the widgets and connects them, with `wire` where there are runs
+    read:    the visitor's session and the widgets' values -> a request; raises gr.Error
+    run:     a request and its job -> values of the outputs, one after the other
+    offered: is there anything to show?
+    record:  writes the first view (recording.py)
+    """
+
+    name: str
+    title: str
+    build: Callable[[Site], None]
+    read: Callable[..., object] | None = None
+    run: Callable[[object, Job], Iterator] | None = None
+    offered: Callable[[], bool] = lambda: True
+    record: Callable[[], None] | None = None
+
+    def start(self, session: Session, *values) -> Iterator:
+        """A run with the values of the widgets, which replaces the visitor's older one."""
+        request = self.read(session, *values)
+        job = session.begin(self.name)
+        yield from job.values(self.run(request, job))
+
+    def alone(self, request: object) -> Iterator:
+        """A run that belongs to no visitor: for the API and for recordings."""
+        return self.run(request, Job())
+
+    def wire(self, site: Site, events: list, values: list, outputs, stop: Callable) -> dict:
+        """Let a run begin at these events and end at `stop`; how it was connected, for an event of
+        another kind."""
+        run = dict(fn=self.start, inputs=[site.session, *values], outputs=outputs)
+        run |= dict(api_name=f"run_{self.name}", api_visibility="private", **SAMPLE)
+        ran = gr.on(events, trigger_mode="multiple", **run)
+
+        async def end(session: Session, request: gr.Request) -> None:
+            """Stop the visitor's run, also where it waits for its turn."""
+            session.stop(self.name)
+            site.page.withdraw(ran["id"], request.session_hash)
+
+        stop(end, site.session, None, **QUICK)
+        return run
+
+
 def menu(models: dict[str, catalogue.Model] | None = None) -> list[tuple[str, str]]:
     """Models for a menu, all that can be played with if none are named: (short name, key)."""
     perfect, models = catalogue.PERFECT, models or catalogue.models()
@@ -60,72 +115,16 @@ def menu(models: dict[str, catalogue.Model] | None = None) -> list[tuple[str, st
 
 def first_model() -> str:
     """The model that a tab opens with."""
-    return (
-        inputs.DEFAULTS["model"]
-        if inputs.DEFAULTS["model"] in catalogue.models()
-        else next(iter(catalogue.models()))
-    )
+    models = catalogue.models()
+    return DEFAULTS["model"] if DEFAULTS["model"] in models else next(iter(models))
 
 
-def recorded(name: str) -> dict:
-    """What was computed before and lies in assets/recorded: the first view of a tab. {} where there
-    is none."""
-    path = ASSETS / "recorded" / f"{name}.json"
-    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+def spaced(name: str) -> str:
+    """A name of the code as people read it."""
+    return name.replace("_", " ")
 
 
-def keep(name: str, value: dict, models: Iterable[str], path: Path | None = None) -> None:
-    """Write what `recorded` reads, or to another path, and note what it was made with: the bundled
-    models by their weights, and the precision.
-    """
-    path = path or ASSETS / "recorded" / f"{name}.json"
-    whole = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    path.parent.mkdir(exist_ok=True)
-    write_text(path, whole)
-    weights = {key: catalogue.fingerprint(key) for key in models}
-    made = made_with() | {
-        name: dict(file=named(whole), precision=live_precision(), weights=weights)
-    }
-    write_text(MADE, json.dumps(dict(sorted(made.items())), indent=1))
-
-
-def named(whole: str) -> str:
-    """A name for a text."""
-    return hashlib.sha256(whole.encode()).hexdigest()[:16]
-
-
-def made_with() -> dict[str, dict]:
-    """What each recording was made with: "file", a name for what was written; "precision";
-    "weights" by model."""
-    return json.loads(MADE.read_text("utf-8")) if MADE.is_file() else {}
-
-
-def live_precision() -> str:
-    """In which precision this page runs its networks."""
-    return "bf16" if is_bf16("auto", torch.device(device())) else "fp32"
-
-
-def replayed(name: str) -> bool:
-    """Does the same seed make the recording again here: with the same weights, in the same
-    precision?"""
-    made = made_with().get(name)
-    models = catalogue.models() | catalogue.rewriters()
-    same = made and all(
-        key in models and catalogue.fingerprint(key) == weights
-        for key, weights in made["weights"].items()
-    )
-    return bool(same) and made["precision"] == live_precision()
-
-
-def told(name: str) -> str:
-    """The sentence beside a recording that the same seed does not make again here; nothing where it
-    does."""
-    if replayed(name):
-        return ""
-    made = made_with().get(name)
-    why = (
-        f"in {made['precision']}, and here networks run in {live_precision()}"
-        if made and made["precision"] != live_precision()
-        else "with other weights"
-    )
-    return f"This is a recording, made {why}: the same seed may write another text."
+def with_steps(sampler: str, steps: int) -> str:
+    """A sampler as people read it, with its number of steps where that matters."""
+    counted = f", {steps} step{'s' * (steps > 1)}" if SAMPLERS[sampler].steps_matter else ""
+    return spaced(sampler) + counted

@@ -14,14 +14,15 @@ from tinydiff.show import plots
 from tinydiff.store import catalogue
 from tinydiff.store.card import drawable
 from tinydiff.store.checkpoint import Card
-from tinydiff.ui.tab import Sheet, first_model, known, menu
+from tinydiff.ui.errors import known
+from tinydiff.ui.tab import QUIET, Sheet, Site, Tab, first_model, menu
 from tinydiff.uncertainty import written
 
 PAGE = 256  # characters of the perfect language's sample
 
 
-def build() -> None:
-    """The widgets and handlers of the tab, inside the current context."""
+def build(site: Site) -> None:
+    """The widgets and handlers of the tab."""
     first = first_model()
     gr.Markdown(
         "A network that knows nothing gives every character the same chance: log 65 = 4.17 "
@@ -36,7 +37,7 @@ def build() -> None:
         info="The checkpoint whose training is shown; a perfect network was never trained.",
     )
     sheet = Sheet("training", story(first))
-    model.change(answer, model, sheet, show_progress="hidden", api_visibility="private")
+    model.change(answer, model, sheet, **QUIET)
     gr.api(answer, api_name="training")
 
 
@@ -187,3 +188,6 @@ def perfect_story(key: str) -> dict:
         "note": "A perfect network was never trained: it knows its language exactly, so every "
         "error left is the sampler's. This is a page of that language.",
     }
+
+
+TAB = Tab("training", "Training", build=build)

@@ -1,8 +1,8 @@
-"""What visitors trained, kept in memory: each model under a secret that only its visitor's session
-holds.
+"""The cache of models that visitors trained: in memory, each under a secret that only its visitor's
+session holds.
 
-The shelf is small and forgets: each model goes after an hour, and with the visit that it belongs
-to. Nobody's model makes room for another's: a full shelf refuses the newcomer, before they have
+The cache is small and forgets: each model goes after an hour, and with the session that it belongs
+to. Nobody's model makes room for another's: a full cache refuses the newcomer, before they have
 trained.
 """
 
@@ -18,21 +18,16 @@ from pathlib import Path
 
 from tinydiff.processes import Process
 
-NAME = "mine"  # as what the model menus and the settings know the model of the visitor who asks
+NAME = "mine"  # as what menus and settings know the model of the visitor who asks
 MOST, LIFE = 24, 3600  # models, of about a megabyte each with their archives; seconds
 # of a checkpoint, what is kept
-FILES = (
-    "config.json",
-    "model.safetensors",
-    "metrics.jsonl",
-    "README.md",
-    "*.png",
-)
+FILES = ("config.json", "model.safetensors", "metrics.jsonl", "README.md", "*.png")
 
 
 @dataclass(frozen=True)
-class Own:
-    """A model that a visitor trained. archive: the checkpoint's files, zipped."""
+class VisitorModel:
+    """A model that a visitor trained. archive: the checkpoint's files, zipped; session: Gradio's
+    name for the visitor's session."""
 
     process: Process
     title: str
@@ -41,59 +36,58 @@ class Own:
     made: float = field(default_factory=time.monotonic)
 
 
-class Shelf:
+class ModelCache:
     """The models of all visitors by their secrets."""
 
     def __init__(self):
-        self.models: dict[str, Own] = {}
+        self.models: dict[str, VisitorModel] = {}
         self.lock = threading.Lock()
 
-    def check(self, session: str) -> None:
+    def check_room(self, session: str) -> None:
         """Raises ValueError where there is no room for a model of this session."""
         with self.lock:
-            self.tidy()
-            others = sum(own.session != session for own in self.models.values())
+            self.expire()
+            others = sum(model.session != session for model in self.models.values())
         if others >= MOST:
             raise ValueError(
                 f"The page keeps {others} models for its visitors and has no room for "
                 "another: try again later."
             )
 
-    def keep(self, own: Own) -> str:
+    def add(self, model: VisitorModel) -> str:
         """The secret under which it can be found again; a session has one model, its newest. Raises
         ValueError where there is no room.
         """
-        self.check(own.session)
+        self.check_room(model.session)
         secret = secrets.token_urlsafe(24)
-        self.forget(own.session)
+        self.forget(model.session)
         with self.lock:
-            self.models[secret] = own
+            self.models[secret] = model
         return secret
 
-    def find(self, secret: str) -> Own | None:
+    def find(self, secret: str) -> VisitorModel | None:
         with self.lock:
-            self.tidy()
+            self.expire()
             return self.models.get(secret)
 
     def forget(self, session: str) -> None:
-        """A session has ended."""
-        with self.lock:
-            self.models = {
-                secret: own for secret, own in self.models.items() if own.session != session
-            }
+        """Remove the model of a session."""
+        self.keep_only(lambda secret, model: model.session != session)
 
-    def drop(self, secret: str) -> None:
-        """A visitor has left."""
-        with self.lock:
-            self.models.pop(secret, None)
+    def remove(self, secret: str) -> None:
+        self.keep_only(lambda known, model: known != secret)
 
-    def tidy(self) -> None:
-        """Take down what is too old."""
+    def keep_only(self, wanted) -> None:
+        with self.lock:
+            self.models = {s: model for s, model in self.models.items() if wanted(s, model)}
+
+    def expire(self) -> None:
+        """Remove what is too old; whoever calls it holds the lock."""
         now = time.monotonic()
-        self.models = {secret: own for secret, own in self.models.items() if now - own.made < LIFE}
+        self.models = {s: model for s, model in self.models.items() if now - model.made < LIFE}
 
 
-SHELF = Shelf()
+CACHE = ModelCache()
 
 
 def packed(folder: Path) -> bytes:

@@ -1,0 +1,144 @@
+"""What a visitor asks for, checked: raw values from widgets, the API or a link become a
+`runs.Request`, or a refusal in one sentence.
+
+Widgets enforce little on the server and the API nothing, so every value is looked at again here. A
+link is the same settings as the page's address, so the same link is the same run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlencode
+
+from tinydiff import runs
+from tinydiff.generate import Frame, check_number
+from tinydiff.processes import PROCESSES, Process
+from tinydiff.runs import Request
+from tinydiff.samplers import column
+from tinydiff.sentences import brief
+from tinydiff.store import catalogue, hub
+from tinydiff.store.catalogue import Model
+from tinydiff.ui import cost, gpu, visitor_models
+from tinydiff.ui.errors import refusals
+from tinydiff.ui.session import Job, Session
+
+# the run that the page opens with; links and the API leave out what is as here
+OPENING = {name: value for name, value in runs.DEFAULTS.items() if name != "process"} | {
+    "prompt": "ROMEO:",
+    "seed": 7,
+}
+LIMITS = {  # low, high, whole
+    "steps": (1, 256, True),
+    "length": (16, 1024, True),
+    "temperature": (0, 2, False),
+    "top_p": (0.05, 1, False),
+    "seed": (0, 2**31 - 1, True),
+}
+STEPS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+
+
+def read(
+    raw: Mapping[str, object],
+    session: Session | None = None,
+    opened: tuple[Model, Process] | None = None,
+) -> Request:
+    """Check everything; what is not named is as in OPENING. opened: the model, where it is open
+    already. Raises gr.Error in one sentence."""
+    with refusals():
+        values = {**OPENING, **raw}
+        if missing := [name for name in raw if name != "template" and raw[name] is None]:
+            raise ValueError(f"The {missing[0]} is None; give a value, or leave it out.")
+        numbers = {name: number(name, values[name]) for name in LIMITS}
+        check_template(values["template"])
+        model, process = opened or open_model(values["model"], session)
+        request = runs.request({**values, **numbers, "model": model.key}, process)
+        cost.check([cost.of(request)])
+    return request
+
+
+def frames(request: Request, job: Job) -> Iterator[Frame]:
+    """The run, on the GPU where there is one, for as long as its job is wanted and has time."""
+    return job.watch(request.frames(gpu.generate))
+
+
+def number(name: str, value: object) -> int | float:
+    low, high, whole = LIMITS[name]
+    check_number(name, value, low, high, whole)
+    return int(value) if whole else float(value)
+
+
+def check_template(value: object) -> None:
+    """Raises ValueError for a template that is empty, which `runs` takes for none, or too long."""
+    if value is None:
+        return
+    value, (_, most, _) = runs.text("template", value), LIMITS["length"]
+    if not value:
+        raise ValueError("The template is empty: write _ for each character to be filled in.")
+    if len(value) > most:
+        raise ValueError(f"The template has {len(value):,} characters; there is room for {most:,}.")
+
+
+def open_model(name: object, session: Session | None = None) -> tuple[Model, Process]:
+    """A model that writes plain text: a bundled one or a perfect network by its name, the one that
+    the visitor trained, or a checkpoint of the Hub, which is pulled unless that commit is here; its
+    key then names the commit. Folders of this machine are not open to visitors. Raises ValueError.
+    """
+    name = runs.text("model", name).strip()
+    if name == visitor_models.NAME:
+        return trained_model(session)
+    if name not in catalogue.models() and not hub.is_source(name):
+        raise ValueError(
+            f"There is no model {brief(name)}; there are {', '.join(catalogue.models())}, and any "
+            "checkpoint of the Hub as user/name."
+        )
+    return catalogue.find(name)
+
+
+def trained_model(session: Session | None) -> tuple[Model, Process]:
+    """The model that the visitor trained. Raises ValueError where there is none."""
+    if session is None or (found := session.trained_model()) is None:
+        raise ValueError(
+            "The model 'mine' is there only for who trained it, and for an hour: train your "
+            "own under Train."
+        )
+    return session.local_models()[visitor_models.NAME], found.process
+
+
+def origin(model: str) -> str:
+    """One line on where a model comes from."""
+    if model == visitor_models.NAME:
+        return "You trained it; it is here for this visit, and nobody else can see it."
+    if hub.is_source(model):
+        return f"From the Hub, commit {hub.Source.parse(model).revision[:12]}."
+    return "In this copy."
+
+
+# ---------------------------------------------------------------- links
+
+
+def query(settings: Mapping) -> str:
+    """Settings as the query of a link; what is as in OPENING is left out, and so is the sampler
+    that the model has first. The seed is always said."""
+    usual = OPENING | {"sampler": column(PROCESSES[settings["process"]])[0], "seed": None}
+    said = {name: settings[name] for name in OPENING if settings[name] != usual[name]}
+    if "options" in said:
+        said["options"] = json.dumps(said["options"], ensure_ascii=False)
+    return urlencode(said)
+
+
+def from_query(query: Mapping[str, str]) -> dict[str, object]:
+    """The raw settings in a link; names that are not ours are left alone (the page has its own,
+    such as __theme)."""
+    return {name: parsed(name, value) for name, value in query.items() if name in OPENING}
+
+
+def parsed(name: str, value: str) -> object:
+    """A number where one is meant, and the text itself where it is not one: `read` says what is
+    wrong with it."""
+    if name not in LIMITS and name != "options":
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):  # brackets within brackets, deeper than Python goes
+        return value

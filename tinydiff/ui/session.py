@@ -1,0 +1,138 @@
+"""What the page keeps for a visitor: the runs that are under way, the models in their menus, the
+files that they download.
+
+A Job is one run of one tab. It ends when its work is done, when the visitor stops it, when they
+start another in the same tab, or when its time is over; whatever computes asks its Job, and nothing
+else ends a run.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from tinydiff.generate import Frame
+from tinydiff.runs import Request
+from tinydiff.store import catalogue
+from tinydiff.store.catalogue import Model
+from tinydiff.ui import visitor_models
+from tinydiff.ui.visitor_models import VisitorModel
+
+SECONDS = 300.0  # that a run may take
+LATE = (
+    "The run was ended after {:.0f} minutes, what was written stays: take fewer steps, or a "
+    "shorter text."
+)
+
+
+class Job:
+    """One run of a tab. kept: what the tab keeps from one run of a visitor to their next."""
+
+    def __init__(self, kept: object = None):
+        self.kept, self.seconds, self.began = kept, SECONDS, time.monotonic()
+        self.frame: Frame | None = None  # the newest
+        self.stopped = False  # by the visitor
+        self.replaced = False  # by a newer run: nobody looks at this one any more
+        self.late = False  # its time was over before it was done
+
+    @property
+    def wanted(self) -> bool:
+        return not (self.stopped or self.replaced)
+
+    @property
+    def over(self) -> bool:
+        """Has it had all its time?"""
+        return time.monotonic() - self.began > self.seconds
+
+    @property
+    def ended(self) -> bool:
+        """Did it end before its work was done?"""
+        return self.stopped or self.late
+
+    @property
+    def notice(self) -> str:
+        """What is said of a run whose time was over; "" of any other."""
+        return LATE.format(self.seconds / 60) if self.late else ""
+
+    def watch(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """The frames for as long as the job is wanted and has time; then the work is stopped."""
+        try:
+            for frame in frames:
+                self.frame = frame
+                yield frame
+                if not self.wanted:
+                    return
+                if self.over and frame.step < frame.steps:
+                    self.late = True
+                    gr.Warning(self.notice, title="Time is over")
+                    return
+        finally:
+            frames.close()
+
+    def values(self, shown: Iterator) -> Iterator:
+        """What a tab shows of the run, until a newer run has replaced it."""
+        for value in shown:
+            if self.replaced:
+                return
+            yield value
+
+
+class Session:
+    """One visitor: the newest job of each tab, by the tab's name, and what is theirs."""
+
+    def __init__(self):
+        self.jobs: dict[str, Job] = {}
+        self.models: dict[str, Model] = catalogue.models()  # in the menus of Denoise
+        self.link: Request | None = None  # what the page was opened with
+        self.secret = ""  # of the model that they trained
+        self.folder: tempfile.TemporaryDirectory | None = None
+
+    def begin(self, tab: str) -> Job:
+        """A new job, which replaces the tab's older one and takes over what that kept."""
+        job = Job(self.kept(tab))
+        if tab in self.jobs:
+            self.jobs[tab].replaced = True
+        self.jobs[tab] = job
+        return job
+
+    def stop(self, tab: str) -> None:
+        if tab in self.jobs:
+            self.jobs[tab].stopped = True
+
+    def kept(self, tab: str) -> object:
+        """What the newest job of a tab has kept; None where there was none."""
+        return self.jobs[tab].kept if tab in self.jobs else None
+
+    def trained_model(self) -> VisitorModel | None:
+        """The model that they trained, while it is kept."""
+        return visitor_models.CACHE.find(self.secret)
+
+    def local_models(self) -> dict[str, Model]:
+        """The models of this copy, and the one that they trained last."""
+        found, name = self.trained_model(), visitor_models.NAME
+        return catalogue.models() | (
+            {name: Model(name, found.process.name, found.title, None)} if found else {}
+        )
+
+    def file(self, name: str) -> Path:
+        """Where a file to download is written; it goes with the session. Gradio copies what lies
+        elsewhere than in its own folder, and keeps the copy.
+        """
+        if self.folder is None:
+            Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
+            self.folder = tempfile.TemporaryDirectory(prefix="tinydiff-", dir=get_upload_folder())
+        return Path(self.folder.name) / name
+
+    def end(self) -> None:
+        """The visitor has left: stop what runs, and delete what is theirs."""
+        for tab in self.jobs:
+            self.stop(tab)
+        visitor_models.CACHE.remove(self.secret)
+        if self.folder is not None:
+            self.folder.cleanup()
+        self.folder, self.jobs = None, {}
