@@ -1,14 +1,20 @@
 """Guides: off at their defaults, wrapped in the declared order, found wherever settings are read,
 refused in one sentence, and each of them is what it says."""
 
+import inspect
+import json
+import re
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from tests.conftest import random_process
-from tinydiff import exact, guides
+from tests.conftest import SHAPE, random_process
+from tinydiff import exact, guides, load, runs
+from tinydiff.cli import flags
+from tinydiff.cli.commands import main, parser
 from tinydiff.generate import generate
 from tinydiff.guides import GUIDES, STAGES, Context, Range, Steered, guide
 from tinydiff.guides.classifier_free import classifier_free
@@ -16,6 +22,8 @@ from tinydiff.guides.temperature import temperature
 from tinydiff.guides.top_k import top_k
 from tinydiff.guides.top_p import top_p
 from tinydiff.processes import PROCESSES, Prediction
+from tinydiff.show import export
+from tinydiff.store import checkpoint
 from tinydiff.text import Canvas
 
 
@@ -338,6 +346,171 @@ def test_refusals_are_one_sentence(process, asked, says):
     with pytest.raises(ValueError, match=says) as error:
         generate(model, Canvas.blank(8), sampler="ancestral", **asked)
     assert "\n" not in str(error.value) and str(error.value).count(". ") == 0
+
+
+# ---------------------------------------------------------------- settings, links, command line
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A checkpoint of an untrained masked process that knows two labels by name."""
+    folder, process = tmp_path_factory.mktemp("model"), random_process("masked", labels=2)
+    config = checkpoint.config_of(process, {**SHAPE, "labels": 2}, "noise", labels=["tale", "law"])
+    return str(checkpoint.save(process, config, folder))
+
+
+STEERED = dict(top_k=3, guidance=0.5, temperature=2.0, top_p=0.95, label="law", spacing="cosine")
+
+
+def test_settings_reach_generate(model):
+    """Every option of a guide, the label and the spacing are settings of a run; what comes out is
+    what generate writes with them."""
+    asked = dict(model=model, length=20, steps=5, sampler="ancestral", prompt="ab", **STEERED)
+    run, process = runs.record(asked), load(model)
+    canvas = Canvas.prompt(process.tokenizer, "ab", 20).with_label(torch.tensor([1]))
+    told = {name: value for name, value in STEERED.items() if name != "label"}
+    *_, frame = generate(process, canvas, sampler="ancestral", steps=5, **told)
+    assert process.tokenizer.decode(frame.tokens[0]) == run.frames[-1].text
+    assert {name: run.settings[name] for name in STEERED} == STEERED
+    for changed in (dict(label="tale"), dict(spacing="uniform"), dict(top_k=0)):
+        other = runs.record(asked | changed)
+        assert [f.text for f in other.frames] != [f.text for f in run.frames], changed
+
+
+def test_an_exported_run_has_its_settings(model, tmp_path):
+    """JSON gives back what was asked of the guides."""
+    run = runs.record(dict(model=model, length=12, steps=2, **STEERED))
+    export.json(run, tmp_path / "run.json")
+    again = export.load_json(tmp_path / "run.json").settings
+    assert {name: again[name] for name in STEERED} == STEERED
+
+
+def test_all_settings_are_defaults_or_options_of_guides():
+    """Nothing else is one, and no guide may take the name of one of those; nor of an argument of
+    generate."""
+    arguments = inspect.signature(generate).parameters
+    fixed = [name for name, p in arguments.items() if p.kind is not p.VAR_KEYWORD]
+    options = set(guides.options())
+    assert set(runs.defaults()) == set(runs.DEFAULTS) | options
+    assert set(runs.DEFAULTS) - options | set(fixed) <= guides.TAKEN
+
+
+@pytest.mark.parametrize("wanted", ["law", "1", 1])
+def test_a_label_is_meant_by_its_name_or_its_number(model, wanted):
+    """The settings then have its name."""
+    asked = runs.request(dict(model=model, label=wanted))
+    assert asked.settings["label"] == "law" and asked.canvas.label.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "asked,says",
+    [
+        (dict(label="poem"), "'poem'; this model knows tale, law"),
+        (dict(label="2"), "'2'; this model knows tale, law"),
+        (dict(label=True), "True; this model knows tale, law"),
+        (dict(label=[1]), "this model knows tale, law"),
+        (dict(label="law", model="perfect-masked"), "'perfect-masked', knows no labels"),
+        (dict(guidance=1), "no label to be guided to: name one of tale, law"),
+        (dict(spacing="even"), "no grid 'even'; there are uniform, cosine"),
+        (dict(spacing=3), "no grid 3"),
+        (dict(top_k="many"), "top_k is 'many'"),
+        (dict(options={"top_k": -1}), "top_k is -1"),
+        (dict(strange=1), "There is no setting 'strange'; there are"),
+    ],
+)
+def test_settings_are_refused_in_one_sentence(model, asked, says):
+    """Before anything is computed."""
+    with pytest.raises(ValueError, match=re.escape(says)) as error:
+        runs.request(dict(model=model) | asked)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "labels,says",
+    [
+        (["one"], "labels names 1 classes, and its network knows 2"),
+        (["one", "one"], "labels names 1 classes"),
+        (["one", 2], "labels must be names"),
+        (["one", "x" * 201], "labels must be names"),
+        ([["one"], "two"], "labels must be names"),
+    ],
+)
+def test_names_of_labels_in_a_checkpoint_are_checked(model, labels, says, tmp_path):
+    """They are as many as its network knows, and names."""
+    shutil.copytree(model, tmp_path / "copy")
+    path = tmp_path / "copy" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"labels": labels}))
+    with pytest.raises(checkpoint.CheckpointError, match=says):
+        checkpoint.load(tmp_path / "copy")
+
+
+def test_a_checkpoint_knows_the_names_of_its_labels(model):
+    """Where it has none they are numbers."""
+    assert load(model).labels == ("tale", "law")
+    assert random_process("masked", labels=2).labels == ("0", "1")
+
+
+def test_every_option_of_every_guide_is_a_flag(model, capsys):
+    """`sample` takes each under its name, as a number or a word, and prints what the settings
+    write; what is not given is not among the settings."""
+    told = [word for k, value in STEERED.items() for word in (flags.flag(k), str(value))]
+    line = ["sample", "--model", model, "--length", "20", "--steps", "5", *told]
+    settings = flags.settings_of(parser().parse_args(line))
+    assert {name: settings[name] for name in STEERED} == STEERED
+    assert type(settings["top_k"]) is int
+    assert main(line) == 0
+    assert capsys.readouterr().out == runs.record(settings).frames[-1].text + "\n"
+    for name, option in guides.options().items():
+        line = ["sample", flags.flag(name), str(option.span.high)]
+        assert flags.settings_of(parser().parse_args(line))[name] == option.span.high
+    bare = flags.settings_of(parser().parse_args(["sample"]))
+    assert not set(bare) & set(guides.options())
+
+
+def test_the_matrix_command_lists_the_guides(capsys):
+    """With what each needs and does."""
+    main(["matrix"])
+    said = " ".join(capsys.readouterr().out.split())
+    for each in GUIDES.values():
+        assert each.name in said and all(trait in said for trait in each.needs)
+
+
+def test_a_guide_from_outside_is_found_everywhere(registry, model, capsys):
+    """One function, registered: generate, settings, command line and the list of guides know it, a
+    number, a choice and a text each as what it is."""
+
+    @guide("echo", stage="cut", paper="arXiv:0000.00000")
+    def echo(
+        denoise,
+        context,
+        *,
+        echo_share: guides.Annotated[float, Range(0, 1, "how much is said again")] = 0.0,
+        echo_kind: guides.Annotated[
+            str | None, guides.Choice(lambda process: ("soft", process.name), "what it sounds like")
+        ] = None,
+        echo_word: guides.Annotated[str, guides.Words(9, "the word that is said again")] = "",
+    ):
+        """Say it again."""
+        heard.append((echo_share, echo_kind, echo_word))
+        return denoise
+
+    heard, argv = [], ["sample", "--model", model, "--length", "12", "--steps", "2"]
+    argv += ["--echo-share", "0.5", "--echo-kind", "masked", "--echo-word", "12"]
+    assert main(argv) == 0 and heard == [(0.5, "masked", "12")]
+    next(generate(load(model), Canvas.blank(8)))
+    assert heard[1:] == [(0.0, "soft", "")]
+    whole = runs.request(dict(model=model, echo_share=0.25)).settings
+    assert (whole["echo_share"], whole["echo_kind"], whole["echo_word"]) == (0.25, None, "")
+    capsys.readouterr()
+    for asked, says in (
+        (dict(echo_kind="loud"), "echo_kind is 'loud'; with 'masked' there are soft, masked."),
+        (dict(echo_word="0123456789"), "give a text of at most 9 characters"),
+        (dict(echo_word=5), "echo_word is 5"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            runs.request(dict(model=model) | asked)
+    main(["matrix"])
+    assert "--echo-word" in capsys.readouterr().out
 
 
 def test_guidance_without_a_label_is_told():

@@ -1,6 +1,7 @@
 """From settings to a run: the one way that the command line, the page, links and exports share.
 
-Settings are plain values by their names; what is left out is as in DEFAULTS.
+Settings are plain values by their names; every option of a guide is one. What is left out is as in
+`defaults`.
 """
 
 from __future__ import annotations
@@ -9,37 +10,50 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
+import torch
+
+from tinydiff import guides
 from tinydiff.endings import check_rule, until
 from tinydiff.generate import Frame, check_options, check_sampler, generate
 from tinydiff.processes import Process
-from tinydiff.sentences import brief
+from tinydiff.schedules import check_grid
+from tinydiff.sentences import brief, listed
 from tinydiff.show import render
 from tinydiff.show.render import Picture, Run
 from tinydiff.store import catalogue
 from tinydiff.text import Canvas
 
-# of which nothing was said; "process" is what the model is, an answer and no question
+# of which nothing was said, where no guide says otherwise (`defaults`); "process" is what the model
+# is, an answer and no question
 DEFAULTS = {
     "model": "masked",
     "process": None,
     "sampler": None,  # the first that fits the model
     "steps": 128,
     "seed": 0,
+    "spacing": "uniform",  # of the steps, one of schedules.GRIDS
     "temperature": 0.8,
     "top_p": 1.0,
+    "label": "",  # one of the model's, by its name or number
     "length": 256,
     "prompt": "",
     "template": None,  # in the place of a prompt
     "until": "length",  # one of endings.RULES
     "options": {},  # of the sampler
 }
-# the settings that are arguments of generate
-GENERATED = ("sampler", "steps", "seed", "temperature", "top_p")
+# the settings that are arguments of generate, beside the options of samplers and guides
+GENERATED = ("sampler", "steps", "seed", "spacing")
+
+
+def defaults() -> dict:
+    """All settings of which nothing was said: DEFAULTS, and each guide's options as it declares
+    them; None where that depends on the model."""
+    return {name: option.default for name, option in guides.options().items()} | DEFAULTS
 
 
 @dataclass(frozen=True)
 class Request:
-    """Checked settings and what they mean: ready to run. settings: plain JSON, all of DEFAULTS."""
+    """Checked settings and what they mean: ready to run. settings: plain JSON, all there are."""
 
     settings: dict
     process: Process
@@ -48,7 +62,8 @@ class Request:
     @property
     def arguments(self) -> dict:
         """What `generate` gets beside the process and the canvas."""
-        return {name: self.settings[name] for name in GENERATED} | self.settings["options"]
+        named = {name: self.settings[name] for name in GENERATED}
+        return named | steering(self.settings) | self.settings["options"]
 
     def frames(self, generate: Callable[..., Iterator[Frame]] = generate) -> Iterator[Frame]:
         """The run. Closing it stops the work."""
@@ -70,17 +85,26 @@ def request(settings: Mapping, process: Process | None = None) -> Request:
     sampler = check_sampler(process, whole["sampler"])
     check_options(process, sampler, whole["options"])
     check_rule(whole["until"])
-    named = {"process": process.name, "sampler": sampler.name}
-    return Request(whole | named, process, canvas_of(process, whole))
+    check_grid(whole["spacing"])
+    named = {"process": process.name, "sampler": sampler.name, "label": label(process, whole)}
+    canvas = canvas_of(process, whole | named)
+    guides.check_asked(process, canvas, steering(whole) | whole["options"])
+    return Request(whole | named, process, canvas)
+
+
+def steering(settings: Mapping) -> dict:
+    """The options of guides among the settings."""
+    return {name: settings[name] for name in guides.options() if settings[name] is not None}
 
 
 def complete(settings: Mapping) -> dict:
-    """All settings, those that were left out as in DEFAULTS, texts with plain line breaks. Raises
+    """All settings, those that were left out as in `defaults`, texts with plain line breaks. Raises
     ValueError for names that are none, and for texts and options that are of another kind."""
-    if unknown := sorted(set(settings) - set(DEFAULTS)):
-        known = [name for name in DEFAULTS if name != "process"]
+    usual = defaults()
+    if unknown := sorted(set(settings) - set(usual)):
+        known = [name for name in usual if name != "process"]
         raise ValueError(f"There is no setting {brief(unknown[0])}; there are {', '.join(known)}.")
-    whole = DEFAULTS | {name: value for name, value in settings.items() if value is not None}
+    whole = usual | {name: value for name, value in settings.items() if value is not None}
     if not isinstance(whole["options"], dict):
         raise ValueError(
             f"The options are {brief(whole['options'])}; give a name and a number for each, or "
@@ -97,12 +121,34 @@ def text(name: str, value: object) -> str:
     return value.replace("\r\n", "\n")
 
 
+def label(process: Process, settings: Mapping) -> str:
+    """The name of the label that settings mean by its name or its number, "" for none. Raises
+    ValueError for one that the model does not know."""
+    wanted, known = settings["label"], process.labels
+    if wanted == "":
+        return ""
+    if not known:
+        raise ValueError(
+            f"The label is {brief(wanted)}, but this model, {brief(settings['model'])}, knows no "
+            "labels: leave it out."
+        )
+    numbers = {k: name for number, name in enumerate(known) for k in (number, str(number))}
+    if type(wanted) in (int, str) and wanted in numbers | dict.fromkeys(known):
+        return wanted if wanted in known else numbers[wanted]
+    raise ValueError(f"The label is {brief(wanted)}; this model knows {listed(known)}.")
+
+
 def canvas_of(process: Process, settings: Mapping) -> Canvas:
     """The canvas that settings describe: the template where there is one, else the prompt at the
-    start of `length` tokens."""
+    start of `length` tokens; with the label."""
     if settings["template"]:
-        return Canvas.template(process.tokenizer, settings["template"])
-    return Canvas.prompt(process.tokenizer, settings["prompt"], settings["length"])
+        canvas = Canvas.template(process.tokenizer, settings["template"])
+    else:
+        canvas = Canvas.prompt(process.tokenizer, settings["prompt"], settings["length"])
+    if not settings["label"]:
+        return canvas
+    which = process.labels.index(settings["label"])
+    return canvas.with_label(torch.full((len(canvas.tokens),), which))
 
 
 def begin(settings: Mapping) -> tuple[dict, int, Iterator[Picture]]:

@@ -17,6 +17,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from tinydiff.sentences import brief
+
 SCHEDULES: dict[str, type[Schedule]] = {}
 
 
@@ -215,10 +217,15 @@ def information_grid(u: Tensor, schedule: Schedule) -> Tensor:
 GRIDS = {"uniform": uniform_grid, "cosine": cosine_grid, "information": information_grid}
 
 
+def check_grid(name: object) -> None:
+    """Raises ValueError, which lists the grids, unless this is one."""
+    if not isinstance(name, str) or name not in GRIDS:
+        raise ValueError(f"There is no grid {brief(name)}; there are {', '.join(GRIDS)}.")
+
+
 def grid(steps: int, schedule: Schedule, name: str = "uniform") -> list[float]:
     """Times 1 = t_0 > t_1 > ... > t_steps = 0. Raises ValueError for an unknown grid."""
-    if name not in GRIDS:
-        raise ValueError(f"There is no grid {name!r}; there are {', '.join(GRIDS)}.")
+    check_grid(name)
     u = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
     times = GRIDS[name](u, schedule).tolist()
     return [1.0, *times[1:-1], 0.0]

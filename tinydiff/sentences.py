@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from typing import TextIO
 
 HUGE = 1e300  # no number of ours is larger
@@ -29,6 +30,12 @@ def brief(value: object, room: int = 60) -> str:
     except RecursionError:
         return "brackets within brackets"
     return words if len(words) <= room else f"{words[:room]}... ({len(words):,} characters)"
+
+
+def listed(names: Sequence[str], most: int = 40) -> str:
+    """Names as a sentence lists them, of very many the first."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def is_text(value: object) -> bool:

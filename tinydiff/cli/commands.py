@@ -138,11 +138,12 @@ def pull(args: argparse.Namespace) -> None:
 
 
 def matrix(args: argparse.Namespace) -> None:
-    """Print which sampler fits which process."""
+    """Print which sampler fits which process, and which guides there are."""
     if args.markdown:
         say(documents.matrix_table())
     else:
         Console().print(terminal.matrix_table())
+        Console().print(terminal.guides_table())
 
 
 def families_(args: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
 """Flags made from signatures, and what they say as plain values.
 
 No flag is typed twice: one of training is a field of `train.Config` with its annotation, one of a
-sampler is an option of its signature with its Range.
+sampler or a guide is an option of its signature with its Range.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import typing
 from dataclasses import fields, replace
 from pathlib import Path
 
-from tinydiff import endings, runs
-from tinydiff.samplers import SAMPLERS, Choice, Range
+from tinydiff import endings, guides, runs
+from tinydiff.options import Choice, Range, Words
+from tinydiff.samplers import SAMPLERS
+from tinydiff.schedules import GRIDS
 from tinydiff.sentences import brief
 from tinydiff.store import checkpoint
 from tinydiff.train.loop import PRESETS, Config, check
@@ -86,26 +88,41 @@ def option_flags(parser: argparse.ArgumentParser) -> None:
         about = "; ".join(
             f"{who}: {span.about} ({reach(default, span)})" for who, default, span in uses
         )
-        kind = (
-            dict(type=float, metavar="number")
-            if isinstance(uses[0][2], Range)
-            else dict(type=word, metavar="choice")
-        )
+        kind = KINDS[type(uses[0][2])]
         parser.add_argument(flag(name), dest=f"option_{name}", help=escaped(about), **kind)
 
 
-def reach(default: float | None, span: Range | Choice) -> str:
+def guide_flags(parser: argparse.ArgumentParser) -> None:
+    """A flag for each option of any guide. What is not given stays out of the settings."""
+    usual = runs.defaults()
+    for name, option in guides.options().items():
+        about = f"{option.span.about} ({reach(usual[name], option.span)})"
+        kind = KINDS[type(option.span)]
+        parser.add_argument(flag(name), dest=f"guide_{name}", help=escaped(about), **kind)
+
+
+def reach(default: float | str | None, span: Range | Choice | Words) -> str:
     """What values an option takes, and which one where none is given."""
-    return (
-        f"{span.low:g} to {span.high:g}, {default}"
-        if isinstance(span, Range)
-        else "the first that the model has"
-    )
+    if isinstance(span, Range):
+        return f"{span.low:g} to {span.high:g}, {default}"
+    return default or ("none" if isinstance(span, Words) else "the first that the model has")
+
+
+def number(text: str) -> int | float:
+    """A whole number where it is written as one."""
+    return int(text) if text.lstrip("+-").isdecimal() else float(text)
 
 
 def word(text: str) -> int | str:
     """A value of a choice: a number where it is one."""
     return int(text) if text.isdecimal() else text
+
+
+KINDS = {
+    Range: dict(type=number, metavar="number"),
+    Choice: dict(type=word, metavar="choice"),
+    Words: dict(metavar="text"),
+}
 
 
 def run_flags(parser: argparse.ArgumentParser) -> None:
@@ -124,26 +141,30 @@ def run_flags(parser: argparse.ArgumentParser) -> None:
         ("until", f"where the text ends: {', '.join(endings.RULES)} (length)"),
         ("steps", f"denoising steps ({default['steps']})"),
         ("seed", f"the same seed gives the same text ({default['seed']})"),
-        ("temperature", f"below 1 surer, above 1 wilder ({default['temperature']})"),
-        ("top_p", f"share of probability that is kept ({default['top_p']})"),
+        ("spacing", f"how the steps lie in time: {', '.join(GRIDS)} ({default['spacing']})"),
+        ("label", "what kind of text, of a model that knows labels: a name or a number"),
     ):
         value = default[name]
         kind = str if value is None else type(value)
         parser.add_argument(flag(name), type=kind, default=value, help=about)
+    guide_flags(parser.add_argument_group("guides, which steer what is written"))
     option_flags(parser.add_argument_group("options of the samplers"))
 
 
 def settings_of(args: argparse.Namespace) -> dict:
     """The settings of a run as plain JSON, from the flags."""
-    names = ("model", "sampler", "steps", "length", "temperature", "top_p", "seed", "until")
-    options = {
-        name.removeprefix("option_"): value
-        for name, value in vars(args).items()
-        if name.startswith("option_") and value is not None
-    }
+    names = ("model", "sampler", "steps", "length", "seed", "until", "spacing", "label")
+    options, steering = (
+        {
+            name.removeprefix(whose): value
+            for name, value in vars(args).items()
+            if name.startswith(whose) and value is not None
+        }
+        for whose in ("option_", "guide_")
+    )
     texts = {name: getattr(args, name) for name in ("prompt", "template")}
     text = {name: typed.replace("\\n", "\n") for name, typed in texts.items() if typed}
-    return {name: getattr(args, name) for name in names} | text | {"options": options}
+    return {name: getattr(args, name) for name in names} | text | steering | {"options": options}
 
 
 def train_flags(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,8 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
+from tinydiff import guides
+from tinydiff.cli.flags import flag
 from tinydiff.processes import PROCESSES
 from tinydiff.samplers import SAMPLERS, matrix
 from tinydiff.sentences import clean
@@ -65,6 +67,20 @@ def styled(text: str, states: str) -> Text:
     for character, state in zip(text, states):
         row.append(clean(glyph(character)), STYLES[state])
     return row
+
+
+def guides_table() -> Table:
+    """The guides, the outermost last, for a terminal."""
+    table = Table(
+        Column("guide", no_wrap=True),
+        Column("options", ratio=1),
+        Column("needs", ratio=1),
+        Column("what it does", ratio=2),
+    )
+    for each in guides.in_order():
+        words = [flag(name) for name in each.options], sorted(each.needs)
+        table.add_row(each.name, *map(", ".join, words), each.about)
+    return table
 
 
 def matrix_table() -> Table:

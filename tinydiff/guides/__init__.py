@@ -55,8 +55,9 @@ STAGES = {
     "pattern": "what the whole text may be",
 }
 # names that settings and arguments of `generate` have: no option of a guide may be called so
-TAKEN = {"process", "canvas", "sampler", "steps", "seed", "spacing", "precision"} | {
-    *("model", "prompt", "template", "length", "until", "label", "options")
+TAKEN = {"process", "canvas", "sampler", "steps", "seed", "spacing", "precision", "start"} | {
+    *("model", "prompt", "template", "length", "until", "label", "options", "mode"),
+    *("help", "run", "record", "files"),  # and flags of commands
 }
 # log of a probability that is as good as 0, and that float64 holds: what is surer is no longer
 # taken apart

@@ -17,6 +17,7 @@ bet (gaussian.py), the means are mixed.
 
 from tinydiff.guides import Annotated, Range, guide
 from tinydiff.processes import LOG_ZERO, Prediction
+from tinydiff.sentences import listed
 
 
 def check(process, canvas, guidance):
@@ -24,7 +25,7 @@ def check(process, canvas, guidance):
     if canvas.label is None:
         raise ValueError(
             f"guidance is {guidance:g}, but the text has no label to be guided to: name one of "
-            f"{', '.join(process.labels)}."
+            f"{listed(process.labels)}."
         )
 
 

@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from tinydiff.files import CheckpointError, Unread, read_whole, replacing
 from tinydiff.processes import PROCESSES, Process, build
 from tinydiff.schedules import Schedule, schedule
-from tinydiff.sentences import NAME, brief, is_number
+from tinydiff.sentences import NAME, brief, is_number, is_text
 from tinydiff.text import TASKS, Corpus, Pairs, Tokenizer, tokenizers
 
 FORMAT = 1
@@ -108,6 +108,7 @@ def load(folder: str | Path, device: str = "cpu") -> Process:
     except ValueError as error:
         raise CheckpointError(f"The weights in {folder.name!r} cannot be used: {error}") from None
     process.task, process.corpus = config.get("task", ""), config["corpus"]
+    process.label_names = tuple(config.get("labels", ()))
     return process.to(device).eval()
 
 
@@ -230,6 +231,14 @@ def check_story(config: dict) -> None:
         key for key, kind in kinds.items() if key in config and not isinstance(config[key], kind)
     ]:
         raise ValueError(f"{wrong[0]} is {brief(config[wrong[0]])}.")
+    labels = config.get("labels", [])
+    if any(not is_text(label) or not 0 < len(label) <= NAME for label in labels):
+        raise ValueError(f"labels must be names of at most {NAME} characters.")
+    if labels and len(set(labels)) != config["net"]["labels"]:
+        raise ValueError(
+            f"labels names {len(set(labels))} classes, and its network knows "
+            f"{brief(config['net']['labels'])}."
+        )
     if (
         any(not is_number(config.get(key, 0)) for key in ("step", "seconds"))
         or type(config.get("step", 0)) is not int

@@ -110,6 +110,10 @@ class Canvas:
             padding=padding,
         )
 
+    def with_label(self, label: Tensor | None) -> Canvas:
+        """The same text with another class for each row, (B,), or with none."""
+        return replace(self, label=label)
+
     def part(self, part: int, parts: int) -> Canvas:
         """The rows of one of `parts` equal parts of the batch."""
         size = len(self.tokens) // parts
