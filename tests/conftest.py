@@ -15,6 +15,7 @@ import torch
 import tinydiff.ui  # noqa: F401  before gradio, as in app.py
 from tinydiff.exact import Enumerated
 from tinydiff.processes import PROCESSES, build
+from tinydiff.randomness import seeded
 from tinydiff.schedules import schedule
 from tinydiff.text import Characters
 from tinydiff.train.loop import PRESETS, train
@@ -64,7 +65,7 @@ def language():
 
 @pytest.fixture
 def rng():
-    return torch.Generator().manual_seed(0)
+    return seeded(0)
 
 
 @pytest.fixture(params=PROCESSES)
@@ -87,7 +88,7 @@ WORDS = ["king", "lord", "rose", "fool", "sea", "sun"]
 def lines(tmp_path_factory):
     """A corpus of lines of two words, "King, rose!": of the 36 there are, six stand in the last
     tenth alone."""
-    rng = torch.Generator().manual_seed(0)
+    rng = seeded(0)
     there_are = [f"{a.title()}, {b}{'!' if a < b else '.'}" for a in WORDS for b in WORDS]
     there_are = [there_are[i] for i in torch.randperm(36, generator=rng)]
     order = torch.randint(30, (900,), generator=rng).tolist() + [30 + i % 6 for i in range(100)]

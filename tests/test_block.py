@@ -13,7 +13,8 @@ from tinydiff import exact
 from tinydiff.generate import generate
 from tinydiff.measure import evaluate
 from tinydiff.processes import build
-from tinydiff.processes.block import SIZES, WINDOWS, BlockCache, block_means, may_see, spread
+from tinydiff.processes.block import SIZES, WINDOWS, BlockCache, block_means, may_see, variances_of
+from tinydiff.randomness import seeded
 from tinydiff.store import checkpoint
 from tinydiff.text import Canvas, Characters, corpus
 from tinydiff.train.loop import PRESETS, start, train
@@ -83,11 +84,9 @@ def test_one_block_for_everything_is_mdlm(rng):
     given = torch.arange(32).expand(4, -1) < 5
     for what in ("bound", "denoise"):
         if what == "bound":
-            one, two = (
-                p.bound(Canvas(x, given), torch.Generator().manual_seed(5)) for p in (block, masked)
-            )
+            one, two = (p.bound(Canvas(x, given), seeded(5)) for p in (block, masked))
         else:
-            noisy = masked.corrupt(x, torch.full(x.shape, 0.5), rng)
+            noisy = masked.noise.corrupt(x, torch.full(x.shape, 0.5), rng)
             one, two = (p.denoise(noisy, torch.full(x.shape, 0.5)).log_x0 for p in (block, masked))
         assert torch.allclose(one, two, atol=1e-4)
 
@@ -96,7 +95,7 @@ def test_one_block_for_everything_is_mdlm(rng):
 def test_the_cache_is_exact(size):
     """The prediction for a block from the cache is that of one pass over everything."""
     process, cache = untrained(size), BlockCache(int(size))
-    x = torch.randint(10, (2, 24), generator=torch.Generator().manual_seed(1))
+    x = torch.randint(10, (2, 24), generator=seeded(1))
     n = int(size)
     with torch.no_grad():
         for start in range(0, 24, n):
@@ -113,7 +112,7 @@ def test_the_cache_is_exact_over_a_long_text():
     """Over 1,024 characters: the half-masked blocks' predictions from the cache are those of one
     pass over everything, to 1e-5."""
     process, cache = untrained("16", 1024), BlockCache(16)
-    clean = torch.randint(10, (1, 1024), generator=torch.Generator().manual_seed(1))
+    clean = torch.randint(10, (1, 1024), generator=seeded(1))
     noisy = torch.where(torch.arange(1024) % 16 < 8, clean, process.mask_id)
     with torch.no_grad():
         whole = process.both(noisy, clean, None, 16)
@@ -243,7 +242,7 @@ def test_who_may_see_whom():
 def test_a_later_character_changes_nothing_before_its_block():
     """No prediction hears of a later block, nor of the clean text of its own."""
     process = untrained("4")
-    x = torch.randint(10, (1, 24), generator=torch.Generator().manual_seed(2))
+    x = torch.randint(10, (1, 24), generator=seeded(2))
     noisy = torch.where(torch.arange(24) % 3 > 0, x, process.mask_id)
     changed = x.clone()
     changed[:, 9] = (x[:, 9] + 1) % 10
@@ -295,7 +294,7 @@ def test_the_variance_of_a_window(low, high, language, rng):
     direct = block_means(model.nats(canvas, rng, 2, low, high)[0], canvas, 2).double()
     # standard error of a variance
     quarter = ((direct - direct.mean()) ** 2).var().sqrt().item() / len(direct) ** 0.5
-    found = spread(nats, t)[f"{low:.2f}-{high:.2f}"]
+    found = variances_of(nats, t)[f"{low:.2f}-{high:.2f}"]
     assert abs(found - direct.var().item()) < 8 * quarter + 1e-3
 
 
@@ -306,8 +305,7 @@ def test_one_network_for_all_sizes(rng):
     x = torch.randint(10, (2, 24), generator=rng)
     with torch.no_grad():
         nats = [
-            process.at(size).bound(open_canvas(x), torch.Generator().manual_seed(0)).sum().item()
-            for size in (1, 4, 8)
+            process.at(size).bound(open_canvas(x), seeded(0)).sum().item() for size in (1, 4, 8)
         ]
     assert len({round(n, 3) for n in nats}) == 3 and all(math.isfinite(n) for n in nats)
     assert process.at(4).net is process.net and process.sizes == (1, 2, 4, 8)
@@ -409,10 +407,10 @@ def asked_twice(layers, cache):
         weights
     ) in process.net.parameters():  # so large that every part of the text weighs on every other
         torch.nn.init.normal_(weights, std=0.3)
-    x = torch.randint(10, (2, 24), generator=torch.Generator().manual_seed(1))
+    x = torch.randint(10, (2, 24), generator=seeded(1))
     canvas = Canvas(torch.where(torch.arange(24) < 8, x, 0), (torch.arange(24) < 8).expand(2, -1))
     ask = lambda x, t, cache: process.denoise(x, t, cache=cache)  # noqa: E731
-    part = process.pieces(8, cache)(canvas, 8, 16, ask, process.prior(canvas, None))
+    part = process.pieces(8, cache)(canvas, 8, 16, ask, process.noise.prior(canvas, None))
     empty = torch.full((2, 8), process.mask_id)
     begun = torch.where(torch.arange(8) % 4 == 0, x[:, 8:16], process.mask_id)
     with torch.no_grad():

@@ -54,12 +54,12 @@ def test_a_schedule_with_an_offset_comes_back(tmp_path):
     loaded, t = checkpoint.load(folder), torch.linspace(0, 1, 9)
     assert (
         json.loads((folder / "config.json").read_text())["schedule"]["name"]
-        == loaded.schedule.name
+        == loaded.noise.schedule.name
         == "cosine-0.008"
     )
-    assert loaded.schedule.alpha(t).equal(process.schedule.alpha(t)) and not loaded.schedule.alpha(
-        t
-    ).equal(schedule("cosine").alpha(t))
+    assert loaded.noise.schedule.alpha(t).equal(
+        process.noise.schedule.alpha(t)
+    ) and not loaded.noise.schedule.alpha(t).equal(schedule("cosine").alpha(t))
 
 
 def tinyload(folder):

@@ -15,6 +15,7 @@ from tests.conftest import SHAPE, random_process
 from tinydiff import exact, uncertainty
 from tinydiff.cli import flags
 from tinydiff.measure import evaluate
+from tinydiff.randomness import seeded
 from tinydiff.store import card, catalogue, checkpoint
 from tinydiff.text import Characters, Corpus
 
@@ -53,9 +54,7 @@ def test_the_judge_prefers_real_text():
         "head\nAs is a winged messenger\n"
     )
     words = " ".join(sorted(verse.split()))
-    letters = "".join(
-        verse[i] for i in torch.randperm(len(verse), generator=torch.Generator().manual_seed(0))
-    )
+    letters = "".join(verse[i] for i in torch.randperm(len(verse), generator=seeded(0)))
     bits = [evaluate.judge_bits([text]).value for text in (verse, words, letters)]
     assert bits[0] < bits[1] < bits[2]
     assert evaluate.judge_bits([verse]).error is None
@@ -205,7 +204,7 @@ def test_evaluating_a_checkpoint_writes_its_card(tmp_path, monkeypatch):
         checkpoint.config_of(process, {**SHAPE, "labels": 0}, "letters", **made),
         tmp_path / "m",
     )
-    ids = torch.randint(10, (24 * 40,), generator=torch.Generator().manual_seed(0))
+    ids = torch.randint(10, (24 * 40,), generator=seeded(0))
     data = Corpus("letters", process.tokenizer, ids, ids[: 24 * 8])
     result = evaluate.run(folder, data, batch=4, draws=2)
     assert (

@@ -11,6 +11,7 @@ from tests.conftest import LIKE_OTHERS, brief
 from tinydiff import exact
 from tinydiff.generate import generate
 from tinydiff.processes import PROCESSES
+from tinydiff.randomness import seeded
 from tinydiff.samplers import matrix
 from tinydiff.schedules import SCHEDULES, schedule
 from tinydiff.text import Canvas, Characters
@@ -148,7 +149,7 @@ def test_markov_posterior_is_enumeration(rng):
 @pytest.fixture(scope="module")
 def chain():
     """A chain of 12 characters, far from uniform."""
-    rng = torch.Generator().manual_seed(5)
+    rng = seeded(5)
     step = (3 * torch.randn(12, 12, generator=rng)).softmax(1)
     start = torch.linalg.matrix_power(step, 200)[0]
     return exact.Markov(Characters("abcdefghijkl"), start, step)
@@ -172,10 +173,7 @@ def true_distances(chain):
     spread."""
 
     def of(texts):
-        far = [
-            pair_distance(chain.sample(texts, 48, torch.Generator().manual_seed(s)), chain)
-            for s in range(20)
-        ]
+        far = [pair_distance(chain.sample(texts, 48, seeded(s)), chain) for s in range(20)]
         return sum(far) / 20, torch.tensor(far).std().item()
 
     return cache(of)
@@ -317,7 +315,7 @@ def test_what_unfinished_uniform_noise_costs(name, language, rng):
         language.log_p.exp()[:, None] * noise[language.strings[:, None], texts[None]].prod(-1)
     ).sum(0)
     cost = (q * (q * V**4).log()).sum().item()
-    prior = 4 * (model.base if name == "score-uniform" else model).unfinished()
+    prior = 4 * model.noise.unfinished()
     assert 0.09 < cost < prior
     means = []
     for _ in range(8):
@@ -341,11 +339,11 @@ def test_the_bound_on_real_numbers_by_quadrature(name, rng, monkeypatch):
     density = torch.exp(-z.square() / 2) / torch.exp(-z.square() / 2).sum()
     levels = (torch.arange(40) + 0.5) / 40
     x, level, one, two = torch.cartesian_prod(*(torch.arange(n) for n in (3, 40, 19, 19))).T
-    codes = model.codes().detach().double()
+    codes = model.noise.codes().detach().double()
     plane = torch.linalg.svd(codes - codes.mean(0), full_matrices=False).Vh[:2]
     noise = (torch.stack([z[one], z[two]], 1) @ plane).float()[:, None]
-    monkeypatch.setattr("tinydiff.processes.gaussian.spread", lambda batch, rng: levels[level])
-    monkeypatch.setattr(model, "normal", lambda like, rng: noise)
+    monkeypatch.setattr("tinydiff.processes.gaussian.stratified", lambda batch, rng: levels[level])
+    monkeypatch.setattr(model.noise, "normal", lambda like, rng, purpose: noise)
     nats = model.bound(Canvas(x[:, None], torch.zeros(len(x), 1, dtype=torch.bool)), rng).double()
     mean = (language.log_p.exp()[x] * density[one] * density[two] / 40 * nats).sum().item()
     assert abs(mean - language.entropy(1)) < 0.005 * language.entropy(1)
@@ -416,7 +414,7 @@ def test_information_of_bits():
     noise, by quadrature."""
     tokenizer = Characters("abcdefghijklmnopqrstuvwxyz012345")
     process = exact.perfect("bits", exact.Markov.of(torch.arange(32), tokenizer))
-    alpha = process.schedule.alpha(TIMES[1:-1])
+    alpha = process.noise.schedule.alpha(TIMES[1:-1])
     z = torch.linspace(-8, 8, 4001, dtype=torch.float64)
     density = torch.exp(-z.square() / 2) / math.sqrt(2 * math.pi) * (z[1] - z[0])
     snr = (alpha / (1 - alpha))[:, None]

@@ -10,6 +10,7 @@ from tests.conftest import brief, random_process
 from tinydiff import exact
 from tinydiff.generate import generate, windows
 from tinydiff.processes import PROCESSES
+from tinydiff.randomness import seeded
 from tinydiff.samplers import SAMPLERS, Range, column, matrix
 from tinydiff.text import Canvas
 
@@ -81,8 +82,8 @@ def test_before_the_first_frame_stands_the_noise_it_came_from(name):
     model = random_process(name)
     canvas = Canvas.prompt(model.tokenizer, "abc", 20, batch=2)
     first, *later = generate(model, canvas, steps=6, seed=5)
-    start, rng = first.before, torch.Generator().manual_seed(5)
-    assert start.tokens.equal(model.read(model.prior(canvas, rng)))
+    start, rng = first.before, seeded(5)
+    assert start.tokens.equal(model.noise.read(model.noise.prior(canvas, rng)))
     assert (start.step, start.steps, start.t, start.calls) == (
         0,
         first.steps,
@@ -118,7 +119,7 @@ def test_the_view_is_what_the_process_says(name):
     model = random_process(name)
     for frame in generate(model, Canvas.prompt(model.tokenizer, "abc", 60), steps=4):
         for shown in filter(None, (frame, frame.before)):
-            assert (shown.view is not None) == bool(model.sight)
+            assert (shown.view is not None) == bool(model.view_name)
             if shown.view is not None:
                 assert (
                     shown.view.shape[:2] == (1, 60)
@@ -133,7 +134,7 @@ def test_predictions_are_distributions_in_bf16(name):
     precision."""
     model = random_process(name)
     canvas = Canvas.prompt(model.tokenizer, "abc", 24)
-    x = model.prior(canvas, torch.Generator().manual_seed(1))
+    x = model.noise.prior(canvas, seeded(1))
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         log_x0 = model.denoise(x, canvas.time(0.5)).log_x0
     assert log_x0.dtype != torch.bfloat16 and (log_x0.exp().sum(-1) - 1).abs().max() < 1e-5
@@ -165,10 +166,10 @@ def test_cached_equals_uncached_left_to_right(rng):
     model = random_process("autoregressive")
     canvas = Canvas.prompt(model.tokenizer, "ab", 16, batch=3)
     cached = list(generate(model, canvas, seed=3, precision="fp32"))[-1].tokens
-    from tinydiff.processes import draw
+    from tinydiff.randomness import categorical as draw
 
     rng.manual_seed(3)
-    x = model.prior(canvas, rng)
+    x = model.noise.prior(canvas, rng)
     for i in range(2, 16):
         with torch.no_grad():
             x[:, i] = draw(model.denoise(x, canvas.time(1.0)).log_x0[:, i], rng)

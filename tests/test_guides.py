@@ -21,7 +21,9 @@ from tinydiff.guides.classifier_free import classifier_free
 from tinydiff.guides.temperature import temperature
 from tinydiff.guides.top_k import top_k
 from tinydiff.guides.top_p import top_p
-from tinydiff.processes import PROCESSES, Prediction
+from tinydiff.predictions import Prediction
+from tinydiff.processes import PROCESSES
+from tinydiff.randomness import seeded
 from tinydiff.show import export
 from tinydiff.store import checkpoint
 from tinydiff.text import Canvas
@@ -72,11 +74,14 @@ def test_temperature_divides_what_the_network_says(name):
     """Not what the noisy state says, in closed form: Bayes' rule with the network's part to the
     power of 1 / T."""
     process = random_process(name)
-    rng, t = torch.Generator().manual_seed(0), torch.full((2, 24), 0.9)
-    x = process.corrupt(torch.randint(10, (2, 24), generator=rng), t, rng)
+    rng, t = seeded(0), torch.full((2, 24), 0.9)
+    x = process.noise.corrupt(torch.randint(10, (2, 24), generator=rng), t, rng)
     context = Context(process, Canvas.blank(24, 2))
     with torch.no_grad():
-        whole, state = process.denoise(x, t).log_x0.double(), process.likelihood(x, t).double()
+        whole, state = (
+            process.denoise(x, t).log_x0.double(),
+            process.noise.likelihood(x, t).double(),
+        )
         warm = temperature(process.denoise, context, temperature=0.5)(x, t).log_x0
     assert torch.allclose(warm.exp(), (2 * (whole - state) + state).softmax(-1), atol=1e-4)
 

@@ -9,8 +9,11 @@ from tests.conftest import SHAPE
 from tinydiff import exact
 from tinydiff.generate import generate
 from tinydiff.nets import precision
+from tinydiff.noises.uniform import log_kernel, smoothed
+from tinydiff.predictions import Prediction
 from tinydiff.processes import PROCESSES, build
-from tinydiff.processes.uniform import log_kernel, score_entropy
+from tinydiff.processes.uniform import score_entropy
+from tinydiff.randomness import seeded
 from tinydiff.schedules import schedule
 from tinydiff.text import Canvas, Characters
 
@@ -28,23 +31,33 @@ def made(name, answer):
 
 
 def numbers(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(*shape, generator=seeded(seed), dtype=torch.float64)
 
 
 def full(t, x):
     return torch.full(x.shape, t, dtype=torch.float64)
 
 
+def mixture(noise, x, log_x0, t, s):
+    """log p(x_s = y | x_t) of uniform noise, (B, L, V): the sum over x_0 of what it is given each
+    (D3PM, arXiv:2107.03006, eq. 4)."""
+    alpha_t, alpha_s = noise.alpha(t.double()), noise.alpha(s.double())
+    back = log_kernel(alpha_t / alpha_s, x, noise.V)  # q(x_t | x_s = y)
+    # p(x_0 = v | x_t) / q(x_t | x_0 = v)
+    weight = log_x0.double() - log_kernel(alpha_t, x, noise.V)
+    return (back + smoothed(weight, alpha_s)).log_softmax(-1)
+
+
 def noised(name, rng, t=0.6, shape=(40, 6)):
     """A process without a network, texts, what noise makes of them, and its times."""
     process = made(name, None)
     x0 = torch.randint(V, shape, generator=rng)
-    return process, x0, process.corrupt(x0, full(t, x0), rng), full(t, x0)
+    return process, x0, process.noise.corrupt(x0, full(t, x0), rng), full(t, x0)
 
 
 def bet(process, x, t, seed=1):
     """A random p(x_0 | x_t) that agrees with x_t, (B, L, V), as denoise would give it."""
-    return (2 * numbers(*x.shape, V, seed=seed) + process.likelihood(x, t)).log_softmax(-1)
+    return (2 * numbers(*x.shape, V, seed=seed) + process.noise.likelihood(x, t)).log_softmax(-1)
 
 
 # ---------------------------------------------------------------- bounds
@@ -66,10 +79,7 @@ def test_score_entropy_over_masks_is_the_cross_entropy_of_mdlm(given, rng):
     x0 = torch.randint(V, (50, 6), generator=rng)
     canvas = Canvas(x0, (torch.arange(6) < given).expand(x0.shape))
     for what in ("bound", "loss"):
-        one, other = (
-            getattr(process, what)(canvas, torch.Generator().manual_seed(7))
-            for process in (masked, score)
-        )
+        one, other = (getattr(process, what)(canvas, seeded(7)) for process in (masked, score))
         assert torch.allclose(one.double(), other.double(), rtol=1e-5) and one.mean() > 1
 
 
@@ -78,11 +88,11 @@ def test_score_entropy_over_masks_as_it_is_written(rng):
     in another form."""
     process, x0, x, t = noised("score-masked", rng)
     process.net = exact.PerfectNetwork(lambda x, t: numbers(*x.shape, V))
-    s = process.scores(x, t).exp()
-    alpha = process.schedule.alpha(t)
+    s = process.denoise(x, t).raw.exp()
+    alpha = process.noise.schedule.alpha(t)
     q = alpha / (1 - alpha)  # of x_0 to the mask, and 0 of all others
     bracket = s.sum(-1) - q * s.gather(-1, x0[..., None])[..., 0].log() + q * (q.log() - 1)
-    integrand = torch.where(x == process.mask_id, process.rate(t) * bracket, 0)
+    integrand = torch.where(x == process.mask_id, process.noise.rate(t) * bracket, 0)
     assert torch.allclose(process.divergence(Canvas(x0, x0 < 0), x, t), integrand, rtol=1e-9)
 
 
@@ -96,7 +106,7 @@ def test_the_bound_over_masks_tells_the_network_the_time(rng):
     process.net = exact.PerfectNetwork(lambda x, t: known(x, t) + 2 * t[..., None].double() * wrong)
 
     def mean(share):  # of the integrand when each character is masked with probability `share`
-        t = process.schedule.time(1 - share * (1 - process.schedule.floor))
+        t = process.noise.schedule.time(1 - share * (1 - process.noise.schedule.floor))
         total = 0
         for masks in torch.cartesian_prod(torch.tensor([False, True]), torch.tensor([False, True])):
             x = torch.where(masks, process.mask_id, language.strings)
@@ -149,14 +159,14 @@ def test_the_uniform_bound_three_ways(rng):
     steps grow short: the same, for a prediction that is mixed over and for one that is plugged in.
     """
     process, x0, x, t = noised("uniform", rng, t=0.4, shape=(30, 1))
-    alpha, slope = process.schedule.alpha(t), process.schedule.slope(t)
+    alpha, slope = process.noise.schedule.alpha(t), process.noise.schedule.slope(t)
     p = numbers(30, 1, V).softmax(-1)
 
     def integrand(log_r):
-        return (process.rate(t) * score_entropy(log_r, x, x0, alpha))[:, 0]
+        return (process.noise.rate(t) * score_entropy(log_r, x, x0, alpha))[:, 0]
 
     T = 200_000
-    alpha_s = process.schedule.alpha(t[0, 0] - 1 / T)
+    alpha_s = process.noise.schedule.alpha(t[0, 0] - 1 / T)
     here, there = x[:, 0], alpha[0, 0]
     each = torch.stack(
         [
@@ -177,7 +187,9 @@ def test_the_uniform_bound_three_ways(rng):
         udlm(p, x, x0, alpha, slope)[:, 0], integrand(plug_in(p, x, alpha)), rtol=1e-9
     )
     assert torch.allclose(limit(plugged), integrand(plug_in(p, x, alpha)), rtol=1e-3)
-    assert torch.allclose(limit(mixed), integrand(process.log_ratios(x, p.log(), t)), rtol=1e-3)
+    assert torch.allclose(
+        limit(mixed), integrand(process.noise.log_ratios(x, p.log(), t)), rtol=1e-3
+    )
     assert not torch.allclose(limit(mixed), limit(plugged), rtol=0.1)
 
 
@@ -187,20 +199,25 @@ def test_plugged_in_and_mixed_are_one_without_the_character_itself(language, rng
     network's is that of the language.
     """
     process, x0, x, t = noised("uniform", rng)
-    raw, alpha, s = numbers(*x.shape, V), process.schedule.alpha(t), full(0.35, x)
+    raw, alpha, s = numbers(*x.shape, V), process.noise.schedule.alpha(t), full(0.35, x)
     process.net = exact.PerfectNetwork(lambda x, t: raw)
     log_x0 = process.denoise(x, t).log_x0
     assert torch.allclose(
-        process.log_ratios(x, log_x0, t), plug_in(raw.softmax(-1), x, alpha), atol=1e-9
+        process.noise.log_ratios(x, log_x0, t), plug_in(raw.softmax(-1), x, alpha), atol=1e-9
     )
     plugged = chain_back(
-        x.flatten(), raw.softmax(-1).flatten(0, 1), alpha[0, 0], process.schedule.alpha(s[0, 0])
+        x.flatten(),
+        raw.softmax(-1).flatten(0, 1),
+        alpha[0, 0],
+        process.noise.schedule.alpha(s[0, 0]),
     )
-    assert torch.allclose(process.step(x, log_x0, t, s).exp().flatten(0, 1), plugged, atol=1e-9)
+    assert torch.allclose(
+        mixture(process.noise, x, log_x0, t, s).exp().flatten(0, 1), plugged, atol=1e-9
+    )
 
     process = exact.perfect("uniform", language)
     x = language.sample(20, 4, rng).flip(0).roll(1, 1)
-    like = process.likelihood(x, full(0.5, x))
+    like = process.noise.likelihood(x, full(0.5, x))
     answer = process.net(x, full(0.5, x)).softmax(-1)
     for i in range(4):
         seen = like.clone()
@@ -217,7 +234,7 @@ def test_score_entropy_is_a_bregman_divergence(rng):
     """Of the true ratios from the estimated ones: 0 at the truth, more elsewhere, at once and where
     the truth was lost."""
     process, x0, x, t = noised("uniform", rng)
-    alpha = process.schedule.alpha(t)
+    alpha = process.noise.schedule.alpha(t)
     levels = log_kernel(alpha, x0, V)  # q(y | x_0) = q(x_0 | y)
     true = levels - levels.gather(-1, x[..., None])
     wrong = true + numbers(*x.shape, V)
@@ -252,7 +269,10 @@ def test_ratios_are_those_of_all_noised_texts(name, language):
     """p_t of every noised text, added up over the language, and its ratios to every neighbour's:
     what a perfect network says."""
     process, t = exact.perfect(name, language), 0.55
-    alpha, v = process.schedule.alpha(torch.tensor(t, dtype=torch.float64)), len(language.tokenizer)
+    alpha, v = (
+        process.noise.schedule.alpha(torch.tensor(t, dtype=torch.float64)),
+        len(language.tokenizer),
+    )
     uniform = BASE[name] == "uniform"
     states = v if uniform else v + 1
     # q(x_t = y | x_0 = v)
@@ -266,9 +286,9 @@ def test_ratios_are_those_of_all_noised_texts(name, language):
 
     x = texts[p_t.flatten() > 0]
     times = full(t, x)
-    said = process.log_ratios(x, process.denoise(x, times).log_x0, times).exp()
+    said = process.noise.log_ratios(x, process.denoise(x, times).log_x0, times).exp()
     if name in SCORES:
-        assert torch.allclose(process.scores(x, times).exp(), said, atol=1e-9)
+        assert torch.allclose(process.denoise(x, times).raw.exp(), said, atol=1e-9)
     here = p_t[tuple(x.T)]
     for i in range(4):
         may = torch.ones(len(x), dtype=torch.bool) if uniform else x[:, i] == process.mask_id
@@ -289,10 +309,10 @@ def test_ratios_and_predictions_hold_the_same(name, dtype, close, rng):
         t[:, 0] = 0
         x[:, 0] = 3
         log_x0 = bet(process, x, t)
-        log_s = process.log_ratios(x, log_x0, t)
-        constant = torch.log((1 - process.schedule.alpha(t)) / process.schedule.alpha(t))[
-            ..., None
-        ] + torch.log(torch.tensor(V))
+        log_s = process.noise.log_ratios(x, log_x0, t)
+        constant = torch.log(
+            (1 - process.noise.schedule.alpha(t)) / process.noise.schedule.alpha(t)
+        )[..., None] + torch.log(torch.tensor(V))
         told = log_s + (constant if BASE[name] == "masked" else 0)
         process.net = exact.PerfectNetwork(lambda x, t, told=told: told.nan_to_num(7).to(dtype))
         found = process.denoise(x, t.to(dtype))
@@ -308,9 +328,9 @@ def test_jumps_are_the_rate_summed_up(name):
         made(name, None),
         torch.linspace(0.05, 1, 20, dtype=torch.float64, requires_grad=True),
     )
-    jumps = process.jumps(t, torch.full_like(t, 0.05))
+    jumps = process.noise.jumps(t, torch.full_like(t, 0.05))
     assert (
-        torch.allclose(torch.autograd.grad(jumps.sum(), t)[0], process.rate(t), rtol=1e-9)
+        torch.allclose(torch.autograd.grad(jumps.sum(), t)[0], process.noise.rate(t), rtol=1e-9)
         and jumps[0] == 0
     )
 
@@ -331,7 +351,7 @@ def test_tweedie_is_the_matrix_exponential(name, rng):
     if not uniform:
         Q[V] = 1
     Q -= torch.diag(Q.sum(0))
-    sigma = process.jumps(t, s)[0, 0] * (V if uniform else 1)
+    sigma = process.noise.jumps(t, s)[0, 0] * (V if uniform else 1)
 
     log_r = 0.3 * numbers(*x.shape, V) - 1
     if uniform:
@@ -341,7 +361,7 @@ def test_tweedie_is_the_matrix_exponential(name, rng):
     step = (r @ torch.matrix_exp(-sigma * Q).T).clamp_min(0) * torch.matrix_exp(sigma * Q)[x]
     step = step / step.sum(-1, keepdim=True)
     may = torch.ones_like(x, dtype=torch.bool) if uniform else x == process.mask_id
-    assert torch.allclose(process.undone(log_r, x, t, s).exp()[may], step[may], atol=1e-9)
+    assert torch.allclose(process.noise.undone(log_r, x, t, s).exp()[may], step[may], atol=1e-9)
 
 
 @pytest.mark.parametrize("name", RATIOS)
@@ -351,13 +371,13 @@ def test_tweedie_is_the_ancestral_step(name, rng):
     process, _, x, t = noised(name, rng)
     s = full(0.35, x)
     log_x0 = bet(process, x, t)
-    found = process.undone(process.log_ratios(x, log_x0, t), x, t, s).exp()
+    found = process.noise.undone(process.noise.log_ratios(x, log_x0, t), x, t, s).exp()
     if BASE[name] == "uniform":
-        own = made("uniform", None).step(x, log_x0, t, s).exp()
+        own = mixture(process.noise, x, log_x0, t, s).exp()
     else:
         alpha_t, alpha_s = (
-            process.schedule.alpha(t)[..., None],
-            process.schedule.alpha(s)[..., None],
+            process.noise.schedule.alpha(t)[..., None],
+            process.noise.schedule.alpha(s)[..., None],
         )
         reveal = (alpha_s - alpha_t) / (1 - alpha_t)  # MDLM, eq. 7
         own = torch.cat([reveal * log_x0.exp(), 1 - reveal], -1)
@@ -375,13 +395,13 @@ def test_a_step_leads_from_one_marginal_to_the_next(name):
     t, s = full(0.8, x), full(0.3, x)
 
     def noised_to(t):
-        alpha = process.schedule.alpha(t[0, 0])
+        alpha = process.noise.schedule.alpha(t[0, 0])
         return (
             alpha * p + (1 - alpha) / V if states == V else torch.cat([alpha * p, 1 - alpha[None]])
         )
 
-    log_x0 = (process.likelihood(x, t) + p.log()).log_softmax(-1)
-    step = process.undone(process.log_ratios(x, log_x0, t), x, t, s).exp()[:, 0]
+    log_x0 = (process.noise.likelihood(x, t) + p.log()).log_softmax(-1)
+    step = process.noise.undone(process.noise.log_ratios(x, log_x0, t), x, t, s).exp()[:, 0]
     assert torch.allclose(noised_to(t) @ step, noised_to(s), atol=1e-9)
 
 
@@ -457,7 +477,7 @@ def test_the_time_fits_the_masks(sampler, language):
     answer, told, there = process.net.answer, [], []
 
     def listening(x, t):
-        told.append(1 - process.schedule.alpha(t.amax(1)))
+        told.append(1 - process.noise.schedule.alpha(t.amax(1)))
         there.append((x == process.mask_id).double().mean(1))
         return answer(x, t)
 
@@ -472,7 +492,7 @@ def test_the_first_hit_may_be_at_no_time_at_all(language, monkeypatch):
     has no ratios of masks: it is told one just after it, and what is written is a text of the
     language.
     """
-    monkeypatch.setattr("tinydiff.samplers.unmask.rand", lambda like, rng: torch.zeros_like(like))
+    monkeypatch.setattr("tinydiff.samplers.unmask.rand", lambda like, *_: torch.zeros_like(like))
     for name in ("masked", "score-masked"):
         frames = list(
             generate(exact.perfect(name, language), Canvas.blank(4, 20), sampler="first_hitting")
@@ -574,9 +594,11 @@ def test_a_step_of_a_mixed_bet_is_no_mixed_step(steps, rng):
     process, p = made("uniform", None), numbers(2, V).softmax(-1)
     x = torch.arange(V)[:, None]
     t, s = full(1.0, x), full(1 - 1 / steps, x)
-    bets = [(process.likelihood(x, t) + q.log()).log_softmax(-1) for q in (p[0], p.mean(0))]
-    mixed = process.step(x, (2 * bets[0] - bets[1]).log_softmax(-1), t, s).exp()
-    mixed_steps = (2 * process.step(x, bets[0], t, s) - process.step(x, bets[1], t, s)).softmax(-1)
+    bets = [(process.noise.likelihood(x, t) + q.log()).log_softmax(-1) for q in (p[0], p.mean(0))]
+    mixed = mixture(process.noise, x, (2 * bets[0] - bets[1]).log_softmax(-1), t, s).exp()
+    mixed_steps = (
+        2 * mixture(process.noise, x, bets[0], t, s) - mixture(process.noise, x, bets[1], t, s)
+    ).softmax(-1)
     assert (mixed - mixed_steps).abs().sum(-1).max() > 0.01
 
 
@@ -595,9 +617,25 @@ def test_gradients_are_finite(name, size, rng):
         loss = process.loss(Canvas(x0, torch.rand(x0.shape, generator=rng) < 0.3), rng)
         assert (
             loss.dtype == torch.float32
-            and process.scores(x0, full(0.5, x0).float()).dtype == torch.float32
+            and process.denoise(x0, full(0.5, x0).float()).raw.dtype == torch.float32
         )
     loss.mean().backward()
     assert loss.isfinite().all() and all(
         p.grad.isfinite().all() for p in process.parameters() if p.grad is not None
     )
+
+
+def test_a_step_over_uniform_noise_draws_the_mixture(rng):
+    """`reverse` draws x_0 first and then x_s given it: as often as the sum over x_0 says, within
+    four standard errors, from a token that was likely there and from one that was not."""
+    process, _, x, t = noised("uniform", rng)
+    x, t, s = x[:1, :2], t[:1, :2], full(0.35, x[:1, :2])
+    log_x0 = bet(process, x, t)
+    many = 40_000
+    wide = Prediction(log_x0.expand(many, -1, -1), None)
+    new = process.noise.reverse(
+        x.expand(many, -1), wide, t.expand(many, -1), s.expand(many, -1), rng
+    )
+    share = F.one_hot(new, process.V).double().mean(0)
+    p = mixture(process.noise, x, log_x0, t, s).exp()[0]
+    assert ((share - p).abs() < 4.5 * (p * (1 - p) / many).sqrt() + 1e-9).all()

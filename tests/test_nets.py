@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tinydiff.nets import Cache, Transformer, fast_bf16, lowered, precision, transformer
 from tinydiff.nets.transformer import RMSNorm, attend, rotate, rotation
+from tinydiff.randomness import seeded
 
 ROOT = Path(__file__).parent.parent
 CPU = torch.device("cpu")
@@ -73,7 +74,7 @@ def test_a_mask_is_obeyed():
     torch.manual_seed(0)
     net = Transformer(**{**SHAPE, "layers": 1})
     torch.nn.init.normal_(net.head.weight)
-    allowed = torch.rand(8, 8, generator=torch.Generator().manual_seed(0)) < 0.4
+    allowed = torch.rand(8, 8, generator=seeded(0)) < 0.4
     allowed.fill_diagonal_(True)
     assert seen(net, mask=allowed).equal(allowed)
 
@@ -115,7 +116,7 @@ def test_matrices_cast_once_say_the_same():
     net, cpu = network(timed=True), torch.device("cpu")
     kept = lowered(net, "bf16", cpu)
     x, t = (
-        torch.randint(0, 10, (2, 16), generator=torch.Generator().manual_seed(0)),
+        torch.randint(0, 10, (2, 16), generator=seeded(0)),
         torch.full((2, 16), 0.5),
     )
     with torch.no_grad(), precision("bf16", cpu)():
@@ -129,7 +130,7 @@ def test_matrices_cast_once_say_the_same():
 
 
 def numbers(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(*shape, generator=seeded(seed))
 
 
 def plainly(net, x, see):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tinydiff import exact
+from tinydiff.randomness import seeded
 from tinydiff.schedules import SCHEDULES, schedule
 from tinydiff.show import plots
 from tinydiff.show.render import palette
@@ -165,7 +166,7 @@ def chain(step):
 def test_divergence_is_the_closed_form():
     """Texts of one chain against another: the mean Kullback-Leibler divergence of their rows."""
     p, q = [[0.9, 0.1], [0.1, 0.9]], [[0.6, 0.4], [0.4, 0.6]]
-    samples = chain(p).sample(64, 2000, torch.Generator().manual_seed(0))
+    samples = chain(p).sample(64, 2000, seeded(0))
     want = 0.9 * math.log(0.9 / 0.6) + 0.1 * math.log(0.1 / 0.4)
     assert exact.bigram_divergence(samples, chain(q)) == pytest.approx(want, rel=0.02)
 
@@ -173,7 +174,7 @@ def test_divergence_is_the_closed_form():
 def test_divergence_of_true_texts_is_its_bias():
     """True texts are off by no more than the bias the docstring tells, which falls with the number
     of characters."""
-    language, rng = catalogue.bigrams(), torch.Generator().manual_seed(0)
+    language, rng = catalogue.bigrams(), seeded(0)
     few, many = (
         exact.bigram_divergence(language.sample(batch, 128, rng), language) for batch in (16, 256)
     )

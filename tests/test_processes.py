@@ -5,7 +5,9 @@ import torch
 
 from tests.conftest import random_process
 from tinydiff import exact
-from tinydiff.processes import TRAITS, certain, draw
+from tinydiff.predictions import certain
+from tinydiff.processes import TRAITS
+from tinydiff.randomness import categorical
 from tinydiff.text import Canvas
 
 
@@ -23,13 +25,15 @@ def test_corrupt_at_both_ends(small, x0, rng):
     prior does: the shares of the characters that are shown differ by no more than chance and the
     schedule's floor.
     """
-    assert small.read(small.corrupt(x0, full(0.0, x0), rng)).equal(x0)
+    assert small.noise.read(small.noise.corrupt(x0, full(0.0, x0), rng)).equal(x0)
     other = torch.full_like(x0, 3).repeat(40, 1)  # a text of one character alone
-    noised = small.read(small.corrupt(other, full(1.0, other), rng))
-    blank = small.read(small.prior(Canvas.blank(24, 40 * 64), rng))
+    noised = small.noise.read(small.noise.corrupt(other, full(1.0, other), rng))
+    blank = small.noise.read(small.noise.prior(Canvas.blank(24, 40 * 64), rng))
     shares = [torch.bincount(x.flatten(), minlength=11) / x.numel() for x in (noised, blank)]
     # of real numbers, their size
-    left = small.schedule.floor if "tokens" in small.traits else small.schedule.floor**0.5
+    left = (
+        small.noise.schedule.floor if "tokens" in small.traits else small.noise.schedule.floor**0.5
+    )
     assert (shares[0] - shares[1]).abs().max() < 0.012 + 5 * left
 
 
@@ -37,23 +41,23 @@ def test_given_positions_are_left_alone(small, x0, rng):
     """corrupt at canvas.time(t) never touches what is given, and prior and pin hold it."""
     given = torch.rand(x0.shape, generator=rng) < 0.5
     canvas = Canvas(x0, given)
-    x = small.corrupt(x0, canvas.time(0.8), rng)
-    clean = small.pin(small.prior(canvas, rng), canvas)
-    assert torch.allclose(x[given].double(), clean[given].double()) and small.read(x)[given].equal(
-        x0[given]
-    )
-    assert small.prior(canvas, rng)[given].equal(clean[given])
-    assert small.read(small.pin(torch.zeros_like(x), canvas))[given].equal(x0[given])
+    x = small.noise.corrupt(x0, canvas.time(0.8), rng)
+    clean = small.noise.pin(small.noise.prior(canvas, rng), canvas)
+    assert torch.allclose(x[given].double(), clean[given].double()) and small.noise.read(x)[
+        given
+    ].equal(x0[given])
+    assert small.noise.prior(canvas, rng)[given].equal(clean[given])
+    assert small.noise.read(small.noise.pin(torch.zeros_like(x), canvas))[given].equal(x0[given])
 
 
 def test_likelihood_is_the_frequency_of_corrupt(rng):
     """For masked noise: q(x_t = v | x_0 = v) + q(mask | x_0 = v) = 1, as corrupt draws them."""
     process = random_process("masked")
     x0 = torch.zeros(200_000, 1, dtype=torch.int64)
-    x = process.corrupt(x0, full(0.3, x0), rng)
+    x = process.noise.corrupt(x0, full(0.3, x0), rng)
     assert set(x.unique().tolist()) == {0, process.mask_id}
     assert (x == 0).double().mean().item() == pytest.approx(
-        process.schedule.alpha(torch.tensor(0.3)).item(), abs=0.005
+        process.noise.schedule.alpha(torch.tensor(0.3)).item(), abs=0.005
     )
 
 
@@ -61,7 +65,9 @@ def test_likelihood_never_excludes_the_truth(small, x0, rng):
     """log q(x_t | x_0 = v) is finite at the true character, and on average at least as high there
     as at any other: the posterior under equal chances is calibrated.
     """
-    like = small.likelihood(small.corrupt(x0, full(0.5, x0), rng), full(0.5, x0)).double()
+    like = small.noise.likelihood(
+        small.noise.corrupt(x0, full(0.5, x0), rng), full(0.5, x0)
+    ).double()
     truth = like.gather(2, x0[..., None])[..., 0]
     assert (truth > -1e6).all()
     p = like.log_softmax(-1).exp()
@@ -75,10 +81,10 @@ def test_predictions_are_distributions(small, x0, rng):
     character."""
     given = torch.rand(x0.shape, generator=rng) < 0.3
     t = Canvas(x0, given).time(0.5)
-    x = small.corrupt(x0, t, rng)
+    x = small.noise.corrupt(x0, t, rng)
     log_p = small.denoise(x, t).log_x0
     assert torch.allclose(log_p.exp().sum(-1), torch.ones(x0.shape), atol=1e-5)
-    shown = small.read(x)
+    shown = small.noise.read(x)
     written = shown != small.mask_id if "prefix" in small.traits else given
     assert (
         log_p.argmax(-1)[written].equal(shown[written]) and (log_p.amax(-1)[written] > -1e-5).all()
@@ -88,10 +94,10 @@ def test_predictions_are_distributions(small, x0, rng):
 def test_reverse_keeps_what_is_written_and_ends_with_text(x0, rng):
     """Masked: a step never changes a written character, and the last step leaves no mask."""
     process = random_process("masked")
-    x = process.corrupt(x0, full(0.7, x0), rng)
+    x = process.noise.corrupt(x0, full(0.7, x0), rng)
     prediction = process.denoise(x, full(0.7, x0))
     for s in (0.4, 0.0):
-        new = process.reverse(x, prediction, full(0.7, x0), full(s, x0), rng)
+        new = process.noise.reverse(x, prediction, full(0.7, x0), full(s, x0), rng)
         assert new[x != process.mask_id].equal(x[x != process.mask_id])
     assert (new != process.mask_id).all()
 
@@ -100,11 +106,13 @@ def test_the_marginal_of_a_step_is_the_schedule(rng):
     """Masked: after a step from t to s the share of masks is 1 - alpha(s)."""
     process = random_process("masked")
     x0 = torch.randint(10, (2000, 24), generator=rng)
-    x = process.corrupt(x0, full(0.9, x0), rng)
-    fake = process.denoise(x[:1], full(0.9, x[:1]))._replace(log_x0=certain(x0, 10))
+    x = process.noise.corrupt(x0, full(0.9, x0), rng)
+    fake = process.denoise(x[:1], full(0.9, x[:1])).with_log_x0(certain(x0, 10))
     s = full(0.35, x0)
-    share = (process.reverse(x, fake, full(0.9, x0), s, rng) == process.mask_id).double().mean()
-    assert share.item() == pytest.approx(1 - process.schedule.alpha(s[0, 0]).item(), abs=0.01)
+    share = (
+        (process.noise.reverse(x, fake, full(0.9, x0), s, rng) == process.mask_id).double().mean()
+    )
+    assert share.item() == pytest.approx(1 - process.noise.schedule.alpha(s[0, 0]).item(), abs=0.01)
 
 
 def test_loss_and_bound_ignore_what_is_given(small, x0, rng):
@@ -150,7 +158,7 @@ def test_training_times_are_even_and_the_bell_is_a_bell(small, rng):
     inside."""
     u = small.times(1000, rng)
     assert (u.sort().values - torch.arange(1000) / 1000).abs().max() < 2.1e-3
-    small.bell = 0.2
+    small.time_spread = 0.2
     bell = small.times(1000, rng)
     assert bell.mean().item() == pytest.approx(0.5, abs=0.01) and 0.17 < bell.std() < 0.2
     assert bell.min() >= 1e-3 and bell.max() <= 1
@@ -160,7 +168,7 @@ def test_draw_has_the_right_frequencies(rng):
     """Frequencies of a million draws match the probabilities, the small ones too, which float32
     noise would cut off."""
     p = torch.tensor([0.9, 0.0999, 1e-4, 0.0], dtype=torch.float64)
-    drawn = draw(p.log().expand(1_000_000, -1), rng)
+    drawn = categorical(p.log().expand(1_000_000, -1), rng)
     found = torch.bincount(drawn, minlength=4) / 1e6
     assert found[3] == 0
     assert ((found - p).abs() <= 5 * (p * (1 - p) / 1e6).sqrt()).all()

@@ -16,9 +16,12 @@ from tinydiff.guides.classifier_free import classifier_free
 from tinydiff.guides.self_conditioning import self_conditioning
 from tinydiff.guides.temperature import temperature
 from tinydiff.guides.top_p import top_p
-from tinydiff.processes import Prediction, build, certain, gaussian
+from tinydiff.noises import gaussian
+from tinydiff.predictions import Prediction, certain
+from tinydiff.processes import build
 from tinydiff.processes.bits import natural
-from tinydiff.samplers import SAMPLERS
+from tinydiff.randomness import seeded
+from tinydiff.samplers import SAMPLERS, State
 from tinydiff.schedules import schedule
 from tinydiff.store import checkpoint
 from tinydiff.text import Canvas, Characters
@@ -36,13 +39,15 @@ def test_noise_has_its_moments(name, rng):
     """x_t has mean sqrt(alpha) e(x_0) and variance 1 - alpha in every direction; all codes have
     length sqrt(D)."""
     process = random_process(name)
-    codes = process.codes()
-    assert torch.allclose(codes.norm(dim=-1), torch.full((10,), math.sqrt(process.D)), atol=1e-5)
+    codes = process.noise.codes()
+    assert torch.allclose(
+        codes.norm(dim=-1), torch.full((10,), math.sqrt(process.noise.D)), atol=1e-5
+    )
     x0 = torch.full((100_000, 1), 3)
-    x = process.corrupt(x0, full(0.4, x0), rng)
-    alpha = process.schedule.alpha(torch.tensor(0.4)).item()
+    x = process.noise.corrupt(x0, full(0.4, x0), rng)
+    alpha = process.noise.schedule.alpha(torch.tensor(0.4)).item()
     assert torch.allclose(x.mean(0)[0], math.sqrt(alpha) * codes[3], atol=0.02)
-    assert torch.allclose(x.var(0)[0], torch.full((process.D,), 1 - alpha), atol=0.02)
+    assert torch.allclose(x.var(0)[0], torch.full((process.noise.D,), 1 - alpha), atol=0.02)
 
 
 @pytest.mark.parametrize("name", REALS)
@@ -52,12 +57,12 @@ def test_likelihood_is_the_normal_density(name, rng):
     process = random_process(name)
     x0 = torch.randint(10, (5, 7), generator=rng)
     t = full(0.6, x0)
-    x = process.corrupt(x0, t, rng)
-    alpha = process.schedule.alpha(t)[..., None, None]
-    density = -(x[:, :, None] - alpha.sqrt() * process.codes()).square().sum(-1) / (
+    x = process.noise.corrupt(x0, t, rng)
+    alpha = process.noise.schedule.alpha(t)[..., None, None]
+    density = -(x[:, :, None] - alpha.sqrt() * process.noise.codes()).square().sum(-1) / (
         2 * (1 - alpha[..., 0])
     )
-    assert torch.allclose(process.likelihood(x, t), density.log_softmax(-1), atol=1e-4)
+    assert torch.allclose(process.noise.likelihood(x, t), density.log_softmax(-1), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", REALS)
@@ -69,11 +74,11 @@ def test_a_step_back_keeps_the_marginal(name, rng):
     t, s = full(0.8, x0), full(0.3, x0)
     truth = Prediction(certain(x0, 10), None)
     if name == "gaussian":
-        assert process.reading == "x0-ce"
-    x = process.reverse(process.corrupt(x0, t, rng), truth, t, s, rng)
-    alpha = process.schedule.alpha(torch.tensor(0.3)).item()
-    assert torch.allclose(x.mean(0)[0], math.sqrt(alpha) * process.codes()[4], atol=0.02)
-    assert torch.allclose(x.var(0)[0], torch.full((process.D,), 1 - alpha), atol=0.02)
+        assert process.reading.posterior
+    x = process.noise.reverse(process.noise.corrupt(x0, t, rng), truth, t, s, rng)
+    alpha = process.noise.schedule.alpha(torch.tensor(0.3)).item()
+    assert torch.allclose(x.mean(0)[0], math.sqrt(alpha) * process.noise.codes()[4], atol=0.02)
+    assert torch.allclose(x.var(0)[0], torch.full((process.noise.D,), 1 - alpha), atol=0.02)
 
 
 @pytest.mark.parametrize("reading", READINGS)
@@ -87,11 +92,11 @@ def test_every_reading_says_the_same(reading, language, rng):
     )
     x0 = language.sample(200, 4, rng)
     t = full(0.5, x0)
-    x = usual.corrupt(x0, t, rng)
-    means = [p.estimate(x, p.denoise(x, t), t) for p in (usual, other)]
+    x = usual.noise.corrupt(x0, t, rng)
+    means = [p.hint(p.denoise(x, t)) for p in (usual, other)]
     assert torch.allclose(*means, atol=1e-4)
     canvas = Canvas(x0, torch.zeros_like(x0, dtype=torch.bool))
-    bounds = [p.bound(canvas, torch.Generator().manual_seed(1)) for p in (usual, other)]
+    bounds = [p.bound(canvas, seeded(1)) for p in (usual, other)]
     assert torch.allclose(*bounds, rtol=1e-3, atol=1e-3)
 
 
@@ -113,16 +118,16 @@ def test_a_changed_bet_moves_the_mean_of_a_regression(reading, language, rng):
     model = exact.perfect("gaussian", language, parameterisation=reading)
     x0 = language.sample(50, 4, rng)
     t = full(0.5, x0)
-    x = model.corrupt(x0, t, rng)
+    x = model.noise.corrupt(x0, t, rng)
     said = model.denoise(x, t)
-    own = model.mean_of(said.raw, x, t)
-    assert model.estimate(x, said, t).equal(own)
+    own = said.said
+    assert model.hint(said).equal(own)
     context = Context(model, Canvas.blank(4, 2))
     for wrap, value in ((temperature, {"temperature": 0.5}), (top_p, {"top_p": 0.4})):
         bet = wrap(model.denoise, context, **value)(x, t)
-        moved = (bet.log_x0.exp() - said.log_x0.double().exp()) @ model.codes().double()
+        moved = (bet.log_x0.exp() - said.log_x0.double().exp()) @ model.noise.codes().double()
         assert (
-            torch.allclose(model.estimate(x, bet, t), (own + moved).float(), atol=1e-4)
+            torch.allclose(model.hint(bet), (own + moved).float(), atol=1e-4)
             and moved.abs().max() > 0.05
         )
     other = exact.perfect(
@@ -130,8 +135,8 @@ def test_a_changed_bet_moves_the_mean_of_a_regression(reading, language, rng):
     )
     context = replace(context, unlabelled=lambda: other.denoise)
     mixed = classifier_free(model.denoise, context, guidance=1.5)(x, t)
-    means = own, other.mean_of(other.denoise(x, t).raw, x, t)
-    assert torch.allclose(model.estimate(x, mixed, t), 2.5 * means[0] - 1.5 * means[1], atol=1e-3)
+    means = own, other.denoise(x, t).said
+    assert torch.allclose(model.hint(mixed), 2.5 * means[0] - 1.5 * means[1], atol=1e-3)
 
 
 def test_a_regression_of_two_characters_bets_as_bayes_does(rng):
@@ -148,13 +153,13 @@ def test_a_regression_of_two_characters_bets_as_bayes_does(rng):
         )
         x0 = language.sample(300, 1, rng)
         t = full(0.7, x0)
-        x = mean.corrupt(x0, t, rng)
+        x = mean.noise.corrupt(x0, t, rng)
         said = mean.denoise(x, t)
         if language is two:
             assert torch.allclose(
                 said.log_x0.exp(), bayes.denoise(x, t).log_x0.exp().float(), atol=2e-3
             )
-        along = ((said.log_x0.exp() @ mean.codes()) * said.raw).sum(-1)
+        along = ((said.log_x0.exp() @ mean.noise.codes()) * said.raw).sum(-1)
         assert torch.allclose(along, said.raw.square().sum(-1), atol=0.05)
 
 
@@ -182,7 +187,7 @@ def test_every_reading_learns_with_finite_gradients(reading, rng):
             Canvas(torch.randint(10, (8, 24), generator=rng), given), rng
         ).mean().backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in process.parameters())
-    assert process.points.grad.abs().sum() > 0
+    assert process.noise.points.grad.abs().sum() > 0
 
 
 def test_what_unfinished_noise_costs(language, rng):
@@ -193,12 +198,14 @@ def test_what_unfinished_noise_costs(language, rng):
     short, whole = (
         exact.perfect("gaussian", language, schedule(name, 1e-4)) for name in ("ddpm-128", "ddpm")
     )
-    assert short.unfinished() == pytest.approx(-8 * math.log(1 - short.schedule.floor), rel=0.01)
-    assert whole.unfinished() < 1e-3
+    assert short.noise.unfinished() == pytest.approx(
+        -8 * math.log(1 - short.noise.schedule.floor), rel=0.01
+    )
+    assert whole.noise.unfinished() < 1e-3
     x = language.sample(40_000, 4, rng)
     canvas = Canvas(x, torch.zeros_like(x, dtype=torch.bool))
     lost = short.bound(canvas, rng).mean().item() - language.entropy(4)
-    told = 4 * short.unfinished() - lost
+    told = 4 * short.noise.unfinished() - lost
     # x_1 tells much, but not more than there is
     assert 0.5 * language.entropy(4) < told < language.entropy(4) + 0.05
     assert abs(whole.bound(canvas, rng).mean().item() - language.entropy(4)) < 0.1
@@ -207,7 +214,7 @@ def test_what_unfinished_noise_costs(language, rng):
 def test_a_code_of_zeros_is_refused(tmp_path):
     """A checkpoint whose table has a row without a direction says so in a sentence."""
     process = random_process("gaussian")
-    process.points.data[2] = 0
+    process.noise.points.data[2] = 0
     checkpoint.save(
         process, checkpoint.config_of(process, {**SHAPE, "labels": 0}, "test"), tmp_path
     )
@@ -234,7 +241,7 @@ def test_options_and_schedules_that_do_not_exist():
         ValueError, match="'ddpm-128' leaves 28% of the text at t = 1, so 'bits' could not start"
     ):
         make("bits", "ddpm-128")
-    assert make("gaussian", "ddpm-128").schedule.floor == pytest.approx(0.276, abs=0.001)
+    assert make("gaussian", "ddpm-128").noise.schedule.floor == pytest.approx(0.276, abs=0.001)
 
 
 # ---------------------------------------------------------------- bits
@@ -244,10 +251,10 @@ def test_bits_are_binary_numbers():
     """Codes are the numbers of the characters in binary, -1 for 0; 65 characters need 7 bits, and 2
     need one."""
     process = build("bits", Characters("abcdefgh \n"), **SHAPE)
-    assert process.D == 4
-    assert process.codes()[5].tolist() == [-1, 1, -1, 1]
-    assert build("bits", Characters("".join(map(chr, range(33, 98)))), **SHAPE).D == 7
-    assert build("bits", Characters("ab"), **SHAPE).D == 1
+    assert process.noise.D == 4
+    assert process.noise.codes()[5].tolist() == [-1, 1, -1, 1]
+    assert build("bits", Characters("".join(map(chr, range(33, 98)))), **SHAPE).noise.D == 7
+    assert build("bits", Characters("ab"), **SHAPE).noise.D == 1
 
 
 def test_characters_are_products_of_bits(rng):
@@ -256,12 +263,12 @@ def test_characters_are_products_of_bits(rng):
     process = random_process("bits")
     x0 = torch.randint(10, (3, 5), generator=rng)
     t = full(0.5, x0)
-    x = process.corrupt(x0, t, rng)
+    x = process.noise.corrupt(x0, t, rng)
     prediction = process.denoise(x, t)
-    logits = 2 * (prediction.raw + process.evidence(x, t))
-    each = torch.nn.functional.logsigmoid(logits[:, :, None] * process.codes()).sum(-1)
+    logits = 2 * (prediction.raw + process.noise.evidence(x, t))
+    each = torch.nn.functional.logsigmoid(logits[:, :, None] * process.noise.codes()).sum(-1)
     assert torch.allclose(prediction.log_x0, each.log_softmax(-1), atol=1e-4)
-    assert process.read(torch.ones(1, 1, 4)).item() < 10  # the code 1111 is nobody's
+    assert process.noise.read(torch.ones(1, 1, 4)).item() < 10  # the code 1111 is nobody's
 
 
 def test_the_perfect_bits_have_the_right_mean(rng):
@@ -284,12 +291,12 @@ def test_each_call_is_told_what_the_last_one_made_of_it(rng):
         told.append(hint)
         return process.denoise(x, t, hint=hint)
 
-    x = process.prior(Canvas.blank(24, 2), rng)
+    x = process.noise.prior(Canvas.blank(24, 2), rng)
     reminded = self_conditioning(denoise, Context(process, Canvas.blank(24, 2)))
     t = full(0.9, x)
     first = reminded(x, t)
     reminded(x, full(0.8, x))
-    assert told[0] is None and told[1].equal(process.estimate(x, first, t))
+    assert told[0] is None and told[1].equal(process.hint(first))
     one = [f.tokens for f in generate(process, Canvas.blank(36), steps=4, seed=1)]
     two = [f.tokens for f in generate(process, Canvas.blank(36), steps=4, seed=1)]
     assert all(a.equal(b) for a, b in zip(one, two))
@@ -311,12 +318,11 @@ def test_without_hints_the_network_is_narrower():
 
 def states(process, name, times, seed=0, **options):
     """The states of a solver on one canvas, without reading them."""
-    rng = torch.Generator().manual_seed(seed)
+    rng = seeded(seed)
     canvas = Canvas.blank(4, 300)
-    return [
-        step.x
-        for step in SAMPLERS[name].run(process, process.denoise, canvas, times, rng, **options)
-    ]
+    start = State(process.noise.prior(canvas, rng), canvas, times[0])
+    run = SAMPLERS[name].run(process, process.denoise, start, times, rng, **options)
+    return [step.x for step in run]
 
 
 def line(n):
@@ -339,9 +345,8 @@ def test_ddim_with_all_its_noise_is_ddpm(language):
 def test_ddim_is_a_fixed_path(language):
     """Without fresh noise the start decides everything; with it, it does not."""
     process = exact.perfect("gaussian", language)
-    process.prior = lambda canvas, _: torch.randn(
-        300, 4, process.D, generator=torch.Generator().manual_seed(1)
-    )
+    fixed = torch.randn(300, 4, process.noise.D, generator=seeded(1))
+    process.noise.prior = lambda canvas, _: fixed
     ends = [
         states(process, "ddim", line(6), seed, eta=eta)[-1] for eta in (0.0, 1.0) for seed in (1, 2)
     ]
@@ -368,11 +373,11 @@ def test_clamping_trusts_one_character(language):
     noise."""
     process = exact.perfect("gaussian", language)
     x = states(process, "ddim", [1.0, 0.5], clamp=1)[-1]
-    rng = torch.Generator().manual_seed(0)
+    rng = seeded(0)
     canvas = Canvas.blank(4, 300)
-    start = process.prior(canvas, rng)
-    best = process.nearest(process.denoise(start, canvas.time(1.0)))
-    alpha = process.schedule.alpha(torch.tensor([1.0, 0.5], dtype=torch.float64)).tolist()
+    start = process.noise.prior(canvas, rng)
+    best = process.noise.nearest(process.denoise(start, canvas.time(1.0)))
+    alpha = process.noise.schedule.alpha(torch.tensor([1.0, 0.5], dtype=torch.float64)).tolist()
     noise = (start - alpha[0] ** 0.5 * best) / (1 - alpha[0]) ** 0.5
     assert torch.allclose(
         x, (alpha[1] ** 0.5 * best + (1 - alpha[1]) ** 0.5 * noise).float(), atol=1e-4
@@ -395,15 +400,13 @@ def test_the_map_follows_the_points():
     """The directions that are drawn are kept while the codes stay, and found anew when they
     move."""
     process = random_process("gaussian")
-    first, again = process.axes(), process.axes()
+    first, again = process.noise.axes(), process.noise.axes()
     assert first is again
     with torch.no_grad():
-        process.points.copy_(
-            torch.randn(process.points.shape, generator=torch.Generator().manual_seed(5))
-        )
-    moved, fresh = process.axes(), random_process("gaussian")
+        process.noise.points.copy_(torch.randn(process.noise.points.shape, generator=seeded(5)))
+    moved, fresh = process.noise.axes(), random_process("gaussian")
     fresh.load_state_dict(process.state_dict())
-    assert not torch.allclose(first, moved) and torch.allclose(moved, fresh.axes())
+    assert not torch.allclose(first, moved) and torch.allclose(moved, fresh.noise.axes())
 
 
 @pytest.mark.parametrize("name", ["gaussian", "bits"])
@@ -431,10 +434,11 @@ def test_a_step_computes_each_thing_once(monkeypatch, name, temperature, prompt)
         )
 
     counted, made = [], []
-    evidence, normalize = type(process).evidence, gaussian.F.normalize
+    noise = type(process.noise)
+    evidence, normalize = noise.evidence, gaussian.F.normalize
     with monkeypatch.context() as patch:
         patch.setattr(
-            type(process), "evidence", lambda self, x, t: counted.append(1) or evidence(self, x, t)
+            noise, "evidence", lambda self, x, t: counted.append(1) or evidence(self, x, t)
         )
         patch.setattr(gaussian.F, "normalize", lambda *a, **k: made.append(1) or normalize(*a, **k))
         once = frames()
@@ -455,13 +459,13 @@ def test_what_is_kept_is_not_kept_too_long():
     computed anew."""
     process, x, t = random_process("gaussian"), torch.randn(1, 5, 16), torch.full((1, 5), 0.5)
     with torch.no_grad():
-        first = process.likelihood(x, t)
-        assert process.likelihood(x.clone(), t) is first
+        first = process.noise.likelihood(x, t)
+        assert process.noise.likelihood(x.clone(), t) is first
         x += 1
-        moved = process.likelihood(x, t)
+        moved = process.noise.likelihood(x, t)
         assert not moved.equal(first)
-        process.points.data.copy_(process.points.flip(0))
-        assert torch.allclose(process.likelihood(x, t), moved.flip(-1), atol=1e-5)
-        process.schedule = schedule("sqrt")
-        assert not torch.allclose(process.likelihood(x, t), moved.flip(-1), atol=1e-2)
-    assert process.likelihood(x, t).requires_grad and process.codes().requires_grad
+        process.noise.points.data.copy_(process.noise.points.flip(0))
+        assert torch.allclose(process.noise.likelihood(x, t), moved.flip(-1), atol=1e-5)
+        process.noise.schedule = schedule("sqrt")
+        assert not torch.allclose(process.noise.likelihood(x, t), moved.flip(-1), atol=1e-2)
+    assert process.noise.likelihood(x, t).requires_grad and process.noise.codes().requires_grad

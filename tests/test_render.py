@@ -220,13 +220,16 @@ def test_every_noise_travels(name):
     )
     assert [p.view for p in back.frames] == [p.view for p in run.frames]
     assert (MASK in run.frames[0].text) == scene["masks"] and MASK not in run.frames[-1].text
-    each = {"": 0, "ratios": 1, "walk": 2, "planes": model.D if model.sight == "planes" else 0}[
-        model.sight
-    ]
+    each = {
+        "": 0,
+        "ratios": 1,
+        "walk": 2,
+        "planes": model.noise.D if model.view_name == "planes" else 0,
+    }[model.view_name]
     assert len(run.frames[2].view) == len(scene["spots"]) * each
-    if model.sight in ("walk", "planes"):
+    if model.view_name in ("walk", "planes"):
         assert scene["spots"] == sorted(set(scene["spots"])) and min(scene["spots"]) >= 5
-        assert len(scene["spots"]) == render.SPOTS[model.sight]
+        assert len(scene["spots"]) == render.SPOTS[model.view_name]
 
 
 def test_what_is_no_scene_is_refused():

@@ -15,6 +15,7 @@ from tinydiff.cli.commands import main
 from tinydiff.generate import generate
 from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES
+from tinydiff.randomness import seeded
 from tinydiff.store import catalogue, checkpoint
 from tinydiff.text import Canvas, Characters, Corpus, Pairs, corpus, paired, pairs, plain
 from tinydiff.train.loop import PRESETS, train
@@ -223,7 +224,7 @@ def test_edit_distance():
         and rewrite.distance("", "abc") == 3
         and rewrite.distance("ab", "ba") == 2
     )
-    rng = torch.Generator().manual_seed(0)
+    rng = seeded(0)
     some = ["".join("ab"[i] for i in torch.randint(2, (n % 6,), generator=rng)) for n in range(24)]
     d = torch.tensor([[rewrite.distance(a, b) for b in some] for a in some])
     assert d.equal(d.T) and ((d == 0) == torch.tensor([[a == b for b in some] for a in some])).all()

@@ -13,6 +13,7 @@ import torch
 from tests.test_exact import total_variation
 from tinydiff import exact
 from tinydiff.generate import generate
+from tinydiff.noises import NOISES
 from tinydiff.processes import PROCESSES
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.text import Canvas
@@ -27,9 +28,9 @@ def blocks(name, language="python"):
 @pytest.fixture
 def registries():
     """What an example registers is taken out again."""
-    before = dict(PROCESSES), dict(SAMPLERS)
+    before = dict(NOISES), dict(PROCESSES), dict(SAMPLERS)
     yield
-    for registry, old in zip((PROCESSES, SAMPLERS), before):
+    for registry, old in zip((NOISES, PROCESSES, SAMPLERS), before):
         registry.clear()
         registry.update(old)
 
@@ -129,7 +130,10 @@ ORDER = [
     "uncertainty",
     "text",
     "options",
+    "randomness",
     "schedules",
+    "predictions",
+    "noises",
     "nets",
     "processes",
     "samplers",
@@ -167,8 +171,9 @@ def test_imports_only_point_left():
 
 def test_the_examples_of_contributing(registries, language, rng):
     """The example process and sampler register themselves, find each other, and are exact."""
+    names = {"__name__": "example"}
     for block in blocks("CONTRIBUTING.md"):
-        exec(compile(block, "CONTRIBUTING.md", "exec"), {"__name__": "example"})
+        exec(compile(block, "CONTRIBUTING.md", "exec"), names)
     assert column(PROCESSES["backwards"]) == ["right_to_left"]
     model = exact.perfect("backwards", language)
     x = language.sample(4000, 4, rng)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tinydiff.randomness import seeded
 from tinydiff.store import checkpoint
 from tinydiff.train.loop import PRESETS, train
 
@@ -61,7 +62,7 @@ def launched(*program, cwd):
 @pytest.fixture
 def config(tmp_path):
     text = tmp_path / "words.txt"
-    rng = torch.Generator().manual_seed(0)
+    rng = seeded(0)
     words = ["the king ", "a rose\n", "my lord ", "to be ", "or not "]
     text.write_text("".join(words[i] for i in torch.randint(5, (2000,), generator=rng)))
     return replace(

@@ -12,6 +12,7 @@ from tinydiff.cli.commands import main
 from tinydiff.generate import generate
 from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES, build
+from tinydiff.randomness import seeded
 from tinydiff.runs import begin
 from tinydiff.show import render
 from tinydiff.store import checkpoint
@@ -58,7 +59,7 @@ def test_every_text_can_be_written(words, text):
 
 def test_tokens_that_are_no_text(words):
     """Bytes in an order that is no character, and masks, are shown and counted without an error."""
-    rng = torch.Generator().manual_seed(0)
+    rng = seeded(0)
     ids = torch.randint(len(words) + 1, (2000,), generator=rng)
     assert words.decode(ids) == "".join(words.spell(ids))
     assert words.counts(ids).shape == ids.shape and words.counts(torch.tensor([words.mask_id])) == 0

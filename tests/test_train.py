@@ -11,6 +11,7 @@ import torch
 
 from tests.conftest import brief
 from tinydiff.processes import PROCESSES
+from tinydiff.randomness import seeded
 from tinydiff.store import checkpoint
 from tinydiff.train.loop import (
     NUMBERS,
@@ -31,7 +32,7 @@ from tinydiff.train.muon import Muon
 @pytest.fixture(scope="module")
 def text(tmp_path_factory):
     """A corpus that is easy to learn: words in a random order."""
-    rng = torch.Generator().manual_seed(0)
+    rng = seeded(0)
     words = ["the king ", "a rose\n", "my lord ", "to be ", "or not "]
     path = tmp_path_factory.mktemp("corpus") / "words.txt"
     path.write_text("".join(words[i] for i in torch.randint(5, (2000,), generator=rng)))
@@ -286,7 +287,7 @@ def test_a_checkpoint_names_no_place(config):
 
 
 def matrices(*shapes: tuple[int, int], seed: int = 0) -> list[torch.nn.Parameter]:
-    rng = torch.Generator().manual_seed(seed)
+    rng = seeded(seed)
     found = [torch.nn.Parameter(torch.randn(shape, generator=rng)) for shape in shapes]
     for p in found:
         p.grad = torch.randn(p.shape, generator=rng) * torch.linspace(1e-3, 1, p.shape[1])

@@ -21,7 +21,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tinydiff.files import write_text
-from tinydiff.processes import PROCESSES, Process, draw
+from tinydiff.processes import PROCESSES, Process
+from tinydiff.randomness import categorical, seeded
 from tinydiff.schedules import Schedule
 from tinydiff.text import Characters, Tokenizer
 
@@ -66,7 +67,7 @@ class Enumerated(Language):
         self.log_p = torch.tensor(probabilities, dtype=torch.float64).log().log_softmax(0)  # (N,)
 
     def sample(self, batch, length, rng):
-        return self.strings[draw(self.log_p.expand(batch, -1), rng)]
+        return self.strings[categorical(self.log_p.expand(batch, -1), rng)]
 
     def log_prob(self, x):
         same = (x[:, None] == self.strings).all(-1)
@@ -139,9 +140,9 @@ class Markov(Language):
         )
 
     def sample(self, batch, length, rng):
-        x = [draw(self.start.log().expand(batch, -1), rng)]
+        x = [categorical(self.start.log().expand(batch, -1), rng)]
         for _ in range(length - 1):
-            x.append(draw(self.step[x[-1]].log(), rng))
+            x.append(categorical(self.step[x[-1]].log(), rng))
         return torch.stack(x, 1)
 
     def log_prob(self, x):
@@ -222,11 +223,11 @@ def perfect(
 ) -> Process:
     """The process `name` with the perfect network of a language; it writes texts of any length."""
     process = PROCESSES[name](
-        None, language.tokenizer, noise or PROCESSES[name].noise(), None, options
+        None, language.tokenizer, noise or PROCESSES[name].over.schedule_of(), None, options
     )
     process.net = PerfectNetwork(
         lambda x, t: process.perfect(language, x, t),
-        lambda x, t, mask, places: seen(language, process.likelihood(x, t), mask, places),
+        lambda x, t, mask, places: seen(language, process.noise.likelihood(x, t), mask, places),
     )
     return process.eval()
 
@@ -245,9 +246,9 @@ def information(process: Process, t: Tensor, draws: int = 128) -> Tensor:
     known = []
     for time in t.tolist():
         at = torch.full(x0.shape, time, dtype=torch.float64)
-        log_p = process.likelihood(
-            process.corrupt(x0, at, torch.Generator().manual_seed(0)), at
-        ).log_softmax(-1)
+        log_p = process.noise.likelihood(process.noise.corrupt(x0, at, seeded(0)), at).log_softmax(
+            -1
+        )
         known.append(math.log(process.V) + log_p.gather(-1, x0[..., None]).double().mean())
     return torch.stack(known).clamp_min(0).cummin(0).values
 

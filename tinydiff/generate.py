@@ -19,8 +19,10 @@ from torch import Tensor
 
 from tinydiff import guides, nets
 from tinydiff.options import check, check_number
-from tinydiff.processes import T_MIN, Prediction, Process
-from tinydiff.samplers import SAMPLERS, Sampler, Step, column
+from tinydiff.predictions import Prediction
+from tinydiff.processes import T_MIN, Process
+from tinydiff.randomness import seeded
+from tinydiff.samplers import SAMPLERS, Sampler, State, Step, column
 from tinydiff.schedules import grid
 from tinydiff.sentences import brief
 from tinydiff.text import Canvas
@@ -50,10 +52,12 @@ class Frame:
     given: Tensor  # bool
     bets: Tensor  # int64 (B, L, up to 5): the likeliest characters, the best first
     odds: Tensor  # float (B, L, up to 5): their probabilities
-    view: Tensor | None = None  # float (B, L, K) from 0 to 1: what `sight` of the process names
-    before: Frame | None = (
-        None  # on the first frame: what it came from, step 0, before anybody was asked
-    )
+    view: Tensor | None = None  # float (B, L, K) from 0 to 1: what `view_name` of the process names
+    # on the first frame: what it came from, step 0, before anybody was asked
+    before: Frame | None = None
+    # where the writing stands: `generate(start=...)` goes on from there; None while a text longer
+    # than the window is written
+    state: State | None = None
 
 
 class Asked:
@@ -83,9 +87,10 @@ def generate(
     *,
     sampler: str | None = None,
     steps: int = 64,
-    seed: int = 0,
+    seed: int | None = 0,
     spacing: str = "uniform",
     precision: str = "auto",
+    start: State | None = None,
     **options: float | str,
 ) -> Iterator[Frame]:
     """Write the canvas; a Frame after each step. Closing the generator stops the work.
@@ -93,9 +98,12 @@ def generate(
     sampler:   a name from `samplers.column(process)`; None takes the first of them
     steps:     1 .. 4096 denoising steps for each window (samplers that write a token a call take
                as many as they need)
-    seed:      the same seed gives the same frames
+    seed:      the same seed gives the same frames; None goes on with the numbers of `start`
     spacing:   how the steps lie on the time axis: "uniform", "cosine" or "information"
     precision: "bf16", "fp32", or "auto": bf16 where this machine multiplies it faster
+    start:     a state to go on from, in the place of noise: a Frame's, with which a run goes on
+               exactly as it did (with its steps, sampler and options, and seed None), or text
+               noised to a time (`noised`); the canvas fits the network's window
     options:   the sampler's own, and those of the guides: temperature, top_k, top_p, guidance (with
                a canvas that has a label), and what else files of guides/ declare
 
@@ -103,10 +111,11 @@ def generate(
     """
     chosen = check_sampler(process, sampler)
     check_number("steps", steps, 1, MAX_STEPS, whole=True)
-    check_number("seed", seed, 0, 2**63 - 1, whole=True)
+    if seed is not None or start is None or start.rng is None:
+        check_number("seed", seed, 0, 2**63 - 1, whole=True)
     check_options(process, chosen, options)
     steering = {name: options.pop(name) for name in guides.options() if name in options}
-    times = grid(steps, process.schedule, spacing)
+    times = grid(steps, process.noise.schedule, spacing)
     if canvas.given.all():
         raise ValueError("Nothing is left to write: everything on the canvas is given.")
     check_tokens(process, canvas)
@@ -114,16 +123,25 @@ def generate(
     check_sight(process, canvas, options.get("block"))
     guides.check_asked(process, canvas, steering)
     canvas = canvas.to(process.device)
+    if start is not None:
+        check_start(process, canvas, start)
 
     net = nets.lowered(process, precision, process.device)
     asked = Asked(net, canvas.label, nets.precision(precision, process.device))
-    rng = torch.Generator().manual_seed(seed)
+    rng = seeded(seed or 0)
+    if seed is None:
+        rng.set_state(start.rng)
 
-    def run(part: Canvas, text: Canvas, start: int) -> Iterator[Step]:
-        context = guides.Context(process, part, text, start, rng)
+    memory: dict = {}
+
+    def run(part: Canvas, text: Canvas, first: int) -> Iterator[Step]:
+        with torch.no_grad():
+            begin = start or State(process.noise.prior(part, rng), part)
+        memory.clear()
+        memory.update(begin.guides or {})
+        context = guides.Context(process, begin.canvas, text, first, rng, memory)
         denoise, changes = guides.steered(asked, asked.unconditional, context, steering)
-        begun = begin_with(process, part, rng) if changes else None
-        return sampled(chosen.run(process, denoise, part, times, rng, **options), changes, begun)
+        return sampled(chosen.run(process, denoise, begin, times, rng, **options), changes, begin)
 
     def planned(part: Canvas) -> int:
         return chosen.planned(process, part, steps, **options)
@@ -131,41 +149,55 @@ def generate(
     @torch.no_grad()
     def noise(part: Canvas) -> Tensor:
         """The state that a sampler begins with: its first random numbers make it."""
-        return process.prior(part, torch.Generator().manual_seed(seed))
+        return start.x if start else process.noise.prior(part, seeded(seed))
 
-    return frames(process, canvas, run, planned, asked, noise)
+    return frames(process, canvas, run, planned, asked, noise, rng, memory)
 
 
-def begin_with(process: Process, part: Canvas, rng: torch.Generator) -> Tensor:
-    """The state that a sampler is about to begin with, whose random numbers it still has to
-    draw."""
-    ahead = torch.Generator()
-    ahead.set_state(rng.get_state())
+def check_start(process: Process, canvas: Canvas, start: State) -> None:
+    """Raises ValueError unless a state is one of the canvas, and of this process."""
+    L, window = canvas.tokens.shape[1], process.length
+    if window is not None and window < L:
+        raise ValueError(f"A run that starts from a state fits the window of {window}, not {L}.")
+    prior = process.noise.prior(canvas, seeded(0))
+    if start.x.shape != prior.shape or start.x.dtype != prior.dtype:
+        raise ValueError(
+            f"The state is {brief(tuple(start.x.shape))} {start.x.dtype}; '{process.name}' starts "
+            f"from {tuple(prior.shape)} {prior.dtype}."
+        )
+    check_number("the state's time", start.t, 0, 1)
+
+
+def noised(process: Process, canvas: Canvas, t: float, seed: int = 0) -> State:
+    """A text (the canvas's tokens) noised to time t, but where it is given: `generate` writes on
+    from there (SDEdit, arXiv:2108.01073). Raises ValueError for a t outside (0, 1]."""
+    check_number("t", t, T_MIN, 1)
+    canvas, rng = canvas.to(process.device), seeded(seed)
     with torch.no_grad():
-        return process.prior(part, ahead)
+        x = process.noise.corrupt(canvas.tokens, canvas.time(t), rng)
+        return State(process.noise.pin(x, canvas), canvas, float(t), rng=rng.get_state())
 
 
-def sampled(steps: Iterator[Step], changes: list, x: Tensor | None) -> Iterator[Step]:
+def sampled(steps: Iterator[Step], changes: list, begin: State) -> Iterator[Step]:
     """The steps, none of whose arithmetic is for learning; after each of them the guides may hand
-    the sampler another state to go on from. x: the state that it begins with, where there are such
-    guides.
-    """
-    t, other = 1.0, None
+    the sampler another state to go on from. begin: the state that it begins with."""
+    x, t, sent, canvas = begin.x, begin.t, None, begin.canvas
     while True:
         with torch.no_grad():
             try:
-                step = steps.send(other)
+                step = steps.send(sent)
             except StopIteration:
                 return
-            before, other = x, None
+            before, sent, canvas = x, None, step.canvas or canvas
             for change in changes:
                 step = step._replace(x=change(before, t, step))
             if changes:
-                x, t, other = step.x, step.t, step.x
+                x, t = step.x, step.t
+                sent = State(x, canvas, t, step.memory)
         yield step
 
 
-def frames(process, canvas, run, planned, asked, noise) -> Iterator[Frame]:
+def frames(process, canvas, run, planned, asked, noise, rng, memory) -> Iterator[Frame]:
     """The Frames of one window after the other. run(window, text, start) yields Steps;
     planned(window) says how many; noise(window) is the state that the first window comes from.
     """
@@ -186,7 +218,21 @@ def frames(process, canvas, run, planned, asked, noise) -> Iterator[Frame]:
         for step, now in enumerate(run(part, canvas, start), step + 1):  # noqa: B020
             board.take(now)
             spent += time.perf_counter() - clock
-            yield Frame(step, total, now.t, asked.calls, spent, **board.picture(), before=before)
+            state = None
+            if len(spans) == 1:
+                state = State(
+                    now.x, now.canvas or part, now.t, now.memory, dict(memory), rng.get_state()
+                )
+            yield Frame(
+                step,
+                total,
+                now.t,
+                asked.calls,
+                spent,
+                **board.picture(),
+                before=before,
+                state=state,
+            )
             clock, before = time.perf_counter(), None
         # what was written is given to the next window
         done = torch.arange(L, device=canvas.tokens.device) < stop
@@ -234,9 +280,9 @@ class Board:
                 (*x.shape[:2], self.process.V), -math.log(self.process.V), dtype=torch.float32
             ),
         )
-        self.tokens = paste(self.tokens, self.process.read(x).cpu(), self.start)
+        self.tokens = paste(self.tokens, self.process.noise.read(x).cpu(), self.start)
         if not self.firm:
-            sure = self.process.certainty(x, self.canvas_time(t), nothing).exp().float().cpu()
+            sure = self.process.noise.certainty(x, self.canvas_time(t), nothing).exp().float().cpu()
             self.confidence = paste(self.confidence, torch.where(self.fixed, 1.0, sure), self.start)
         self.see(x, t, nothing, x, self.start)
         self.last = x, t
@@ -244,11 +290,11 @@ class Board:
     @torch.no_grad()
     def take(self, step: Step) -> None:
         """Note a step of the window."""
-        tokens = paste(self.tokens, self.process.read(step.x).cpu(), self.start)
+        tokens = paste(self.tokens, self.process.noise.read(step.x).cpu(), self.start)
         self.changed, self.tokens = tokens != self.tokens, tokens
         t, log_x0 = self.time(step.x, step.t), step.prediction.log_x0
         asked = slice(step.first, step.first + log_x0.shape[1])
-        sure = self.process.certainty(step.x[:, asked], self.canvas_time(t)[:, asked], log_x0)
+        sure = self.process.noise.certainty(step.x[:, asked], self.canvas_time(t)[:, asked], log_x0)
         self.note(log_x0.cpu(), sure.cpu(), self.start + step.first)
         x, before = self.last or (step.x, t)
         self.see(x[:, asked], before[:, asked], log_x0, step.x[:, asked], self.start + step.first)
@@ -287,8 +333,8 @@ class Board:
     def see(self, x: Tensor, t: Tensor, log_x0: Tensor, new: Tensor, start: int) -> None:
         """Note what the process shows of a step from x to `new`, for the columns from `start`
         on."""
-        if self.process.sight:
-            view = self.process.look(x, t, log_x0, new).float().cpu()
+        if name := self.process.view_name:
+            view = self.process.noise.view(name, x, t, log_x0, new).float().cpu()
             if self.view is None:
                 # of what is not begun
                 self.view = torch.full((*self.tokens.shape, view.shape[-1]), 0.5)

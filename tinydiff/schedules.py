@@ -46,7 +46,7 @@ class Schedule(ABC):
 
     def alpha(self, t: Tensor) -> Tensor:
         """What is left of the text at time t (any shape)."""
-        return (self.curve(t) - self.high) * self.scale + 1
+        return torch.where(t == 0, 1.0, (self.curve(t) - self.high) * self.scale + 1)
 
     def slope(self, t: Tensor) -> Tensor:
         """d alpha / dt, at most 0 (any shape)."""

@@ -8,8 +8,8 @@ setting needs no owner.
 
 Most change the bet, log p(x_0 | x_t), and nothing else: a step is taken with the changed bet as if
 the network had said it. By Bayes' rule log_x0 is the sum of what the rest of the text says of a
-character and of what its own noisy state says (`Process.own`); temperature, top-k and top-p act on
-the first alone, and the second is added again (`apart`, `joined`).
+token and of what its own noisy state says (`Process.state_likelihood`); temperature, top-k and
+top-p act on the first alone, and the second is added again (`apart`, `joined`).
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
+from tinydiff.noises import discover
 from tinydiff.options import Annotated, Choice, Option, Range, Words, check, declared
-from tinydiff.processes import LOG_ZERO, NEVER, TRAITS, Prediction, Process, discover
+from tinydiff.predictions import LOG_ZERO, Prediction
+from tinydiff.processes import TRAITS, Process
+from tinydiff.randomness import NEVER, Rng
 from tinydiff.samplers import SAMPLERS, Step
 from tinydiff.sentences import brief
 from tinydiff.text import Canvas
@@ -76,7 +78,10 @@ class Context:
     canvas: Canvas  # the window that is written, (B, n): what of it is given, and its label
     text: Canvas | None = None  # the whole, (B, L); what was written before the window is given
     start: int = 0  # the window's first column in the whole
-    rng: torch.Generator | None = None  # the sampler's
+    rng: Rng | None = None  # the sampler's
+    # what guides remember from call to call, each by its name: part of the state of a run, so that
+    # a run which goes on from a Frame goes on exactly
+    memory: dict[str, Any] = field(default_factory=dict)
     # makes the denoise that the guide wraps once more, for a network that is told no label
     unlabelled: Callable[[], Denoise] | None = None
 
@@ -247,7 +252,8 @@ def wrapped(guides, denoise, unlabelled, context, asked) -> tuple[Denoise, list[
     for n, each in enumerate(guides):
 
         def again(inner=guides[:n]) -> Denoise:
-            bare = replace(context, canvas=replace(context.canvas, label=None))
+            memory = context.memory.setdefault("unlabelled", {})
+            bare = replace(context, canvas=replace(context.canvas, label=None), memory=memory)
             return wrapped(inner, unlabelled, unlabelled, bare, asked)[0]
 
         here = replace(context, unlabelled=again)
@@ -261,11 +267,11 @@ def wrapped(guides, denoise, unlabelled, context, asked) -> tuple[Denoise, list[
 
 
 def apart(prediction: Prediction, x: Tensor, t: Tensor, process: Process) -> tuple[Tensor, Tensor]:
-    """log_x0 as what the rest of the text says and what its own noisy state says, which own(x, t)
-    of the process tells, each (B, L, V), float64, up to a constant in v.
+    """log_x0 as what the rest of the text says and what its own noisy state says, which
+    `Process.state_likelihood` tells, each (B, L, V), float64, up to a constant in v.
     """
     # with a cache only the last columns are asked
-    state = process.own(x, t).double()[:, -prediction.log_x0.shape[1] :]
+    state = process.state_likelihood(x, t).double()[:, -prediction.log_x0.shape[1] :]
     state = (state - state.amax(-1, keepdim=True)).clamp_min(CERTAIN)
     rest = prediction.log_x0.double() - state
     return (rest - rest.amax(-1, keepdim=True)).clamp_min(NEVER), state
@@ -273,7 +279,7 @@ def apart(prediction: Prediction, x: Tensor, t: Tensor, process: Process) -> tup
 
 def joined(prediction: Prediction, rest: Tensor, state: Tensor) -> Prediction:
     """The prediction with the bet that belongs to the two parts of `apart`, renormalised."""
-    return prediction._replace(log_x0=(rest + state).log_softmax(-1).clamp_min(LOG_ZERO))
+    return prediction.with_log_x0((rest + state).log_softmax(-1).clamp_min(LOG_ZERO))
 
 
 discover(__name__, __path__)

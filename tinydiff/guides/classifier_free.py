@@ -16,7 +16,7 @@ bet (gaussian.py), the means are mixed.
 """
 
 from tinydiff.guides import Annotated, Range, guide
-from tinydiff.processes import LOG_ZERO, Prediction
+from tinydiff.predictions import LOG_ZERO
 from tinydiff.sentences import listed
 
 
@@ -48,17 +48,16 @@ def classifier_free(
     """Write more clearly what the label asks for: away from what the network says without it."""
     if guidance == 0:
         return denoise
-    plain, read = context.unlabelled(), context.process.means
+    plain, process = context.unlabelled(), context.process
 
     def mixed(told, untold):
         return (1 + guidance) * told - guidance * untold
 
     def guided(x, t, cache=None):
         told, untold = denoise(x, t, cache), plain(x, t, cache)
-        if read:  # of a process whose outputs are mixed and not its bets
-            raw = mixed(told.raw, untold.raw)
-            return Prediction(read(raw, x, t), raw)
+        if process.mixes_raw:
+            return process.predict(mixed(told.raw, untold.raw), x, t)
         log_x0 = mixed(told.log_x0.double(), untold.log_x0.double())
-        return told._replace(log_x0=log_x0.log_softmax(-1).clamp_min(LOG_ZERO))
+        return told.with_log_x0(log_x0.log_softmax(-1).clamp_min(LOG_ZERO))
 
     return guided

@@ -17,13 +17,12 @@ def self_conditioning(
 
     It begins anew with each window, and where the text has become longer.
     """
-    before = None
 
     def reminded(x, t, cache=None):
-        nonlocal before
+        before = context.memory.get("hint")
         fits = before is not None and before.shape[1] == x.shape[1]
         prediction = denoise(x, t, cache, hint=before if fits else None)
-        before = context.process.estimate(x, prediction, t)
+        context.memory["hint"] = context.process.hint(prediction)
         return prediction
 
     return reminded if self_conditioning else denoise

@@ -1,7 +1,7 @@
 """Top-k: of each bet the few best are left (Fan et al., arXiv:1805.04833)."""
 
 from tinydiff.guides import Annotated, Range, apart, guide, joined
-from tinydiff.processes import LOG_ZERO
+from tinydiff.predictions import LOG_ZERO
 
 
 @guide("top_k", stage="cut", paper="arXiv:1805.04833")

@@ -3,7 +3,7 @@
 import torch
 
 from tinydiff.guides import Annotated, Range, apart, guide, joined
-from tinydiff.processes import LOG_ZERO
+from tinydiff.predictions import LOG_ZERO
 
 
 @guide("top_p", stage="cut", paper="arXiv:1904.09751")

@@ -28,6 +28,7 @@ from tinydiff.nets import fast_bf16
 from tinydiff.nets import precision as autocast
 from tinydiff.nets.precision import settle
 from tinydiff.processes import PROCESSES, Process, build
+from tinydiff.randomness import seeded
 from tinydiff.samplers import column
 from tinydiff.text import Canvas, Characters, Corpus
 from tinydiff.train.loop import SHAPES, Config, Run, hardware, pick_device
@@ -272,7 +273,7 @@ def training_row(preset: str, products: dict, repeats: int, compile: bool, devic
 def noise() -> Corpus:
     """Random characters: time does not depend on what is learnt."""
     tokenizer = Characters("".join(chr(33 + i) for i in range(CHARACTERS)))
-    ids = torch.randint(CHARACTERS, (20 * LENGTH,), generator=torch.Generator().manual_seed(0))
+    ids = torch.randint(CHARACTERS, (20 * LENGTH,), generator=seeded(0))
     return Corpus("noise", tokenizer, ids, ids)
 
 

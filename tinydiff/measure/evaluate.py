@@ -32,7 +32,8 @@ from tinydiff import rewrite, uncertainty
 from tinydiff.endings import character_bits
 from tinydiff.files import check_writable, write_text
 from tinydiff.generate import generate
-from tinydiff.processes import Process, draw
+from tinydiff.processes import Process
+from tinydiff.randomness import categorical, seeded
 from tinydiff.runs import DEFAULTS
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.store import card, catalogue, checkpoint
@@ -154,7 +155,7 @@ def bound_over(
     decides what the error is.
     """
     draws = 1 if "causal" in process.traits else draws
-    rng, found, group = torch.Generator().manual_seed(0), [], max(1, batch // draws)
+    rng, found, group = seeded(0), [], max(1, batch // draws)
     with torch.no_grad():
         for rows in zip(texts.tokens.split(group), texts.given.split(group)):
             canvas = Canvas(*(row.repeat(draws, 1) for row in rows)).to(process.device)
@@ -229,7 +230,7 @@ def judge_bits(texts: list[str]) -> Mean | None:
             Canvas(part[None], torch.zeros(1, len(part), dtype=torch.bool)) for part in parts
         )
         with torch.no_grad():
-            nats.append(sum(judge.bound(canvas, torch.Generator()).item() for canvas in canvases))
+            nats.append(sum(judge.bound(canvas, seeded(0)).item() for canvas in canvases))
     bits = [one / math.log(2) for one in nats]
     return (
         uncertainty.mean(bits, [len(text) for text in texts], consecutive=False) if texts else None
@@ -263,7 +264,7 @@ def yardsticks(corpus: Corpus, length: int, known: frozenset[str] | None = None)
     often as the training text has them, each by itself; "pairs", each drawn as it follows the one
     before it there; "real", all of the held-out text.
     """
-    rng, text = torch.Generator().manual_seed(0), corpus.tokenizer.decode(corpus.train[:ENOUGH])
+    rng, text = seeded(0), corpus.tokenizer.decode(corpus.train[:ENOUGH])
     alphabet = Characters.of(text)
     train = alphabet.encode(text)
     letters = train[torch.randint(len(train), (YARD, length), generator=rng)]
@@ -415,9 +416,7 @@ def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
     pages = corpus.valid.split(length)[:-1]
     # spread over the text
     real = [corpus.tokenizer.decode(pages[i * len(pages) // batch]) for i in range(batch)]
-    sample_of = torch.randperm(
-        len(corpus.train) // length, generator=torch.Generator().manual_seed(0)
-    )[:128]
+    sample_of = torch.randperm(len(corpus.train) // length, generator=seeded(0))[:128]
     seen = torch.stack(
         [corpus.train[i * length : (i + 1) * length] for i in sample_of.tolist()]
     ).long()
@@ -512,13 +511,15 @@ def cache_error(process: Process, cache: str, batch: int) -> float:
     size, canvas, rng = (
         process.sizes[0],
         Canvas.blank(process.length or 256, batch),
-        torch.Generator().manual_seed(0),
+        seeded(0),
     )
     asked, total, count = (lambda x, t, cache: process.denoise(x, t, cache=cache)), 0.0, 0
     pieces = [process.pieces(size, name) for name in ("none", cache)]
     for start in range(0, canvas.tokens.shape[1], size):
         stop = min(start + size, canvas.tokens.shape[1])
-        parts = [piece(canvas, start, stop, asked, process.prior(canvas, rng)) for piece in pieces]
+        parts = [
+            piece(canvas, start, stop, asked, process.noise.prior(canvas, rng)) for piece in pieces
+        ]
         x = torch.full((batch, stop - start), process.mask_id)
         order = torch.rand(x.shape, generator=rng).argsort(1)
         for call in range(4):
@@ -529,7 +530,9 @@ def cache_error(process: Process, cache: str, batch: int) -> float:
             if call:
                 total += (log_p.exp() * (log_p - log_q)).sum(-1)[masked].sum().item()
                 count += int(masked.sum())
-            x = torch.where(masked & (order < (call + 1) / 4 * x.shape[1]), draw(log_p, rng), x)
+            x = torch.where(
+                masked & (order < (call + 1) / 4 * x.shape[1]), categorical(log_p, rng), x
+            )
         tokens = torch.cat([canvas.tokens[:, :start], x, canvas.tokens[:, stop:]], 1)
         canvas = Canvas(tokens, canvas.given | (torch.arange(tokens.shape[1]) < stop))
     return total / max(1, count)

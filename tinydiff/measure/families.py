@@ -24,6 +24,7 @@ from tinydiff.measure import evaluate
 from tinydiff.nets import precision
 from tinydiff.paths import ASSETS
 from tinydiff.processes import PROCESSES, Process, build
+from tinydiff.randomness import seeded
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.store import catalogue, checkpoint
 from tinydiff.store.checkpoint import Card
@@ -124,9 +125,9 @@ def untrained(card: Card) -> Process:
 
 def milliseconds(process: Process, repeats: int = 9) -> float:
     """The median time of a call for one text of 256 characters."""
-    canvas, rng = Canvas.blank(256), torch.Generator().manual_seed(0)
+    canvas, rng = Canvas.blank(256), seeded(0)
     x, t, autocast, took = (
-        process.prior(canvas, rng),
+        process.noise.prior(canvas, rng),
         canvas.time(1.0),
         precision("auto", process.device),
         [],
@@ -175,7 +176,7 @@ def divergence(process: Process, sampler: str, steps: int) -> list:
 
 def floor(draws: int = 8) -> float:
     """What as many true texts give, on average."""
-    rng, language = torch.Generator().manual_seed(0), catalogue.bigrams()
+    rng, language = seeded(0), catalogue.bigrams()
     return (
         sum(bigram_divergence(language.sample(TEXTS, LENGTH, rng), language) for _ in range(draws))
         / draws

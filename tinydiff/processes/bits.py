@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import torch
 
+from tinydiff.noises.gaussian import Bits as BitNoise
+from tinydiff.predictions import Prediction
 from tinydiff.processes.gaussian import Reals
 
-# log of how much less likely than the likeliest character a state may say that another is
+# log of how much less likely than the likeliest token a state may say that another is
 CERTAIN = -12.0
 
 
@@ -25,46 +27,29 @@ class Bits(Reals):
     about = (
         "Every character is a number in binary, its bits are real numbers, and noise blurs them."
     )
-
-    sight = "planes"
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        place = torch.arange(self.D - 1, -1, -1)
-        self.register_buffer(
-            "table", 2.0 * (torch.arange(self.V)[:, None] >> place & 1) - 1, persistent=False
-        )
-
-    @property
-    def D(self):
-        return max(1, (self.V - 1).bit_length())
-
-    def codes(self):
-        return self.table
+    over = BitNoise
+    traits = Reals.traits | BitNoise.traits
+    view_name = "planes"
 
     def outputs(self):
-        return self.D
+        return self.noise.D
 
-    def look(self, x, t, log_x0, new):
-        """The bits themselves, (B, L, D), from -1 at 0 to 1 at 1."""
-        return ((1 + new) / 2).clamp(0, 1)
+    def predict(self, raw, x, t):
+        logits = (raw + self.noise.evidence(x, t)) @ self.noise.codes().to(raw.dtype).T
+        return Prediction(logits.log_softmax(-1), raw)
 
-    def read_out(self, raw, x, t):
-        return ((raw + self.evidence(x, t)) @ self.codes().to(raw.dtype).T).log_softmax(-1)
-
-    def own(self, x, t):
+    def state_likelihood(self, x, t):
         """Cut where it is surer than the product of bits of a perfect network, whose means
         `natural` keeps off their edge, and would seem to be contradicted.
         """
-        state = super().own(x, t)
+        state = super().state_likelihood(x, t)
         return (state - state.amax(-1, keepdim=True)).clamp_min(CERTAIN)
 
     def perfect(self, language, x, t):
-        codes = self.codes().double()
+        codes = self.noise.codes().double()
         mean = super().perfect(language, x, t).exp() @ codes
-        return natural(mean.flatten(0, 1), codes).view(mean.shape) - self.evidence(
-            x[..., : self.D], t
-        )
+        known = self.noise.evidence(x[..., : self.noise.D], t)
+        return natural(mean.flatten(0, 1), codes).view(mean.shape) - known
 
 
 def natural(mean: torch.Tensor, codes: torch.Tensor, rounds: int = 60) -> torch.Tensor:

@@ -27,8 +27,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tinydiff.nets import Cache
-from tinydiff.processes import SIZES, T_MIN, Piece, Prediction, Process, certain, rows
-from tinydiff.processes.masked import Masked
+from tinydiff.noises.mask import Mask
+from tinydiff.processes import SIZES, T_MIN, Piece, Process
+from tinydiff.processes.masked import Masked, some_masked
+from tinydiff.randomness import Rng, rows
 from tinydiff.text import Canvas
 
 # of the windows of t that are tried (section 5.3)
@@ -54,14 +56,14 @@ class Block(Process):
         "Text is written block by block, each as masked diffusion that sees the finished blocks "
         "before it."
     )
-    traits = frozenset({"tokens", "prefix", "timeless", "pieces", "blocks"})
+    traits = frozenset({"tokens", "likelihood", "prefix", "timeless", "pieces", "blocks"})
     choices = {"block": ("any", *map(str, SIZES)), "clip": ("yes", "no")}
     caches = ("exact", "none")
-    kind = Masked
+    over, writes_with = Mask, Masked
 
     def __init__(self, net, tokenizer, schedule, length, options):
         super().__init__(net, tokenizer, schedule, length, options)
-        self.base = self.kind(None, tokenizer, schedule, length)
+        self.writer = Masked(None, tokenizer, self.noise, length)
         self.sizes = sizes_of(self.options["block"], length)
         even = [(1.0, 1.0) if self.clipped and size == 1 else (0.0, 1.0) for size in self.sizes]
         # of the times of training, for each size
@@ -72,19 +74,7 @@ class Block(Process):
         return self.options["clip"] == "yes"
 
     def network(self):
-        return self.base.network()
-
-    def prior(self, canvas, rng):
-        return self.base.prior(canvas, rng)
-
-    def corrupt(self, x0, t, rng):
-        return self.base.corrupt(x0, t, rng)
-
-    def likelihood(self, x, t):
-        return self.base.likelihood(x, t)
-
-    def weight(self, t):
-        return self.base.weight(t)
+        return self.writer.network()
 
     # ------------------------------------------------------------ the network
 
@@ -103,12 +93,10 @@ class Block(Process):
             raw, shown = self.both(x, x, label, size)[:, :n], x[:, :n]
         else:
             raw, shown = self.onward(x, label, cache, start)[:, : n - start], x[:, start:n]
-        return Prediction(
-            torch.where(
-                (shown == self.mask_id)[..., None], raw.log_softmax(-1), certain(shown, self.V)
-            ),
-            raw,
-        )
+        return self.predict(raw, shown, t)
+
+    def predict(self, raw, x, t):
+        return self.writer.predict(raw, x, t)
 
     def onward(self, x, label, cache, start):
         """The network's output for the last block of x, whose first column is `start`; the blocks
@@ -139,7 +127,7 @@ class Block(Process):
                 whole, t = torch.cat([before, x], 1), F.pad(t, (start, 0))
                 return denoise(whole, t, memory if cache == "exact" else BlockCache(size))
 
-            return Piece(self.base, canvas.slice(start, stop), within, start)
+            return Piece(self.writer, canvas.slice(start, stop), within, start)
 
         return piece
 
@@ -158,7 +146,7 @@ class Block(Process):
     # ------------------------------------------------------------ loss and bound
 
     def loss(self, canvas, rng):
-        which = int(torch.randint(len(self.sizes), (1,), generator=rng))
+        which = int(rng.common(1, purpose="size") * len(self.sizes))
         nats, _ = self.nats(canvas, rng, self.sizes[which], *self.window[which].tolist())
         return nats.sum(1) / canvas.given.shape[1]
 
@@ -168,15 +156,15 @@ class Block(Process):
         B, L = canvas.tokens.shape
         drawn = strata(B, -(-L // size), rng) * (high - low) + low
         t = canvas.time(drawn.clamp_min(T_MIN).to(self.device).repeat_interleave(size, 1)[:, :L])
-        x = self.corrupt(canvas.tokens, t, rng)
-        weight = torch.where(x == self.mask_id, self.schedule.weight(t.clamp_min(1e-6)), 0)
+        x = self.noise.corrupt(canvas.tokens, t, rng)
+        weight = torch.where(x == self.mask_id, self.noise.weight(t.clamp_min(1e-6)), 0)
         return weight * self.surprise(x, canvas, size), t
 
     def bound(self, canvas, rng):
         """As Masked's in every block: exactly k masks, each number of them with its weight."""
         L = canvas.tokens.shape[1]
         size = min(self.sizes[0], L)
-        x, weight, _ = self.base.some_masked(blocks_of(canvas, size), rng)
+        x, weight, _ = some_masked(blocks_of(canvas, size), self.mask_id, rng)
         x = x.view(len(canvas.tokens), -1)[:, :L]
         weight = weight.view(len(x), -1).repeat_interleave(size, 1)[:, :L]
         return (weight * torch.where(x == self.mask_id, self.surprise(x, canvas, size), 0)).sum(1)
@@ -200,7 +188,7 @@ class Block(Process):
         for which, size in enumerate(self.sizes):
             if size > 1 and self.clipped:
                 nats, t = self.nats(canvas, rng, size, 0.0, 1.0)
-                variances[str(size)] = spread(
+                variances[str(size)] = variances_of(
                     *(block_means(part, canvas, size) for part in (nats, t))
                 )
                 best = min(variances[str(size)], key=variances[str(size)].get)
@@ -224,7 +212,7 @@ def sizes_of(option: str, length: int | None) -> tuple[int, ...]:
     return (size,)
 
 
-def spread(nats: Tensor, t: Tensor) -> dict[str, float]:
+def variances_of(nats: Tensor, t: Tensor) -> dict[str, float]:
     """Variance of the blocks' nats (n,) within each of WINDOWS, by "low-high"."""
     inside = {f"{low:.2f}-{high:.2f}": nats[(t >= low) & (t <= high)] for low, high in WINDOWS}
     return {
@@ -259,12 +247,12 @@ def blocks_of(canvas: Canvas, size: int) -> Canvas:
     return Canvas(tokens.reshape(-1, size), given.reshape(-1, size))
 
 
-def strata(batch: int, columns: int, rng: torch.Generator) -> Tensor:
+def strata(batch: int, columns: int, rng: Rng) -> Tensor:
     """Uniform numbers in [0, 1), (batch, columns); in each column one in each of `batch` equal
     parts, in any order."""
 
     def drawn(n: int) -> Tensor:
-        order, within = torch.rand(2, n, columns, generator=rng, device=rng.device)
+        order, within = rng.common(2, n, columns, purpose="time")
         return (order.argsort(0) + within) / n
 
     return rows(drawn, batch, rng)

@@ -1,8 +1,7 @@
 """Masked diffusion: MDLM (Sahoo et al., arXiv:2406.07524), MD4 (arXiv:2406.04329), LLaDA
-(arXiv:2502.09992).
+(arXiv:2502.09992), on the noise of noises/mask.py.
 
-    q(x_t | x_0):   each character is kept with probability alpha(t), else it is the mask
-    p(x_s | x_t):   a mask becomes a character drawn from p(x_0 | x_t) with probability
+    p(x_s | x_t):   a mask becomes a token drawn from p(x_0 | x_t) with probability
                     (alpha_s - alpha_t) / (1 - alpha_t)
     -log p(x_0) <=  E_t [ -alpha' / (1 - alpha) * sum over masked of -log p(x_0_i | x_t) ]
 
@@ -16,7 +15,10 @@ import torch
 import torch.nn.functional as F
 
 from tinydiff.nets import Cache
-from tinydiff.processes import LOG_ZERO, Piece, Prediction, Process, certain, draw, rand, spread
+from tinydiff.noises.mask import Mask
+from tinydiff.predictions import Prediction, certain
+from tinydiff.processes import Piece, Process
+from tinydiff.randomness import rand, stratified
 
 
 class Around(Cache):
@@ -53,30 +55,22 @@ class Masked(Process):
         "Characters are hidden behind masks; the network guesses what is behind all of them at "
         "once."
     )
-    traits = frozenset(
-        {"diffusion", "tokens", "prefix", "mask", "timeless", "posterior", "ratios", "pieces"}
-    )
+    over = Mask
+    traits = Mask.traits | {"diffusion", "timeless", "posterior", "pieces"}
     caches = ("none", "prefix", "dual")
 
     def network(self):
         return dict(inputs=self.V + 1, outputs=self.V, attention="bidirectional", timed=False)
 
-    def prior(self, canvas, rng):
-        return self.pin(torch.full_like(canvas.tokens, self.mask_id), canvas)
-
-    def corrupt(self, x0, t, rng):
-        return torch.where(rand(x0, rng) < self.schedule.alpha(t), x0, self.mask_id)
-
-    def likelihood(self, x, t):
-        return torch.where((x == self.mask_id)[..., None], 0.0, certain(x, self.V))
-
     def denoise(self, x, t, label=None, cache=None):
-        raw = self.net(x, t, label) if cache is None else cache.ask(self.net, x, label)
-        # SUBS (MDLM, section 3.2.3): the mask has no probability, and what is written stays
-        return Prediction(
-            torch.where((x == self.mask_id)[..., None], raw.log_softmax(-1), certain(x, self.V)),
-            raw,
+        return self.predict(
+            self.net(x, t, label) if cache is None else cache.ask(self.net, x, label), x, t
         )
+
+    def predict(self, raw, x, t):
+        # SUBS (MDLM, section 3.2.3): the mask has no probability, and what is written stays
+        masked = (x == self.mask_id)[..., None]
+        return Prediction(torch.where(masked, raw.log_softmax(-1), certain(x, self.V)), raw)
 
     def pieces(self, size, cache):
         """A block between what is written and masks to the end of the canvas, as LLaDA decodes
@@ -91,75 +85,41 @@ class Masked(Process):
             memory = None if cache == "none" else Around(start, stop if cache == "dual" else L)
 
             def within(x, t, _=None):
-                found = denoise(
-                    torch.cat([before, x, behind], 1), F.pad(t, (start, L - stop)), memory
-                )
-                return Prediction(found.log_x0[:, start:stop], found.raw[:, start:stop])
+                whole = torch.cat([before, x, behind], 1)
+                found = denoise(whole, F.pad(t, (start, L - stop)), memory)
+                return found.columns(start, stop)
 
             return Piece(self, canvas.slice(start, stop), within, start)
 
         return piece
 
-    def reverse(self, x, prediction, t, s, rng):
-        alpha_t, alpha_s = self.schedule.alpha(t), self.schedule.alpha(s)
-        # MDLM, eq. 7
-        reveal = (x == self.mask_id) & (rand(x, rng) < (alpha_s - alpha_t) / (1 - alpha_t))
-        return torch.where(reveal, draw(prediction.log_x0, rng), x)
-
-    def log_ratios(self, x, log_x0, t):
-        """log p_t(y) / p_t(x) for x with one mask made y, (B, L, V); LOG_ZERO where a character
-        stands (SEDD, eq. 18)."""
-        alpha = self.schedule.alpha(t)[..., None]
-        return torch.where(
-            (x == self.mask_id)[..., None], log_x0 + torch.log(alpha / (1 - alpha)), LOG_ZERO
-        )
-
-    def rate(self, t):
-        """How fast noise makes a mask of a character, each of them alike."""
-        return -self.schedule.slope(t) / self.schedule.alpha(t)
-
-    def jumps(self, t, s):
-        """`rate` summed up from s to t."""
-        return self.schedule.alpha(s).log() - self.schedule.alpha(t).log()
-
-    def undone(self, log_r, x, t, s):
-        """log p(x_s = y | x_t) from the log-ratios (B, L, V) alone, (B, L, V + 1), the mask last
-        (SEDD, eq. 19)."""
-        kept = (self.schedule.alpha(t.double()) / self.schedule.alpha(s.double()))[..., None]
-        written = log_r + torch.log((1 - kept) / kept)
-        hidden = (1 - written.exp().sum(-1, keepdim=True)).clamp_min(0).log()
-        step = torch.where(
-            (x == self.mask_id)[..., None], torch.cat([written, hidden], -1), certain(x, self.V + 1)
-        )
-        return step.log_softmax(-1).clamp_min(LOG_ZERO)
-
     def loss(self, canvas, rng):
         t = canvas.time(self.times(len(canvas.tokens), rng))
-        x = self.corrupt(canvas.tokens, t, rng)
-        weight = torch.where(x == self.mask_id, self.schedule.weight(t.clamp_min(1e-6)), 0)
+        x = self.noise.corrupt(canvas.tokens, t, rng)
+        weight = torch.where(x == self.mask_id, self.noise.weight(t.clamp_min(1e-6)), 0)
         return (weight * self.surprise(x, canvas)).sum(1) / canvas.given.shape[1]
 
     def bound(self, canvas, rng):
-        """By masking exactly k of the n open characters, k ~ U{1..n}: what the bound over times is
+        """By masking exactly k of the n open tokens, k ~ U{1..n}: what the bound over times is
         for every schedule whose alpha falls from 1 to 0, with much less variance (LLaDA, eq. 14;
         the any-order view of arXiv:2110.02037). Nothing is cut off at either end.
         """
-        x, weight, _ = self.some_masked(canvas, rng)
+        x, weight, _ = some_masked(canvas, self.mask_id, rng)
         return (weight * torch.where(x == self.mask_id, self.surprise(x, canvas), 0)).sum(1)
-
-    def some_masked(self, canvas, rng):
-        """x with exactly k open characters masked; the weight n / k of each; and 1 - alpha at a
-        moment when so many are, the k-th smallest of n uniform numbers. The last two (B, 1).
-        """
-        n = (~canvas.given).sum(1, keepdim=True)
-        k = 1 + (spread(len(n), rng).to(n.device)[:, None] * n).long()
-        u = torch.where(canvas.given, 2.0, rand(canvas.tokens, rng))
-        x = self.pin(
-            torch.where(u.argsort(dim=1).argsort(dim=1) < k, self.mask_id, canvas.tokens), canvas
-        )
-        return x, n / k, u.sort(dim=1).values.gather(1, k - 1).clamp_max(1)
 
     def surprise(self, x, canvas):
         """-log p(x_0_i | x_t), (B, L), meant for the masked positions."""
         raw = self.net(x, canvas.time(1.0), canvas.label)
         return F.cross_entropy(raw.mT, canvas.tokens, reduction="none")
+
+
+def some_masked(canvas, mask_id, rng):
+    """x with exactly k open tokens masked; the weight n / k of each; and 1 - alpha at a moment when
+    so many are, the k-th smallest of n uniform numbers. The last two (B, 1).
+    """
+    n = (~canvas.given).sum(1, keepdim=True)
+    k = 1 + (stratified(len(n), rng).to(n.device)[:, None] * n).long()
+    u = torch.where(canvas.given, 2.0, rand(canvas.tokens, rng, "order"))
+    masked = (u.argsort(dim=1).argsort(dim=1) < k) & ~canvas.given
+    x = torch.where(masked, mask_id, canvas.tokens)
+    return x, n / k, u.sort(dim=1).values.gather(1, k - 1).clamp_max(1)

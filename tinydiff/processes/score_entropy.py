@@ -7,23 +7,25 @@
     D(x_t) =        sum over y of  s(y) - q(y) log s(y) + q(y) (log q(y) - 1)
 
 with the ratios q(y) = q(x_t = y | x_0) / q(x_t | x_0) (eq. 9 and 10). Noise, prior and steps are
-those of `base`; a step needs p(x_0 | x_t), which is eq. 19 with s = 0, clamped at 0 and normalised,
-so that every sampler of the base fits. The bound judges the ratios as they come from the network.
+those of the noise; a step needs p(x_0 | x_t), which is eq. 19 with s = 0, clamped at 0 and
+normalised, so that every sampler of that noise fits. The bound judges the ratios as they come from
+the network.
 """
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from types import MappingProxyType
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinydiff.processes import LOG_ZERO, Prediction, Process
-from tinydiff.processes.masked import Masked
+from tinydiff.noises.mask import Mask
+from tinydiff.noises.uniform import UniformNoise
+from tinydiff.predictions import LOG_ZERO, Prediction
+from tinydiff.processes import Process
+from tinydiff.processes.masked import Masked, some_masked
 from tinydiff.processes.uniform import Uniform, integral, score_entropy
 
 # more than the log of any true ratio; what exp makes of it is still far from the end of float32
@@ -34,61 +36,29 @@ class ScoreEntropy(Process):
     """The network says how much likelier each neighbour of x_t is, as a logarithm; 0 for what
     stands there already."""
 
-    kind: ClassVar[type[Process]]  # whose noise it is
-    sight = "ratios"
-
-    def __init__(self, net, tokenizer, schedule, length, options=MappingProxyType({})):
-        super().__init__(net, tokenizer, schedule, length, options)
-        self.base = self.kind(None, tokenizer, schedule, length)
+    view_name = "ratios"
 
     @abstractmethod
-    def scores(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """log s(y), (B, L, V)."""
-
-    def network(self):
-        return self.base.network() | dict(timed=True)
+    def scores(self, raw: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        """log s(y), (B, L, V), from the network's output."""
 
     def denoise(self, x, t, label=None, cache=None):
-        log_s = self.scores(x, t, label)
-        log_x0 = self.base.undone(log_s, x, t, torch.zeros_like(t))[..., : self.V].log_softmax(-1)
+        return self.predict(self.net(x, t, label), x, t)
+
+    def predict(self, raw, x, t):
+        log_s = self.scores(raw, x, t)
+        log_x0 = self.noise.undone(log_s, x, t, torch.zeros_like(t))[..., : self.V].log_softmax(-1)
         return Prediction(log_x0.to(log_s.dtype), log_s)
 
     def loss(self, canvas, rng):
         t = canvas.time(self.times(len(canvas.tokens), rng))
-        nats = self.divergence(canvas, self.corrupt(canvas.tokens, t, rng), t)
+        nats = self.divergence(canvas, self.noise.corrupt(canvas.tokens, t, rng), t)
         return torch.where(canvas.given, 0, nats).sum(1) / canvas.given.shape[1]
 
     @abstractmethod
     def divergence(self, canvas, x: Tensor, t: Tensor) -> Tensor:
         """The bound's integrand at times t (B, L), (B, L). Meant for the positions that are not
         given."""
-
-    def prior(self, canvas, rng):
-        return self.base.prior(canvas, rng)
-
-    def corrupt(self, x0, t, rng):
-        return self.base.corrupt(x0, t, rng)
-
-    def likelihood(self, x, t):
-        return self.base.likelihood(x, t)
-
-    def reverse(self, x, prediction, t, s, rng):
-        return self.base.reverse(x, prediction, t, s, rng)
-
-    def log_ratios(self, x, log_x0, t):
-        return self.base.log_ratios(x, log_x0, t)
-
-    def rate(self, t):
-        return self.base.rate(t)
-
-    def jumps(self, t, s):
-        return self.base.jumps(t, s)
-
-    def undone(self, log_r, x, t, s):
-        return self.base.undone(log_r, x, t, s)
-
-    def weight(self, t):
-        return self.base.weight(t)
 
 
 class ScoreMasked(ScoreEntropy):
@@ -97,26 +67,29 @@ class ScoreMasked(ScoreEntropy):
         "Characters are hidden behind masks; the network says how much likelier the text is with "
         "each of them there."
     )
+    over = Mask
     traits = Masked.traits - {"timeless"}
-    kind = Masked
 
-    def scores(self, x, t, label=None):
-        alpha, log_u = self.schedule.alpha(t.double())[..., None], self.surpluses(x, t, label)
+    def network(self):
+        return dict(inputs=self.V + 1, outputs=self.V, attention="bidirectional", timed=True)
+
+    def scores(self, raw, x, t):
+        alpha, log_u = self.noise.alpha(t.double())[..., None], self.surpluses(raw)
         log_s = log_u + torch.log(alpha / (1 - alpha)).to(log_u.dtype)
         return torch.where((x == self.mask_id)[..., None], log_s, LOG_ZERO)
 
-    def surpluses(self, x, t, label):
+    def surpluses(self, raw):
         """log s(y) + log((1 - alpha) / alpha), (B, L, V): what is left to learn, as the other
         factor, expm1(sigma), is known (SEDD, appendix C.2). At a mask it should be log p(x_0 = y |
         x_t). An untrained network says 1 / V.
         """
-        return self.net(x, t, label).clamp_max(HIGHEST) - math.log(self.V)
+        return raw.clamp_max(HIGHEST) - math.log(self.V)
 
     def perfect(self, language, x, t):
         return super().perfect(language, x, t) + math.log(self.V)
 
     def divergence(self, canvas, x, t):
-        weight = torch.where(x == self.mask_id, self.schedule.weight(t.clamp_min(1e-6)), 0)
+        weight = torch.where(x == self.mask_id, self.noise.weight(t.clamp_min(1e-6)), 0)
         return weight * self.surprise(canvas, x, t)
 
     def surprise(self, canvas, x, t):
@@ -124,7 +97,7 @@ class ScoreMasked(ScoreEntropy):
         positions: with s(y) = u(y) alpha / (1 - alpha) it is sum of u - log u(x_0) - 1, the
         cross-entropy of MDLM if u sums to one, else more.
         """
-        log_u = self.surpluses(x, t.float(), canvas.label)
+        log_u = self.surpluses(self.net(x, t.float(), canvas.label))
         return log_u.exp().sum(-1) - 1 + F.nll_loss(log_u.mT, canvas.tokens, reduction="none")
 
     def bound(self, canvas, rng):
@@ -132,8 +105,9 @@ class ScoreMasked(ScoreEntropy):
         Nothing is cut off at either end: like a sampler this begins with nothing but masks, so
         alpha here is the schedule's, stretched to end at 0.
         """
-        x, weight, noise = self.base.some_masked(canvas, rng)
-        t = canvas.time(self.schedule.time(1 - noise.double() * (1 - self.schedule.floor)))
+        x, weight, masked = some_masked(canvas, self.mask_id, rng)
+        schedule = self.noise.schedule
+        t = canvas.time(schedule.time(1 - masked.double() * (1 - schedule.floor)))
         return (weight * torch.where(x == self.mask_id, self.surprise(canvas, x, t), 0)).sum(1)
 
 
@@ -143,25 +117,30 @@ class ScoreUniform(ScoreEntropy):
         "Characters are replaced by random ones; the network says how much likelier the text is "
         "with each other one."
     )
+    over = UniformNoise
     traits = Uniform.traits
-    kind = Uniform
 
-    def scores(self, x, t, label=None):
+    def network(self):
+        return dict(inputs=self.V, outputs=self.V, attention="bidirectional", timed=True)
+
+    def scores(self, raw, x, t):
         there = x[..., None] == torch.arange(self.V, device=x.device)
-        return self.net(x, t, label).clamp_max(HIGHEST).masked_fill(there, 0)
+        return raw.clamp_max(HIGHEST).masked_fill(there, 0)
 
     def perfect(self, language, x, t):
-        return self.log_ratios(x, super().perfect(language, x, t), t.double())
+        return self.noise.log_ratios(x, super().perfect(language, x, t), t.double())
 
     def divergence(self, canvas, x, t):
-        log_s = self.scores(x, t.float(), canvas.label).to(t.dtype)
+        raw = self.net(x, t.float(), canvas.label)
+        log_s = self.scores(raw, x, t).to(t.dtype)
         # any time at which all is finite: nobody counts these
         t = torch.where(canvas.given, 0.5, t)
-        return self.rate(t) * score_entropy(log_s, x, canvas.tokens, self.schedule.alpha(t))
+        nats = score_entropy(log_s, x, canvas.tokens, self.noise.alpha(t))
+        return self.noise.rate(t) * nats
 
     def bound(self, canvas, rng):
         """Cut off at uniform.T_END, as Uniform's is; what is left of the text at t = 1 is
         counted."""
-        return integral(self.divergence, self, canvas, rng) + self.base.unfinished() * (
-            ~canvas.given
-        ).sum(1)
+        open_ = (~canvas.given).sum(1)
+        nats = integral(self.divergence, self.noise, canvas, rng)
+        return nats + self.noise.unfinished() * open_

@@ -18,8 +18,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tinydiff.noises import discover
 from tinydiff.options import Annotated, Choice, Option, Range, Words, declared
-from tinydiff.processes import PROCESSES, Prediction, Process, discover
+from tinydiff.predictions import Prediction
+from tinydiff.processes import PROCESSES, Process
 from tinydiff.text import Canvas
 
 __all__ = [
@@ -28,25 +30,39 @@ __all__ = [
     "Choice",
     "Range",
     "Sampler",
+    "State",
     "Step",
     "Words",
     "column",
     "matrix",
-    "pairwise",
+    "moves",
     "sampler",
 ]
 
 
+class State(NamedTuple):
+    """Where the writing of a text stands: what a sampler starts from, and may be sent."""
+
+    x: Tensor  # tokens (B, L), or numbers (B, L, D)
+    canvas: Canvas  # what is given, and by now accepted for good: at time 0
+    t: float = 1.0
+    # what the sampler remembers beside x (its `Step.memory`); None where it begins
+    memory: object = None
+    guides: dict | None = None  # what guides remember (`guides.Context.memory`)
+    rng: Tensor | None = None  # how far the random numbers have come
+
+
 class Step(NamedTuple):
     """What a sampler yields after each step: the new state, the prediction that led to it, and the
-    time it is now."""
+    time it is now. Whoever sends it a State in return has it go on from there."""
 
     x: Tensor
     prediction: Prediction
     t: float
-    first: int = (
-        0  # the first column that the prediction is of; with a cache only the last ones are asked
-    )
+    # the first column that the prediction is of; with a cache only the last ones are asked
+    first: int = 0
+    canvas: Canvas | None = None  # where the sampler accepted something for good
+    memory: object = None
 
 
 @dataclass(frozen=True)
@@ -100,13 +116,14 @@ def sampler(
     planned: Callable[..., int] | None = None,
     asks: Callable[..., int] | None = None,
 ):
-    """Register a generator function (process, denoise, canvas, times, rng, *, options) as the
-    sampler `name`. Where it takes another number of steps than is asked for, planned(process,
-    canvas, steps, **options) says how many at the most; where a step is more than one call,
-    asks(process, **options) does.
+    """Register a generator function (process, denoise, start, times, rng, *, options) as the
+    sampler `name`: it yields Steps from the State `start` to the text at time 0. Where it takes
+    another number of steps than is asked for, planned(process, canvas, steps, **options) says how
+    many at the most; where a step is more than one call, asks(process, **options) does.
 
-    denoise(x, t, cache=None) is the process's, perhaps wrapped (guidance.py); times falls from 1 to
-    0. The first sentence of the docstring is what the page says of it.
+    denoise(x, t, cache=None) is the process's, perhaps wrapped (guides/); times falls from 1 to 0,
+    and `moves` gives those below the state's. The first sentence of the docstring is what the page
+    says of it.
     """
 
     def register(run):
@@ -127,6 +144,11 @@ def column(process: Process | type[Process]) -> list[str]:
 def matrix() -> dict[tuple[str, str], bool]:
     """(process, sampler) -> does it fit."""
     return {(p, s): SAMPLERS[s].fits(PROCESSES[p].traits) for p in PROCESSES for s in SAMPLERS}
+
+
+def moves(start: State, times: Sequence[float]) -> Iterator[tuple[float, float]]:
+    """The steps (t, s) of a grid from the time of a state on."""
+    return pairwise([start.t, *(t for t in times if t < start.t - 1e-9)])
 
 
 def hidden(x: Tensor, process: Process) -> Tensor:

@@ -6,13 +6,13 @@ LLaDA's semi-autoregressive decoding (arXiv:2502.09992).
 import torch
 
 from tinydiff.processes import Process
-from tinydiff.samplers import SAMPLERS, Annotated, Choice, Step, column, sampler
+from tinydiff.samplers import SAMPLERS, Annotated, Choice, State, Step, column, moves, sampler
 from tinydiff.text import Canvas
 
 
 def orders(process):
     """The samplers that can write a block."""
-    owner = process if "diffusion" in process.traits else process.kind
+    owner = process if "diffusion" in process.traits else process.writes_with
     return [name for name in column(owner) if name != "blockwise"] if owner else []
 
 
@@ -52,7 +52,7 @@ def asks(process: Process, order: str | None = None, **_) -> int:
 def blockwise(
     process,
     denoise,
-    canvas,
+    start,
     times,
     rng,
     *,
@@ -76,23 +76,44 @@ def blockwise(
     """Write block by block, each with an order of its own, given all before it; the steps are
     shared by the blocks."""
     block, order = block or process.sizes[0], SAMPLERS[order or orders(process)[0]]
-    rest, piece, each = (
-        process.prior(canvas, rng),
-        process.pieces(block, cache or process.caches[0]),
-        spans(canvas, block),
+    canvas, rest, inner = start.canvas, start.x, start.memory
+    grid = (
+        times
+        if inner is not None
+        else [t for pair in moves(start, times) for t in pair[:1]] + [0.0]
     )
-    for start, stop in each:
-        part, few = (
-            piece(canvas, start, stop, denoise, rest),
-            share(len(times) - 1, canvas, start, stop),
-        )
-        some = [times[round(i * (len(times) - 1) / few)] for i in range(few + 1)]
-        for step in order.run(part.process, part.denoise, part.canvas, some, rng):
-            x = torch.cat([rest[:, : part.first], step.x, rest[:, stop:]], 1)
-            yield Step(x, step.prediction, step.t, part.first + step.first)
-        tokens = torch.cat(
-            [canvas.tokens[:, : part.first], part.process.read(step.x), canvas.tokens[:, stop:]], 1
-        )
-        given = canvas.given | (torch.arange(tokens.shape[1], device=tokens.device) < stop)
-        canvas = Canvas(tokens, given, canvas.label)
-        rest = process.pin(rest, canvas)
+    piece = process.pieces(block, cache or process.caches[0])
+    for first, stop in spans(canvas, block):
+        part = piece(canvas, first, stop, denoise, rest)
+        few = share(len(grid) - 1, canvas, first, stop)
+        some = [grid[round(i * (len(grid) - 1) / few)] for i in range(few + 1)]
+        now, memory = inner or (some[0], None)
+        begin = State(rest[:, part.first : stop], part.canvas, now, memory)
+        writing, sent, inner = order.run(part.process, part.denoise, begin, some, rng), None, None
+        while (step := next_step(writing, sent)) is not None:
+            last = step.x
+            x = torch.cat([rest[:, : part.first], last, rest[:, stop:]], 1)
+            where = part.first + step.first
+            sent = yield Step(x, step.prediction, step.t, where, canvas, (step.t, step.memory))
+            if sent is not None:
+                rest, last = sent.x, sent.x[:, part.first : stop]
+                sent = State(last, step.canvas or part.canvas, step.t, step.memory)
+        canvas = canvas.with_written(*read(part, last, canvas, stop))
+        rest = process.noise.pin(rest, canvas)
+
+
+def read(part, x, canvas, stop):
+    """The tokens of the text up to column `stop`, of which x is the part that was written last, and
+    where they stand."""
+    before, behind = canvas.tokens[:, : part.first], canvas.tokens[:, stop:]
+    tokens = torch.cat([before, part.process.noise.read(x), behind], 1)
+    return tokens, (torch.arange(tokens.shape[1], device=x.device) < stop).expand(tokens.shape)
+
+
+def next_step(writing, sent):
+    """The next step of a sampler, which is sent a State where it is to go on from another; None at
+    its end."""
+    try:
+        return writing.send(sent)
+    except StopIteration:
+        return None

@@ -2,15 +2,15 @@
 
 import torch
 
-from tinydiff.processes import draw, rand
-from tinydiff.samplers import Annotated, Range, Step, hidden, pairwise, place_of, sampler
+from tinydiff.randomness import rand
+from tinydiff.samplers import Annotated, Range, Step, hidden, moves, place_of, sampler
 
 
 @sampler("remask", needs={"mask"}, paper="arXiv:2503.00307")
 def remask(
     process,
     denoise,
-    canvas,
+    start,
     times,
     rng,
     *,
@@ -24,27 +24,27 @@ def remask(
     ] = 0.1,
 ):
     """Hide some written characters again at every step and write them anew (ReMDM)."""
-    x = process.prior(canvas, rng)
-    for t, s in pairwise(times):
-        alpha_t, alpha_s = (
-            process.schedule.alpha(canvas.time(t)),
-            process.schedule.alpha(canvas.time(s)),
-        )
+    noise, x, canvas = process.noise, start.x, start.canvas
+    for t, s in moves(start, times):
+        alpha_t, alpha_s = noise.alpha(canvas.time(t)), noise.alpha(canvas.time(s))
         # ReMDM, eq. 7: any sigma up to this keeps q(x_s | x_0)
         sigma = share * ((1 - alpha_s) / alpha_t).clamp_max(1)
         prediction = denoise(x, canvas.time(t))
         masked, u = hidden(x, process), rand(x, rng)
         reveal = masked & (u < (alpha_s - (1 - sigma) * alpha_t) / (1 - alpha_t))  # ReMDM, eq. 6
         hide = ~masked & ~canvas.given & (u < sigma)
-        x = torch.where(reveal, draw(prediction.log_x0, rng), torch.where(hide, process.mask_id, x))
-        yield Step(x, prediction, s)
+        x = torch.where(hide, process.mask_id, x)
+        x = torch.where(reveal, prediction.draw(rng), x)
+        sent = yield Step(x, prediction, s)
+        if sent is not None:
+            x, canvas = sent.x, sent.canvas
 
 
 @sampler("renoise", needs={"diffusion", "tokens", "posterior"}, paper="arXiv:2602.21185")
 def renoise(
     process,
     denoise,
-    canvas,
+    start,
     times,
     rng,
     *,
@@ -60,13 +60,15 @@ def renoise(
     every q(x_s | x_0) as it is, whatever the noise. Characters that forget in one step are drawn as
     if independent, so only few of them are exact.
     """
-    x = process.prior(canvas, rng)
-    for t, s in pairwise(times):
+    noise, x, canvas = process.noise, start.x, start.canvas
+    for t, s in moves(start, times):
         prediction = denoise(x, canvas.time(t))
-        onward = process.reverse(x, prediction, canvas.time(t), canvas.time(s), rng)
-        anew = process.corrupt(draw(prediction.log_x0, rng), canvas.time(s), rng)
-        x = process.pin(torch.where(rand(x, rng) < share, anew, onward), canvas)
-        yield Step(x, prediction, s)
+        onward = noise.reverse(x, prediction, canvas.time(t), canvas.time(s), rng)
+        anew = noise.corrupt(prediction.draw(rng), canvas.time(s), rng)
+        x = noise.pin(torch.where(rand(x, rng, "forget") < share, anew, onward), canvas)
+        sent = yield Step(x, prediction, s)
+        if sent is not None:
+            x, canvas = sent.x, sent.canvas
 
 
 @sampler(
@@ -78,7 +80,7 @@ def renoise(
 def gibbs(
     process,
     denoise,
-    canvas,
+    start,
     times,
     rng,
     *,
@@ -95,14 +97,15 @@ def gibbs(
     One position at a time, this leaves the text's distribution at that level as it is. With masks
     it makes the jumps of the corrector of Campbell et al. (section 4.4), in the same proportions.
     """
-    x = process.prior(canvas, rng)
-    for t, s in pairwise(times):
+    noise, x, canvas = process.noise, start.x, start.canvas
+    for t, s in moves(start, times):
         prediction = denoise(x, canvas.time(t))
-        x = process.pin(process.reverse(x, prediction, canvas.time(t), canvas.time(s), rng), canvas)
+        x = noise.pin(noise.reverse(x, prediction, canvas.time(t), canvas.time(s), rng), canvas)
         for _ in range(int(sweeps) if s > 0 else 0):
-            anew = draw(denoise(x, canvas.time(s)).log_x0, rng)
-            anew = process.corrupt(anew, canvas.time(s), rng)
-            x = process.pin(
-                torch.where(place_of(rand(anew, rng), ~canvas.given) < redraw, anew, x), canvas
-            )
-        yield Step(x, prediction, s)
+            anew = denoise(x, canvas.time(s)).draw(rng)
+            anew = noise.corrupt(anew, canvas.time(s), rng)
+            chosen = place_of(rand(anew, rng, "order"), ~canvas.given) < redraw
+            x = noise.pin(torch.where(chosen, anew, x), canvas)
+        sent = yield Step(x, prediction, s)
+        if sent is not None:
+            x, canvas = sent.x, sent.canvas

@@ -1,52 +1,55 @@
 """Steps that are written in ratios, for every noise that knows p_t(y) / p_t(x) of x's neighbours y:
-SEDD (arXiv:2310.16834), Campbell et al. (arXiv:2205.14987). The ratios are those of the bet, so
-that temperature and top-p act on them too. The last step of both is the process's own, which leaves
-no noise.
+SEDD (arXiv:2310.16834), Campbell et al. (arXiv:2205.14987). The ratios are those of the prediction,
+so that temperature and top-p act on them too. The last step of both is the noise's own, which
+leaves no noise.
 """
 
 import torch
 import torch.nn.functional as F
 
-from tinydiff.processes import LOG_ZERO, draw, rand
-from tinydiff.samplers import Step, pairwise, sampler
+from tinydiff.predictions import LOG_ZERO
+from tinydiff.randomness import categorical, rand
+from tinydiff.samplers import Step, moves, sampler
 
 
-def by_ratios(step, process, denoise, canvas, times, rng):
-    """step(x, log_ratios, t, s) -> x_s, times (B, L), from noise to text."""
-    x = process.prior(canvas, rng)
-    for t, s in pairwise(times):
+def each_step(step, process, denoise, start, times, rng):
+    """step(x, prediction, t, s) -> x_s, times (B, L), from noise to text."""
+    noise, x, canvas = process.noise, start.x, start.canvas
+    for t, s in moves(start, times):
         prediction, t_all, s_all = denoise(x, canvas.time(t)), canvas.time(t), canvas.time(s)
-        if s > 0:
-            log_r = process.log_ratios(x, prediction.log_x0.double(), t_all.double())
-            new = step(x, log_r, t_all.double(), s_all.double())
-        else:
-            new = process.reverse(x, prediction, t_all, s_all, rng)
-        x = process.pin(new, canvas)
-        yield Step(x, prediction, s)
+        move = noise.reverse if s == 0 else step
+        x = noise.pin(move(x, prediction, t_all, s_all, rng), canvas)
+        sent = yield Step(x, prediction, s)
+        if sent is not None:
+            x, canvas = sent.x, sent.canvas
 
 
 @sampler("euler", needs={"ratios"}, paper="arXiv:2205.14987")
-def euler(process, denoise, canvas, times, rng):
+def euler(process, denoise, start, times, rng):
     """Let every position jump on its own, at the speed that the ratios had when the step began
     (tau-leaping)."""
+    noise = process.noise
 
-    def step(
-        x, log_r, t, s
-    ):  # SEDD, eq. 17, with the rate summed up over the step; a position jumps once at most
+    def step(x, prediction, t, s, rng):
+        # SEDD, eq. 17, with the rate summed up over the step; a position jumps once at most
+        t, s = t.double(), s.double()
+        log_r = noise.log_ratios(x, prediction.log_x0.double(), t)
         V = log_r.shape[-1]
         log_r = log_r.masked_fill(F.one_hot(x, V + 1)[..., :V].bool(), LOG_ZERO)
-        jump = rand(x, rng) < log_r.exp().sum(-1) * process.jumps(t, s)
-        return torch.where(jump, draw(log_r, rng), x)
+        jump = rand(x, rng) < log_r.exp().sum(-1) * noise.jumps(t, s)
+        # where only masks jump, the ratios of what they become are those of x_0 itself
+        masked = "mask" in process.traits
+        return torch.where(jump, prediction.draw(rng) if masked else categorical(log_r, rng), x)
 
-    yield from by_ratios(step, process, denoise, canvas, times, rng)
+    yield from each_step(step, process, denoise, start, times, rng)
 
 
 @sampler("tweedie", needs={"ratios"}, paper="arXiv:2310.16834")
-def tweedie(process, denoise, canvas, times, rng):
+def tweedie(process, denoise, start, times, rng):
     """Undo exactly the noise of one step, position by position: the best step in which none waits
-    for the others (SEDD)."""
+    for the others (SEDD).
 
-    def step(x, log_r, t, s):  # SEDD, eq. 19 and theorem 4.2
-        return draw(process.undone(log_r, x, t, s), rng)
-
-    yield from by_ratios(step, process, denoise, canvas, times, rng)
+    Eq. 19 and theorem 4.2: for ratios that a prediction of x_0 implies this is the mixture of
+    q(x_s | x_t, x_0) over it, whatever the noise, so x_0 is drawn first.
+    """
+    yield from each_step(process.noise.reverse, process, denoise, start, times, rng)

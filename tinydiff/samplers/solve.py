@@ -5,7 +5,7 @@ noise they keep, and in what they remember.
 
 import torch
 
-from tinydiff.samplers import Annotated, Range, Step, pairwise, sampler
+from tinydiff.samplers import Annotated, Range, Step, moves, sampler
 
 Clamp = Annotated[
     int,
@@ -22,34 +22,45 @@ Shift = Annotated[
         0, 4, "steps by which the state is moved further than the network is told (asymmetric time)"
     ),
 ]
+NONE = 1e-12  # in the place of the noise of what is clean, by which nobody divides
 
 
-def solve(step, process, denoise, canvas, times, rng, clamp, shift=0.0):
-    """step(x, mean, t, s) -> x_s, from noise to text. At the end stands the code of the likeliest
-    character."""
-    x = process.prior(canvas, rng)
-    for t, s in pairwise(times):
-        prediction = denoise(x, canvas.time(t))
-        mean = (
-            process.nearest(prediction)
-            if clamp or s == 0
-            else process.estimate(x, prediction, canvas.time(t))
-        )
-        x = process.pin(mean if s == 0 else step(x, mean, t, max(0.0, s - shift * (t - s))), canvas)
-        yield Step(x, prediction, s)
+def solve(step, process, denoise, start, times, rng, clamp, shift=0.0):
+    """step(x, mean, (a_t, b_t), (a_s, b_s), memory) -> x_s and the memory that the next step is
+    told, from noise to text; a and b are `levels`. Where a position becomes clean stands the code
+    of the likeliest token."""
+    noise, x, canvas, memory = process.noise, start.x, start.canvas, start.memory
+    for t, s in moves(start, times):
+        prediction, codes = denoise(x, canvas.time(t)), noise.codes()
+        mean = noise.nearest(prediction) if clamp else prediction.mean(codes)
+        alpha_t, alpha_s = alphas(noise, canvas, t), alphas(noise, canvas, s)
+        if (alpha_s == 1).all():
+            new = x  # whatever: nothing of it stays
+        else:
+            further = alphas(noise, canvas, max(0.0, s - shift * (t - s)))
+            new, memory = step(x, mean.to(x.dtype), levels(alpha_t), levels(further), memory)
+        new = noise.arrived(x, new.to(x.dtype), prediction, alpha_t, alpha_s)
+        x = noise.pin(new, canvas)
+        sent = yield Step(x, prediction, s, memory=memory)
+        if sent is not None:
+            x, canvas, memory = sent.x, sent.canvas, sent.memory
 
 
-def levels(process, t):
-    """sqrt(alpha) and sqrt(1 - alpha), the sizes of text and of noise at time t."""
-    alpha = process.schedule.alpha(torch.tensor(t, dtype=torch.float64)).item()
-    return alpha**0.5, (1 - alpha) ** 0.5
+def alphas(noise, canvas, t):
+    """alpha of each position at time t, (B, L, 1), float64."""
+    return noise.alpha(canvas.time(t, torch.float64))[..., None]
+
+
+def levels(alpha):
+    """sqrt(alpha) and sqrt(1 - alpha), the sizes of text and of noise."""
+    return alpha.sqrt(), (1 - alpha).sqrt().clamp_min(NONE)
 
 
 @sampler("ddim", needs={"reals"}, paper="arXiv:2010.02502")
 def ddim(
     process,
     denoise,
-    canvas,
+    start,
     times,
     rng,
     *,
@@ -62,34 +73,40 @@ def ddim(
     """Keep the noise that is there and shrink it: a fixed path from noise to text (DDIM), or with
     fresh noise as in DDPM."""
 
-    def step(x, mean, t, s):  # DDIM, eq. 12 and 16
-        (a_t, b_t), (a_s, b_s) = levels(process, t), levels(process, s)
-        fresh = eta * b_s / b_t * max(0.0, 1 - (a_t / a_s) ** 2) ** 0.5
-        kept = max(0.0, b_s**2 - fresh**2) ** 0.5
-        return a_s * mean + kept * (x - a_t * mean) / b_t + fresh * process.normal(x, rng)
+    def step(x, mean, at_t, at_s, memory):  # DDIM, eq. 12 and 16
+        (a_t, b_t), (a_s, b_s) = at_t, at_s
+        fresh = eta * b_s / b_t * (1 - (a_t / a_s) ** 2).clamp_min(0).sqrt()
+        kept = (b_s**2 - fresh**2).clamp_min(0).sqrt()
+        a_t, b_t, a_s, kept, fresh = (part.to(x.dtype) for part in (a_t, b_t, a_s, kept, fresh))
+        new = a_s * mean + kept * (x - a_t * mean) / b_t + fresh * process.noise.normal(x, rng)
+        return new, None
 
-    yield from solve(step, process, denoise, canvas, times, rng, clamp, shift)
+    yield from solve(step, process, denoise, start, times, rng, clamp, shift)
 
 
 @sampler("ddpm", needs={"reals"}, paper="arXiv:2006.11239")
-def ddpm(process, denoise, canvas, times, rng, *, clamp: Clamp = 0, shift: Shift = 0.0):
+def ddpm(process, denoise, start, times, rng, *, clamp: Clamp = 0, shift: Shift = 0.0):
     """The reverse chain of Gaussian noise: most of the noise comes off, a little fresh noise goes
     on (DDPM)."""
-    yield from ddim(process, denoise, canvas, times, rng, eta=1.0, clamp=clamp, shift=shift)
+    yield from ddim(process, denoise, start, times, rng, eta=1.0, clamp=clamp, shift=shift)
 
 
 @sampler("dpm_solver", needs={"reals"}, paper="arXiv:2211.01095")
-def dpm_solver(process, denoise, canvas, times, rng, *, clamp: Clamp = 0):
+def dpm_solver(process, denoise, start, times, rng, *, clamp: Clamp = 0):
     """DDIM's path with steps of second order: the estimate is carried on as it changed in the last
     step (DPM-Solver++ 2M)."""
-    last = None  # the mean before, and the step in half log SNR that it was made for
 
-    def step(x, mean, t, s):  # DPM-Solver++, algorithm 2
-        nonlocal last
-        (a_t, b_t), (a_s, b_s) = levels(process, t), levels(process, s)
-        h = torch.tensor(a_s / b_s * b_t / a_t).log().item()
-        ahead = mean if last is None else mean + (mean - last[0]) * h / (2 * last[1])
-        last = mean, h
-        return b_s / b_t * x + (a_s - b_s / b_t * a_t) * ahead
+    def step(x, mean, at_t, at_s, last):  # DPM-Solver++, algorithm 2
+        """last: the mean before, and the step in half log SNR that it was made for; a position that
+        had not moved then takes a step of first order."""
+        (a_t, b_t), (a_s, b_s) = at_t, at_s
+        h = (a_s / b_s * b_t / a_t).log()
+        ahead = mean
+        if last is not None:
+            before, h_before = last
+            more = (mean - before) * h.to(x.dtype) / (2 * h_before).to(x.dtype)
+            ahead = mean + torch.where(h_before > 0, more, 0)
+        keep, add = b_s / b_t, a_s - b_s / b_t * a_t
+        return keep.to(x.dtype) * x + add.to(x.dtype) * ahead, (mean, h)
 
-    yield from solve(step, process, denoise, canvas, times, rng, clamp)
+    yield from solve(step, process, denoise, start, times, rng, clamp)

@@ -6,30 +6,61 @@ step take the characters for independent, which is the error one sees.
 
 import torch
 
-from tinydiff.processes import draw, rand
-from tinydiff.samplers import Annotated, Range, Step, hidden, pairwise, place_of, sampler
+from tinydiff.randomness import rand
+from tinydiff.samplers import Annotated, Range, Step, hidden, moves, place_of, sampler
 
 # the least share of masks of which a network is told the time: at none at all its ratios have no
 # logarithm
 EARLIEST = 1e-12
 
 
-def reveal_by(score, process, denoise, canvas, times, rng):
-    """Reveal as many characters a step as the schedule says, those first for which score(log_x0,
-    rng) is highest."""
-    x = process.prior(canvas, rng)
-    total = hidden(x, process).sum(1, keepdim=True)
-    noise = 1 - process.schedule.alpha(torch.tensor(times, dtype=torch.float64))
+Budget = Annotated[
+    float,
+    Range(
+        0,
+        20,
+        "nats of uncertainty accepted a step: 0 is one character, and all that are certain",
+    ),
+]
+
+
+def reveal_by(score, process, denoise, start, times, rng):
+    """Reveal as many tokens a step as the schedule says, those first for which score(log_x0, rng)
+    is highest."""
+    x, canvas = start.x, start.canvas
+    total = masks_at_first(start, process)
     prediction = None
-    for (t, s), share in zip(pairwise(times), (noise / noise[0]).tolist()[1:]):
-        keep = (total * share).round()
+    for t, s in moves(start, times):
+        keep = (total * masked_share(process, canvas, s)).round()
         masked = hidden(x, process)
         count = masked.sum(1, keepdim=True) - keep
         if prediction is None or count.max() > 0:
             prediction = denoise(x, canvas.time(t))
             place = place_of(score(prediction.log_x0, rng), masked)
-            x = torch.where(masked & (place < count), draw(prediction.log_x0, rng), x)
-        yield Step(x, prediction, s)
+            x = torch.where(masked & (place < count), prediction.draw(rng), x)
+        sent = yield Step(x, prediction, s, memory=total)
+        if sent is not None:
+            x, canvas, prediction = sent.x, sent.canvas, None
+
+
+def masked_share(process, canvas, t):
+    """Of what is masked at time 1, the share that is at time t, (B, 1), float64."""
+    open_ = (~canvas.given).double()
+    masked = 1 - process.noise.alpha(canvas.time(t, torch.float64))
+    first = 1 - process.noise.alpha(canvas.time(1.0, torch.float64))
+    share = torch.where(first > 0, masked / first, 0)
+    return (share * open_).sum(1, keepdim=True) / open_.sum(1, keepdim=True).clamp_min(1)
+
+
+def masks_at_first(start, process):
+    """How many masks there are at time 1, (B, 1): those of a state at an earlier time are the share
+    that the noise leaves."""
+    if start.memory is not None:
+        return start.memory
+    there = hidden(start.x, process).sum(1, keepdim=True)
+    if start.t == 1:
+        return there
+    return there / masked_share(process, start.canvas, start.t)
 
 
 def gumbel(like, rng):
@@ -45,7 +76,7 @@ def negative_entropy(log_p):
 def confidence(
     process,
     denoise,
-    canvas,
+    start,
     times,
     rng,
     *,
@@ -60,60 +91,67 @@ def confidence(
         surest = log_p.amax(-1)
         return surest + noise * gumbel(surest, rng)
 
-    yield from reveal_by(score, process, denoise, canvas, times, rng)
+    yield from reveal_by(score, process, denoise, start, times, rng)
 
 
 @sampler("margin", needs={"mask"}, paper="arXiv:2502.06768")
-def margin(process, denoise, canvas, times, rng):
+def margin(process, denoise, start, times, rng):
     """Reveal where the best character is furthest ahead of the second best."""
 
     def score(log_p, rng):
         best = log_p.exp().topk(min(2, log_p.shape[-1])).values
         return best[..., 0] - best[..., -1]
 
-    yield from reveal_by(score, process, denoise, canvas, times, rng)
+    yield from reveal_by(score, process, denoise, start, times, rng)
 
 
 @sampler("entropy", needs={"mask"}, paper="arXiv:2508.15487")
-def entropy(process, denoise, canvas, times, rng):
+def entropy(process, denoise, start, times, rng):
     """Reveal where the whole bet is least spread out (lowest entropy)."""
     yield from reveal_by(
-        lambda log_p, rng: negative_entropy(log_p), process, denoise, canvas, times, rng
+        lambda log_p, rng: negative_entropy(log_p), process, denoise, start, times, rng
     )
 
 
 @sampler("random", needs={"mask"}, paper="arXiv:2110.02037")
-def random(process, denoise, canvas, times, rng):
+def random(process, denoise, start, times, rng):
     """Reveal in random order, the same number of characters every step."""
     yield from reveal_by(
-        lambda log_p, rng: rand(log_p[..., 0], rng), process, denoise, canvas, times, rng
+        lambda log_p, rng: rand(log_p[..., 0], rng), process, denoise, start, times, rng
     )
 
 
-def reveal_while(enough, process, denoise, canvas, times, rng):
+def reveal_while(enough, process, denoise, start, times, rng):
     """Reveal the places for which enough(log_x0, masked) is True, however many; what is left at the
     last step comes at once. The time is not the step's but that at which as much is masked, for
     networks that are told it.
     """
-    x = process.prior(canvas, rng)
-    total = hidden(x, process).sum(1).clamp_min(1).double()
-    now = torch.ones_like(total)
-    for s in times[1:]:
+    x, canvas = start.x, start.canvas
+    total = masks_at_first(start, process)[:, 0].clamp_min(1).double()
+    for _, s in moves(start, times):
         masked = hidden(x, process)
         if not masked.any():
             return
-        prediction = denoise(x, canvas.time(now))
+        prediction = denoise(x, canvas.time(time_of(masked, total, process)))
         accept = masked & (enough(prediction.log_x0, masked) if s > 0 else True)
-        x = torch.where(accept, draw(prediction.log_x0, rng), x)
-        now = process.schedule.time(1 - hidden(x, process).sum(1) / total)
-        yield Step(x, prediction, now.mean().item())
+        x = torch.where(accept, prediction.draw(rng), x)
+        now = time_of(hidden(x, process), total, process).mean().item()
+        sent = yield Step(x, prediction, now, memory=total[:, None])
+        if sent is not None:
+            x, canvas = sent.x, sent.canvas
+
+
+def time_of(masked, total, process):
+    """The time at which as many of `total` tokens are masked, (B,)."""
+    share = (masked.sum(1) / total).clamp_max(1)
+    return torch.where(share == 1, 1.0, process.noise.schedule.time(1 - share))
 
 
 @sampler("threshold", needs={"mask"}, paper="arXiv:2505.22618")
 def threshold(
     process,
     denoise,
-    canvas,
+    start,
     times,
     rng,
     *,
@@ -131,25 +169,18 @@ def threshold(
             surest.exp() >= at_least if at_least < 1 else False
         )
 
-    yield from reveal_while(enough, process, denoise, canvas, times, rng)
+    yield from reveal_while(enough, process, denoise, start, times, rng)
 
 
 @sampler("entropy_budget", needs={"mask"}, paper="arXiv:2505.24857")
 def entropy_budget(
     process,
     denoise,
-    canvas,
+    start,
     times,
     rng,
     *,
-    budget: Annotated[
-        float,
-        Range(
-            0,
-            20,
-            "nats of uncertainty accepted a step: 0 is one character, and all that are certain",
-        ),
-    ] = 0.5,
+    budget: Budget = 0.5,
 ):
     """Reveal the least uncertain positions while their entropies, less the largest of them, stay
     under a budget."""
@@ -158,7 +189,7 @@ def entropy_budget(
         lambda log_p, masked: within_budget(log_p, masked, budget),
         process,
         denoise,
-        canvas,
+        start,
         times,
         rng,
     )
@@ -174,19 +205,28 @@ def within_budget(log_p, allowed, budget):
 
 
 @sampler("first_hitting", needs={"mask"}, paper="arXiv:2409.02908", steps_matter=False)
-def first_hitting(process, denoise, canvas, times, rng):
+def first_hitting(process, denoise, start, times, rng):
     """Jump to the moment at which the next character is revealed: one call a character, exact, no
     step size."""
-    x = process.prior(canvas, rng)
+    x, canvas = start.x, start.canvas
     # 1 - alpha, the share that is masked
-    noise = torch.ones(len(x), 1, dtype=torch.float64, device=x.device)
+    noise = torch.full((len(x), 1), masked_now(process, start.t), dtype=torch.float64)
+    noise = noise.to(x.device) if start.memory is None else start.memory
     while (masked := hidden(x, process)).any():
         n = masked.sum(1, keepdim=True)
         # 0 stands for all below 2**-24, and a time of 0 is none with masks
-        u = rand(noise, rng).clamp_min(2**-25)
+        u = rand(noise, rng, "time").clamp_min(2**-25)
         noise = torch.where(n > 0, (noise * u ** (1 / n.clamp_min(1))).clamp_min(EARLIEST), 0)
-        t = process.schedule.time(1 - noise)
+        t = process.noise.schedule.time(1 - noise)
         prediction = denoise(x, canvas.time(t))
-        first = place_of(rand(x.double(), rng), masked) == 0
-        x = torch.where(masked & first, draw(prediction.log_x0, rng), x)
-        yield Step(x, prediction, t.mean().item())
+        first = place_of(rand(x.double(), rng, "order"), masked) == 0
+        x = torch.where(masked & first, prediction.draw(rng), x)
+        sent = yield Step(x, prediction, t.mean().item(), memory=noise)
+        if sent is not None:
+            x, canvas = sent.x, sent.canvas
+
+
+def masked_now(process, t):
+    """1 - alpha at time t, 1 at time 1: a sampler begins with nothing but masks."""
+    alpha = process.noise.schedule.alpha(torch.tensor(t, dtype=torch.float64)).item()
+    return 1.0 if t == 1 else 1 - alpha

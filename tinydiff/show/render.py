@@ -202,15 +202,17 @@ def scene(process: Process, canvas: Canvas, row: int = 0) -> dict:
     them signs, map: for a walk, the characters and where their codes lie, two levels each
     """
     open_ = (~canvas.given[row]).nonzero()[:, 0].tolist()
-    count = SPOTS[process.sight]
+    count = SPOTS[process.view_name]
     spots = list(range(len(canvas.given[row]))) if count is None else open_[:count]
     least = (
         0.0 if "prefix" in process.traits else UNSURE / 3 if "tokens" in process.traits else UNSURE
     )
-    stage = {"masks": "prefix" in process.traits, "least": least, "sight": process.sight}
-    if process.sight == "walk":
+    stage = {"masks": "prefix" in process.traits, "least": least, "sight": process.view_name}
+    if process.view_name == "walk":
         stage["signs"] = process.tokenizer.signs
-        stage["map"] = levels(process.on_map(process.codes().detach()).flatten().tolist())
+        stage["map"] = levels(
+            process.noise.on_map(process.noise.codes().detach()).flatten().tolist()
+        )
         spots = [
             open_[(2 * i + 1) * len(open_) // (2 * min(count, len(open_)))]
             for i in range(min(count, len(open_)))

@@ -56,7 +56,7 @@ def config_of(process: Process, shape: dict, corpus: str, **more) -> dict:
     return {
         "format": FORMAT,
         "process": process.name,
-        "schedule": {"name": process.schedule.name, "floor": process.schedule.floor},
+        "schedule": {"name": process.noise.schedule.name, "floor": process.noise.schedule.floor},
         "net": shape,
         **process.tokenizer.config(),
         "corpus": corpus,
@@ -347,6 +347,8 @@ def read_weights(
     """The weights as float32, after comparing their shapes with what the process needs, and the
     values with finiteness."""
     needed = {name: tuple(p.shape) for name, p in process.state_dict().items()}
+    stored = {new: old for old, new in process.stored_as.items() if old in found}
+    found = {process.stored_as.get(name, name): shape for name, shape in found.items()}
     if found != needed:
         wrong = min(name for name in found.keys() | needed if found.get(name) != needed.get(name))
         raise CheckpointError(
@@ -354,7 +356,7 @@ def read_weights(
         )
     try:
         with safe_open(folder / "model.safetensors", framework="pt") as file:
-            weights = {name: file.get_tensor(name).float() for name in needed}
+            weights = {name: file.get_tensor(stored.get(name, name)).float() for name in needed}
     except (SafetensorError, OSError, RuntimeError) as error:
         raise CheckpointError(
             f"The model.safetensors in {folder.name!r} is damaged or cut short ({error})."

@@ -80,9 +80,9 @@ class Canvas:
         check_size(sum(map(len, tokens)), batch)
         return Canvas(torch.cat(tokens).repeat(batch, 1), ~torch.cat(open_).repeat(batch, 1))
 
-    def time(self, t: float | Tensor) -> Tensor:
+    def time(self, t: float | Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """Time at each position, (B, L): `t` (a number, (B,) or (B, L)), but 0 where given."""
-        t = torch.as_tensor(t, dtype=torch.float32, device=self.tokens.device)
+        t = torch.as_tensor(t, dtype=dtype, device=self.tokens.device)
         return torch.where(self.given, 0.0, t[:, None] if t.ndim == 1 else t)
 
     @property
@@ -99,6 +99,11 @@ class Canvas:
     def characters(self, tokenizer: Tokenizer) -> Tensor:
         """How many characters the tokens spell that count, in each row, (B,)."""
         return torch.where(self.counted, tokenizer.counts(self.tokens), 0).sum(1)
+
+    def with_written(self, tokens: Tensor, where: Tensor) -> Canvas:
+        """The canvas with `tokens` (B, L) given as well, `where` (B, L) bool is True."""
+        tokens = torch.where(where & ~self.given, tokens, self.tokens)
+        return replace(self, tokens=tokens, given=self.given | where)
 
     def slice(self, start: int, stop: int) -> Canvas:
         """Columns start .. stop of it."""

@@ -9,7 +9,7 @@ see checkpoint.py for what is written.
 
 Under `accelerate launch` a step has `batch` windows on each process; `accumulate` computes a
 process's windows in parts. All draw the same random numbers and keep their own rows of them
-(`processes.Share`), gradients are averaged, and the first process writes: the losses are those of
+(`TorchRng`), gradients are averaged, and the first process writes: the losses are those of
 one process that computes the whole batch at once.
 """
 
@@ -36,7 +36,8 @@ from tinydiff.generate import check_number, generate
 from tinydiff.nets import fast_bf16, precision
 from tinydiff.nets.memory import keep_all_freed
 from tinydiff.nets.precision import is_bf16
-from tinydiff.processes import Process, Share, build
+from tinydiff.processes import Process, build
+from tinydiff.randomness import TorchRng, seeded
 from tinydiff.sentences import HUGE, brief
 from tinydiff.store import catalogue, checkpoint
 from tinydiff.text import Canvas, Corpus, Pairs, Tokenizer, check_window, corpus, memory, pairs
@@ -235,7 +236,7 @@ class Objective(nn.Module):
         super().__init__()
         self.process = process
 
-    def forward(self, canvas: Canvas, rng: Share) -> Tensor:
+    def forward(self, canvas: Canvas, rng: TorchRng) -> Tensor:
         return self.process.loss(canvas, rng).mean()
 
 
@@ -263,11 +264,11 @@ class Run:
             **self.shape,
             options=options_of(config.options),
         ).to(self.device)
-        self.process.bell = config.bell
+        self.process.time_spread = config.bell
         if config.start and not resume:
             self.begin_with(config.start)
         self.average = copy.deepcopy(self.process).eval().requires_grad_(False)
-        self.rng = Share().manual_seed(config.seed)
+        self.rng = seeded(config.seed)
         # one machine of several may multiply bf16 fast and another not; all must take the same
         # steps
         fast, use = self.agreed(fast_bf16(self.device), is_bf16(config.precision, self.device))
@@ -378,14 +379,14 @@ class Run:
         """Seconds of the loss and its gradients on one batch; the least of some, after one that
         warms up."""
         config, took = self.config, []
-        rng, part = torch.Generator().manual_seed(0), config.batch // config.accumulate
+        rng, part = seeded(0), config.batch // config.accumulate
         canvas = self.data.canvases("train", config.shape["length"], part, rng, config.given).to(
             self.device
         )
         for _ in range(1 + repeats):
             start = time.perf_counter()
             with self.autocast():
-                loss = self.objective(canvas, Share().manual_seed(0))
+                loss = self.objective(canvas, seeded(0))
             self.together.backward(loss)
             loss.item()  # waits for the device
             took.append(time.perf_counter() - start)
@@ -460,7 +461,7 @@ class Run:
         """The bound on windows of the validation text, the same ones and the same draws every time,
         nats a character."""
         rng, total, count, length = (
-            torch.Generator().manual_seed(1),
+            seeded(1),
             0.0,
             0,
             self.config.shape["length"],
@@ -474,7 +475,7 @@ class Run:
 
     def tune(self) -> dict:
         """Let the process look at text that it learns from, and decide what it may."""
-        rng, length = torch.Generator().manual_seed(self.step), self.config.shape["length"]
+        rng, length = seeded(self.step), self.config.shape["length"]
         with self.autocast():
             found = self.process.tune(
                 self.data.canvases("train", length, TUNED, rng, 0.0).to(self.device), rng

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from tinydiff import exact
 from tinydiff.processes import PROCESSES, Process
+from tinydiff.randomness import seeded
 from tinydiff.schedules import SCHEDULES, Schedule, schedule
 from tinydiff.show import plots
 from tinydiff.store import catalogue
@@ -129,16 +130,20 @@ def dissolved(sentence: str, observer: str = PERFECT) -> dict:
 
 
 def noises() -> list[list[str]]:
-    """The names of the processes that share a noise, its own first: on text, on numbers, and at
-    last without time."""
+    """The names of the processes that share a noise, the one called like it first: on text, on
+    numbers, and at last without time."""
     groups: dict[str, list[str]] = {}
 
     def place(cls):
         traits = cls.traits
-        return "diffusion" not in traits, "tokens" not in traits, cls.kind is not None
+        return (
+            "diffusion" not in traits,
+            "tokens" not in traits,
+            not cls.name.startswith(cls.over.name),
+        )
 
     for name, cls in sorted(PROCESSES.items(), key=lambda item: place(item[1])):
-        groups.setdefault((cls.kind or cls).name, []).append(name)
+        groups.setdefault(cls.over.name, []).append(name)
     return list(groups.values())
 
 
@@ -184,7 +189,7 @@ def times(process: Process) -> Tensor:
     alpha."""
     level = torch.linspace(0, 1, TIMES, dtype=torch.float64)
     return (
-        process.schedule.time(1 - level * (1 - process.floor))
+        process.noise.schedule.time(1 - level * (1 - process.noise.floor))
         if "diffusion" in process.traits
         else level
     )
@@ -199,15 +204,13 @@ def row(names: list[str], x0: Tensor, observer: str) -> dict:
     """
     process = process_of(names[0])
     t = times(process)[:, None].expand(-1, len(x0))
-    x = torch.cat(
-        [process.corrupt(x0[None], at[None], torch.Generator().manual_seed(3)) for at in t]
-    )
+    x = torch.cat([process.noise.corrupt(x0[None], at[None], seeded(3)) for at in t])
     log_p = opinions(process, x, t, observer)
     sure, best = log_p.max(-1)
     known = math.log(process.V) + (log_p.exp() * log_p).sum(-1).mean(-1)
-    near = process.likelihood(x, t).log_softmax(-1).amax(-1)
+    near = process.noise.likelihood(x, t).log_softmax(-1).amax(-1)
     channels = (
-        spelled(process.read(x)),
+        spelled(process.noise.read(x)),
         spelled(best),
         tenths(sure),
         [round(nats, 3) for nats in known.tolist()],
@@ -230,7 +233,7 @@ def opinions(process: Process, x: Tensor, t: Tensor, observer: str) -> Tensor:
     questions are asked once."""
     if observer == PERFECT:
         ask, asked = (
-            (lambda x, t: catalogue.bigrams().posterior(process.likelihood(x, t))),
+            (lambda x, t: catalogue.bigrams().posterior(process.noise.likelihood(x, t))),
             torch.arange(len(x)),
         )
     else:

@@ -68,8 +68,8 @@ def curves(process: Process) -> dict[str, list[float]]:
     if "diffusion" not in process.traits:
         return {}
     t = torch.linspace(0, 1, POINTS, dtype=torch.float64)
-    weight = process.weight(t.clamp_min(1e-3))
-    return {"alpha": rounded(process.schedule.alpha(t)), "weight": rounded(weight)}
+    weight = process.noise.weight(t.clamp_min(1e-3))
+    return {"alpha": rounded(process.noise.schedule.alpha(t)), "weight": rounded(weight)}
 
 
 def rounded(values: torch.Tensor) -> list[float]:

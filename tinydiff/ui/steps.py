@@ -14,12 +14,12 @@ from dataclasses import replace
 from functools import lru_cache
 
 import gradio as gr
-import torch
 
 from tinydiff.exact import bigram_divergence
 from tinydiff.generate import Frame
 from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES, Process
+from tinydiff.randomness import seeded
 from tinydiff.runs import Request
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.show import plots
@@ -313,9 +313,7 @@ def exact_picture(key: str, own: list[dict]) -> str:
 def floor() -> float:
     """The divergence that as many true texts of the language give."""
     language = catalogue.bigrams()
-    return bigram_divergence(
-        language.sample(PERFECT_TEXTS, PERFECT_LENGTH, torch.Generator().manual_seed(1)), language
-    )
+    return bigram_divergence(language.sample(PERFECT_TEXTS, PERFECT_LENGTH, seeded(1)), language)
 
 
 def own_curves(cards: list[dict], what: str, family: str, own: bool = True) -> list[plots.Curve]:

@@ -1,0 +1,74 @@
+"""What a network says of the clean text, and the only ways from it to text.
+
+`log_x0` is the language that every process speaks. Whoever needs text asks for a draw, the best or
+the mean; a guide that wants all three to obey something returns a Prediction of its own.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+
+from tinydiff.randomness import Rng, categorical
+
+LOG_ZERO = -1e9  # log of a probability of zero, finite so that mixing two never makes a NaN
+
+
+class Prediction:
+    """log_x0: (B, L, V) log p(x_0_i = v | x_t); raw: the network's output in its own terms."""
+
+    def __init__(self, log_x0: Tensor, raw: Tensor):
+        self.log_x0, self.raw = log_x0, raw
+        self.drawn: Tensor | None = None
+        self.averaged: tuple[Tensor, Tensor] | None = None  # codes, and the mean over them
+
+    def draw(self, rng: Rng) -> Tensor:
+        """x_0, (B, L): all positions at once, here each on its own. Whoever asks again gets the
+        same text, so that a step that needs it in two places draws it once."""
+        if self.drawn is None:
+            self.drawn = categorical(self.log_x0, rng)
+        return self.drawn
+
+    def best(self) -> Tensor:
+        """The likeliest token of each position, (B, L)."""
+        return self.log_x0.argmax(-1)
+
+    def mean(self, codes: Tensor) -> Tensor:
+        """The mean of codes (V, D) over the prediction, (B, L, D)."""
+        if torch.is_grad_enabled():
+            return self.mean_over(codes)
+        if self.averaged is None or self.averaged[0] is not codes:
+            self.averaged = codes, self.mean_over(codes)
+        return self.averaged[1]
+
+    def mean_over(self, codes: Tensor) -> Tensor:
+        return self.log_x0.exp().to(codes.dtype) @ codes
+
+    def with_log_x0(self, log_x0: Tensor) -> Prediction:
+        """The same with other log-probabilities, of which nothing was drawn."""
+        new = copy.copy(self)
+        new.log_x0, new.drawn, new.averaged = log_x0, None, None
+        return new
+
+    def anew(self) -> Prediction:
+        """The same, of which nothing was drawn."""
+        return self.with_log_x0(self.log_x0)
+
+    def drawing(self, x0: Tensor) -> Prediction:
+        """The same, with this text (B, L) as what it draws."""
+        new = self.anew()
+        new.drawn = x0
+        return new
+
+    def columns(self, start: int, stop: int) -> Prediction:
+        """What it says of some columns."""
+        new = self.with_log_x0(self.log_x0[:, start:stop])
+        new.raw = self.raw[:, start:stop]
+        return new
+
+
+def certain(x: Tensor, V: int) -> Tensor:
+    """log of the one-hot distribution on x: (B, L) -> (B, L, V)."""
+    return torch.where(x[..., None] == torch.arange(V, device=x.device), 0.0, LOG_ZERO)

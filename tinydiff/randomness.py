@@ -1,0 +1,104 @@
+"""Random numbers, through one small protocol.
+
+A number is asked for with its shape and a purpose ("reveal", "x0", ...); the step and the first
+column of the window are noted by whoever writes the text. Together with the seed they name the
+number, so that a generator which another language can repeat (a counter hashed with these) fits in
+the place of torch's. Torch's own goes on from number to number and does not look at them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+# log of a probability that no draw meets; of far smaller ones exp is ten times slower on a CPU
+NEVER = -200.0
+
+
+class Rng(Protocol):
+    """Where random numbers come from. Shapes are (B, ...): a row for each text."""
+
+    step: int  # of the text that is written, counted from 0
+    first: int  # column of the whole text at which the window begins
+    part: int  # this is part `part` of a batch computed in `parts` parts
+    parts: int
+
+    def uniform(self, *shape: int, purpose: str, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Numbers in [0, 1)."""
+
+    def normal(self, *shape: int, purpose: str) -> Tensor:
+        """Standard normal numbers."""
+
+    def integers(self, high: int, *shape: int, purpose: str) -> Tensor:
+        """Whole numbers from 0 to high - 1."""
+
+    def common(self, *shape: int, purpose: str) -> Tensor:
+        """Numbers in [0, 1) that are the same in every part of a batch."""
+
+
+class TorchRng(torch.Generator):
+    """torch's generator as an Rng, the one that everything here uses.
+
+    With `parts` above 1 a batch is computed in parts, one after the other or on several machines:
+    each part draws the numbers of all and keeps its own rows, so that the parts together are the
+    batch computed at once.
+    """
+
+    step = first = part = 0
+    parts = 1
+
+    def uniform(self, *shape, purpose, dtype=torch.float32):
+        return rows(
+            lambda n: torch.rand(n, *shape[1:], generator=self, device=self.device, dtype=dtype),
+            shape[0],
+            self,
+        )
+
+    def normal(self, *shape, purpose):
+        return rows(
+            lambda n: torch.randn(n, *shape[1:], generator=self, device=self.device), shape[0], self
+        )
+
+    def integers(self, high, *shape, purpose):
+        return rows(
+            lambda n: torch.randint(high, (n, *shape[1:]), generator=self, device=self.device),
+            shape[0],
+            self,
+        )
+
+    def common(self, *shape, purpose):
+        return torch.rand(*shape, generator=self, device=self.device)
+
+
+def seeded(seed: int) -> TorchRng:
+    """A generator that begins at a seed."""
+    return TorchRng().manual_seed(seed)
+
+
+def rows(draw: Callable[[int], Tensor], batch: int, rng: Rng) -> Tensor:
+    """The rows of this part, (batch, ...), of what `draw` draws for all parts together."""
+    return draw(batch * rng.parts)[rng.part * batch : (rng.part + 1) * batch]
+
+
+def stratified(batch: int, rng: Rng) -> Tensor:
+    """`batch` uniform numbers in [0, 1), one in each of as many equal parts (VDM, arXiv:2107.00630,
+    appendix I.1)."""
+    start = rng.common(1, purpose="time")
+    return rows(lambda n: (torch.arange(n, device=start.device) / n + start) % 1, batch, rng)
+
+
+def rand(like: Tensor, rng: Rng, purpose: str = "reveal") -> Tensor:
+    """Uniform numbers in [0, 1), one for each element of `like` (B, ...)."""
+    return rng.uniform(*like.shape, purpose=purpose).to(like.device)
+
+
+def categorical(log_p: Tensor, rng: Rng, purpose: str = "x0") -> Tensor:
+    """One category for each row of log-probabilities (B, ..., V), by inversion in float64: float32
+    Gumbel noise cuts the tails off, which works like a lower temperature (arXiv:2409.02908).
+    """
+    total = log_p.double().clamp_min(NEVER).softmax(-1).cumsum(-1)
+    u = rng.uniform(*log_p.shape[:-1], 1, purpose=purpose, dtype=torch.float64).to(log_p.device)
+    return (u * total[..., -1:] >= total).sum(-1).clamp_max(log_p.shape[-1] - 1)
