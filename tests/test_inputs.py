@@ -2,6 +2,7 @@
 survives its link."""
 
 import math
+import types
 from urllib.parse import parse_qsl
 
 import gradio as gr
@@ -132,6 +133,25 @@ def test_a_link_is_its_settings(raw):
         request.from_query(dict(parse_qsl(request.query(asked.settings), keep_blank_values=True)))
     )
     assert again.settings == asked.settings
+
+
+def test_a_link_opens_the_page_with_its_settings():
+    """Opened with a link the page's fields show what it asks for, and its run is that of the link;
+    without one nothing is changed."""
+    session = Session()
+    asked = request.read({**PERFECT, "length": 32, "steps": 3, "prompt": "A", "seed": 5})
+    query = dict(parse_qsl(request.query(asked.settings), keep_blank_values=True))
+    came, where, source, *fields = denoise.opened(
+        session, types.SimpleNamespace(query_params=query)
+    )
+    shown = dict(zip(denoise.FIELDS, fields))
+    assert came is session and where == source == gr.skip()
+    assert shown["model"]["value"] == "perfect-masked" and shown["steps"]["value"] == 3
+    assert shown["seed"] == 5 and shown["prompt"]["value"] == "A"
+    *_, value = denoise.linked(session)
+    assert value["head"]["settings"] == asked.settings
+    _, *nothing = denoise.opened(Session(), types.SimpleNamespace(query_params={"__theme": "dark"}))
+    assert all(value == gr.skip() for value in nothing)
 
 
 def test_a_link_may_hold_strange_names():

@@ -380,9 +380,13 @@ def opened(session: Session, request: gr.Request):
     session.link = read(raw, opened=(model, process))
     of_hub = hub.is_source(model.key)
     session.models = {model.key: model} if of_hub else catalogue.models()
-    where, source = HUB, gr.update(visible=True, value=model.key, info=hub_info(session.models))
-    place = (where, source) if of_hub else (gr.skip(), gr.skip())
+    place = hub_place(session.models) if of_hub else (gr.skip(), gr.skip())
     return session, *place, *fields_of(session.link, session.models)
+
+
+def hub_place(models: dict[str, Model]) -> tuple:
+    """Where the models of a link to the Hub come from: the choice, and the Hub id."""
+    return HUB, gr.update(visible=True, value=next(iter(models)), info=hub_info(models))
 
 
 def linked(session: Session) -> Iterator[dict]:
