@@ -2,7 +2,9 @@
 test on."""
 
 import os
+import sys
 from dataclasses import replace
+from types import ModuleType
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -114,6 +116,21 @@ def rewriter(lines, tmp_path_factory):
 
 
 GENRES = ["comedies", "histories", "problems", "roman", "romances", "tragedies"]
+
+
+@pytest.fixture
+def brought(tmp_path, monkeypatch):
+    """brought(name, script): a process from a file outside the package, with a view beside it."""
+
+    def bring(name: str, script: str):
+        (tmp_path / f"{name}.js").write_text(script, "utf-8")
+        home = ModuleType(f"outside_{name}")
+        home.__file__ = str(tmp_path / f"{name}.py")
+        monkeypatch.setitem(sys.modules, home.__name__, home)
+        kind = type(name.title(), (), {"__module__": home.__name__})
+        monkeypatch.setitem(PROCESSES, name, kind)
+
+    return bring
 
 
 @pytest.fixture

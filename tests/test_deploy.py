@@ -385,7 +385,7 @@ def test_a_static_space_is_uploaded(hub, tmp_path):
     told = hub.run("-c", code, home=tmp_path, token="hf_test")
     assert told.returncode == 0, told.stderr
     repo = hub.space("tester/runs")
-    assert repo.space == {"sdk": "static"} and {"index.html", "player.js", "README.md"} <= set(
+    assert repo.space == {"sdk": "static"} and {"index.html", "gallery.js", "README.md"} <= set(
         repo.files()
     )
 

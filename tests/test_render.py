@@ -247,6 +247,8 @@ def test_what_is_no_scene_is_refused():
         {"masks": 1},
         {"least": "0"},
         {"sight": "x"},
+        {"sight": 1},
+        {"sight": "x" * 999, "signs": "", "map": ""},
         {"spots": [4]},
         {"spots": ["1"]},
         {"map": "!"},
@@ -254,6 +256,7 @@ def test_what_is_no_scene_is_refused():
     ):
         assert not render.is_scene(good | bad, 4)
     assert not render.is_scene([], 4) and not render.is_scene({}, 4)
+    assert render.is_scene(good | {"sight": "unheard_of", "signs": "", "map": ""}, 4)
 
 
 def test_walkers_end_on_their_codes():
@@ -310,6 +313,7 @@ FAMILIES = [
     "bits",
     "block",
 ]
+SPARE = [f"spare-{i}" for i in range(render.SPARE)]
 # what is left of linear red, green and blue without the cones for red, or for green (Machado et al.
 # 2009, severity 1)
 EYES = {
@@ -366,7 +370,28 @@ def test_families_are_told_apart(dark, eye):
 
 
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("ink", ["ink", "faded", "new", *FAMILIES])
+@pytest.mark.parametrize("eye", EYES)
+def test_a_family_without_a_colour_is_told_apart_too(dark, eye):
+    """The colours to spare differ from each other and from those of all families as families
+    do."""
+    colours = render.palette(dark)
+    seen = [oklab(colours[name], eye) for name in [*SPARE, *FAMILIES]]
+    least = 10 if eye == "all cones" else 5.9
+    for i in range(len(SPARE)):
+        assert min(np.linalg.norm(seen[i] - other) for other in seen[i + 1 :]) > least
+
+
+def test_every_name_has_a_colour():
+    """A family that the style names has its own, any other one of those to spare, and the same
+    name the same one; all of them are taken."""
+    assert all(render.colour_name(name) == name for name in FAMILIES)
+    taken = [render.colour_name(f"plug-in {i}") for i in range(40)]
+    assert set(taken) == set(SPARE) == {n for n in render.palette() if n.startswith("spare")}
+    assert taken == [render.colour_name(f"plug-in {i}") for i in range(40)]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("ink", ["ink", "faded", "new", *FAMILIES, *SPARE])
 @pytest.mark.parametrize("ground", ["paper", "sheet"])
 def test_contrast(dark, ink, ground):
     """Text is readable on what it stands on: a contrast of at least 4.5 (WCAG AA)."""

@@ -5,7 +5,7 @@ import math
 from playwright.sync_api import expect
 
 from tinydiff import runs
-from tinydiff.show import export
+from tinydiff.show import export, render
 from tinydiff.show.render import MASK, Picture, Run
 
 TEXT = "to be, or not to be: </script><b>that</b> is the question"
@@ -133,3 +133,76 @@ def test_what_is_particular_to_a_noise_travels_along(page, tmp_path):
     )
     assert "".join(page.locator(".td-cells span").all_text_contents()).startswith("ROMEO:")
     assert len(asked) == 1 and wrong == []
+
+
+def replayed(page, tmp_path, name="masked", text="abc", **parts):
+    """The page of two pictures, masks and then `text`, played to its end; what went wrong."""
+    L = len(text)
+    frames = [
+        Picture(
+            k,
+            1 - k,
+            k,
+            0.01,
+            (MASK * L, text)[k],
+            text,
+            (0.9,) * L,
+            (1.0,) * L,
+            (False,) * L,
+            **{what: both[k] for what, both in parts.items()},
+        )
+        for k in range(2)
+    ]
+    export.html(Run({"process": name, "sampler": "random"}, frames), tmp_path / "run.html")
+    _, wrong = watched(page, (tmp_path / "run.html").as_uri())
+    expect(page.locator(".td-where")).to_have_text("step 1 of 1", timeout=30_000)
+    return wrong
+
+
+def test_a_letter_that_is_private_is_no_byte(page, tmp_path):
+    """A model of characters may have a letter where pieces keep their bytes: it is drawn as it
+    is."""
+    assert replayed(page, tmp_path, text="a\uee41\n") == []
+    assert page.locator(".td-cells span").all_text_contents() == ["a", "\uee41", "\u21b5"]
+
+
+def test_what_is_read_aloud_is_whole(page, tmp_path):
+    """Bytes of one character in two pieces are that character; a byte alone is broken."""
+    pieces = {"\u0101": "caf", "\u0102": "\ueec3", "\u0103": "\ueea9", "\u0104": "!\uee80"}
+    assert replayed(page, tmp_path, text="".join(pieces), pieces=(pieces, None)) == []
+    expect(page.locator(".td-status")).to_have_text("Finished after 1 steps: café!\ufffd")
+
+
+def test_a_family_that_nobody_has_heard_of(page, tmp_path):
+    """It plays, without a view of its own, in the colour that pictures give it; a name that is no
+    word of a style gives it plain ink."""
+    scene = {"masks": False, "least": 0.3, "sight": "toString", "spots": [0, 1], "noise": 1}
+    for name in ("swarm", "swarms", "uniform", "url(//x)"):
+        wrong = replayed(page, tmp_path, name, scene=(scene, None), view=("AB", "AB"))
+        assert wrong == [] and page.locator(".td-sight").is_hidden()
+        line = page.locator(".td-line").first.evaluate("e => getComputedStyle(e).stroke")
+        key = render.colour_name(name) if name.isalpha() else "ink"
+        colour = render.palette()[key]
+        assert line == f"rgb({', '.join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))})"
+
+
+def test_a_noise_from_outside_brings_its_view(page, tmp_path, brought):
+    """The script that lies beside a process draws what its pictures hold."""
+    brought(
+        "swarm",
+        (
+            'import {put} from "../dom.js";\n'
+            'import {share} from "../wire.js";\n'
+            "export const swarm = {\n"
+            '  words: "A swarm",\n'
+            "  stage(box) {\n"
+            '    const node = put(box, "b");\n'
+            "    return (frame, k) => { node.textContent = `${k}: ${share(frame.view[0])}`; };\n"
+            "  },\n"
+            "};\n"
+        ),
+    )
+    scene = {"masks": True, "least": 0.0, "sight": "swarm", "spots": [0]}
+    wrong = replayed(page, tmp_path, "swarm", scene=(scene, None), view=("!", "~"))
+    assert wrong == []
+    expect(page.locator(".td-sight")).to_have_text("A swarm1: 1")

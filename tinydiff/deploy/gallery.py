@@ -15,6 +15,7 @@ from pathlib import Path
 from tinydiff.paths import STATIC
 from tinydiff.processes import PROCESSES
 from tinydiff.samplers import SAMPLERS, column
+from tinydiff.show.bundle import bundle
 from tinydiff.show.export import filled, in_script
 from tinydiff.store import catalogue
 
@@ -27,8 +28,6 @@ RUNS = (
     ("dpm_solver", 16),
 )
 FIRST, SEED = "masked", 7  # as on the page
-# player.js is the body of a function
-PLAY = "function play(element, trigger, props, watch) {{\n{}\n}}\n"
 
 
 def build(folder: Path) -> None:
@@ -36,10 +35,8 @@ def build(folder: Path) -> None:
     shelf = [record(name, folder) for name in families()]
     parts = {"PLAYER": (STATIC / "player.html").read_text("utf-8"), "SHELF": in_script(shelf)}
     (folder / "index.html").write_text(filled("gallery.html", parts), "utf-8")
-    (folder / "player.js").write_text(
-        PLAY.format((STATIC / "player.js").read_text("utf-8")), "utf-8"
-    )
-    for name in ("style.css", "gallery.css", "gallery.js"):
+    (folder / "gallery.js").write_text(bundle("gallery.js") + "tinydiff.start();\n", "utf-8")
+    for name in ("style.css", "gallery.css"):
         shutil.copyfile(STATIC / name, folder / name)
 
 

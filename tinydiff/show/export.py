@@ -26,6 +26,7 @@ from tinydiff.files import Unread, check_writable, read_whole, write_text
 from tinydiff.paths import STATIC
 from tinydiff.sentences import HUGE, NAME, brief, is_number, is_text
 from tinydiff.show import render
+from tinydiff.show.bundle import bundle
 from tinydiff.show.render import MASK, Picture, Run
 from tinydiff.text import MASK_SIGN, MAX_CANVAS
 
@@ -199,7 +200,7 @@ def page(run: Run) -> str:
         "TITLE": markup.escape(caption(run.settings, run.frames[-1], len(run.frames) - 1)),
         "STYLE": (STATIC / "style.css").read_text("utf-8"),
         "PLAYER": (STATIC / "player.html").read_text("utf-8"),
-        "SCRIPT": (STATIC / "player.js").read_text("utf-8"),
+        "SCRIPT": bundle("exported.js"),
         "RUN": in_script(
             render.pack(
                 Run(shared(run.settings), run.frames), V, family=run.settings.get("process")
@@ -210,8 +211,8 @@ def page(run: Run) -> str:
 
 
 def filled(name: str, parts: dict[str, str]) -> str:
-    """A page of assets/ with each {{NAME}} in it replaced by that part; what stands in a part stays
-    as it is."""
+    """A page of ui/static with each {{NAME}} in it replaced by that part; what stands in a part
+    stays as it is."""
     head, *rest = (STATIC / name).read_text("utf-8").split("{{")
     return head + "".join(
         parts[name] + after for name, after in (piece.split("}}", 1) for piece in rest)

@@ -23,7 +23,7 @@ import torch
 from tinydiff.paths import PACKAGE
 from tinydiff.schedules import SCHEDULES, Schedule, schedule
 from tinydiff.show import picture_cache
-from tinydiff.show.render import palette
+from tinydiff.show.render import colour_name, palette
 from tinydiff.uncertainty import written
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ class Level:
 
 
 def ink(name: str) -> str:
-    """The light theme's colour; families without one of their own are black."""
-    return INKS.get(name, INKS[FAMILY_OTHER])
+    """The light theme's colour of a family, or of what else the style names."""
+    return INKS.get(colour_name(name), INKS[FAMILY_OTHER])
 
 
 # ---------------------------------------------------------------- the sheet a picture is drawn on

@@ -49,8 +49,11 @@ SPOTS = {
     "walk": 8,
     "planes": 64,
 }
+FEW = 64  # and of what another noise shows
 
 STYLE = STATIC / "style.css"
+COLOUR = r"--td-([a-z0-9-]+):\s*(#[0-9a-fA-F]{6})"
+SPARE = 4  # colours of families that STYLE does not name
 
 
 @dataclass(frozen=True)
@@ -202,7 +205,7 @@ def scene(process: Process, canvas: Canvas, row: int = 0) -> dict:
     them signs, map: for a walk, the characters and where their codes lie, two levels each
     """
     open_ = (~canvas.given[row]).nonzero()[:, 0].tolist()
-    count = SPOTS[process.view_name]
+    count = SPOTS.get(process.view_name, FEW)
     spots = list(range(len(canvas.given[row]))) if count is None else open_[:count]
     least = (
         0.0 if "prefix" in process.traits else UNSURE / 3 if "tokens" in process.traits else UNSURE
@@ -224,7 +227,8 @@ def is_scene(found: object, L: int) -> bool:
     """Could this have come from `scene` for L characters? For files that anybody wrote."""
     if (
         not isinstance(found, dict)
-        or found.get("sight") not in SPOTS
+        or not is_text(found.get("sight"))
+        or len(found["sight"]) > PIECE
         or not isinstance(found.get("spots"), list)
     ):
         return False
@@ -477,5 +481,11 @@ def palette(dark: bool = False) -> dict[str, str]:
     where they stand: the two blocks of custom properties at the top of ui/static/style.css.
     """
     light, shade = re.findall(r"\{([^}]*--td-paper[^}]*)\}", STYLE.read_text("utf-8"))[:2]
-    names = dict(re.findall(r"--td-([a-z-]+):\s*(#[0-9a-fA-F]{6})", light))
-    return names | (dict(re.findall(r"--td-([a-z-]+):\s*(#[0-9a-fA-F]{6})", shade)) if dark else {})
+    names = dict(re.findall(COLOUR, light))
+    return names | (dict(re.findall(COLOUR, shade)) if dark else {})
+
+
+def colour_name(family: str) -> str:
+    """The name of a family's colour in `palette`: its own, or one of those to spare for families
+    that the style does not name, as `ink` of ui/static/dom.js chooses it."""
+    return family if family in palette() else f"spare-{sum(map(ord, family)) % SPARE}"

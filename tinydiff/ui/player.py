@@ -1,11 +1,8 @@
 """The Player: a gr.HTML that plays the values of `render.Wire`. Its markup, program and style are
-files in assets/.
+files in ui/static.
 
-Every tab uses it:
-
-    player = Player()                     # the whole instrument
-    small = Player(compact=True)          # the text and the transport alone
-    button.click(handler, inputs, player) # a handler yields wire.value()
+    player = Player()
+    button.click(handler, inputs, player)  # a handler yields wire.value()
 
 The template holds no `${value}`: text reaches the page through textContent, in player.js.
 """
@@ -22,33 +19,26 @@ POINTS = 65  # of each curve under the text
 
 
 class Player(gr.HTML):
-    """Plays a run while it arrives and afterwards.
+    """Plays a run while it arrives and afterwards, on a page that was launched with `theme.LAUNCH`.
 
-    compact: text and transport only. linked: writes the run's link into the address bar. group: a
-    name that several players share, so that the document's event "td-all" with {group, act: "play"
-    | "pause" | "restart"} drives them together. Its event `stop` is the visitor's Stop.
+    linked: writes the run's link into the address bar. Its event `stop` is the visitor's Stop.
     """
 
-    def __init__(
-        self,
-        value: dict | None = None,
-        *,
-        compact: bool = False,
-        linked: bool = False,
-        group: str = "",
-        **more,
-    ):
-        classes = ["td-host", *(["td-compact"] if compact else []), *more.pop("elem_classes", [])]
+    def __init__(self, value: dict | None = None, *, linked: bool = False, **more):
         more.setdefault("html_template", (STATIC / "player.html").read_text("utf-8"))
-        more.setdefault("js_on_load", (STATIC / "player.js").read_text("utf-8"))
+        more.setdefault("js_on_load", "tinydiff.player(element, trigger, props, watch)")
         super().__init__(
-            value, elem_classes=classes, apply_default_css=False, linked=linked, group=group, **more
+            value,
+            elem_classes=["td-host", *more.pop("elem_classes", [])],
+            apply_default_css=False,
+            linked=linked,
+            **more,
         )
 
     def api_info(self):
         return {
             "type": "object",
-            "title": "a run, as tinydiff/render.py packs it",
+            "title": "a run, as tinydiff/show/render.py packs it",
             "properties": {},
         }
 

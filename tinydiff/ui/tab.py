@@ -1,5 +1,5 @@
-"""A sheet of the page that draws itself: the server sends one value, a script of assets/ draws and
-animates it.
+"""A sheet of the page that draws itself: the server sends one value, a script of ui/static/sheets
+draws and animates it.
 
 Visitor text reaches the page only through `textContent`; markup in a value comes from plots.py
 alone.
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import gradio as gr
 
-from tinydiff.paths import STATIC
 from tinydiff.runs import DEFAULTS
 from tinydiff.samplers import SAMPLERS
 from tinydiff.store import catalogue
@@ -25,14 +24,14 @@ QUICK = dict(queue=False, **QUIET)
 
 
 class Sheet(gr.HTML):
-    """An HTML component whose script, ui/static/NAME.js, redraws it whenever its value changes."""
+    """An HTML component that the class of ui/static/sheets/NAME.js redraws whenever its value
+    changes, on a page that was launched with `theme.LAUNCH`."""
 
     def __init__(self, name: str, value: dict | None = None, **more):
-        script = "\n".join((STATIC / f"{part}.js").read_text("utf-8") for part in ("sheet", name))
         super().__init__(
             value=value,
             html_template=f'<div class="tt-sheet tt-{name}"></div>',
-            js_on_load=script,
+            js_on_load=f"tinydiff.sheet({name.capitalize()!r}, element, props, watch)",
             apply_default_css=False,
             elem_id=f"{name}-sheet",
             **more,

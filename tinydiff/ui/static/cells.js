@@ -1,0 +1,72 @@
+// The text of a picture, a cell a sign.
+
+import {put, update} from "./dom.js";
+import {glyph, spells} from "./glyphs.js";
+import {HALF, MASK, fifth, share} from "./wire.js";
+
+const OFTEN = ["never", "once", "twice", "3 times", "more often"];
+
+// A shade of the cells: its name and title on a button; of(frame, i), from 0 to 4 or null, for what
+// is not given; legend(frame, open), [shade, words] pairs, after a heading.
+export const changes = {
+  name: "changes",
+  heading: "changed",
+  of: (frame, i) => (frame.text[i] === MASK ? null : Math.min(OFTEN.length - 1, frame.count[i])),
+  legend(frame, open) {
+    const often = open.map((i) => Math.min(OFTEN.length - 1, frame.count[i]));
+    return OFTEN.map((words, k) => [k, `${words}: ${often.filter((n) => n === k).length}`]);
+  },
+};
+
+export class Cells {
+  picked = -1;
+  marked = new Set();  // cells that the noise's view follows
+  best = false;        // are bets shown
+  shade = null;
+  #spans = [];
+
+  constructor(box) {
+    this.box = box;
+  }
+
+  get count() {
+    return this.#spans.length;
+  }
+
+  draw(frame, {scene, pieces}) {
+    this.#fit(frame.text.length, pieces);
+    this.#spans.forEach((span, i) => {
+      const bet = this.best && better(frame, i, scene.masks);
+      const sign = bet ? frame.best[i] : frame.text[i];
+      const names = [bet ? `b${surety(frame, i, scene.masks)}` : this.#state(frame, i)];
+      if (spells(sign, pieces).endsWith("\n")) names.push("nl");
+      if (names[0] === "w" && !scene.masks && share(frame.sure[i]) < HALF) names.push("half");
+      if (this.marked.has(i)) names.push("walks");
+      if (i === this.picked) names.push("picked");
+      update(span, glyph(sign, pieces), names.join(" "));
+    });
+  }
+
+  #fit(count, pieces) {
+    this.box.classList.toggle("pieces", Object.keys(pieces).length > 0);
+    if (this.#spans.length === count) return;
+    this.box.textContent = "";
+    this.#spans = Array.from({length: count},
+      (_, i) => put(this.box, "span", "", null, {"data-cell": i}));
+  }
+
+  #state(frame, i) {
+    const shade = this.shade && frame.state[i] !== "g" ? this.shade.of(frame, i) : null;
+    return shade === null ? frame.state[i] : `h${shade}`;
+  }
+}
+
+// does the network bet on something that does not stand there yet
+function better(frame, i, masks) {
+  if (frame.best[i] === MASK || frame.state[i] === "g") return false;
+  return masks ? frame.text[i] === MASK : frame.best[i] !== frame.text[i];
+}
+
+function surety(frame, i, masks) {
+  return fifth(masks ? share(frame.sure[i]) : 1 - share(frame.spread[i]));
+}

@@ -1,0 +1,98 @@
+// Blocks: the text as it grows, with the block that is being written; what it took; the pictures.
+
+import {Sheet, add, colour, make, picture, put, row, table} from "../dom.js";
+import {CONTROLS} from "../glyphs.js";
+import {MASK} from "../wire.js";
+
+const NEAR = 40;  // pixels from its end at which the page follows the text
+const WRITTEN = {
+  writing: "Writing …",
+  stopped: "Stopped: what was written stays.",
+  ended: "It came to its end before its length.",
+  done: "Written to its length.",
+  "": "",
+};
+const CACHES = [
+  "cache", "predictions off, nats", "ms a character", "judge, bits/char", "real words",
+];
+const BESIDE = ["pictures", "lab", "note", "caches"];  // what does not change while a text grows
+const EMPTY = {state: "", text: "", start: 0, given: 0, total: 0, window: 0, facts: []};
+
+export class Blocks extends Sheet {
+  #shown = null;
+  #follow = true;  // does the page keep the end of the text in sight
+
+  show(value) {
+    if (!this.find(".tb-page")) this.frame();
+    const before = this.#shown, now = {...(before || EMPTY), ...value};
+    const began = now.state === "writing" && before?.state !== "writing";
+    if (began) this.#follow = true;
+    this.text(now, before?.state);
+    this.facts(now);
+    const rest = (v) => JSON.stringify(BESIDE.map((name) => v?.[name]));
+    if (rest(before) !== rest(now)) this.beside(now);
+    this.#shown = now;
+  }
+
+  frame() {
+    this.root.textContent = "";
+    const page = make("div", "tb-page", null,
+      {tabindex: 0, role: "region", "aria-label": "The text"});
+    const parts = ["tb-given", "tb-done", "tb-block"].map((classes) => make("span", classes));
+    add(put(page, "p", "tb-text"), ...parts);
+    page.addEventListener("scroll", () => {
+      this.#follow = page.scrollHeight - page.scrollTop - page.clientHeight < NEAR;
+    });
+    const track = add(make("div", "tb-track"), make("div", "tb-fill"), make("div", "tb-window"));
+    const status = make("p", "tt-status", "", {role: "status"});
+    add(put(this.root, "div", "tb-top"),
+      add(make("div", "tb-left"), page, track, status), make("dl", "tb-facts"));
+    put(this.root, "p", "tt-about tt-note");
+    put(this.root, "div", "tt-pictures");
+    put(this.root, "section", "tb-lab", null, {"aria-label": "The variance lab"});
+  }
+
+  text({text, given, start, state}, before) {
+    const page = this.find(".tb-page"), block = this.find(".tb-block");
+    const from = Math.max(given, start);
+    this.find(".tb-given").textContent = text.slice(0, given);
+    this.find(".tb-done").textContent = text.slice(given, from);
+    block.textContent = "";
+    for (const c of text.slice(from)) {
+      put(block, "span", c === MASK ? "tb-mask" : "tb-new", c === MASK ? CONTROLS[c] : c);
+    }
+    if (!text) put(block, "span", "tb-mask", "Nothing yet: press “Write”.");
+    if (state === "writing" && this.#follow) page.scrollTop = page.scrollHeight;
+    if (state !== "writing" && state !== before) page.scrollTop = state ? page.scrollHeight : 0;
+  }
+
+  facts({facts, text, total, window, state}) {
+    const list = this.find(".tb-facts"), share = (n) => `${100 * n / Math.max(1, total)}%`;
+    list.textContent = "";
+    for (const [what, much] of facts) add(list, make("dt", "", what), make("dd", "", much));
+    const from = Math.max(0, Math.ceil((text.length - window) / (window / 2))) * window / 2;
+    const seen = this.find(".tb-window"), end = Math.min(total, from + window);
+    this.find(".tb-fill").style.width = share(text.length);
+    seen.style.left = share(from);
+    seen.style.width = share(Math.min(window, Math.max(0, total - from)));
+    seen.hidden = !text;
+    const place = `characters ${from + 1} to ${end} of ${total.toLocaleString("en")}`;
+    this.find(".tt-status").textContent = WRITTEN[state]
+      + (text ? ` The network's window: ${place}.` : "");
+  }
+
+  beside({family, note, pictures, caches, lab}) {
+    colour(this.root, family);
+    this.find(".tt-note").textContent = note;
+    this.find(".tt-pictures").replaceChildren(...pictures.map(picture));
+    const box = this.find(".tb-lab");
+    box.textContent = "";
+    if (caches.length) {
+      add(box, make("h2", "", "What the caches cost"), table("What the caches cost", "tt-table",
+        CACHES, [add(make("tbody"), ...caches.map((cells) => row(cells)))]));
+    }
+    if (!lab) return;
+    put(box, "h2", "", "The variance lab");
+    add(put(box, "div", "tb-lab-body"), picture(lab.picture), make("p", "tt-about", lab.words));
+  }
+}

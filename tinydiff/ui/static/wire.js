@@ -1,0 +1,95 @@
+// Runs as they come from the server. The other end of the wire is tinydiff/show/render.py.
+//
+// A value is the run so far: {run, total, head, chunks, done}
+//   run    a number that no other run has; total: how many pictures are expected
+//   head   {settings, family, curves: {alpha, weight}, query, pace}, optional; nats, the largest
+//          entropy; pairs, bets a cell; scene, what kind of noise it is (render.scene)
+//   chunks lists of pictures, each list a string of JSON; a picture has text, best, state, sure,
+//          spread, view as changes ([place, character, ...] or the whole string), step, t, calls
+//          and at (seconds)
+//   done   adds bets (a string a picture), stats ([name, value, reference] triples) and stopped
+
+export const MASK = "\x7f";
+const FIRST = 33, LEVELS = 93;
+const CHANNELS = ["text", "best", "state", "sure", "spread", "view"];
+const PLAIN = {masks: true, sight: "", spots: []};
+
+// from 0 to 1, as one character
+export const share = (sign) => (sign.charCodeAt(0) - FIRST) / LEVELS;
+
+export const HALF = 0.6;  // who is surer is near the text, where noise is no mask
+
+// which fifth of the way from 0 to 1
+export const fifth = (p) => Math.min(4, Math.floor(p * 5));
+
+export function applied(before, change) {
+  if (change === undefined) return before;
+  if (typeof change === "string") return Array.from(change);
+  const cells = before.slice();
+  for (let i = 0; i < change.length; i += 2) cells[change[i]] = change[i + 1];
+  return cells;
+}
+
+export class Run {
+  frames = [];
+  pieces = {};  // what signs spell that do not spell themselves: tokens of several characters
+  #read = 0;    // chunks decoded
+  #now = {};    // the channels of the last decoded picture
+
+  constructor(value) {
+    this.number = value.run;
+    this.head = value.head;
+    this.scene = value.head.scene || PLAIN;
+    this.take(value);
+  }
+
+  take({chunks, total, done, bets, stats, stopped}) {
+    Object.assign(this, {done, bets, stats, stopped});
+    for (; this.#read < chunks.length; this.#read++) {
+      for (const packed of JSON.parse(chunks[this.#read])) this.#add(packed);
+    }
+    this.end = (done ? this.frames.length : total) - 1;
+  }
+
+  #add(packed) {
+    const frame = {step: packed.step, t: packed.t, calls: packed.calls, at: packed.at};
+    Object.assign(this.pieces, packed.pieces);
+    for (const name of CHANNELS) {
+      frame[name] = this.#now[name] = applied(this.#now[name] || [], packed[name]);
+    }
+    this.frames.push(summed(frame, this.frames[this.frames.length - 1] || frame, this.head.nats));
+  }
+
+  // The last bets on a cell at picture k or before: {k, signs}, signs and shares by turns. They are
+  // read when somebody asks: a mask, or the likeliest characters with their shares, for each cell.
+  betsOn(cell, k) {
+    for (; k > 0; k--) {
+      const signs = Array.from((this.bets && this.bets[k]) || "");
+      for (let i = 0, place = 0; place < signs.length; i++) {
+        const length = signs[place] === MASK ? 1 : 2 * this.head.pairs;
+        if (i === cell && length > 1) return {k, signs: signs.slice(place, place + length)};
+        place += length;
+        if (i === cell) break;
+      }
+    }
+    return null;
+  }
+}
+
+// what the charts show of a picture, and how often each of its cells changed so far
+function summed(frame, before, nats) {
+  let open = 0, masked = 0, spread = 0, changing = 0;
+  frame.count = before.count ? before.count.slice() : new Uint16Array(frame.text.length);
+  for (let i = 0; i < frame.text.length; i++) {
+    if (frame.state[i] === "g") continue;
+    const other = frame.text[i] !== before.text[i], mask = frame.text[i] === MASK;
+    open++;
+    masked += mask;
+    changing += other;
+    spread += nats * share(frame.spread[i]);
+    frame.count[i] += other && !mask;
+  }
+  const all = Math.max(1, open);
+  return Object.assign(frame,
+    {open, masked: masked / all, changing: changing / all, entropy: spread / all});
+}
