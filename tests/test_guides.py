@@ -7,7 +7,9 @@ import re
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
+from urllib.parse import parse_qsl
 
+import gradio as gr
 import pytest
 import torch
 
@@ -27,6 +29,8 @@ from tinydiff.randomness import seeded
 from tinydiff.show import export
 from tinydiff.store import checkpoint
 from tinydiff.text import Canvas
+from tinydiff.ui import cost, denoise, request, steering
+from tinydiff.ui.session import Session
 
 
 @pytest.fixture
@@ -480,9 +484,117 @@ def test_the_matrix_command_lists_the_guides(capsys):
         assert each.name in said and all(trait in said for trait in each.needs)
 
 
-def test_a_guide_from_outside_is_found_everywhere(registry, model, capsys):
-    """One function, registered: generate, settings, command line and the list of guides know it, a
-    number, a choice and a text each as what it is."""
+# ---------------------------------------------------------------- the page
+
+
+@pytest.fixture
+def mine(model):
+    """A visitor who trained a model that knows labels, and how the page opens it."""
+    session, found = Session(), load(model)
+    session.trained_model = lambda: SimpleNamespace(process=found, title="mine")
+    return session
+
+
+def test_a_link_names_guides_label_and_spacing(mine):
+    """Settings -> link -> settings is the identity, with every option of every guide."""
+    asked = request.read({"model": "mine", "prompt": "", **STEERED}, mine)
+    link = request.query(asked.settings)
+    raw = request.from_query(dict(parse_qsl(link, keep_blank_values=True)))
+    assert {name: raw[name] for name in STEERED} == STEERED
+    again = request.read(raw, mine)
+    assert again.settings == asked.settings and again.canvas.label.tolist() == [1]
+
+
+def test_old_links_open_what_they_named():
+    """A link from before there were guides: the same settings, and guides that change nothing."""
+    old = "model=perfect-masked&steps=16&temperature=0.5&top_p=0.9&seed=3&prompt=&length=32"
+    old += "&sampler=confidence&options=%7B%22noise%22%3A+0.5%7D"
+    asked = request.read(request.from_query(dict(parse_qsl(old, keep_blank_values=True))))
+    assert asked.arguments == dict(
+        sampler="confidence",
+        steps=16,
+        seed=3,
+        noise=0.5,
+        temperature=0.5,
+        top_p=0.9,
+        spacing="uniform",
+        top_k=0,
+        guidance=0.0,
+        self_conditioning=1,
+    )
+    canvas = Canvas.blank(32)
+    *_, told = asked.frames()
+    *_, plain = generate(
+        asked.process,
+        canvas,
+        sampler="confidence",
+        steps=16,
+        seed=3,
+        noise=0.5,
+        temperature=0.5,
+        top_p=0.9,
+    )
+    assert told.tokens.equal(plain.tokens)
+
+
+def test_the_page_shows_what_a_model_can(mine, model):
+    """Labels, by name, and guidance only where the network knows labels, self-conditioning only
+    where it takes hints; what is hidden has its usual value; the others always."""
+    names = ["label", *guides.options()]
+    plain, labelled = (
+        dict(zip(names, steering.menus(p))) for p in (random_process("gaussian"), load(model))
+    )
+    seen = lambda menus: {name for name, update in menus.items() if update["visible"]}  # noqa: E731
+    always = {"temperature", "top_k", "top_p"}
+    assert seen(plain) == always | {"self_conditioning"}
+    assert seen(labelled) == always | {"label", "guidance"}
+    assert plain["label"]["value"] == "" and plain["guidance"]["value"] == 0
+    assert labelled["self_conditioning"]["value"] == 1 and "value" not in labelled["temperature"]
+    assert [value for _, value in labelled["label"]["choices"]] == ["", "tale", "law"]
+
+
+def test_the_fields_of_the_page_are_its_settings(mine):
+    """What the widgets hold comes out as the settings that were put into them."""
+    asked = request.read({"model": "mine", "prompt": "", **STEERED}, mine)
+    shown = denoise.fields_of(asked, mine.local_models())
+    values = [update["value"] if isinstance(update, dict) else update for update in shown[1:]]
+    again = denoise.read_fields(mine, *values).settings
+    assert again | {"options": {}} == asked.settings and again["options"] == {"greedy": 0}
+
+
+def test_guidance_costs_two_calls(mine):
+    """A run with guidance is counted as twice the work."""
+    one, two = (
+        request.read({"model": "mine", "prompt": "", "label": "law", "guidance": weight}, mine)
+        for weight in (0, 2)
+    )
+    assert cost.of(two) == 2 * cost.of(one)
+
+
+@pytest.mark.parametrize(
+    "raw,says",
+    [
+        ({"top_k": 101}, "top_k is 101"),
+        ({"top_k": "x"}, "top_k is 'x'"),
+        ({"top_k": None}, "The top_k is None"),
+        ({"guidance": 1}, "no label to be guided to"),
+        ({"guidance": []}, "guidance is []"),
+        ({"label": "poem"}, "this model knows tale, law"),
+        ({"label": None}, "The label is None"),
+        ({"spacing": "even"}, "no grid 'even'"),
+        ({"self_conditioning": 0}, "needs a model with hint"),
+    ],
+)
+def test_the_page_refuses_in_one_sentence(mine, raw, says):
+    """From widgets, links or the API."""
+    with pytest.raises(gr.Error) as error:
+        request.read({"model": "mine", "prompt": "", **raw}, mine)
+    assert says in error.value.message and "\n" not in error.value.message
+
+
+def test_a_guide_from_outside_is_found_everywhere(registry, model, mine, capsys):
+    """One function, registered: generate, settings, command line, the list of guides, links and the
+    page know it, a number, a choice and a text each as what it is."""
 
     @guide("echo", stage="cut", paper="arXiv:0000.00000")
     def echo(
@@ -516,6 +628,17 @@ def test_a_guide_from_outside_is_found_everywhere(registry, model, capsys):
             runs.request(dict(model=model) | asked)
     main(["matrix"])
     assert "--echo-word" in capsys.readouterr().out
+    asked = request.read(dict(model="mine", prompt="", echo_share=0.5, echo_word="5"), mine)
+    link = dict(parse_qsl(request.query(asked.settings), keep_blank_values=True))
+    assert request.read(request.from_query(link), mine).settings == asked.settings
+    with gr.Blocks():
+        found = {field.elem_id: field for field in denoise.build_fields()}
+    assert (found["echo_share"].value, found["echo_word"].value) == (0.0, "")
+    assert [value for _, value in found["echo_kind"].choices] == ["soft", "masked"]
+    shown = denoise.fields_of(asked, mine.local_models())
+    values = [update["value"] if isinstance(update, dict) else update for update in shown[1:]]
+    again = denoise.read_fields(mine, *values).settings
+    assert (again["echo_share"], again["echo_kind"], again["echo_word"]) == (0.5, "soft", "5")
 
 
 def test_guidance_without_a_label_is_told():

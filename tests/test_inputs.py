@@ -94,7 +94,7 @@ def test_what_a_stranger_typed_is_no_markup():
 def test_defaults_are_a_run():
     """Nothing asked is the usual run: the limits hold the defaults, and the settings say which
     sampler was meant."""
-    assert all(low <= OPENING[name] <= high for name, (low, high, _) in LIMITS.items())
+    assert all(low <= request.opening()[name] <= high for name, (low, high, _) in LIMITS.items())
     asked = request.read(PERFECT)
     assert asked.settings["sampler"] in column(asked.process) and asked.canvas.tokens.shape == (
         1,
@@ -124,6 +124,8 @@ def test_a_template_is_as_long_as_it_is():
         {"template": "a_\nb"},
         {"sampler": "threshold", "options": {"at_least": 0.5}},
         {"length": 64, "top_p": 0.9},
+        {"top_k": 5, "spacing": "cosine"},
+        {"model": "perfect-gaussian", "self_conditioning": 1},
     ],
 )
 def test_a_link_is_its_settings(raw):

@@ -94,7 +94,7 @@ def request(settings: Mapping, process: Process | None = None) -> Request:
 
 def steering(settings: Mapping) -> dict:
     """The options of guides among the settings."""
-    return {name: settings[name] for name in guides.options() if settings[name] is not None}
+    return {k: settings[k] for k in guides.options() if settings.get(k) is not None}
 
 
 def complete(settings: Mapping) -> dict:

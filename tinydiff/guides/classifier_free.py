@@ -42,7 +42,7 @@ def classifier_free(
     context,
     *,
     guidance: Annotated[
-        float, Range(0, 20, "weight of the label, 0 is the label as learned")
+        float, Range(0, 20, "how strongly the label is followed, 0: as learned")
     ] = 0.0,
 ):
     """Write more clearly what the label asks for: away from what the network says without it."""

@@ -9,7 +9,7 @@ def temperature(
     context,
     *,
     temperature: Annotated[
-        float, Range(0, 10, "below 1 surer, 0 the best alone, above 1 wilder")
+        float, Range(0, 10, "below 1 surer, 0 only its best bet, above 1 wilder, 2 near chance")
     ] = 1.0,
 ):
     """Make the bet surer or wilder: its log-probabilities are divided by the temperature.

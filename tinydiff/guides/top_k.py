@@ -9,7 +9,7 @@ def top_k(
     denoise,
     context,
     *,
-    top_k: Annotated[int, Range(0, 1000, "likeliest characters that are kept, 0 is all")] = 0,
+    top_k: Annotated[int, Range(0, 1000, "how many of the likeliest tokens are kept, 0: all")] = 0,
 ):
     """Keep only the likeliest characters, this many of each bet.
 

@@ -11,7 +11,10 @@ def top_p(
     denoise,
     context,
     *,
-    top_p: Annotated[float, Range(1e-6, 1, "share of probability that is kept, 1 is all")] = 1.0,
+    top_p: Annotated[
+        float,
+        Range(1e-6, 1, "the share of probability that is kept, 1: every token has its chance"),
+    ] = 1.0,
 ):
     """Keep only the fewest characters that have this share of probability together.
 

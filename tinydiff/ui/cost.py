@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tinydiff import guides, runs
 from tinydiff.generate import windows
 from tinydiff.processes import Process
 from tinydiff.runs import Request
@@ -28,7 +29,9 @@ PERFECT, ITS_TEXT = 1e6, 1.6e5
 def of(request: Request) -> float:
     """Multiplications of what is asked for, about. Raises as `work` does."""
     named = {name: request.settings[name] for name in ("sampler", "steps")}
-    return work(request.process, request.canvas, **named, **request.settings["options"])
+    options = request.settings["options"]
+    once = work(request.process, request.canvas, **named, **options)
+    return once * guides.asks(runs.steering(request.settings) | options)
 
 
 def work(process: Process, canvas: Canvas, *, sampler: str, steps: int, **options) -> float:

@@ -21,11 +21,12 @@ from tinydiff.paths import ASSETS
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.runs import Request
 from tinydiff.samplers import SAMPLERS, Range, column
+from tinydiff.schedules import GRIDS
 from tinydiff.show import export, render
 from tinydiff.store import catalogue, hub
 from tinydiff.store.catalogue import Model
 from tinydiff.text import Tokenizer
-from tinydiff.ui import recording
+from tinydiff.ui import recording, steering
 from tinydiff.ui.errors import known, refusal, refusals
 from tinydiff.ui.player import Player, curves
 from tinydiff.ui.request import (
@@ -40,6 +41,7 @@ from tinydiff.ui.request import (
     read,
 )
 from tinydiff.ui.session import Job, Session
+from tinydiff.ui.steering import shown
 from tinydiff.ui.tab import QUICK, QUIET, SAMPLE, Site, Tab, first_model, spaced
 from tinydiff.uncertainty import percent
 
@@ -50,13 +52,12 @@ FIELDS = (
     "sampler",
     "steps",
     "length",
-    "temperature",
-    "top_p",
     "seed",
     "mode",
     "prompt",
     "template",
-)
+    "spacing",
+)  # and then those of steering.py, and the options of all samplers
 PROMPT, TEMPLATE = "starts with", "fill the blanks"
 BUNDLED, HUB = "bundled", "Hub id"
 HUB_INFO = "A checkpoint, or a repository of several, that anybody made; nothing in it is run."
@@ -210,17 +211,17 @@ def own_options(sampler: str, values: tuple) -> dict[str, float | str]:
 
 
 def raw_settings(
-    model, sampler, steps, length, temperature, top_p, seed, mode, prompt, template, *sliders
+    model, sampler, steps, length, seed, mode, prompt, template, spacing, *more
 ) -> dict:
-    """The values of the widgets under the names of DEFAULTS."""
-    return dict(
+    """The values of the widgets under the names of settings."""
+    steered, sliders = more[: steering.count()], more[steering.count() :]
+    return steering.settings_of(steered) | dict(
         model=model,
         sampler=sampler,
         steps=steps,
         length=length,
-        temperature=temperature,
-        top_p=top_p,
         seed=seed,
+        spacing=spacing,
         prompt=prompt or "",
         template=(template or "") if mode == TEMPLATE else None,
         options=own_options(sampler, sliders),
@@ -233,9 +234,10 @@ def read_fields(session: Session, *values) -> Request:
 
 
 def denoise(settings: dict) -> Iterator[dict]:
-    """Write a text; the settings are those of a link: model, sampler, steps, length, temperature,
-    top_p, seed, prompt, template, until, options, each of which may be left out. Streams the run so
-    far as tinydiff/show/render.py packs it.
+    """Write a text; the settings are those of a link: model, sampler, steps, spacing, length, seed,
+    prompt, template, until, label, the options of guides by their names (temperature, top_k, top_p,
+    guidance ...) and options, those of the sampler; each may be left out. Streams the run so far as
+    tinydiff/show/render.py packs it.
     """
     if not isinstance(settings, dict):
         raise refusal(
@@ -296,17 +298,18 @@ def hub_info(models: dict[str, Model]) -> str:
 
 def unchanged() -> list:
     """In the place of `menus`."""
-    return [gr.skip()] * (5 + len(options()))
+    return [gr.skip()] * (5 + steering.count() + len(options()))
 
 
 def menus(models: dict[str, Model], key: str, process: Process, sampler: str) -> list:
-    """Noise, model, sampler, steps, length and options, with one of the models chosen; it is
-    `process`."""
+    """Noise, model, sampler, steps, length, what steers and options, with one of the models chosen;
+    it is `process`."""
     about = dict(value=process.name, info=PROCESSES[process.name].about)
     noise = gr.update(choices=noises(models), **about)
     model = gr.update(choices=models_of(process.name, models), value=key, info=origin(key))
     menu, steps, *seen = sampler_menu(process, sampler)
-    return [noise, model, menu, steps, gr.update(info=length_info(process.tokenizer)), *seen]
+    length = gr.update(info=length_info(process.tokenizer))
+    return [noise, model, menu, steps, length, *steering.menus(process), *seen]
 
 
 def length_info(tokenizer: Tokenizer) -> str:
@@ -374,7 +377,7 @@ def opened(session: Session, request: gr.Request):
     """
     raw = from_query(dict(request.query_params))
     if not raw:
-        return session, *[gr.skip()] * (2 + len(FIELDS) + len(options()))
+        return session, *[gr.skip()] * (2 + len(FIELDS) + steering.count() + len(options()))
     with refusals():
         model, process = open_model(raw.get("model", OPENING["model"]))
     session.link = read(raw, opened=(model, process))
@@ -399,19 +402,24 @@ def linked(session: Session) -> Iterator[dict]:
 
 
 def fields_of(request: Request, models: dict[str, Model]) -> list:
-    """An update for each widget, in the order of FIELDS and then the options."""
+    """An update for each widget, in the order of FIELDS, then what steers, then the options."""
     s = request.settings
-    noise, model, menu, steps, length_, *seen = menus(
+    noise, model, menu, steps, length_, *more = menus(
         models, s["model"], request.process, s["sampler"]
     )
+    steered, seen = more[: steering.count()], more[steering.count() :]
     mode = PROMPT if s["template"] is None else TEMPLATE
     texts = zip(mode_chosen(mode), (s["prompt"], s["template"] or "", s["length"]))
     prompt, template, length = ({**update, "value": value} for update, value in texts)
     length = {**length_, **length}
     counts = {**steps, "choices": ticks(s["steps"]), "value": s["steps"]}
-    numbers = [s["temperature"], s["top_p"], s["seed"]]
-    shown = [noise, model, menu, counts, length, *numbers, mode, prompt, template]
-    return [*shown, *(option_value(*pair, s, seen) for pair, seen in zip(options(), seen))]
+    shown = [noise, model, menu, counts, length, s["seed"], mode, prompt, template, s["spacing"]]
+    steered = steering.values_of(s, steered)
+    return [
+        *shown,
+        *steered,
+        *(option_value(*pair, s, seen) for pair, seen in zip(options(), seen)),
+    ]
 
 
 def option_value(sampler: str, option: str, settings: dict, update: dict) -> dict:
@@ -451,8 +459,8 @@ def build(site: Site) -> None:
 
 
 def build_fields() -> list:
-    """The widgets for the place of the models and the Hub id, for FIELDS and then for every option
-    of every sampler."""
+    """The widgets for the place of the models and the Hub id, for FIELDS, for what steers and for
+    every option of every sampler."""
     models, first = catalogue.models(), first_model()
     process = catalogue.find(first)[1]
     menu, steps, *seen = sampler_menu(process, OPENING["sampler"])
@@ -468,15 +476,18 @@ def build_fields() -> list:
     )
     mode, prompt, template, length = build_text(process.tokenizer)
     seed = build_seed()
-    temperature = slider(
-        "temperature", "Temperature", 0.05, "0: only its best bet. 1: as learned. 2: near chance."
-    )
-    top_p = slider(
-        "top_p", "Top-p", 0.05, "The share of probability kept. 1: all have their chance."
+    steered = steering.fields(process)
+    spacing = gr.Dropdown(
+        [(spaced(name), name) for name in GRIDS],
+        value=OPENING["spacing"],
+        label="Spacing",
+        elem_id="spacing",
+        info="How the steps lie in time: evenly, closer in the noise, or as much text each.",
     )
     sliders = [option_widget(*pair, shown(update)) for pair, update in zip(options(), seen)]
-    numbers = [steps, length, temperature, top_p, seed]
-    return [where, source, noise, model, sampler, *numbers, mode, prompt, template, *sliders]
+    text = [mode, prompt, template]
+    fields = [noise, model, sampler, steps, length, seed, *text, spacing]
+    return [where, source, *fields, *steered, *sliders]
 
 
 def build_models(models: dict[str, Model], first: str, process: Process) -> list:
@@ -562,11 +573,6 @@ def build_seed() -> gr.Number:
     return seed
 
 
-def shown(update: dict) -> dict:
-    """An update as the arguments of a widget."""
-    return {k: v for k, v in update.items() if k != "__type__"}
-
-
 def slider(name: str, label: str, step: float, info: str) -> gr.Slider:
     low, high, _ = LIMITS[name]
     return gr.Slider(low, high, OPENING[name], step=step, label=label, info=info, elem_id=name)
@@ -574,16 +580,8 @@ def slider(name: str, label: str, step: float, info: str) -> gr.Slider:
 
 def option_widget(sampler: str, option: str, first: dict) -> gr.Slider | gr.Dropdown:
     """A slider or a menu; `first` is what it shows at first."""
-    default, span = SAMPLERS[sampler].options[option]
-    named = dict(
-        label=spaced(option).capitalize(),
-        info=span.about.capitalize() + ".",
-        elem_id=f"option-{sampler}-{option}",
-    )
-    if not isinstance(span, Range):
-        return gr.Dropdown(**{"choices": [], **named, **first})
-    step = 1 if isinstance(default, int) else (span.high - span.low) / 100
-    return gr.Slider(span.low, span.high, default, step=step, **named, **first)
+    elem_id = f"option-{sampler}-{option}"
+    return steering.widget(option, SAMPLERS[sampler].options[option], elem_id, first)
 
 
 def build_downloads(session: gr.State) -> None:
@@ -615,7 +613,8 @@ def maker(writer, kind: str):
 
 def wire(site: Site, go: gr.Button, fields: list) -> None:
     """What starts and stops a run, and what depends on the sampler."""
-    sampler, steps, prompt, sliders = *fields[2:4], fields[9], fields[11:]
+    sampler, steps = fields[2:4]
+    prompt, sliders = fields[FIELDS.index("prompt")], fields[len(FIELDS) + steering.count() :]
     starts = [go.click, steps.input, prompt.submit]
     TAB.wire(site, starts, fields[1:], site.player, site.player.stop)
     sampler.input(sampler_chosen, sampler, [sampler, steps, *sliders], **QUICK)
@@ -625,7 +624,7 @@ def wire(site: Site, go: gr.Button, fields: list) -> None:
 def wire_hub(site: Site, where: gr.Radio, source: gr.Textbox, fields: list) -> None:
     """What may have to ask the Hub."""
     session, (noise, model, sampler, *_) = site.session, fields
-    shown = [*fields[:5], *fields[11:]]
+    shown = [*fields[:5], *fields[len(FIELDS) :]]
     asks = QUIET | HUB_LINE
     noise.input(noise_chosen, [session, noise, sampler], shown, **asks)
     model.input(model_chosen, [session, model, sampler], shown, **asks)

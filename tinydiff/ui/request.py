@@ -11,8 +11,9 @@ import json
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlencode
 
-from tinydiff import runs
+from tinydiff import guides, runs
 from tinydiff.generate import Frame, check_number
+from tinydiff.options import Words
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.runs import Request
 from tinydiff.samplers import column
@@ -23,7 +24,7 @@ from tinydiff.ui import cost, gpu, visitor_models
 from tinydiff.ui.errors import refusals
 from tinydiff.ui.session import Job, Session
 
-# the run that the page opens with; links and the API leave out what is as here
+# the run that the page opens with, beside the options of guides (`opening`)
 OPENING = {name: value for name, value in runs.DEFAULTS.items() if name != "process"} | {
     "prompt": "ROMEO:",
     "seed": 7,
@@ -32,10 +33,16 @@ LIMITS = {  # low, high, whole
     "steps": (1, 256, True),
     "length": (16, 1024, True),
     "temperature": (0, 2, False),
+    "top_k": (0, 100, True),
     "top_p": (0.05, 1, False),
     "seed": (0, 2**31 - 1, True),
 }
 STEPS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+
+
+def opening() -> dict:
+    """The run that the page opens with; links and the API leave out what is as here."""
+    return {name: value for name, value in runs.defaults().items() if name != "process"} | OPENING
 
 
 def read(
@@ -43,10 +50,10 @@ def read(
     session: Session | None = None,
     opened: tuple[Model, Process] | None = None,
 ) -> Request:
-    """Check everything; what is not named is as in OPENING. opened: the model, where it is open
+    """Check everything; what is not named is as in `opening`. opened: the model, where it is open
     already. Raises gr.Error in one sentence."""
     with refusals():
-        values = {**OPENING, **raw}
+        values = opening() | raw
         if missing := [name for name in raw if name != "template" and raw[name] is None]:
             raise ValueError(f"The {missing[0]} is None; give a value, or leave it out.")
         numbers = {name: number(name, values[name]) for name in LIMITS}
@@ -118,10 +125,10 @@ def origin(model: str) -> str:
 
 
 def query(settings: Mapping) -> str:
-    """Settings as the query of a link; what is as in OPENING is left out, and so is the sampler
+    """Settings as the query of a link; what is as in `opening` is left out, and so is the sampler
     that the model has first. The seed is always said."""
-    usual = OPENING | {"sampler": column(PROCESSES[settings["process"]])[0], "seed": None}
-    said = {name: settings[name] for name in OPENING if settings[name] != usual[name]}
+    usual = opening() | {"sampler": column(PROCESSES[settings["process"]])[0], "seed": None}
+    said = {name: settings[name] for name in usual if settings[name] != usual[name]}
     if "options" in said:
         said["options"] = json.dumps(said["options"], ensure_ascii=False)
     return urlencode(said)
@@ -130,13 +137,16 @@ def query(settings: Mapping) -> str:
 def from_query(query: Mapping[str, str]) -> dict[str, object]:
     """The raw settings in a link; names that are not ours are left alone (the page has its own,
     such as __theme)."""
-    return {name: parsed(name, value) for name, value in query.items() if name in OPENING}
+    known = opening()
+    return {name: parsed(name, value) for name, value in query.items() if name in known}
 
 
 def parsed(name: str, value: str) -> object:
     """A number where one is meant, and the text itself where it is not one: `read` says what is
     wrong with it."""
-    if name not in LIMITS and name != "options":
+    option = guides.options().get(name)
+    plain = not isinstance(option.span, Words) if option else name in (*LIMITS, "options")
+    if not plain:
         return value
     try:
         return json.loads(value)

@@ -1,0 +1,95 @@
+"""The fields of the guides: the label, and a widget for each option that a guide declares, shown
+where the model can do it.
+
+What is hidden has its usual value, so that nothing is asked of a model that it cannot do.
+"""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from tinydiff import guides
+from tinydiff.options import Choice, Option, Words
+from tinydiff.processes import Process
+from tinydiff.ui.request import LIMITS, opening
+from tinydiff.ui.tab import spaced
+
+FINE = {"temperature": 0.05, "top_p": 0.05}  # steps of sliders, of others a hundredth
+
+
+def count() -> int:
+    """How many fields there are."""
+    return 1 + len(guides.options())
+
+
+def fields(process: Process) -> list:
+    """The widgets: the label, and the options of all guides."""
+    label, *updates = menus(process)
+    kind = gr.Dropdown(
+        **shown(label),
+        label="Label",
+        info="What kind of text it is to be, of those that the model was told.",
+        elem_id="label",
+    )
+    usual, made = opening(), []
+    for (name, option), update in zip(guides.options().items(), updates):
+        first = {"value": usual[name]} | shown(update)
+        made.append(widget(name, option, name, first))
+    return [kind, *made]
+
+
+def menus(process: Process) -> list[dict]:
+    """An update for each field, for another model. What it cannot do is hidden and has its usual
+    value, and so have menus of what depends on the model."""
+    kinds = [("any", ""), *((name, name) for name in process.labels)]
+    updates = [gr.update(visible=bool(process.labels), choices=kinds, value="")]
+    able, usual = guides.offered(process), opening()
+    for name, option in guides.options().items():
+        update = gr.update(visible=name in able) | menu_of(option, process)
+        updates.append(update if name in able else update | {"value": usual[name]})
+    return updates
+
+
+def menu_of(option: Option, process: Process) -> dict:
+    """What a menu of an option holds, which depends on the process; no other option does."""
+    if not isinstance(option.span, Choice):
+        return {}
+    values = option.span.of(process)
+    return dict(choices=[(spaced(str(value)), value) for value in values], value=values[0])
+
+
+def values_of(settings: dict, updates: list[dict]) -> list[dict]:
+    """The updates of `menus` with the values that settings have."""
+    names = ["label", *guides.options()]
+    return [
+        update if settings[name] is None else {**update, "value": settings[name]}
+        for name, update in zip(names, updates)
+    ]
+
+
+def settings_of(values: tuple) -> dict:
+    """Settings from the values of the fields."""
+    named = zip(["label", *guides.options()], values)
+    return {name: value for name, value in named if value is not None}
+
+
+def widget(name: str, option: Option, elem_id: str, first: dict) -> gr.Component:
+    """A slider, a menu or a line of text for an option; `first` is what it shows at first."""
+    span, about = option.span, option.span.about
+    named = dict(
+        label=name.replace("_", "-" if elem_id == name else " ").capitalize(),
+        info=about[0].upper() + about[1:] + ".",
+        elem_id=elem_id,
+    )
+    if isinstance(span, Words):
+        return gr.Textbox(**{"value": option.default, **named, **first}, max_length=span.most)
+    if isinstance(span, Choice):
+        return gr.Dropdown(**{"choices": [], **named, **first})
+    low, high = LIMITS[name][:2] if elem_id == name and name in LIMITS else (span.low, span.high)
+    step = 1 if type(option.default) is int else FINE.get(name, (high - low) / 100)
+    return gr.Slider(low, high, **{"value": option.default, **named, **first}, step=step)
+
+
+def shown(update: dict) -> dict:
+    """An update as the arguments of a widget."""
+    return {k: v for k, v in update.items() if k != "__type__"}
