@@ -50,7 +50,9 @@ def said(p, state=None):
     """A denoise that says p, and the context in which the noisy state says `state`, evenly if
     none."""
     state = torch.ones_like(p) if state is None else state
-    process = SimpleNamespace(own=lambda x, t: state.log(), V=p.shape[-1], means=None)
+    process = SimpleNamespace(
+        state_likelihood=lambda x, t: state.log(), V=p.shape[-1], mixes_raw=False
+    )
     return lambda x, t, cache=None: Prediction(p.log(), p), Context(process, Canvas.blank(1))
 
 
@@ -243,7 +245,7 @@ def test_what_stands_within_guidance_is_wrapped_for_both_readings():
 
     def denoise(x, t, label=None, cache=None, hint=None):
         found = plain(x, t, label, cache, hint=hint)
-        hints.append((label is not None, hint, model.estimate(x, found, t)))
+        hints.append((label is not None, hint, model.hint(found)))
         return found
 
     model.denoise = denoise
@@ -252,6 +254,17 @@ def test_what_stands_within_guidance_is_wrapped_for_both_readings():
         own = [(hint, made) for label, hint, made in hints if label == told]
         assert len(own) == 3 and own[0][0] is None
         assert all(after[0].equal(before[1]) for before, after in zip(own, own[1:]))
+
+
+def test_a_run_goes_on_with_what_guides_remember():
+    """From a Frame's state a run with self-conditioning and guidance goes on exactly, though the
+    first one went on itself meanwhile: both readings' estimates are in the state."""
+    model, asked = random_process("gaussian", labels=3), dict(steps=6, guidance=1.0, seed=5)
+    frames = list(generate(model, labelled(20), **asked))
+    *_, end = generate(model, labelled(20), start=frames[2].state, **asked | {"seed": None})
+    *_, again = generate(model, labelled(20), start=frames[2].state, **asked | {"seed": None})
+    assert end.tokens.equal(frames[-1].tokens) and again.state.x.equal(end.state.x)
+    assert end.state.x.equal(frames[-1].state.x)
 
 
 # ---------------------------------------------------------------- a guide from outside

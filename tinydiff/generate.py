@@ -138,7 +138,7 @@ def generate(
         with torch.no_grad():
             begin = start or State(process.noise.prior(part, rng), part)
         memory.clear()
-        memory.update(begin.guides or {})
+        memory.update(guides.kept(begin.guides or {}))
         context = guides.Context(process, begin.canvas, text, first, rng, memory)
         denoise, changes = guides.steered(asked, asked.unconditional, context, steering)
         return sampled(chosen.run(process, denoise, begin, times, rng, **options), changes, begin)
@@ -221,7 +221,12 @@ def frames(process, canvas, run, planned, asked, noise, rng, memory) -> Iterator
             state = None
             if len(spans) == 1:
                 state = State(
-                    now.x, now.canvas or part, now.t, now.memory, dict(memory), rng.get_state()
+                    now.x,
+                    now.canvas or part,
+                    now.t,
+                    now.memory,
+                    guides.kept(memory),
+                    rng.get_state(),
                 )
             yield Frame(
                 step,

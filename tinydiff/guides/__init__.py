@@ -263,6 +263,12 @@ def wrapped(guides, denoise, unlabelled, context, asked) -> tuple[Denoise, list[
     return denoise, changes
 
 
+def kept(memory: Mapping[str, Any]) -> dict[str, Any]:
+    """What guides remember by now, to be kept while they go on: their dicts are copied, and values
+    are replaced, never changed."""
+    return {k: kept(value) if isinstance(value, dict) else value for k, value in memory.items()}
+
+
 # ---------------------------------------------------------------- what several guides share
 
 
