@@ -89,6 +89,7 @@ def blockwise(
         some = [grid[round(i * (len(grid) - 1) / few)] for i in range(few + 1)]
         now, memory = inner or (some[0], None)
         begin = State(rest[:, part.first : stop], part.canvas, now, memory)
+        last = begin.x
         writing, sent, inner = order.run(part.process, part.denoise, begin, some, rng), None, None
         while (step := next_step(writing, sent)) is not None:
             last = step.x

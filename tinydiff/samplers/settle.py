@@ -24,7 +24,7 @@ def settle(process, denoise, start, times, rng, *, budget: Budget = 0.5):
         x = noise.pin(x, canvas)
         done = bool(canvas.given.all())
         sent = yield Step(x, prediction, 0.0 if done else s, canvas=canvas)
+        if done:
+            return
         if sent is not None:
             x, canvas = sent.x, sent.canvas
-        elif done:
-            return

@@ -44,12 +44,15 @@ def reveal_by(score, process, denoise, start, times, rng):
 
 
 def masked_share(process, canvas, t):
-    """Of what is masked at time 1, the share that is at time t, (B, 1), float64."""
+    """Of what is masked at time 1, the share that is at time t, (B, 1)."""
     open_ = (~canvas.given).double()
     masked = 1 - process.noise.alpha(canvas.time(t, torch.float64))
     first = 1 - process.noise.alpha(canvas.time(1.0, torch.float64))
     share = torch.where(first > 0, masked / first, 0)
-    return (share * open_).sum(1, keepdim=True) / open_.sum(1, keepdim=True).clamp_min(1)
+    # a mean that is exact where all are equal: half tokens are rounded
+    least = torch.where(canvas.given, torch.inf, share).amin(1, keepdim=True).clamp_max(1)
+    more = ((share - least) * open_).sum(1, keepdim=True) / open_.sum(1, keepdim=True).clamp_min(1)
+    return (least + more).float()
 
 
 def masks_at_first(start, process):
@@ -127,8 +130,8 @@ def reveal_while(enough, process, denoise, start, times, rng):
     networks that are told it.
     """
     x, canvas = start.x, start.canvas
-    total = masks_at_first(start, process)[:, 0].clamp_min(1).double()
-    for _, s in moves(start, times):
+    total, t = start.memory or (masks_at_first(start, process)[:, 0].clamp_min(1).double(), start.t)
+    for _, s in moves(start._replace(t=t), times):
         masked = hidden(x, process)
         if not masked.any():
             return
@@ -136,7 +139,7 @@ def reveal_while(enough, process, denoise, start, times, rng):
         accept = masked & (enough(prediction.log_x0, masked) if s > 0 else True)
         x = torch.where(accept, prediction.draw(rng), x)
         now = time_of(hidden(x, process), total, process).mean().item()
-        sent = yield Step(x, prediction, now, memory=total[:, None])
+        sent = yield Step(x, prediction, now, memory=(total, s))
         if sent is not None:
             x, canvas = sent.x, sent.canvas
 
