@@ -30,7 +30,8 @@ def texts(frames):
 def test_a_run_forks_exactly(name, sampler):
     """From the state of a frame, with the same settings, the rest of the run is what it was, step
     by step; with another seed it is another."""
-    process, settings = random_process(name), dict(sampler=sampler, steps=8)
+    process, options = random_process(name), ONE_A_STEP.get(sampler, {})
+    settings = dict(sampler=sampler, steps=8, **options)
     canvas = Canvas.prompt(process.tokenizer, "ab", 24, batch=2)
     whole = list(generate(process, canvas, seed=5, **settings))
     middle = max(1, len(whole) // 2)
