@@ -83,7 +83,7 @@ def test_every_sensible_sheet_is_allowed(monkeypatch):
     monkeypatch.setattr(steps, "card", lambda *_: pytest.fail("begun"))
     monkeypatch.setattr(steps, "sheet_of", lambda key, cards, *_: dict(cards=cards))
     for key in catalogue.models():
-        names = [name for name in steps.offered(key)][: steps.MOST]
+        names = [name for name in steps.offered(catalogue.models()[key])][: steps.MOST]
         assert next(steps.steps(key, names, 1, 1.0, ""))["cards"] == []
     lanes = [
         ["perfect-gaussian", "ancestral", 256],
@@ -98,8 +98,11 @@ def test_every_sensible_sheet_is_allowed(monkeypatch):
     ]
     cost.check(map(cost.of, asked))
     for key in blocks.offered():
-        for block in blocks.values(key, "block"):
-            order, cache = blocks.values(key, "order")[0], blocks.values(key, "cache")[0]
+        for block in blocks.values(catalogue.open_model(key), "block"):
+            order, cache = (
+                blocks.values(catalogue.open_model(key), "order")[0],
+                blocks.values(catalogue.open_model(key), "cache")[0],
+            )
             kept = "none" if cache == "none" else cache
             length = 4096 if kept != "none" else 1024
             blocks.read(
@@ -142,7 +145,10 @@ def test_what_the_sliders_reach_beyond_all_sense():
     )
     assert "times as much" in words and "fewer steps" in words
     key = next(iter(blocks.offered()))
-    order, cache = blocks.values(key, "order")[0], blocks.values(key, "cache")[0]
+    order, cache = (
+        blocks.values(catalogue.open_model(key), "order")[0],
+        blocks.values(catalogue.open_model(key), "cache")[0],
+    )
     for block, each, length in ((1, 64, 256), (1, 64, 4096), (4, 64, 4096)):
         assert "fewer steps" in refusal(
             blocks.read, key, block, each, order, cache, "length", length, "", 0.8, 1

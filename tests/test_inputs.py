@@ -7,10 +7,16 @@ from urllib.parse import parse_qsl
 
 import gradio as gr
 import pytest
+import torch
+from huggingface_hub import constants
 
+from tests.loopback import Hub
+from tinydiff.processes import build
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.show import render
-from tinydiff.ui import denoise, request
+from tinydiff.store import checkpoint, hub
+from tinydiff.text import Subwords
+from tinydiff.ui import blocks, denoise, race, request, steps
 from tinydiff.ui.request import LIMITS, OPENING
 from tinydiff.ui.session import Session
 
@@ -214,3 +220,92 @@ def test_the_recorded_run_is_a_run():
     """What plays at load unpacks to a finished text."""
     run = render.unpack(denoise.on_player(Session()))
     assert run.frames[0].step == 0 and "\x7f" not in run.frames[-1].text
+
+
+# ---------------------------------------------------------------- a model of the Hub
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory):
+    """The files of a checkpoint with random weights whose tokens are pieces of words."""
+    torch.manual_seed(0)
+    words = Subwords.learned(["Once upon a time, a king had a fool.\n" * 20], 280)
+    shape = dict(layers=1, heads=1, width=16, length=32, labels=0)
+    model = build("masked", words, **{k: v for k, v in shape.items() if k != "labels"})
+    torch.nn.init.normal_(model.net.head.weight, std=0.5)
+    folder = tmp_path_factory.mktemp("pieces") / "m"
+    checkpoint.save(model, checkpoint.config_of(model, shape, "a story"), folder)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def of_hub(pieces, tmp_path, monkeypatch):
+    """The id of that checkpoint on a stand-in for the Hub, and a list that grows with each pull."""
+    pulls, pull = [], hub.pull
+    with Hub() as server:
+        server.add("stranger/stories", pieces)
+        for name, value in dict(
+            ENDPOINT=server.url, HF_HUB_OFFLINE=False, HF_HOME=str(tmp_path)
+        ).items():
+            monkeypatch.setattr(constants, name, value)
+        monkeypatch.setattr(hub, "pull", lambda *asked: pulls.append(asked) or pull(*asked))
+        yield "stranger/stories", pulls
+
+
+def test_a_model_of_the_hub_is_pulled_once_a_request(of_hub):
+    """Whether it is asked for by its id, loaded into the menus, chosen there, opened with a link or
+    run at nine numbers of steps."""
+    name, pulls = of_hub
+    session = Session()
+    asked = request.read({"model": name, "prompt": "", "length": 32, "steps": 2})
+    assert pulls.pop() and not pulls
+    shown = denoise.hub_asked(session, name, "ancestral")
+    assert "1 model" in shown[0]["info"] and pulls.pop() and not pulls
+    denoise.noise_chosen(session, "masked", "ancestral")
+    assert pulls.pop() and not pulls
+    query = dict(parse_qsl(request.query(asked.settings), keep_blank_values=True))
+    denoise.opened(session, types.SimpleNamespace(query_params=query))
+    assert pulls.pop() and not pulls
+    plan = steps.read_fields(session, name, ["ancestral"], 1, 1.0, "")
+    assert len(plan.requests) > 5 and pulls.pop() and not pulls
+
+
+def test_every_tab_plays_a_model_of_pieces(of_hub):
+    """Denoise writes with it, and its link reopens the page with the same run; lengths are counted
+    in its tokens; Steps, Race and Blocks run it, and show what its tokens spell."""
+    name, _ = of_hub
+    session = Session()
+    asked = request.read({"model": name, "prompt": "A king", "length": 32, "steps": 4})
+    text = spelled(last(asked), asked)
+    assert text.startswith("A king") and render.MASK not in text
+    query = dict(parse_qsl(request.query(asked.settings), keep_blank_values=True))
+    _, where, source, *fields = denoise.opened(session, types.SimpleNamespace(query_params=query))
+    shown = dict(zip(denoise.FIELDS, fields))
+    assert where == denoise.HUB and "Commit" in source["info"]
+    assert shown["length"]["info"].startswith("Tokens in all")
+    *_, value = denoise.linked(session)
+    assert spelled(value, asked) == text
+    plan = steps.read_fields(session, name, ["ancestral"], 1, 1.0, "")
+    plan = steps.Plan(plan.model, plan.requests[:2])
+    *_, sheet = steps.TAB.alone(plan)
+    assert [card["steps"] for card in sheet["cards"]] == [1, 2]
+    *_, whole = race.race("A king", 1, [[name, "ancestral", 2], [name, "confidence", 4]])
+    lane = whole["lanes"][0]
+    assert "".join(lane["pieces"].get(sign, sign) for sign in lane["start"]).startswith("A king")
+    block, *_ = blocks.changed(session, name, 16)
+    assert block["info"].startswith("Tokens a block")
+    sheet = blocks.blocks(name, block=16, each=2, length=64, prompt="A king", seed=1)
+    assert sheet["state"] == "done" and sheet["text"].startswith("A king")
+    assert sheet["written"] == sheet["total"] == 64 and sheet["unit"] == "tokens"
+    assert sheet["given"] == len("A king") and sheet["start"] == len(sheet["text"])
+
+
+def spelled(value: dict, asked) -> str:
+    """The text of a value for the player."""
+    return render.spelled(render.unpack(value).frames[-1].text, asked.process.tokenizer)
+
+
+def test_a_model_that_writes_no_blocks(of_hub):
+    """Blocks says so in a sentence, also of the Hub's or the page's other models."""
+    with pytest.raises(gr.Error, match="does not write in blocks"):
+        blocks.changed(Session(), "perfect-uniform", 16)

@@ -24,11 +24,12 @@ from tinydiff.samplers import SAMPLERS
 from tinydiff.show import plots
 from tinydiff.show.render import MASK
 from tinydiff.store import catalogue
+from tinydiff.store.catalogue import Model
 from tinydiff.ui import cost, recording
-from tinydiff.ui.errors import known, refusals
-from tinydiff.ui.request import frames
+from tinydiff.ui.errors import refusals
+from tinydiff.ui.request import frames, open_model
 from tinydiff.ui.session import Job, Session
-from tinydiff.ui.tab import QUIET, Sheet, Site, Tab, menu, spaced
+from tinydiff.ui.tab import HUB_QUEUE, QUIET, Sheet, Site, Tab, menu, spaced
 
 EVERY = 0.06  # seconds between two messages while text is written
 STRIDE = 64  # characters over which a time is told
@@ -101,10 +102,11 @@ ABOUT = (
 
 def build(site: Site) -> None:
     """The widgets and handlers of the tab."""
-    first = next(iter(offered()))
+    first = next(iter(offered().values()))
+    process = catalogue.open_model(first.key)
     gr.Markdown(ABOUT)
-    model, block, each = build_blocks(first)
-    order, cache, rule, length = build_how(first)
+    model, block, each = build_blocks(first.key, process)
+    order, cache, rule, length = build_how(process)
     with gr.Row(elem_classes="tt-controls"):
         prompt = gr.Textbox(
             USUAL["prompt"],
@@ -126,12 +128,12 @@ def build(site: Site) -> None:
     fields = [model, block, each, order, cache, rule, length, prompt, temperature, seed]
     TAB.wire(site, [run.click], fields, sheet, stop.click)
     chosen = [site.session, model, block]
-    model.input(changed, chosen, [block, order, cache, sheet], **QUIET)
-    block.input(resized, chosen, sheet, **QUIET)
+    model.input(changed, chosen, [block, order, cache, sheet], **QUIET, **HUB_QUEUE)
+    block.input(resized, chosen, sheet, **QUIET, **HUB_QUEUE)
     gr.api(blocks, api_name="blocks", concurrency_id="sample", concurrency_limit=2)
 
 
-def build_blocks(first: str) -> list:
+def build_blocks(first: str, process: Process) -> list:
     """The model, the size of its blocks, the steps for each."""
     with gr.Row(elem_classes="tt-controls"):
         model = gr.Dropdown(
@@ -141,10 +143,11 @@ def build_blocks(first: str) -> list:
             elem_id="blocks-model",
             min_width=200,
             scale=2,
-            info="Of plain masked models the cache is an approximation.",
+            allow_custom_value=True,
+            info="Or a Hub id. Of plain masked models the cache is an approximation.",
         )
         block = gr.Radio(
-            **sizes(first, USUAL["block"]),
+            **sizes(process, USUAL["block"]),
             label="Block",
             elem_classes="td-ticks",
             elem_id="blocks-block",
@@ -164,18 +167,18 @@ def build_blocks(first: str) -> list:
     return [model, block, each]
 
 
-def build_how(first: str) -> list:
+def build_how(process: Process) -> list:
     """The order within a block, the cache, where the text ends and how long it may become."""
     with gr.Row(elem_classes="tt-controls"):
         order = gr.Dropdown(
-            **choices(first, "order"),
+            **choices(process, "order"),
             label="Order",
             elem_id="blocks-order",
             min_width=140,
             info="How a block is written.",
         )
         cache = gr.Dropdown(
-            **choices(first, "cache"),
+            **choices(process, "cache"),
             label="Cache",
             elem_id="blocks-cache",
             min_width=120,
@@ -202,13 +205,13 @@ def build_how(first: str) -> list:
     return [order, cache, rule, length]
 
 
-def offered() -> dict[str, catalogue.Model]:
+def offered() -> dict[str, Model]:
     """The models that write in blocks of masks: those that learned it, other trained ones, perfect
     networks."""
     found = {
         key: model
         for key, model in catalogue.models().items()
-        if {"pieces", "prefix"} <= PROCESSES[model.process].traits
+        if fits(PROCESSES[model.process].traits)
     }
     return dict(
         sorted(
@@ -217,28 +220,44 @@ def offered() -> dict[str, catalogue.Model]:
     )
 
 
+def fits(traits: frozenset[str]) -> bool:
+    """Can it write in blocks of masks?"""
+    return {"pieces", "prefix"} <= traits
+
+
 def learned(process: str) -> bool:
     return "blocks" in PROCESSES[process].traits
 
 
-def values(key: str, option: str) -> list:
+def open_offered(name: object, session: Session | None = None) -> tuple[Model, Process]:
+    """A model that writes in blocks. Raises ValueError for any other."""
+    model, process = open_model(name, session)
+    if not fits(process.traits):
+        raise ValueError(
+            f"The model {model.key!r} does not write in blocks: take one of "
+            f"{', '.join(offered())}, or another that writes masks."
+        )
+    return model, process
+
+
+def values(process: Process, option: str) -> list:
     """What an option of `blockwise` may be with a model."""
-    _, choice = BLOCKWISE.options[option]
-    return list(choice.of(catalogue.open_model(key)))
+    _, span = BLOCKWISE.options[option]
+    return list(span.of(process))
 
 
-def choices(key: str, option: str) -> dict:
+def choices(process: Process, option: str) -> dict:
     """A menu of an option's values."""
-    found = values(key, option)
+    found = values(process, option)
     return dict(choices=[(spaced(str(value)), value) for value in found], value=found[0])
 
 
-def sizes(key: str, wanted: int) -> dict:
+def sizes(process: Process, wanted: int) -> dict:
     """The menu of a model's sizes of blocks."""
-    found, unit = sorted(values(key, "block")), catalogue.open_model(key).tokenizer.unit
+    found, unit = sorted(values(process, "block")), process.tokenizer.unit
     return dict(
         choices=[(str(n), n) for n in found],
-        value=wanted if wanted in found else values(key, "block")[0],
+        value=wanted if wanted in found else values(process, "block")[0],
         info=f"{unit.capitalize()} a block. 1: one after the other. {found[-1]}: all at once.",
     )
 
@@ -246,15 +265,18 @@ def sizes(key: str, wanted: int) -> dict:
 # ---------------------------------------------------------------- a run
 
 
-def read(model, block, each, order, cache, rule, length, prompt, temperature, seed) -> Request:
-    """Check everything. Raises gr.Error in one sentence."""
-    known("model", model, offered())
+def read(
+    model, block, each, order, cache, rule, length, prompt, temperature, seed, session=None
+) -> Request:
+    """Check everything; an order or a cache that is "" is the model's usual one. Raises gr.Error in
+    one sentence."""
     numbers = dict(each=each, length=length, temperature=temperature, seed=seed)
     with refusals():
+        chosen, process = open_offered(model, session)
+        order, cache = order or values(process, "order")[0], cache or values(process, "cache")[0]
         for name, value in numbers.items():
             low, high, whole = LIMITS[name]
             check_number("steps a block" if name == "each" else name, value, low, high, whole)
-        process = catalogue.open_model(model)
         options = dict(block=block, order=order, cache=cache)
         check_options(process, BLOCKWISE, options)
         steps = int(each) * blocks_of(process, int(length), block)
@@ -263,7 +285,7 @@ def read(model, block, each, order, cache, rule, length, prompt, temperature, se
                 f"{int(each)} steps a block are {steps:,} for the network's window; it takes "
                 f"{MAX_STEPS:,}: take fewer steps, or larger blocks."
             )
-        settings = dict(model=model, sampler=BLOCKWISE.name, steps=steps, options=options)
+        settings = dict(model=chosen.key, sampler=BLOCKWISE.name, steps=steps, options=options)
         settings |= dict(prompt=process.tokenizer.typed(runs.text("prompt", prompt)), until=rule)
         settings |= dict(length=int(length), temperature=float(temperature), seed=int(seed))
         request = runs.request(settings, process)
@@ -294,8 +316,6 @@ def blocks(
 ) -> dict:
     """Write a text block by block; what the sheet shows at its end. An empty order or cache is the
     model's usual one."""
-    known("model", model, offered())
-    order, cache = order or values(model, "order")[0], cache or values(model, "cache")[0]
     *_, value = TAB.alone(
         read(model, block, each, order, cache, rule, length, prompt, temperature, seed)
     )
@@ -306,7 +326,7 @@ def write(request: Request, job: Job) -> Iterator[dict]:
     """The sheet while the text is written: its text and numbers, and at the end its place in the
     pictures, which the job keeps."""
     progress, said, runs_before = Progress(), 0.0, job.kept or []
-    chosen = request.settings["model"], block_of(request)
+    chosen = request.settings["model"], request.process.name, block_of(request)
     still = pictures_of(runs_before, *chosen)
     for frame in frames(request, job):
         progress.take(request, frame)
@@ -387,35 +407,40 @@ def summary(request: Request, progress: Progress) -> dict:
 
 def read_fields(session: Session, *values) -> Request:
     """What the widgets of the page ask for."""
-    return read(*values)
+    return read(*values, session)
 
 
-def changed(session: Session, model: str, block: int) -> tuple:
+def changed(session: Session, name: str, block: int) -> tuple:
     """Another model: its sizes, orders and caches, and its pictures."""
-    known("model", model, offered())
-    menus = sizes(model, block), choices(model, "order"), choices(model, "cache")
-    return *(gr.update(**menu) for menu in menus), resized(session, model, menus[0]["value"])
+    with refusals():
+        model, process = open_offered(name, session)
+    menus = sizes(process, block), choices(process, "order"), choices(process, "cache")
+    runs, size = session.kept(TAB.name) or [], menus[0]["value"]
+    pictures = pictures_of(runs, model.key, process.name, size)
+    return *(gr.update(**menu) for menu in menus), pictures
 
 
-def resized(session: Session, model: str, block: int) -> dict:
+def resized(session: Session, name: str, block: int) -> dict:
     """The pictures of a model and a size of blocks."""
-    return pictures_of(session.kept(TAB.name) or [], known("model", model, offered()), block)
+    with refusals():
+        model, process = open_offered(name, session)
+    return pictures_of(session.kept(TAB.name) or [], model.key, process.name, block)
 
 
-def first_view(key: str) -> dict:
+def first_view(model: Model) -> dict:
     """The recorded run, or none, with the pictures of the model that the tab opens with."""
     last = recording.load("blocks")
-    return last.get("run", nothing()) | pictures_of(last.get("runs", []), key, USUAL["block"])
+    pictures = pictures_of(last.get("runs", []), model.key, model.process, USUAL["block"])
+    return last.get("run", nothing()) | pictures
 
 
 def nothing() -> dict:
     return dict(state="", text="", start=0, given=0, total=0, window=0, facts=[])
 
 
-def pictures_of(runs: list[dict], model: str, block: int) -> dict:
+def pictures_of(runs: list[dict], model: str, family: str, block: int) -> dict:
     """Everything but the run; runs: what was kept of the visitor's runs."""
-    family = offered()[model].process
-    card = catalogue.card_of(model)
+    card = catalogue.card_of(model) if model in catalogue.models() else None
     rows = card.evaluation.get("blocks", []) if card else []
     mine = [run for run in runs if run["model"] == model]
     found = [
@@ -426,7 +451,7 @@ def pictures_of(runs: list[dict], model: str, block: int) -> dict:
     lab = search(card.metrics if card else [], block, family)
     caches = [cache_row(row) for row in card.evaluation.get("caches", [])] if card else []
     return dict(
-        family=family, pictures=[p for p in found if p], lab=lab, note=note(model), caches=caches
+        family=family, pictures=[p for p in found if p], lab=lab, note=note(family), caches=caches
     )
 
 
@@ -444,9 +469,9 @@ def cache_row(row: dict) -> list[str]:
     ]
 
 
-def note(model: str) -> str:
+def note(family: str) -> str:
     """What is exact of a model's blocks and what is not, in a sentence or two."""
-    process = PROCESSES[offered()[model].process]
+    process = PROCESSES[family]
     slides = (
         "The network sees 256 characters: when they are full, the window slides by half, "
         "what it leaves behind is forgotten, and "
@@ -575,8 +600,8 @@ def record() -> None:
     """Write the first view: the usual run with each cache of the first model, the last the usual
     one."""
     job, key = Job(), next(iter(offered()))
-    for cache in reversed(values(key, "cache")):
-        request = read(key, order=values(key, "order")[0], cache=cache, **USUAL)
+    for cache in reversed(values(catalogue.open_model(key), "cache")):
+        request = read(key, order="", cache=cache, **USUAL)
         *_, value = write(request, job := Job(job.kept))
     run = {name: value[name] for name in nothing()}
     recording.save("blocks", dict(run=run, runs=job.kept), [key])

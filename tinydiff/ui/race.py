@@ -21,9 +21,9 @@ from tinydiff.show.render import Picture, Spelling, States, delta, fresh_run, re
 from tinydiff.store import catalogue
 from tinydiff.ui import cost, recording
 from tinydiff.ui.errors import known, refusal, refusals
-from tinydiff.ui.request import STEPS, frames, read
+from tinydiff.ui.request import STEPS, frames, open_model, read
 from tinydiff.ui.session import Job, Session
-from tinydiff.ui.tab import QUIET, Sheet, Site, Tab, first_model, menu, with_steps
+from tinydiff.ui.tab import HUB_QUEUE, QUIET, Sheet, Site, Tab, first_model, menu, with_steps
 
 LANES = 4
 EVERY = 0.25  # seconds between two messages while a lane is being written
@@ -57,7 +57,7 @@ def build(site: Site) -> None:
     with gr.Row(elem_classes="tt-entries"):
         for place in range(LANES):
             with gr.Column(min_width=240, elem_classes="tt-entry"):
-                lanes += lane(place)
+                lanes += lane(site.session, place)
     with gr.Row(elem_classes="tt-controls"):
         prompt = gr.Textbox(
             PROMPT,
@@ -81,7 +81,7 @@ def build(site: Site) -> None:
     gr.api(race, api_name="race", concurrency_id="sample", concurrency_limit=2)
 
 
-def lane(place: int) -> list:
+def lane(session: gr.State, place: int) -> list:
     """Model, sampler and steps of a lane."""
     key, name, count = DEFAULTS[place]
     key = key if key in catalogue.models() or key == NOBODY else first_model()
@@ -90,6 +90,7 @@ def lane(place: int) -> list:
         menu() + [("nobody", NOBODY)] * (place > 1),
         value=key,
         label=f"Lane {place + 1}",
+        allow_custom_value=True,
         elem_id=f"race-model-{place}",
     )
     with gr.Row():
@@ -103,13 +104,13 @@ def lane(place: int) -> list:
         steps = gr.Dropdown(
             STEPS, value=count, label="Steps", visible=counted(key, name), min_width=80
         )
-    model.input(entered, [model, steps], [sampler, steps], **QUIET)
+    model.input(entered, [session, model], [sampler, steps], **QUIET, **HUB_QUEUE)
     sampler.input(chosen, [model, sampler], steps, **QUIET)
     return [model, sampler, steps]
 
 
 def offered(key: str) -> list[str]:
-    """The samplers of a model; of nobody, those of the first model, which stay hidden."""
+    """The samplers of a bundled model; of nobody, those of the first model, which stay hidden."""
     models = catalogue.models()
     return column(PROCESSES[models.get(key, next(iter(models.values()))).process])
 
@@ -119,17 +120,19 @@ def counted(key: str, sampler: str | None) -> bool:
     return key != NOBODY and sampler is not None and SAMPLERS[sampler].steps_matter
 
 
-def entered(key: str, steps: int) -> tuple:
+def entered(session: Session, key: str) -> tuple:
     """Another model in a lane: its samplers, and whether it has steps."""
-    names = offered(known("model", key, [*catalogue.models(), NOBODY]))
-    return gr.Dropdown(choices=names, value=names[0], visible=key != NOBODY), gr.Dropdown(
-        visible=counted(key, names[0])
-    )
+    if key == NOBODY:
+        names = offered(key)
+    else:
+        with refusals():
+            names = column(open_model(key, session)[1])
+    menu = gr.Dropdown(choices=names, value=names[0], visible=key != NOBODY)
+    return menu, gr.Dropdown(visible=counted(key, names[0]))
 
 
 def chosen(key: str, sampler: str) -> dict:
     """Another sampler in a lane: has it steps?"""
-    known("model", key, [*catalogue.models(), NOBODY])
     return gr.Dropdown(visible=counted(key, known("sampler", sampler, SAMPLERS)))
 
 
@@ -139,10 +142,12 @@ def chosen(key: str, sampler: str) -> dict:
 def read_fields(session: Session, prompt: str, seed: int, *settings) -> list[Request]:
     """A request for each lane; the settings are model, sampler and steps of each lane's widgets."""
     lanes = [list(settings[i : i + 3]) for i in range(0, len(settings), 3)]
-    return read_lanes(prompt, seed, [entry for entry in lanes if entry[0] != NOBODY])
+    return read_lanes(prompt, seed, [lane for lane in lanes if lane[0] != NOBODY], session)
 
 
-def read_lanes(prompt: str, seed: int, lanes: list) -> list[Request]:
+def read_lanes(
+    prompt: str, seed: int, lanes: list, session: Session | None = None
+) -> list[Request]:
     """Check two to four of [model, sampler, steps]. Raises gr.Error in one sentence."""
     if (
         not isinstance(lanes, list)
@@ -153,7 +158,7 @@ def read_lanes(prompt: str, seed: int, lanes: list) -> list[Request]:
             f"A race needs two to {LANES} lanes, each a model, a sampler and a number of steps."
         )
     same = dict(prompt=prompt or "", seed=seed, length=LENGTH)
-    plan = [read(same | dict(model=m, sampler=s, steps=n)) for m, s, n in lanes]
+    plan = [read(same | dict(model=m, sampler=s, steps=n), session) for m, s, n in lanes]
     with refusals():
         cost.check(map(cost.of, plan))
     return plan

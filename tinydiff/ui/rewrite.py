@@ -28,7 +28,7 @@ from tinydiff.rewrite import (
     targets,
     usual_sampler,
 )
-from tinydiff.runs import DEFAULTS, Request
+from tinydiff.runs import Request, defaults
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.show import render
 from tinydiff.store import catalogue
@@ -180,7 +180,7 @@ def read(
         process, source = catalogue.open_model(key), plain(words)
         named = dict(model=key, process=process.name, sampler=check_sampler(process, sampler).name)
         canvas = canvas_of(process.tokenizer, [source] * int(candidates), process.length)
-        whole = DEFAULTS | named | numbers | dict(prompt=source, length=process.length)
+        whole = defaults() | named | numbers | dict(prompt=source, length=process.length)
         request = Request(whole, process, canvas)
         cost.check([cost.of(request)])
     return request

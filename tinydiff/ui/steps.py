@@ -10,7 +10,7 @@ assets/recorded/steps.json, which `python -m tinydiff.ui.recordings` writes).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import gradio as gr
@@ -20,17 +20,18 @@ from tinydiff.generate import Frame
 from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.randomness import seeded
-from tinydiff.runs import Request
+from tinydiff.runs import DEFAULTS, Request
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.show import plots
 from tinydiff.store import catalogue
+from tinydiff.store.catalogue import Model
 from tinydiff.text import Canvas
 from tinydiff.ui import cost, recording
 from tinydiff.ui.errors import known, refusal, refusals
 from tinydiff.ui.families import WORDS, ends
-from tinydiff.ui.request import frames, read
+from tinydiff.ui.request import LIMITS, frames, open_model, read
 from tinydiff.ui.session import Job, Session
-from tinydiff.ui.tab import QUIET, Sheet, Site, Tab, first_model, menu, with_steps
+from tinydiff.ui.tab import HUB_QUEUE, QUIET, Sheet, Site, Tab, first_model, menu, with_steps
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 PERFECT_COUNTS = COUNTS[:-1]
@@ -54,7 +55,7 @@ ABOUT = (
 
 def build(site: Site) -> None:
     """The widgets and handlers of the tab."""
-    first = first_model()
+    first = catalogue.models()[first_model()]
     gr.Markdown(ABOUT)
     model, samplers, prompt = build_fields(first)
     with gr.Row(elem_classes="tt-controls"):
@@ -78,21 +79,22 @@ def build(site: Site) -> None:
         run = gr.Button("Run the steps", variant="primary", elem_id="steps-run", min_width=150)
         stop = gr.Button("Stop", elem_id="steps-stop", min_width=100, scale=0)
     sheet = Sheet("steps", first_view(first))
-    model.input(changed, model, [samplers, sheet], **QUIET)
+    model.input(changed, [site.session, model], [samplers, sheet], **QUIET, **HUB_QUEUE)
     fields = [model, samplers, seed, temperature, prompt]
     TAB.wire(site, [run.click], fields, sheet, stop.click)
     gr.api(steps, api_name="steps", concurrency_id="sample", concurrency_limit=2)
 
 
-def build_fields(first: str) -> list:
+def build_fields(first: Model) -> list:
     """The model, its samplers and the prompt."""
     with gr.Row():
         model = gr.Dropdown(
             menu(),
-            value=first,
+            value=first.key,
             label="Model",
             scale=2,
-            info="A perfect network leaves only the sampler's own error.",
+            allow_custom_value=True,
+            info="Or a Hub id. A perfect network leaves only the sampler's own error.",
             elem_id="steps-model",
         )
         samplers = gr.Dropdown(
@@ -111,57 +113,68 @@ def build_fields(first: str) -> list:
     return [model, samplers, prompt]
 
 
-def offered(key: str) -> list[str]:
+def offered(model: Model) -> list[str]:
     """The samplers of a model."""
-    return column(PROCESSES[catalogue.models()[key].process])
+    return column(PROCESSES[model.process])
 
 
-def changed(key: str) -> tuple:
+def changed(session: Session, name: str) -> tuple:
     """The sampler menu and the first view of another model."""
-    names = offered(known("model", key, catalogue.models()))
-    return gr.Dropdown(choices=names, value=names[:1]), first_view(key)
+    with refusals():
+        model, _ = open_model(name, session)
+    names = offered(model)
+    return gr.Dropdown(choices=names, value=names[:1]), first_view(model)
 
 
 # ---------------------------------------------------------------- what the sheet shows
 
 
-def first_view(key: str) -> dict:
+def first_view(model: Model) -> dict:
     """The sheet before anything was run: the recorded cards and the bundled curves."""
-    cards = recording.load("steps").get(key, [])
-    return sheet_of(key, cards, [], recording.caption("steps") if cards else "")
+    cards = recording.load("steps").get(model.key, [])
+    return sheet_of(model, cards, [], recording.caption("steps") if cards else "")
 
 
-def read_fields(session: Session, model, samplers, seed, temperature, prompt) -> list[Request]:
-    """A request for each sampler and number of steps. Raises gr.Error in one sentence."""
-    key = known("model", model, catalogue.models())
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run of a model: a request for each sampler and number of steps."""
+
+    model: Model
+    requests: list[Request]
+
+
+def read_fields(session: Session, name, samplers, seed, temperature, prompt) -> Plan:
+    """Check everything. Raises gr.Error in one sentence."""
+    with refusals():
+        model, process = opened = open_model(name, session)
     if not isinstance(samplers, list) or not 1 <= len(samplers) <= MOST:
         raise refusal(f"Choose one to {MOST} samplers.")
-    asked = dict(model=key, seed=seed, temperature=temperature, prompt=prompt or "")
-    asked |= dict(length=length(key))
-    plan = [
-        many(read({**asked, "sampler": name, "steps": count}))
-        for name in samplers
-        for count in counts(key, known("sampler", name, offered(key)))
+    asked = dict(seed=seed, temperature=temperature, prompt=prompt or "")
+    asked |= dict(length=length(model, process))
+    requests = [
+        many(read({**asked, "sampler": sampler, "steps": count}, session, opened))
+        for sampler in samplers
+        for count in counts(model, process, known("sampler", sampler, offered(model)))
     ]
     with refusals():
-        cost.check(map(cost.of, plan))
-    return plan
+        cost.check(map(cost.of, requests))
+    return Plan(model, requests)
 
 
-def write(plan: list[Request], job: Job) -> Iterator[dict]:
+def write(plan: Plan, job: Job) -> Iterator[dict]:
     """The sheet after each number of steps."""
-    key, cards = plan[0].settings["model"], []
-    for request in plan:
+    cards, every = [], len(plan.requests)
+    for request in plan.requests:
         named = with_steps(request.settings["sampler"], request.settings["steps"])
-        status = f"{named} is being written: {len(cards) + 1} of {len(plan)}"
-        yield sheet_of(key, cards, cards, status)
+        status = f"{named} is being written: {len(cards) + 1} of {every}"
+        yield sheet_of(plan.model, cards, cards, status)
         made = card(request, job)
         if not made:
-            stopped = f"Stopped: {len(cards)} of {len(plan)} texts are written."
-            yield sheet_of(key, cards, cards, job.notice or stopped)
+            status = job.notice or f"Stopped: {len(cards)} of {every} texts are written."
+            yield sheet_of(plan.model, cards, cards, status)
             return
         cards.append(made)
-    yield sheet_of(key, cards, cards, f"All {len(cards)} texts are written.")
+    yield sheet_of(plan.model, cards, cards, f"All {len(cards)} texts are written.")
 
 
 def steps(
@@ -171,20 +184,22 @@ def steps(
     yield from TAB.alone(read_fields(Session(), model, samplers, seed, temperature, prompt))
 
 
-def counts(key: str, sampler: str) -> tuple[int, ...]:
+def counts(model: Model, process: Process, sampler: str) -> tuple[int, ...]:
     """The numbers of steps that are tried."""
     if not SAMPLERS[sampler].steps_matter:
         return (1,)
-    asked = PERFECT_COUNTS if is_perfect(key) else COUNTS
-    return SAMPLERS[sampler].different(catalogue.open_model(key), Canvas.blank(length(key)), asked)
+    asked = PERFECT_COUNTS if is_perfect(model.key) else COUNTS
+    return SAMPLERS[sampler].different(process, Canvas.blank(length(model, process)), asked)
 
 
 def is_perfect(key: str) -> bool:
     return key.startswith(catalogue.PERFECT)
 
 
-def length(key: str) -> int:
-    return PERFECT_LENGTH if is_perfect(key) else catalogue.open_model(key).length
+def length(model: Model, process: Process) -> int:
+    """Of the texts: as much as the network sees, as far as the page writes."""
+    low, high, _ = LIMITS["length"]
+    return PERFECT_LENGTH if is_perfect(model.key) else min(max(low, process.length), high)
 
 
 def many(request: Request) -> Request:
@@ -241,31 +256,31 @@ def pieces(written: str) -> list[list]:
     return [piece for piece in [*found, [written[end:], True]] if piece[0]]
 
 
-def sheet_of(key: str, cards: list[dict], own: list[dict], status: str) -> dict:
+def sheet_of(model: Model, cards: list[dict], own: list[dict], status: str) -> dict:
     """Everything that the sheet draws; `own` are the cards that the visitor's run has made so
     far."""
     return dict(
-        family=catalogue.models()[key].process,
+        family=model.process,
         cards=list(cards),
         status=status,
-        **pictures(key, own),
+        **pictures(model, own),
     )
 
 
 # ---------------------------------------------------------------- the pictures
 
 
-def pictures(key: str, own: list[dict]) -> dict:
+def pictures(model: Model, own: list[dict]) -> dict:
     """Pictures of quality against calls, and a sentence where something is missing."""
-    if is_perfect(key):
+    if is_perfect(model.key):
         return dict(
-            pictures=[exact_picture(key, own)],
+            pictures=[exact_picture(model, own)],
             note=f"Measured on {PERFECT_TEXTS} texts of {PERFECT_LENGTH} characters. "
             "The dashed line is what as many true texts give: a finite number of texts never "
             "looks perfect.",
         )
     known_curves = any(bundled_curves(what) for what in ("bits", "words"))
-    own = own if own or known_curves else recording.load("steps").get(key, [])
+    own = own if own or known_curves else recording.load("steps").get(model.key, [])
     note = (
         "Grey: the bundled curves, means of many texts. One text alone, as on these cards, "
         "scatters around them."
@@ -275,15 +290,15 @@ def pictures(key: str, own: list[dict]) -> dict:
     )
     return dict(
         pictures=[
-            picture("bits", "judge, bits a character", key, own),
-            picture("words", WORDS, key, own),
+            picture("bits", "judge, bits a character", model, own),
+            picture("words", WORDS, model, own),
         ],
         note=note if known_curves else missing,
     )
 
 
-def picture(what: str, ylabel: str, key: str, own: list[dict]) -> str:
-    family = catalogue.models()[key].process
+def picture(what: str, ylabel: str, model: Model, own: list[dict]) -> str:
+    family = model.process
     curves = [*bundled_curves(what), *own_curves(own, what, family)]
     levels = ends(what, catalogue.real_text(), catalogue.yardsticks())
     alt = f"{ylabel} against calls of the network: " + "; ".join(ends_of(c) for c in curves)
@@ -297,9 +312,9 @@ def ends_of(curve: plots.Curve) -> str:
     )
 
 
-def exact_picture(key: str, own: list[dict]) -> str:
-    before = [] if own else recording.load("steps").get(key, [])
-    curves = own_curves(own or before, "divergence", catalogue.models()[key].process, own=True)
+def exact_picture(model: Model, own: list[dict]) -> str:
+    before = [] if own else recording.load("steps").get(model.key, [])
+    curves = own_curves(own or before, "divergence", model.process, own=True)
     alt = "exact divergence from the language, nats a character, against calls: " + "; ".join(
         ends_of(c) for c in curves
     )
@@ -356,11 +371,9 @@ def record() -> None:
     """Write the first views: the cards of every model, each with its first sampler and the page's
     defaults."""
     cards = {}
-    for key in catalogue.models():
-        name = offered(key)[0]
-        asked = dict(model=key, sampler=name, prompt="", length=length(key))
-        plan = [many(read({**asked, "steps": count})) for count in counts(key, name)]
-        cards[key] = [card(request, Job()) for request in plan]
+    for key, model in catalogue.models().items():
+        plan = read_fields(Session(), key, offered(model)[:1], 7, DEFAULTS["temperature"], "")
+        cards[key] = [card(request, Job()) for request in plan.requests]
     recording.save("steps", cards, cards)
 
 

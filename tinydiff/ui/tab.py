@@ -19,6 +19,7 @@ from tinydiff.ui.session import Job, Session
 
 # the line of all runs: two at a time, which share the machine
 SAMPLE = dict(concurrency_id="sample", concurrency_limit=2, show_progress="hidden")
+HUB_QUEUE = dict(concurrency_id="hub", concurrency_limit=8)  # nobody's run waits for the Hub
 QUIET = dict(show_progress="hidden", api_visibility="private")  # what widgets do among themselves
 QUICK = dict(queue=False, **QUIET)
 
