@@ -95,7 +95,7 @@ def test_a_text_may_end_sooner():
     "wrong, says",
     [
         (dict(model="nonsense"), "no model"),
-        (dict(model=["masked"]), "no model"),
+        (dict(model=["masked"]), "give a text"),
         (dict(block=7), "block is 7"),
         (dict(block=0), "block is 0"),
         (dict(block="16"), "block is '16'"),

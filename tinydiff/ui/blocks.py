@@ -57,6 +57,7 @@ class Progress:
     # where the block begins that is being written; what stands before it is finished
     start: int = 0
     written: int = 0  # tokens before the first that is not written
+    shown: int = 0  # tokens that the text is, those of the block that is being written too
     calls: int = 0
     seconds: float = 0.0
     times: list[tuple[int, float, int]] = field(default_factory=lambda: [(0, 0.0, 0)])
@@ -69,6 +70,7 @@ class Progress:
             MASK if i == process.mask_id else piece
             for i, piece in zip(tokens.tolist(), process.tokenizer.spell(tokens[: first + block]))
         ]
+        self.shown = len(pieces)
         self.text, self.start = "".join(pieces), sum(map(len, pieces[:first]))
         self.calls, self.seconds = frame.calls, frame.seconds
         done = sum(map(len, pieces[: self.written]))
@@ -359,7 +361,8 @@ def running(request: Request, progress: Progress, state: str) -> dict:
         given=given,
         total=canvas.tokens.shape[1],
         window=process.length or WINDOW,
-        **written_of(process, progress),
+        written=progress.shown,
+        unit=process.tokenizer.unit,
         facts=[
             ["characters", f"{len(progress.text):,}"],
             ["calls", f"{progress.calls:,}"],
@@ -368,12 +371,6 @@ def running(request: Request, progress: Progress, state: str) -> dict:
             *quality(progress, state, process),
         ],
     )
-
-
-def written_of(process: Process, progress: Progress) -> dict:
-    """How far a text of pieces has come, in tokens; of a text of characters its length says it."""
-    unit = process.tokenizer.unit
-    return {} if unit == "characters" else dict(written=progress.written, unit=unit)
 
 
 def quality(progress: Progress, state: str, process: Process) -> list[list[str]]:

@@ -66,17 +66,17 @@ export class Blocks extends Sheet {
     if (state !== "writing" && state !== before) page.scrollTop = state ? page.scrollHeight : 0;
   }
 
-  facts({facts, text, total, window, state}) {
+  facts({facts, text, total, window, state, unit = "characters", written = text.length}) {
     const list = this.find(".tb-facts"), share = (n) => `${100 * n / Math.max(1, total)}%`;
     list.textContent = "";
     for (const [what, much] of facts) add(list, make("dt", "", what), make("dd", "", much));
-    const from = Math.max(0, Math.ceil((text.length - window) / (window / 2))) * window / 2;
+    const from = Math.max(0, Math.ceil((written - window) / (window / 2))) * window / 2;
     const seen = this.find(".tb-window"), end = Math.min(total, from + window);
-    this.find(".tb-fill").style.width = share(text.length);
+    this.find(".tb-fill").style.width = share(written);
     seen.style.left = share(from);
     seen.style.width = share(Math.min(window, Math.max(0, total - from)));
     seen.hidden = !text;
-    const place = `characters ${from + 1} to ${end} of ${total.toLocaleString("en")}`;
+    const place = `${unit} ${from + 1} to ${end} of ${total.toLocaleString("en")}`;
     this.find(".tt-status").textContent = WRITTEN[state]
       + (text ? ` The network's window: ${place}.` : "");
   }

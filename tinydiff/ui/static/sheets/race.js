@@ -73,7 +73,8 @@ class Lane {
   #shown = -1;
 
   constructor(lane, total, place) {
-    Object.assign(this, {ms: lane.ms, place, told: `${lane.name} in ${lane.ms.toFixed(0)} ms`});
+    const told = `${lane.name} in ${lane.ms.toFixed(0)} ms`;
+    Object.assign(this, {ms: lane.ms, place, pieces: lane.pieces, told});
     this.frames = decoded(lane);
     this.box = colour(make("section", "tt-race-lane"), lane.family);
     const head = put(this.box, "header");
@@ -108,7 +109,7 @@ class Lane {
     const {cells, states} = this.frames[k], last = k === this.frames.length - 1;
     cells.forEach((sign, i) => {
       const kind = last && states[i] !== "g" ? "" : KINDS[states[i]] || "";
-      update(this.cells[i], glyph(sign), `tt-cell ${kind}`);
+      update(this.cells[i], glyph(sign, this.pieces), `tt-cell ${kind}`);
     });
     this.#shown = k;
   }
