@@ -10,7 +10,10 @@ import torch
 from tinydiff.processes import PROCESSES, build
 from tinydiff.schedules import SCHEDULES, schedule
 from tinydiff.store import catalogue
-from tinydiff.ui import noise, recording
+from tinydiff.ui import denoise, learn, noise, recording
+from tinydiff.ui.session import Session
+from tinydiff.ui.tab import Site
+from tinydiff.ui.tabs import TABS
 
 SENTENCE = "What light"
 
@@ -22,6 +25,42 @@ def test_every_process_has_one_row():
     assert all(
         PROCESSES[name].over is PROCESSES[names[0]].over for names in groups for name in names
     )
+
+
+def test_a_family_that_nobody_met_yet(monkeypatch):
+    """A process from outside appears where it fits and the page is built: with a likelihood as a
+    perfect network and with a row; without one, as a latent process is, in neither, and both can be
+    learned."""
+
+    def registered(name, dropped=frozenset()):
+        traits = PROCESSES["masked"].traits - dropped
+        made = type(name, (PROCESSES["masked"],), dict(name=name, title=name, traits=traits))
+        monkeypatch.setitem(PROCESSES, name, made)
+
+    before = dict(PROCESSES)
+    registered("stranger"), registered("latent", {"likelihood"})
+    caches = (noise.dissolved, noise.known_pictures, noise.pictures, noise.process_of)
+    for cache in caches:
+        cache.cache_clear()
+    try:
+        assert "perfect-stranger" in catalogue.models()
+        assert "perfect-latent" not in catalogue.models()
+        rows = [name for names in noise.noises() for name in names]
+        assert "stranger" in rows and "latent" not in rows
+        assert {"stranger", "latent"} <= {name for _, name in learn.noises()}
+        assert "perfect-stranger" in {
+            key for _, key in denoise.models_of("stranger", catalogue.models())
+        }
+        with gr.Blocks() as page:
+            site = Site(page, gr.Tabs(), gr.State(Session()))
+            for tab in TABS:
+                tab.build(site)
+        choices = str([block.get_config() for block in page.blocks.values()])
+        assert "perfect network, stranger" in choices and "perfect network, latent" not in choices
+    finally:
+        PROCESSES.clear(), PROCESSES.update(before)
+        for cache in caches:
+            cache.cache_clear()
 
 
 @pytest.mark.parametrize("names", noise.noises(), ids=lambda names: names[0])

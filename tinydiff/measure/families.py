@@ -150,7 +150,7 @@ def errors(
     bundled language. What is known already is kept.
     """
     found: dict[str, dict[str, list]] = {}
-    for name in PROCESSES:
+    for name in catalogue.perfect_families():
         process = perfect(name, catalogue.bigrams())
         for sampler in column(process):
             if recorded := (known or {}).get(name, {}).get(sampler):

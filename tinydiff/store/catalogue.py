@@ -53,12 +53,18 @@ def models() -> dict[str, Model]:
         PERFECT + name: Model(
             PERFECT + name, name, f"Perfect network of two-character Shakespeare, {name}", None
         )
-        for name in PROCESSES
+        for name in perfect_families()
         if LANGUAGE.is_dir()
     }
     return {
         key: model for key, model in trained().items() if not model.task and model.playable
     } | exact
+
+
+def perfect_families() -> list[str]:
+    """The processes that have a perfect network: those whose noise has a likelihood for every
+    position."""
+    return [name for name, cls in PROCESSES.items() if "likelihood" in cls.traits]
 
 
 def hub_models(source: str, seconds: float = hub.PATIENCE) -> tuple[dict[str, Model], Process]:

@@ -131,7 +131,7 @@ def dissolved(sentence: str, observer: str = PERFECT) -> dict:
 
 def noises() -> list[list[str]]:
     """The names of the processes that share a noise, the one called like it first: on text, on
-    numbers, and at last without time."""
+    numbers, and at last without time; of those that a perfect observer can watch."""
     groups: dict[str, list[str]] = {}
 
     def place(cls):
@@ -142,8 +142,8 @@ def noises() -> list[list[str]]:
             not cls.name.startswith(cls.over.name),
         )
 
-    for name, cls in sorted(PROCESSES.items(), key=lambda item: place(item[1])):
-        groups.setdefault(cls.over.name, []).append(name)
+    for cls in sorted((PROCESSES[name] for name in catalogue.perfect_families()), key=place):
+        groups.setdefault(cls.over.name, []).append(cls.name)
     return list(groups.values())
 
 
