@@ -72,6 +72,7 @@ class Served:
                 **quiet,
             )
             button.click(lambda: "quick", None, box, queue=False, api_name="quick")
+            button.click(self.withdraw, None, None, queue=False, api_name="withdraw")
             gr.api(self.train, api_name="train", concurrency_id="train", concurrency_limit=1)
             gr.api(self.run, api_name="run", concurrency_id="sample")
         self.page = page.queue()
@@ -109,6 +110,9 @@ class Served:
         self.started.append(text)
         self.go.wait(20)
         return text.upper(), desk
+
+    async def withdraw(self, request: gr.Request):
+        self.page.withdraw(self.ids["press"], request.session_hash)
 
     def post(self, name: str, *data, session=None) -> httpx.Response:
         return self.http.post(
@@ -246,7 +250,7 @@ def test_events_that_nobody_reads_stop_nobody(served, monkeypatch):
     monkeypatch.setattr(server, "UNREAD", 0.0)
     served.lines.tidy()
     assert (
-        not served.lines.lobby
+        not served.lines.unattended
         and not {event.json()["event_id"] for event in events}
         & served.lines.event_ids_to_events.keys()
     )
@@ -298,6 +302,21 @@ def test_a_second_press_takes_the_place_of_the_first(served):
     assert [message["output"]["data"][0] for message in done] == [{"__type__": "update"}] * 2 + [
         "THIRD"
     ]
+
+
+def test_stop_takes_a_run_back_that_waits(served):
+    """A press whose turn has not come is answered with no change and never run; those of others
+    stay in their line."""
+    with pressing(served, "other", "holds"):
+        wait(lambda: served.started == ["holds"])
+        with pressing(served, "one", "mine") as answers, pressing(served, "two", "theirs"):
+            wait(lambda: len(served.lines.waiting("sample")) == 2)
+            body = dict(data=[], fn_index=served.ids["withdraw"], session_hash="one")
+            assert served.http.post("/run/withdraw", json=body).status_code == 200
+            done = next(json.loads(line[6:]) for line in answers if "process_completed" in line)
+            served.go.set()
+            wait(lambda: served.started == ["holds", "theirs"])
+    assert done["success"] and done["output"]["data"] == [{"__type__": "update"}] * 2
 
 
 def test_a_question_while_the_last_stream_closes_is_answered(served):

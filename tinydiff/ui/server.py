@@ -1,10 +1,10 @@
-"""How strangers reach the page: what is read of a request, which routes there are, who waits in
-which line, what a session leaves behind. Everything here stands between the network and the tabs,
+"""How visitors reach the page: what is read of a request, which routes there are, who waits in
+which queue, what a session leaves behind. Everything here stands between the network and the tabs,
 and knows no tab.
 
 Gradio's queue counts all lines together, keeps events that nobody reads, and holds a copy of every
-widget for every visitor. So the page has lines of its own (`Lines`), a door (`Door`) that knows who
-is listening, and sessions that are small (`Visit`).
+widget for every visitor. So the page has a queue of its own (`FairQueue`), a filter of requests
+that knows who is listening (`RequestFilter`), and sessions that are small (`VisitorState`).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ LOG = logging.getLogger("tinydiff")
 # it loads pyplot with the first event, for a second, and no picture of ours uses that
 gr.utils.MatplotlibBackendMananger = nullcontext
 
-# what the page and its API need, and Gradio's other routes, which the door keeps shut
+# what the page and its API need, and Gradio's other routes, which the filter keeps shut
 ROUTES = {
     "/",
     "/config",
@@ -155,13 +155,13 @@ OPEN = re.compile(
 
 
 class Page(gr.Blocks):
-    """Blocks whose visitors are told in a sentence what is wrong, and wait in `Lines`."""
+    """Blocks whose visitors are told in a sentence what is wrong, and wait in `FairQueue`."""
 
     def queue(self) -> Page:
         """Done as the page is begun. Gradio's own would build all routes once more, here and again
         when it is launched."""
         self.api_open = False  # what computes is reached through its line alone
-        self._queue = Lines(self)
+        self._queue = FairQueue(self)
         return self
 
     def withdraw(self, fn: int, session: str | None) -> None:
@@ -237,11 +237,12 @@ def refusal(words: str) -> gr.Error:
 # ---------------------------------------------------------------- who waits
 
 
-class Lines(queueing.Queue):
-    """Gradio's queue, in which every line has its own length and nobody waits who has gone.
+class FairQueue(queueing.Queue):
+    """Gradio's queue of events, one line for each `concurrency_id`: every line has its own length,
+    and nobody waits who has gone.
 
     An event stands in its line while somebody listens for its answer (`attend`). Before and after
-    that it is in the lobby, for UNREAD seconds: a page closes its stream with each last answer and
+    that it is `unattended`, for UNREAD seconds: a page closes its stream with each last answer and
     opens another for the next question, which may come before the one is closed. In a line the
     second event of a session stands behind the first of everybody else's.
     """
@@ -250,14 +251,14 @@ class Lines(queueing.Queue):
         super().__init__(True, blocks.max_threads, 1, None, blocks)
         self.progress_update_sleep_when_free = TIDY  # no run tells its progress in that way
         self.readers: Counter[str] = Counter()  # open streams of answers by session or event
-        self.lobby: dict[str, queueing.Event] = {}
+        self.unattended: dict[str, queueing.Event] = {}
         # sessions, and events that run, to which nobody listened at the last look
         self.left: set[str] = set()
 
     @property
     def sleep_when_free(self) -> float:
         """Seconds until the next look."""
-        return LOOK if self.readers or self.lobby else REST
+        return LOOK if self.readers or self.unattended else REST
 
     @sleep_when_free.setter
     def sleep_when_free(self, seconds: float) -> None:
@@ -277,10 +278,10 @@ class Lines(queueing.Queue):
         event = self.event_ids_to_events.get(done[1]) if done[0] else None
         self.event_analytics.clear()
         if event is not None and not self.attended(event):
-            self.line(event).queue.remove(event)
-            self.lobby[event._id] = event
+            self.queue_of(event).queue.remove(event)
+            self.unattended[event._id] = event
         elif event is not None:
-            self.stand(event)
+            self.enqueue(event)
         return done
 
     def too_much(self, fn, body, request) -> str:
@@ -288,8 +289,8 @@ class Lines(queueing.Queue):
         name, size = fn.concurrency_id, request.scope.get("tinydiff.body", 0)
         if size > FIELDS and name not in LONG:
             return f"The values are {size:,} bytes long; give at most {FIELDS:,}."
-        if name != "train" and len(self.lobby) >= MANY:
-            self.drop(next(iter(self.lobby.values())))  # nobody has come for it yet
+        if name != "train" and len(self.unattended) >= MANY:
+            self.drop(next(iter(self.unattended.values())))  # nobody has come for it yet
         waiting = self.waiting(name)
         if (
             body.session_hash is not None
@@ -307,13 +308,13 @@ class Lines(queueing.Queue):
         line = self.event_queue_per_concurrency_id.get(name)
         return line.queue if line else []
 
-    def line(self, event: queueing.Event) -> queueing.EventQueue:
+    def queue_of(self, event: queueing.Event) -> queueing.EventQueue:
         return self.event_queue_per_concurrency_id[event.concurrency_id]
 
-    def stand(self, event: queueing.Event) -> None:
+    def enqueue(self, event: queueing.Event) -> None:
         """Let it stand where it is fair: behind all who have no more before it than its own session
         has."""
-        line = self.line(event).queue
+        line = self.queue_of(event).queue
         if event in line:
             line.remove(event)
         seen: Counter[str] = Counter()
@@ -335,10 +336,10 @@ class Lines(queueing.Queue):
         """Somebody listens for the answers to a session, or to one event."""
         self.readers[key] += 1
         for event in [
-            event for event in self.lobby.values() if key in (event.session_hash, event._id)
+            event for event in self.unattended.values() if key in (event.session_hash, event._id)
         ]:
-            del self.lobby[event._id]
-            self.stand(event)
+            del self.unattended[event._id]
+            self.enqueue(event)
 
     def leave(self, key: str) -> None:
         """They listen no more; what they waited for waits for somebody else who does."""
@@ -349,24 +350,24 @@ class Lines(queueing.Queue):
         for event in self.everybody():
             if (
                 key in (event.session_hash, event._id)
-                and event._id not in self.lobby
+                and event._id not in self.unattended
                 and not self.attended(event)
             ):
-                self.line(event).queue.remove(event)
+                self.queue_of(event).queue.remove(event)
                 event.enqueue_time = time.monotonic()
-                self.lobby[event._id] = event
+                self.unattended[event._id] = event
 
     def everybody(self) -> list[queueing.Event]:
         lines = [
             event for line in self.event_queue_per_concurrency_id.values() for event in line.queue
         ]
-        return [*lines, *self.lobby.values()]
+        return [*lines, *self.unattended.values()]
 
     def drop(self, event: queueing.Event) -> None:
         """An event that is not begun yet."""
-        self.lobby.pop(event._id, None)
+        self.unattended.pop(event._id, None)
         with suppress(ValueError):
-            self.line(event).queue.remove(event)
+            self.queue_of(event).queue.remove(event)
         self.event_ids_to_events.pop(event._id, None)
         self.pending_event_ids_session.get(event.session_hash, set()).discard(event._id)
 
@@ -391,14 +392,14 @@ class Lines(queueing.Queue):
         await super().clean_events(session_hash=session_hash, event_id=event_id)
         for event in [
             event
-            for event in self.lobby.values()
+            for event in self.unattended.values()
             if session_hash == event.session_hash or event_id == event._id
         ]:
             self.drop(event)
 
     async def remove_from_queue(self, event_id: str):
-        if event_id in self.lobby:
-            self.drop(self.lobby[event_id])
+        if event_id in self.unattended:
+            self.drop(self.unattended[event_id])
         await super().remove_from_queue(event_id)
 
     # ------------------------------------------------------------ what is left behind
@@ -414,7 +415,7 @@ class Lines(queueing.Queue):
         forget the answers of sessions to which nobody listens.
         """
         late = time.monotonic() - UNREAD
-        for event in [event for event in self.lobby.values() if event.enqueue_time < late]:
+        for event in [event for event in self.unattended.values() if event.enqueue_time < late]:
             self.drop(event)
         alive = {event.session_hash for event in self.event_ids_to_events.values()}
         kept = {*self.pending_messages_per_session, *self.pending_event_ids_session}
@@ -436,7 +437,7 @@ class Lines(queueing.Queue):
 # ---------------------------------------------------------------- what a session keeps
 
 
-class Visit(SessionState):
+class VisitorState(SessionState):
     """A session without the copy of every widget that Gradio keeps for deep links, which the page
     has not."""
 
@@ -456,7 +457,7 @@ class Visit(SessionState):
         pass
 
 
-class Visits(StateHolder):
+class VisitorStates(StateHolder):
     """The sessions there are, SESSIONS at the most. A session whose page is closed is forgotten
     after GRACE seconds."""
 
@@ -465,10 +466,10 @@ class Visits(StateHolder):
         self.held: Counter[str] = Counter()  # open streams of each
         self.touched: dict[str, float] = {}
 
-    def __getitem__(self, session_id: str) -> Visit:
+    def __getitem__(self, session_id: str) -> VisitorState:
         self.touched[session_id] = time.monotonic()
         if session_id not in self.session_data:
-            self.session_data[session_id] = Visit(self.blocks)
+            self.session_data[session_id] = VisitorState(self.blocks)
             self.tidy()
         return super().__getitem__(session_id)
 
@@ -505,10 +506,10 @@ class Visits(StateHolder):
             session.blocks_config.blocks[key].delete_callback(value)
 
 
-# ---------------------------------------------------------------- the door
+# ---------------------------------------------------------------- the filter of requests
 
 
-class Door:
+class RequestFilter:
     """ASGI: reads no more than BODY bytes of a request, knows who listens, and answers in a
     sentence where Gradio would not."""
 
@@ -520,7 +521,9 @@ class Door:
             return await self.app(scope, receive, send)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if not OPEN.fullmatch(path):
-            return await answer(send, 404, "There is nothing at this address: the page is at /.")
+            return await send_answer(
+                send, 404, "There is nothing at this address: the page is at /."
+            )
         if (
             scope["method"] == "HEAD" and path == "/"
         ):  # so Gradio asks at the start whether it is there, and gives up after 3 s
@@ -535,7 +538,7 @@ class Door:
         if scope["method"] not in ("GET", "HEAD"):
             body = await read(receive)
             if body is None:
-                return await answer(send, 413, f"That is more than {BODY:,} bytes: send less.")
+                return await send_answer(send, 413, f"That is more than {BODY:,} bytes: send less.")
             scope["tinydiff.body"] = len(body)
             receive = again(body, receive)
         with listening(scope["app"], *listener(scope, path)):
@@ -559,7 +562,7 @@ class Door:
                 type(error).__name__,
             )
             if not begun:
-                await answer(
+                await send_answer(
                     send,
                     400,
                     "This request cannot be read: the page's footer says how its API is used.",
@@ -588,7 +591,7 @@ def again(body: bytes, receive):
     return received
 
 
-async def answer(send, status: int, words: str) -> None:
+async def send_answer(send, status: int, words: str) -> None:
     content = json.dumps({"detail": words}).encode()
     head = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": head})
@@ -629,7 +632,7 @@ def listening(app, answers: str, session: str):
 @asynccontextmanager
 async def opened(app):
     """Before the first request: sessions are small, the lines are kept tidy."""
-    app.state_holder = Visits()
+    app.state_holder = VisitorStates()
     app.state_holder.set_blocks(app.get_blocks())
     tidying = asyncio.create_task(app.get_blocks()._queue.keep_tidy())
     try:
@@ -639,7 +642,7 @@ async def opened(app):
 
 
 LAUNCH = dict(
-    app_kwargs=dict(middleware=[Middleware(Door), Middleware(Packed)], lifespan=opened),
+    app_kwargs=dict(middleware=[Middleware(RequestFilter), Middleware(Packed)], lifespan=opened),
     max_file_size=BODY,
     run_history=False,  # it would ask the Hub, as whoever runs this
     enable_monitoring=False,
