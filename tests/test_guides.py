@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import parse_qsl
 
@@ -26,6 +27,7 @@ from tinydiff.guides.top_p import top_p
 from tinydiff.predictions import Prediction
 from tinydiff.processes import PROCESSES
 from tinydiff.randomness import seeded
+from tinydiff.samplers import column
 from tinydiff.show import export
 from tinydiff.store import checkpoint
 from tinydiff.text import Canvas
@@ -293,6 +295,23 @@ def test_a_guide_sees_its_window_and_where_it_lies(registry):
     assert seen[1][0].text.given.sum() == 24
 
 
+@pytest.mark.parametrize("name", ["masked", "uniform", "gaussian", "autoregressive"])
+def test_the_example_of_contributing(name, registry):
+    """The guide in CONTRIBUTING.md as it stands: of one character the others keep their
+    proportion, whatever the noise; empty, it changes nothing."""
+    text = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text("utf-8")
+    block = next(b for b in re.findall(r"```python\n(.*?)```", text, re.S) if "@guide" in b)
+    exec(compile(block, "CONTRIBUTING.md", "exec"), {"__name__": "example"})
+    model = exact.perfect(name, exact.Enumerated(list("abc"), [0.5, 0.3, 0.2]))
+    shares = {}
+    for without in ("", "b"):
+        *_, end = generate(model, Canvas.blank(1, 3000), steps=16, seed=3, without=without)
+        shares[without] = torch.bincount(end.tokens[:, 0], minlength=3) / 3000
+    for found, target in ((shares[""], [0.5, 0.3, 0.2]), (shares["b"], [5 / 7, 0, 2 / 7])):
+        assert 0.5 * (found - torch.tensor(target)).abs().sum() < 0.03
+    assert shares["b"][1] == 0
+
+
 def test_a_guide_of_the_step_knows_where_it_leads(registry):
     """It is handed x_t, t and the Step, for every step of every window; what it makes of the state
     is what is shown."""
@@ -315,6 +334,24 @@ def test_a_guide_of_the_step_knows_where_it_leads(registry):
     for (after, _, _), frame in zip(moments[1:4], frames):
         assert after.equal(frame.tokens[:, :24])
     assert (frames[-1].tokens == 0).all()
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_a_step_that_is_left_as_it_is_changes_nothing(name, registry):
+    """A guide that hands back the state of every step: the same text, whatever the sampler
+    remembers beside it."""
+
+    @guide("idle", stage="pattern", paper="arXiv:0000.00000")
+    def idle(denoise, context, *, idle: guides.Annotated[int, Range(0, 1, "1: look on")] = 0):
+        """Look on."""
+        return Steered(denoise, (lambda x, t, step: step.x.clone()) if idle else None)
+
+    model = random_process(name)
+    canvas = Canvas.prompt(model.tokenizer, "abc", 30)
+    for sampler in {column(model)[0], column(model)[-1]}:
+        *_, plain = generate(model, canvas, sampler=sampler, steps=5)
+        *_, watched = generate(model, canvas, sampler=sampler, steps=5, idle=1)
+        assert plain.tokens.equal(watched.tokens), sampler
 
 
 def test_options_have_one_owner(registry):

@@ -13,6 +13,7 @@ import torch
 from tests.test_exact import total_variation
 from tinydiff import exact
 from tinydiff.generate import generate
+from tinydiff.guides import GUIDES
 from tinydiff.noises import NOISES
 from tinydiff.processes import PROCESSES
 from tinydiff.samplers import SAMPLERS, column
@@ -28,9 +29,10 @@ def blocks(name, language="python"):
 @pytest.fixture
 def registries():
     """What an example registers is taken out again."""
-    before = dict(NOISES), dict(PROCESSES), dict(SAMPLERS)
+    every = NOISES, PROCESSES, SAMPLERS, GUIDES
+    before = [dict(registry) for registry in every]
     yield
-    for registry, old in zip((NOISES, PROCESSES, SAMPLERS), before):
+    for registry, old in zip(every, before):
         registry.clear()
         registry.update(old)
 
