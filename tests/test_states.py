@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.conftest import random_process
-from tests.test_exact import total_variation
+from tests.test_exact import ONE_A_STEP, total_variation
 from tinydiff import exact
 from tinydiff.generate import generate, noised
 from tinydiff.processes import PROCESSES

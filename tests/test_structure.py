@@ -129,6 +129,7 @@ ORDER = [
     "sentences",
     "paths",
     "files",
+    "plugins",
     "uncertainty",
     "text",
     "options",

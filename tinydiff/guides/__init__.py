@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from tinydiff.noises import discover
 from tinydiff.options import Annotated, Choice, Option, Range, Words, check, declared
+from tinydiff.plugins import discover
 from tinydiff.predictions import LOG_ZERO, Prediction
 from tinydiff.processes import TRAITS, Process
 from tinydiff.randomness import NEVER, Rng

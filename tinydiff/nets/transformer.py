@@ -20,6 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tinydiff.nets import Network
+
 LONG = 1024  # keys from which on the fused kernel of a CPU is faster even with its backward
 
 
@@ -62,8 +64,8 @@ class Cache:
         return self.layers[layer]
 
 
-class Transformer(nn.Module):
-    """The network.
+class Transformer(Network):
+    """The network of every bundled model.
 
     inputs:    number of input tokens (an embedding), at least V; or with `reals` the input's width
     reals:     True reads (B, n, inputs) numbers in the place of (B, n) tokens
@@ -74,6 +76,8 @@ class Transformer(nn.Module):
     timed:     True adds an embedding of the time at each position
     labels:    number of classes; one more, the last, is the null class
     """
+
+    name = "transformer"
 
     def __init__(
         self,

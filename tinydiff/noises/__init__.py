@@ -14,14 +14,13 @@ change in a step stays as it is, and it is clean where alpha is 1.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from tinydiff.plugins import discover
 from tinydiff.predictions import LOG_ZERO, Prediction
 from tinydiff.randomness import Rng
 from tinydiff.schedules import Schedule, schedule
@@ -164,12 +163,6 @@ class Ratios(Noise):
         there = x[..., None] == torch.arange(self.V, device=x.device)
         log_r = self.log_ratios(x, log_x0, t).masked_fill(there, LOG_ZERO)
         return log_r.amax(-1, keepdim=True).sigmoid()
-
-
-def discover(package: str, path: list[str]) -> None:
-    """Import every module of a folder, so that what is defined there registers itself."""
-    for module in pkgutil.iter_modules(path):
-        importlib.import_module(f"{package}.{module.name}")
 
 
 discover(__name__, __path__)

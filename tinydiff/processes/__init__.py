@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from tinydiff import noises
-from tinydiff.nets import Cache, Transformer
-from tinydiff.noises import Noise, discover
+from tinydiff.nets import NETS, Cache
+from tinydiff.noises import Noise
+from tinydiff.plugins import discover
 from tinydiff.predictions import Prediction
 from tinydiff.randomness import Rng, stratified
 from tinydiff.schedules import Schedule
@@ -74,6 +75,8 @@ class Process(nn.Module, ABC):
     writes_with: ClassVar[type[Process] | None] = None
     # which of the noise's views of a step is worth drawing beside the text; "" is none
     view_name: ClassVar[str] = ""
+    # does its loss ask a teacher (`taught_by`): a checkpoint, or the average of itself?
+    learns_from: ClassVar[bool] = False
     # names of weights in files that were written when they had another name
     stored_as: ClassVar[dict[str, str]] = {}
 
@@ -98,6 +101,8 @@ class Process(nn.Module, ABC):
         self.task = ""  # what it was trained to rewrite (text.TASKS); "" writes plain text
         self.corpus = ""  # the name of what it learned; "" is not known
         self.label_names: tuple[str, ...] = ()  # of the classes it knows, where they have names
+        # whom it learns from, where its loss needs a teacher; no part of its own weights
+        self.teachers: tuple[Process, ...] = ()
         # standard deviation of the times drawn in training around 1/2; 0 draws them uniformly
         self.time_spread = 0.0
 
@@ -146,6 +151,17 @@ class Process(nn.Module, ABC):
     @abstractmethod
     def predict(self, raw: Tensor, x: Tensor, t: Tensor) -> Prediction:
         """What an output of the network says of the clean text, at state x and times t (B, L)."""
+
+    def taught_by(self, teacher: Process) -> None:
+        """Take a teacher, of the same tokens; where `learns_from` its `loss` asks `teacher`."""
+        self.teachers = (teacher,)
+
+    @property
+    def teacher(self) -> Process:
+        """Raises ValueError where there is none."""
+        if not self.teachers:
+            raise ValueError(f"'{self.name}' learns from a teacher: name one.")
+        return self.teachers[0]
 
     def tune(self, canvas: Canvas, rng: Rng) -> dict:
         """Called now and then in training, on text to learn from: what the process decides for
@@ -246,6 +262,7 @@ def build(
     width: int,
     length: int,
     labels: int = 0,
+    network: str = "transformer",
     options: Mapping[str, str] = MappingProxyType({}),
 ) -> Process:
     """An untrained process. noise: a schedule or the name of one, "" for the usual. Raises
@@ -253,6 +270,8 @@ def build(
     """
     if name not in PROCESSES:
         raise ValueError(f"There is no process {name!r}; there are {', '.join(PROCESSES)}.")
+    if network not in NETS:
+        raise ValueError(f"There is no network {network!r}; there are {', '.join(NETS)}.")
     over = PROCESSES[name].over
     noise = over.schedule_of(noise) if isinstance(noise, str) else noise
     if noise.floor > over.floor_limit:
@@ -262,7 +281,7 @@ def build(
             "pure noise: choose one that reaches its floor, such as 'linear'."
         )
     process = PROCESSES[name](None, tokenizer, noise, length, options)
-    process.net = Transformer(
+    process.net = NETS[network](
         **process.network(), layers=layers, heads=heads, width=width, length=length, labels=labels
     )
     return process

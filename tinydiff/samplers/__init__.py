@@ -18,8 +18,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tinydiff.noises import discover
 from tinydiff.options import Annotated, Choice, Option, Range, Words, declared
+from tinydiff.plugins import discover
 from tinydiff.predictions import Prediction
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.text import Canvas

@@ -100,6 +100,7 @@ def load(folder: str | Path, device: str = "cpu") -> Process:
             tokenizer_of(config, folder),
             noise_of(config),
             **shape,
+            network=config.get("network", "transformer"),
             options=config.get("options", {}),
         )
     process.load_state_dict(read_weights(folder, process, found))

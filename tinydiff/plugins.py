@@ -1,0 +1,72 @@
+"""What makes one file a method: modules of a folder are imported, and register what they define.
+
+The package's own folders (noises/, nets/, processes/, samplers/, guides/, text/tokenizers/) are
+found so; so are the entry points `tinydiff.plugins` of installed packages, and the files of a folder
+that the owner of a machine names (`--plugins FOLDER`, or the variable TINYDIFF_PLUGINS). Such files
+are programs and are run: name only what you wrote or read.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import pkgutil
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+VARIABLE, GROUP = "TINYDIFF_PLUGINS", "tinydiff.plugins"
+
+
+class PluginError(ValueError):
+    """A plug-in that cannot be loaded; the message is one sentence that says which and why."""
+
+
+def discover(package: str, path: list[str]) -> None:
+    """Import every module of a folder of the package."""
+    for module in pkgutil.iter_modules(path):
+        importlib.import_module(f"{package}.{module.name}")
+
+
+def load(folder: str | Path | None = None) -> list[str]:
+    """Import the installed plug-ins and the files of a folder, by default the one that the variable
+    names, once each; their names. Raises PluginError."""
+    folder = folder or os.environ.get(VARIABLE) or None
+    loaded = [import_entry(entry) for entry in entry_points(group=GROUP)]
+    if folder is None:
+        return loaded
+    if not Path(folder).is_dir():
+        raise PluginError(f"There is no folder of plug-ins {str(folder)!r}: name one that exists.")
+    return loaded + [import_file(path) for path in sorted(Path(folder).glob("[!_]*.py"))]
+
+
+def import_entry(entry) -> str:
+    """An installed plug-in."""
+    try:
+        entry.load()
+    except Exception as error:  # whatever a stranger's module raises
+        raise failed(entry.name, error) from error
+    return entry.name
+
+
+def import_file(path: Path) -> str:
+    """A file of a folder, under a name of its own; one that was imported already is left alone."""
+    name = f"tinydiff_plugins.{path.stem}"
+    known = sys.modules.get(name)
+    if known is not None and getattr(known, "__file__", None) == str(path.resolve()):
+        return path.stem
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a stranger's module raises
+        del sys.modules[name]
+        raise failed(str(path), error) from error
+    return path.stem
+
+
+def failed(name: str, error: Exception) -> PluginError:
+    words = " ".join(str(error).split())[:200]
+    return PluginError(f"The plug-in {name!r} cannot be loaded ({type(error).__name__}: {words}).")
