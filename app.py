@@ -10,6 +10,7 @@ import tinydiff.ui  # noqa: F401  before gradio, which then loads sooner
 # isort: split
 import gradio as gr
 
+from tinydiff import plugins
 from tinydiff.store import catalogue
 from tinydiff.store.checkpoint import CheckpointError
 from tinydiff.ui.server import Page, end_at_sigterm
@@ -39,8 +40,9 @@ def page() -> Page:
 
 
 try:
+    plugins.load()
     demo = page()
-except CheckpointError as error:
+except (CheckpointError, plugins.PluginError) as error:
     sys.exit(str(error))
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     """Train as the flags say; the exit status."""
     if not importlib.util.find_spec("tinydiff"):
         sys.path.insert(0, code())
+    from tinydiff import plugins
     from tinydiff.cli import errors, flags, training
 
     parser = errors.Parser(
@@ -56,7 +57,10 @@ def main(argv: list[str] | None = None) -> int:
         "--app", action="store_true", help="show the training on a page, as a training Space does"
     )
     flags.train_flags(parser)
-    args = parser.parse_args(command_line() if argv is None else argv)
+    folder, words = plugins.folder_of(command_line() if argv is None else argv)
+    if (status := errors.guarded(lambda: plugins.load(folder) and None)) != 0:
+        return status
+    args = parser.parse_args(words)
     if args.app:
         from tinydiff.ui import trainer
 

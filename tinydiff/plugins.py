@@ -1,9 +1,9 @@
 """What makes one file a method: modules of a folder are imported, and register what they define.
 
 The package's own folders (noises/, nets/, processes/, samplers/, guides/, text/tokenizers/) are
-found so; so are the entry points `tinydiff.plugins` of installed packages, and the files of a folder
-that the owner of a machine names (`--plugins FOLDER`, or the variable TINYDIFF_PLUGINS). Such files
-are programs and are run: name only what you wrote or read.
+found so; so are the entry points `tinydiff.plugins` of installed packages, and the files of a
+folder that the owner of a machine names (`--plugins FOLDER`, or the variable TINYDIFF_PLUGINS).
+Such files are programs and are run: name only what you wrote or read.
 """
 
 from __future__ import annotations
@@ -13,10 +13,17 @@ import importlib.util
 import os
 import pkgutil
 import sys
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
 VARIABLE, GROUP = "TINYDIFF_PLUGINS", "tinydiff.plugins"
+
+
+ABOUT = (
+    "also take noises, processes, networks, samplers and guides from the Python files in this "
+    f"folder, which are run (or name it in {VARIABLE})"
+)
 
 
 class PluginError(ValueError):
@@ -27,6 +34,18 @@ def discover(package: str, path: list[str]) -> None:
     """Import every module of a folder of the package."""
     for module in pkgutil.iter_modules(path):
         importlib.import_module(f"{package}.{module.name}")
+
+
+def folder_of(argv: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The folder that a command line names, and the rest of it."""
+    words, folder = list(argv), None
+    for i, word in enumerate(words):
+        if word == "--plugins" and i + 1 < len(words):
+            folder = words[i + 1]
+            return folder, words[:i] + words[i + 2 :]
+        if word.startswith("--plugins="):
+            return word.partition("=")[2], words[:i] + words[i + 1 :]
+    return folder, words
 
 
 def load(folder: str | Path | None = None) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tinydiff import endings, rewrite, runs
+from tinydiff import endings, plugins, rewrite, runs
 from tinydiff.cli import documents, errors, flags, terminal, training
 from tinydiff.measure import bench, evaluate, families
 from tinydiff.sentences import say
@@ -205,6 +205,7 @@ def parser() -> argparse.ArgumentParser:
     """All commands and their flags."""
     prog = "tinydiff" if Path(sys.argv[0]).stem == "tinydiff" else "python -m tinydiff"
     top = errors.Parser(prog=prog, description="Text diffusion that you can watch.")
+    top.add_argument("--plugins", metavar="FOLDER", help=plugins.ABOUT)
     commands = top.add_subparsers(dest="command", required=True, metavar="command")
 
     def command(name: str, run) -> argparse.ArgumentParser:
@@ -388,5 +389,8 @@ def deploy_flags(made: argparse.ArgumentParser) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; the exit status."""
+    folder, argv = plugins.folder_of(sys.argv[1:] if argv is None else argv)
+    if (status := errors.guarded(lambda: plugins.load(folder) and None)) != 0:
+        return status
     args = parser().parse_args(argv)
     return errors.guarded(lambda: args.run(args))

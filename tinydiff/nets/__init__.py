@@ -28,6 +28,12 @@ class Network(nn.Module):
     name: ClassVar[str]  # "transformer"
     labels: int = 0  # classes of text that it knows
 
+    @classmethod
+    def least_weights(cls, shape: dict[str, int]) -> int:
+        """How many weights a network of this shape has at the least: a file with fewer is refused
+        before any memory is taken."""
+        return 0
+
     def __init_subclass__(cls):
         if "name" in vars(cls):
             NETS[cls.name] = cls

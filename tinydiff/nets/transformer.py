@@ -79,6 +79,10 @@ class Transformer(Network):
 
     name = "transformer"
 
+    @classmethod
+    def least_weights(cls, shape):
+        return 12 * shape["layers"] * shape["width"] ** 2
+
     def __init__(
         self,
         *,

@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from tinydiff.files import CheckpointError, Unread, read_whole, replacing
+from tinydiff.nets import NETS, Network
 from tinydiff.processes import PROCESSES, Process, build
 from tinydiff.schedules import Schedule, schedule
 from tinydiff.sentences import NAME, brief, is_number, is_text
@@ -36,6 +37,7 @@ BOUNDS = {
     "length": (1, 4096),
     "labels": (0, 10_000),
 }
+USUAL = "transformer"  # the network of a config that names none
 FLOOR = 1e-9  # the least that a schedule may leave
 MAX_HEADER, MAX_TENSORS = 1 << 20, 10_000
 BYTES = {"F32": 4, "F16": 2, "BF16": 2}  # of the numbers that weights may be
@@ -61,8 +63,14 @@ def config_of(process: Process, shape: dict, corpus: str, **more) -> dict:
         **process.tokenizer.config(),
         "corpus": corpus,
         **({"options": process.options} if process.options else {}),
+        **({"network": network} if (network := network_of(process)) != USUAL else {}),
         **more,
     }
+
+
+def network_of(process: Process) -> str:
+    """The name of its network; the usual one's where it has none, as a perfect one."""
+    return getattr(process.net, "name", USUAL)
 
 
 def save(process: Process, config: dict, folder: str | Path) -> Path:
@@ -93,14 +101,14 @@ def load(folder: str | Path, device: str = "cpu") -> Process:
     folder = Path(folder)
     config = read_config(folder)
     shape, found = check_config(config, folder), read_header(folder)
-    check_room(shape, found, folder)
+    check_room(NETS[config.get("network", USUAL)], shape, found, folder)
     with blamed(folder):
         process = build(
             config["process"],
             tokenizer_of(config, folder),
             noise_of(config),
             **shape,
-            network=config.get("network", "transformer"),
+            network=config.get("network", USUAL),
             options=config.get("options", {}),
         )
     process.load_state_dict(read_weights(folder, process, found))
@@ -212,6 +220,10 @@ def check_names(config: dict) -> None:
         raise ValueError(
             f"there is no process {str(config['process'])[:60]!r}; there are "
             f"{', '.join(PROCESSES)}."
+        )
+    if config.get("network", USUAL) not in NETS:
+        raise ValueError(
+            f"there is no network {brief(config['network'])}; there are {', '.join(NETS)}."
         )
     if not isinstance(corpus, str) or len(corpus) > NAME:
         raise ValueError(f"corpus must be a name of at most {NAME} characters.")
@@ -328,13 +340,12 @@ def placed(tensor: dict, room: int) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def check_room(shape: dict[str, int], found: dict[str, tuple[int, ...]], folder: Path) -> None:
-    """Are there as many weights as the blocks of the network alone need? Asked before any memory is
-    taken for a network."""
-    needed, there = (
-        12 * shape["layers"] * shape["width"] ** 2,
-        sum(math.prod(s) for s in found.values()),
-    )
+def check_room(
+    net: type[Network], shape: dict[str, int], found: dict[str, tuple[int, ...]], folder: Path
+) -> None:
+    """Are there as many weights as the network has at the least? Asked before any memory is taken
+    for it."""
+    needed, there = net.least_weights(shape), sum(math.prod(s) for s in found.values())
     if needed > there:
         raise CheckpointError(
             f"The weights in {folder.name!r} do not fit its config.json, which describes "

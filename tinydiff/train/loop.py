@@ -36,13 +36,14 @@ from tinydiff.generate import check_number, generate
 from tinydiff.nets import fast_bf16, precision
 from tinydiff.nets.memory import keep_all_freed
 from tinydiff.nets.precision import is_bf16
-from tinydiff.processes import Process, build
+from tinydiff.processes import PROCESSES, Process, build
 from tinydiff.randomness import TorchRng, seeded
 from tinydiff.sentences import HUGE, brief
 from tinydiff.store import catalogue, checkpoint
 from tinydiff.text import Canvas, Corpus, Pairs, Tokenizer, check_window, corpus, memory, pairs
 from tinydiff.train.muon import Muon
 
+AVERAGE = "average"  # the teacher that is the average of what is learned
 SHAPES = {
     "tiny": dict(layers=2, heads=2, width=64, length=64),
     "small": dict(layers=4, heads=4, width=256, length=256),
@@ -85,6 +86,12 @@ class Config:
     accumulate: Annotated[
         int, "parts in which these windows are computed, where memory is short"
     ] = 1
+    network: Annotated[str, "the network: 'transformer', or one of a plug-in"] = "transformer"
+    teacher: Annotated[
+        str,
+        "whom a process that learns from another asks: a checkpoint, bundled or not, or 'average', "
+        "its own average",
+    ] = ""
     start: Annotated[
         str,
         "a checkpoint, bundled or not, whose network is the first; empty begins with random "
@@ -262,12 +269,15 @@ class Run:
             data.tokenizer,
             config.schedule,
             **self.shape,
+            network=config.network,
             options=options_of(config.options),
         ).to(self.device)
         self.process.time_spread = config.bell
         if config.start and not resume:
             self.begin_with(config.start)
         self.average = copy.deepcopy(self.process).eval().requires_grad_(False)
+        if self.process.learns_from:
+            self.process.taught_by(self.teacher(config.teacher))
         self.rng = seeded(config.seed)
         # one machine of several may multiply bf16 fast and another not; all must take the same
         # steps
@@ -298,6 +308,16 @@ class Run:
         """How much of the way is done, by steps or by minutes, whichever is further."""
         limit = 60 * self.config.minutes
         return max(self.step / self.config.steps, min(1.0, self.seconds / limit) if limit else 0.0)
+
+    def teacher(self, source: str) -> Process:
+        """Who teaches: a checkpoint of the same tokens, or the average of the weights that are
+        learned."""
+        if source == AVERAGE:
+            return self.average
+        teacher = catalogue.load(source, self.device).requires_grad_(False)
+        if teacher.tokenizer != self.process.tokenizer:
+            raise ValueError(f"The teacher {source!r} has other tokens than the corpus.")
+        return teacher
 
     def begin_with(self, source: str) -> None:
         """Take the weights of another checkpoint's network, which must be of the same make."""
@@ -540,7 +560,7 @@ class Run:
         training = {k: v for k, v in asdict(self.config).items() if k != "out"} | {
             "corpus": self.data.name
         }
-        training["start"] = Path(training["start"]).name
+        training |= {name: Path(training[name]).name for name in ("start", "teacher")}
         made = dict(
             training=training,
             step=self.step,
@@ -706,6 +726,13 @@ def check(config: Config) -> None:
         raise ValueError(
             f"A batch of {config.batch} cannot be computed in {config.accumulate} equal "
             "parts: choose a divisor."
+        )
+    taught = config.process in PROCESSES and PROCESSES[config.process].learns_from
+    if taught != bool(config.teacher):
+        raise ValueError(
+            f"'{config.process}' learns from a teacher: name a checkpoint, or {AVERAGE!r}."
+            if taught
+            else f"'{config.process}' learns from no teacher: leave {brief(config.teacher)} out."
         )
     pick_device(config.device)
 
