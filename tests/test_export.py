@@ -380,7 +380,7 @@ def test_a_new_character_dries(run):
     *_, end = export.images(run)
     last = run.frames[-1]
     kinds = [render.GIVEN if given else render.WRITTEN for given in last.given]
-    words = export.caption(run.settings, last, len(run.frames) - 1)
+    words = export.caption(run.settings, last.step, last.calls, len(run.frames) - 1)
     cells = [(c, kind, 0.0) for c, kind in zip(last.text, kinds)]
     assert not ImageChops.difference(end, export.drawn(cells, 2, words, 1.0)).getbbox()
 

@@ -1,8 +1,11 @@
 """What visitors, links and the API may ask: every bad value is one sentence, every good one
 survives its link."""
 
+import json
 import math
+import re
 import types
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 import gradio as gr
@@ -209,6 +212,20 @@ def test_a_new_run_replaces_the_old_one():
     *_, new = started(session)
     assert not any(value["done"] for value in old)
     assert denoise.on_player(session) is new and other.wanted
+
+
+def test_a_page_holds_what_the_player_played(tmp_path):
+    """The exported page holds the very pictures that were packed for the player, once, and not the
+    address of the run; the other files are made from them too."""
+    session = Session()
+    *_, value = started(session, steps=4)
+    for name, writer in denoise.WRITERS.items():
+        assert Path(denoise.maker(writer, name.lower())(session)).stat().st_size > 500
+    denoise.WRITERS["HTML"](value, tmp_path / "run.html")
+    page = (tmp_path / "run.html").read_text("utf-8")
+    held = json.loads(re.search(r'<script[^>]*id="run"[^>]*>(.*?)</script>', page, re.S)[1])
+    assert held["chunks"] == value["chunks"] and held["bets"] == value["bets"]
+    assert "query" in value["head"] and "query" not in held["head"]
 
 
 def last(asked) -> dict:

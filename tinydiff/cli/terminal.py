@@ -59,7 +59,8 @@ def frame(
     """One picture as what rich draws: rows of cells, a line of facts, a legend."""
     page = Text("\n").join(styled(*row) for row in rows(text, states, width=width))
     legend = Text("   ").join(Text(name, STYLES[state]) for state, name in LEGEND.items())
-    return Group(page, Text(""), Text(clean(caption(settings, picture, total)), "dim"), legend)
+    words = caption(settings, picture.step, picture.calls, total)
+    return Group(page, Text(""), Text(clean(words), "dim"), legend)
 
 
 def styled(text: str, states: str) -> Text:

@@ -59,13 +59,10 @@ def rows(*channels: str, width: int = COLUMNS) -> Iterator[tuple[str, ...]]:
         yield tuple(channel[start : start + width] for channel in channels)
 
 
-def caption(settings: dict, picture: Picture, total: int) -> str:
+def caption(settings: dict, step: int, calls: int, total: int) -> str:
     """One line: process, sampler, step and calls."""
-    calls = f"{picture.calls} call{'' if picture.calls == 1 else 's'}"
-    return (
-        f"{settings.get('process')} · {settings.get('sampler')} · step {picture.step} of {total} "
-        f"· {calls}"
-    )
+    named = f"{settings.get('process')} · {settings.get('sampler')}"
+    return f"{named} · step {step} of {total} · {calls} call{'' if calls == 1 else 's'}"
 
 
 # ---------------------------------------------------------------- JSON
@@ -191,21 +188,27 @@ def picture_of(row: dict) -> Picture:
 
 def html(run: Run, path: str | Path) -> None:
     """One page with the player in it: no other file, no network."""
-    write_text(Path(path), page(run))
-
-
-def page(run: Run) -> str:
     V = round(math.exp(max(1.0, *(nats for picture in run.frames for nats in picture.entropy))))
+    played_html(render.pack(run, V, family=run.settings.get("process")), path)
+
+
+def played_html(value: dict, path: str | Path) -> None:
+    """The same of what a player plays, as it was packed for that."""
+    write_text(Path(path), page(value))
+
+
+def page(value: dict) -> str:
+    """The page of a value for the player, whose address it leaves alone."""
+    head = {name: part for name, part in value["head"].items() if name != "query"}
+    head["settings"] = shared(head.get("settings", {}))
+    last = plain_json.loads(value["chunks"][-1])[-1]
+    title = caption(head["settings"], last["step"], last["calls"], last["step"])
     parts = {
-        "TITLE": markup.escape(caption(run.settings, run.frames[-1], len(run.frames) - 1)),
+        "TITLE": markup.escape(title),
         "STYLE": (STATIC / "style.css").read_text("utf-8"),
         "PLAYER": (STATIC / "player.html").read_text("utf-8"),
         "SCRIPT": bundle("exported.js"),
-        "RUN": in_script(
-            render.pack(
-                Run(shared(run.settings), run.frames), V, family=run.settings.get("process")
-            )
-        ),
+        "RUN": in_script(value | {"head": head}),
     }
     return filled("export.html", parts)
 
@@ -309,7 +312,7 @@ def images(run: Run) -> Iterator[Image.Image]:
         yield drawn(
             cells,
             lines,
-            caption(run.settings, picture, total),
+            caption(run.settings, picture.step, picture.calls, total),
             min(1.0, picture.step / max(1, total)),
         )
 

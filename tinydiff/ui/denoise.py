@@ -590,7 +590,7 @@ def build_downloads(session: gr.State) -> None:
     with gr.Row(elem_classes="td-take"):
         link = gr.Button("Link", size="sm", elem_id="take-link")
         link.click(None, None, None, js=LINK_JS)
-        for name, writer in (("GIF", export.gif), ("HTML", export.html), ("JSON", export.json)):
+        for name, writer in WRITERS.items():
             kind = name.lower()
             ask = gr.Button(name, size="sm", elem_id=f"take-{kind}")
             file = gr.DownloadButton(name, visible="hidden", elem_id=f"file-{kind}")
@@ -599,13 +599,21 @@ def build_downloads(session: gr.State) -> None:
             made.success(None, None, None, js=TAKE_JS % kind)
 
 
+# what writes a value for the player as a file; a page holds it as it is
+WRITERS = {
+    "GIF": lambda value, path: export.gif(render.unpack(value), path),
+    "HTML": export.played_html,
+    "JSON": lambda value, path: export.json(render.unpack(value), path),
+}
+
+
 def maker(writer, kind: str):
     """A handler that writes the run on the player as a file of this kind."""
 
     def make(session: Session) -> str:
         value = on_player(session)
         path = session.file(f"tinydiff-{value['run']}.{kind}")
-        writer(render.unpack(value), path)
+        writer(value, path)
         return str(path)
 
     return make
