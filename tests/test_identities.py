@@ -589,7 +589,7 @@ def test_a_nucleus_is_of_the_bet_alone(name):
 
 @pytest.mark.parametrize("steps", [2, 8])
 def test_a_step_of_a_mixed_bet_is_no_mixed_step(steps, rng):
-    """Over uniform noise the two ways to guide differ (guidance.py): in closed form, for one
+    """Over uniform noise the two ways to guide differ (classifier_free.py): in closed form, for one
     character."""
     process, p = made("uniform", None), numbers(2, V).softmax(-1)
     x = torch.arange(V)[:, None]

@@ -10,13 +10,14 @@
 
 A family owns its mathematics (processes/), a role owns the control flow (samplers/), and `generate`
 turns any pair of them into Frames. Read text -> schedules -> nets -> processes -> samplers ->
-generate; imports only point left in that line.
+guides -> generate; imports only point left in that line.
 """
 
 from tinydiff.text import Canvas, Tokenizer, corpus
 from tinydiff.schedules import SCHEDULES, schedule
 from tinydiff.processes import PROCESSES, Prediction, Process
 from tinydiff.samplers import SAMPLERS, Range, Step, column, matrix, sampler
+from tinydiff.guides import GUIDES, guide
 from tinydiff.generate import Frame, generate
 from tinydiff.train.loop import PRESETS, Config, Progress, train
 from tinydiff.store.catalogue import load
@@ -42,6 +43,8 @@ __all__ = [
     "Step",
     "sampler",
     "column",
+    "GUIDES",
+    "guide",
     "matrix",
     "SCHEDULES",
     "schedule",
