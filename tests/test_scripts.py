@@ -10,7 +10,7 @@ import pytest
 from tinydiff.paths import PACKAGE, STATIC
 from tinydiff.processes import PROCESSES
 from tinydiff.show import bundle, export, render
-from tinydiff.ui.theme import LAUNCH
+from tinydiff.ui.server import scripts
 
 ENTRIES = ["page.js", "exported.js", "gallery.js"]
 MODULES = {path: path.read_text("utf-8") for path in sorted(STATIC.rglob("*.js"))}
@@ -119,7 +119,7 @@ def test_the_page_holds_its_scripts_once():
     from tinydiff.ui.player import Player
     from tinydiff.ui.tab import Sheet
 
-    assert LAUNCH["head"].count("const $dom = ") == 1
+    assert scripts().count("const $dom = ") == 1
     for path in (STATIC / "sheets").glob("*.js"):
         called = Sheet(path.stem).js_on_load
         assert len(called) < 100 and called.startswith("tinydiff.sheet(")

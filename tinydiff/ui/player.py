@@ -19,7 +19,7 @@ POINTS = 65  # of each curve under the text
 
 
 class Player(gr.HTML):
-    """Plays a run while it arrives and afterwards, on a page that was launched with `theme.LAUNCH`.
+    """Plays a run while it arrives and afterwards, on a `server.Page`, which holds the scripts.
 
     linked: writes the run's link into the address bar. Its event `stop` is the visitor's Stop.
     """

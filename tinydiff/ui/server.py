@@ -31,6 +31,7 @@ from gradio.state_holder import SessionState, StateHolder
 from starlette.middleware import Middleware
 
 from tinydiff.sentences import brief
+from tinydiff.show.bundle import bundle
 from tinydiff.ui.compressed import Packed
 
 # bytes of a request: a text of LARGEST bytes, however its JSON is written, and no more
@@ -169,6 +170,7 @@ class Page(gr.Blocks):
         self._queue.replace(self.fns[fn], session)
 
     def launch(self, *, app_kwargs: dict | None = None, **more):
+        more.setdefault("head", scripts())  # by now all plug-ins are loaded, which may bring views
         return super().launch(app_kwargs=dict(app_kwargs or {}), **more)  # Gradio writes into it
 
     async def preprocess_data(self, block_fn, inputs, state, explicit_call=False):
@@ -207,6 +209,11 @@ class Page(gr.Blocks):
                 "That went wrong here, and not by your doing: try other settings, or reload "
                 "the page."
             ) from None
+
+
+def scripts() -> str:
+    """What the page's components call, once for all of them."""
+    return f"<script>{bundle('page.js')}</script>"
 
 
 def unfit(fields: list, values: list, state) -> list[str]:

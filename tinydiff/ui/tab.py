@@ -26,7 +26,7 @@ QUICK = dict(queue=False, **QUIET)
 
 class Sheet(gr.HTML):
     """An HTML component that the class of ui/static/sheets/NAME.js redraws whenever its value
-    changes, on a page that was launched with `theme.LAUNCH`."""
+    changes, on a `server.Page`, which holds the scripts."""
 
     def __init__(self, name: str, value: dict | None = None, **more):
         super().__init__(

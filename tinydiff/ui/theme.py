@@ -4,7 +4,6 @@ launched."""
 import gradio as gr
 
 from tinydiff.paths import STATIC
-from tinydiff.show.bundle import bundle
 from tinydiff.ui import server
 
 HEAD = """
@@ -18,7 +17,6 @@ THEME_JS = (
     "document.body.classList.toggle('dark'));"
 )
 LAUNCH = dict(
-    head=f"<script>{bundle('page.js')}</script>",
     css_paths=[STATIC / "style.css", STATIC / "tabs.css"],
     theme=gr.themes.Base(
         font=[
