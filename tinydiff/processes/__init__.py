@@ -173,7 +173,9 @@ class Process(nn.Module, ABC):
 
     def state_likelihood(self, x: Tensor, t: Tensor) -> Tensor:
         """What of log_x0 is told by each position's own noisy state and not by the network, (B, L,
-        V), up to a constant."""
+        V), up to a constant; nothing where the noise has no likelihood per position."""
+        if "likelihood" not in self.traits:
+            return x.new_zeros(*x.shape[:2], self.V)
         return self.noise.likelihood(x, t)
 
     @property

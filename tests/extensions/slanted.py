@@ -1,0 +1,49 @@
+"""AR-Diffusion (Wu et al., arXiv:2305.09515): time depends on the position, so that the left is
+clean before the right begins.
+
+    t_i = 2 t - 1 + i / (L - 1), cut to [0, 1]
+    -log p(x_0) <= sum over i of E_t [ -SNR_i'(t) / 2 |e(x_0_i) - E[e(x_0_i) | x_t]|^2 ]
+                   and what both ends cost
+"""
+
+import torch
+import torch.nn.functional as F
+
+from tinydiff.noises.gaussian import LearnedCodes
+from tinydiff.processes.gaussian import LOG_SNR_END, Gaussian
+from tinydiff.randomness import stratified
+
+
+class Slanted(LearnedCodes):
+    name, about = "slanted", "The points on the right are shaken before those on the left."
+    usual_schedule = "linear"
+
+    def own_time(self, t):
+        place = torch.linspace(0, 1, t.shape[1], dtype=t.dtype, device=t.device)
+        return torch.where(t > 0, (2 * t - 1 + place).clamp(0, 1), t)
+
+    def alpha(self, t):
+        return self.schedule.alpha(self.own_time(t))
+
+    def slope(self, t):
+        own = self.own_time(t)
+        return torch.where((own > 0) & (own < 1), 2 * self.schedule.slope(own.clamp_min(1e-6)), 0)
+
+
+class ARDiffusion(Gaussian):
+    name, title, paper = "ar-diffusion", "AR-Diffusion", "arXiv:2305.09515"
+    about = "Points are shaken, the right of the text before the left."
+    over = Slanted
+    traits = Gaussian.traits - {"pieces"}
+
+    def bound(self, canvas, rng):
+        noise, codes, x0 = self.noise, self.noise.codes(), canvas.tokens
+        end = torch.tensor(LOG_SNR_END).double().sigmoid()
+        t = canvas.time(stratified(len(x0), rng)[:, None].expand(x0.shape).double(), torch.float64)
+        mean = self.denoise_twice(noise.corrupt(x0, t, rng), t.float(), canvas.label).mean(codes)
+        error = (codes[x0] - mean).double().square().sum(-1)
+        nats = torch.where(noise.alpha(t) < end, noise.weight(t), 0) * error
+        near = (end.sqrt() * codes[x0] + (1 - end).sqrt() * noise.normal(x0, rng)).float()
+        log_p = (end.sqrt() * near.double() / (1 - end) @ codes.double().T).log_softmax(-1)
+        unread = F.nll_loss(log_p.mT, x0, reduction="none")
+        return torch.where(canvas.given, 0, nats + noise.unfinished() + unread).sum(1)

@@ -1,0 +1,245 @@
+"""One file a method: noises, processes, a network, a tokenizer and guides from a folder outside the
+package are found by everything, and no other file changes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.test_exact import FLOOR, last, mean_bound, total_variation
+from tinydiff import exact, guides, nets, noises, plugins, processes, samplers
+from tinydiff.generate import generate
+from tinydiff.predictions import Prediction
+from tinydiff.store import catalogue, checkpoint
+from tinydiff.text import Canvas, Characters, tokenizers
+from tinydiff.train.loop import PRESETS, train
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "tests" / "extensions"
+REGISTRIES = (
+    noises.NOISES,
+    processes.PROCESSES,
+    nets.NETS,
+    samplers.SAMPLERS,
+    guides.GUIDES,
+    tokenizers.TOKENIZERS,
+)
+NEW = {
+    "simplex": ["simplex", "ssd-lm"],
+    "slanted": ["slanted", "ar-diffusion"],
+    "latent": ["mixed", "latent"],
+    "bag": ["bag"],
+    "syllables": ["syllables"],
+    "student": ["student"],
+    "favour": ["favour"],
+    "no_doubles": ["no_doubles"],
+}
+SHAPE = dict(layers=1, heads=1, width=16, length=24)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def extended():
+    """The files of the folder are loaded, and taken out again."""
+    before = [dict(registry) for registry in REGISTRIES]
+    assert set(plugins.load(FOLDER)) >= set(NEW)
+    yield
+    for registry, old in zip(REGISTRIES, before):
+        registry.clear()
+        registry.update(old)
+    for name in NEW:
+        sys.modules.pop(f"tinydiff_plugins.{name}", None)
+
+
+def cells(*names):
+    return [(p, s) for p in names for s in samplers.column(processes.PROCESSES[p])]
+
+
+def test_each_file_registers_what_it_defines():
+    """All that the files define, and nothing else, is new."""
+    there = {name for registry in REGISTRIES for name in registry}
+    assert {name for names in NEW.values() for name in names} <= there
+    assert {path.stem for path in FOLDER.glob("*.py")} == set(NEW)
+
+
+# of each a few; the exact tests of all others say what these solvers do
+EXACT = [("ssd-lm", "ancestral"), ("ssd-lm", "ddim"), ("ssd-lm", "dpm_solver")] + [
+    ("ar-diffusion", name) for name in ("ancestral", "ddim", "ddpm", "dpm_solver")
+]
+
+
+@pytest.mark.parametrize("name,sampler", EXACT)
+def test_new_noises_sample_the_language(name, sampler, language):
+    """With their perfect networks; where time depends on the position, the solvers too."""
+    model = exact.perfect(name, language)
+    canvas = Canvas.prompt(language.tokenizer, "c", 4, batch=5000)
+    canvas.given[:2500] = False
+    free, prompted = last(model, canvas, sampler=sampler, steps=96, seed=3).split(2500)
+    assert total_variation(free, language) < FLOOR + 0.01
+    assert abs((prompted == language.strings[2]).all(1).double().mean() - 0.8) < 0.026
+
+
+@pytest.mark.parametrize("name", ["ssd-lm", "ar-diffusion"])
+def test_new_bounds_are_the_entropy(name, language, rng):
+    """Along any path of noise, also where it is not the same at every position."""
+    found, error = mean_bound(exact.perfect(name, language), language, rng, batches=60)
+    assert error < 0.04
+    assert abs(found - language.entropy(4)) < 4 * error
+
+
+def test_a_family_without_a_likelihood_has_no_perfect_network(language, rng):
+    """It says so by its traits: it is not among the perfect models; it writes all the same, with a
+    temperature, and from a prompt."""
+    assert "latent" not in catalogue.perfect_families() and "ssd-lm" in catalogue.perfect_families()
+    assert samplers.column(processes.PROCESSES["latent"]) == ["ancestral"]
+    model = processes.build("latent", Characters("abc"), **SHAPE)
+    canvas = Canvas.prompt(model.tokenizer, "ab", 12)
+    *_, frame = generate(model, canvas, steps=4, temperature=0.7)
+    assert frame.tokens[0, :2].tolist() == [0, 1] and frame.tokens.max() < 3
+
+
+def test_a_network_behind_a_tokenizer(tmp_path):
+    """A checkpoint of both is opened as what it is, writes the same, and its tokens spell text of
+    several characters; a config that names a network that there is not is refused."""
+    tokenizer = tokenizers.TOKENIZERS["syllables"]()
+    model = processes.build("masked", tokenizer, **SHAPE, network="bag").eval()
+    torch.nn.init.normal_(model.net.head.weight)
+    config = checkpoint.config_of(model, {**SHAPE, "labels": 0}, "toy")
+    checkpoint.save(model, config, tmp_path / "toy")
+    again = checkpoint.load(tmp_path / "toy")
+    assert again.net.name == "bag" and again.tokenizer == tokenizer
+    canvas = Canvas.prompt(tokenizer, "bcaab", 12)
+    assert canvas.given[0].sum() == 2
+    texts = [
+        [tokenizer.decode(f.tokens[0]) for f in generate(one, canvas, steps=4, seed=1)]
+        for one in (again, checkpoint.load(tmp_path / "toy"))
+    ]
+    assert texts[0] == texts[1] and texts[0][-1].startswith("bcaab") and len(texts[0][-1]) > 12
+    config["network"] = "none"
+    (tmp_path / "toy" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(checkpoint.CheckpointError, match="there is no network 'none'"):
+        checkpoint.load(tmp_path / "toy")
+
+
+def test_a_student_learns_what_its_teacher_says(language, rng):
+    """With the perfect network as both, the loss is what the teacher itself is unsure of: that of
+    the bound; a student that says something else pays more."""
+    teacher, student = exact.perfect("masked", language), exact.perfect("student", language)
+    student.taught_by(teacher)
+    x = language.sample(4000, 4, rng)
+    canvas = Canvas(x, torch.zeros_like(x, dtype=torch.bool))
+    own = student.loss(canvas, rng).mean()
+    student.net.answer = lambda x, t, right=student.net.answer: 0.3 * right(x, t).clamp_min(-20)
+    assert own < student.loss(canvas, rng).mean() - 0.01
+    assert not any("teacher" in name for name in student.state_dict())
+
+
+@pytest.mark.parametrize("teacher", ["", "average", "checkpoint", "nobody"])
+def test_a_student_is_trained(tmp_path, teacher):
+    """By a checkpoint or by its own average; without one it says so, and with one that is not
+    there too."""
+    text = tmp_path / "text.txt"
+    text.write_text("abc cab bca " * 400)
+    made = {**vars(PRESETS["tiny"])} | dict(
+        corpus=str(text), steps=2, validate_every=2, save_every=2
+    )
+    config = type(PRESETS["tiny"])
+    if teacher == "checkpoint":
+        teacher = str(tmp_path / "teacher")
+        list(train(config(**made | dict(out=teacher))))
+    settings = config(**made | dict(process="student", teacher=teacher, out=str(tmp_path / "one")))
+    if teacher in ("", "nobody"):
+        with pytest.raises(ValueError, match="learns from a teacher|no model 'nobody'"):
+            list(train(settings))
+    else:
+        *_, end = train(settings)
+        assert end.step == 2 and checkpoint.load(tmp_path / "one").name == "student"
+
+
+def test_a_classifier_is_heard(language):
+    """Of one token it is Bayes' rule: p(v) exp(w [v is favoured]), normalised."""
+    one = exact.Enumerated(["a", "b", "c"], [0.6, 0.3, 0.1])
+    tokens = last(
+        exact.perfect("masked", one), Canvas.blank(1, 20_000), steps=4, favoured="c", weight=2.0
+    )
+    p = torch.tensor([0.6, 0.3, 0.1 * torch.tensor(2.0).exp()])
+    share = torch.bincount(tokens[:, 0], minlength=3) / 20_000
+    assert (share - p / p.sum()).abs().max() < 0.012
+
+
+@pytest.mark.parametrize("name,sampler", [cell for cell, fits in samplers.matrix().items() if fits])
+def test_a_pattern_holds_for_every_family(name, sampler, language):
+    """Whatever the noise and the order, no two neighbours are the same, also beside what is given;
+    without the guide they are."""
+    alphabet = exact.Markov(
+        Characters("abcd"), torch.full((4,), 0.25), torch.full((4, 4), 0.1) + 0.6 * torch.eye(4)
+    )
+    model = exact.perfect(name, alphabet)
+    canvas = Canvas.prompt(alphabet.tokenizer, "ab", 16, batch=12)
+    settings = dict(sampler=sampler, steps=8, seed=2)
+    free, kept = last(model, canvas, **settings), last(model, canvas, no_doubles=1, **settings)
+    assert (free[:, 1:] == free[:, :-1]).double().mean() > 0.2
+    assert not (kept[:, 1:] == kept[:, :-1]).any() and (kept[:, :2] == canvas.tokens[:, :2]).all()
+
+
+def test_a_constrained_draw_is_the_language_given_the_pattern(rng):
+    """Draw, best and mean of a chained prediction are those of independent tokens, given that no
+    two neighbours are the same: by summing over all texts."""
+    Chained = sys.modules["tinydiff_plugins.no_doubles"].Chained
+    log_p = torch.randn(1, 3, 3, generator=rng).double().log_softmax(-1)
+    texts = torch.cartesian_prod(*[torch.arange(3)] * 3)
+    weight = log_p[0].gather(1, texts.T).sum(0).exp()
+    weight = torch.where((texts[:, 1:] == texts[:, :-1]).any(1), 0.0, weight)
+    weight = weight / weight.sum()
+    many = 20_000
+    wide = Prediction(log_p.expand(many, -1, -1), log_p)
+    drawn = Chained(wide, wide.log_x0, 0).draw(rng)
+    share = torch.bincount(drawn @ torch.tensor([9, 3, 1]), minlength=27) / many
+    assert (share - weight).abs().max() < 0.015
+    one = Chained(Prediction(log_p, log_p), log_p, 0)
+    assert one.best()[0].equal(texts[weight.argmax()])
+    marginal = torch.nn.functional.one_hot(texts, 3).double().mul(weight[:, None, None]).sum(0)
+    assert torch.allclose(one.mean(torch.eye(3).double())[0], marginal, atol=1e-9)
+
+
+def program(tmp_path, *words, **variables):
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | variables,
+        timeout=240,
+    )
+
+
+def test_commands_and_documents_show_them(tmp_path):
+    """Matrix and flags, by the flag and by the variable; a folder that there is not, and a file
+    that cannot be run, are one sentence."""
+    shown = program(tmp_path, "-m", "tinydiff", "--plugins", str(FOLDER), "matrix", "--markdown")
+    assert shown.returncode == 0 and all(name in shown.stdout for name in ("ssd-lm", "latent"))
+    usage = program(tmp_path, "-m", "tinydiff", "sample", "--help", TINYDIFF_PLUGINS=str(FOLDER))
+    assert "--no-doubles" in usage.stdout and "--favoured" in usage.stdout
+    assert program(tmp_path, "-m", "tinydiff", "matrix").stdout.count("ssd-lm") == 0
+    (tmp_path / "broken.py").write_text("import nothing_of_this_name\n")
+    for folder, words in ((tmp_path, "broken.py' cannot be loaded"), ("nowhere", "no folder")):
+        wrong = program(tmp_path, "-m", "tinydiff", "--plugins", str(folder), "matrix")
+        assert wrong.returncode == 2 and words in wrong.stderr and wrong.stderr.count("\n") == 1
+
+
+def test_the_page_starts_with_them():
+    """With all of them loaded, the page is built; the tabs offer what fits them, and a guide's
+    options have their fields."""
+    code = (
+        "import app, json; from tinydiff.store import catalogue; "
+        "print(json.dumps([list(catalogue.models()), app.demo.get_config_file()], default=str))"
+    )
+    page = program(None, "-c", code, TINYDIFF_PLUGINS=str(FOLDER))
+    assert page.returncode == 0, page.stderr
+    models, config = json.loads(page.stdout.splitlines()[-1])
+    assert "perfect-ssd-lm" in models and "perfect-latent" not in models
+    words = json.dumps(config)
+    assert "no token stands beside its like" in words and "Latent (a toy)" in words
