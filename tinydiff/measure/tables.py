@@ -1,0 +1,194 @@
+"""What was measured of the bundled models, as tables of Markdown for the documents: nothing in them
+is typed, all of it stands in the checkpoints' evaluations and in assets/recorded/families.json.
+"""
+
+from __future__ import annotations
+
+from tinydiff import uncertainty
+from tinydiff.measure import families
+from tinydiff.measure.evaluate import LETTERS, STEPS, TEMPERATURES
+from tinydiff.store import catalogue
+from tinydiff.store.checkpoint import Card
+from tinydiff.uncertainty import percent, written
+
+TRADED = ("masked", "uniform")  # whose temperatures are shown
+ORDERS = {  # the samplers of perfect networks that are shown
+    "masked": ("ancestral", "random", "confidence"),
+    "uniform": ("ancestral", "renoise", "gibbs"),
+    "gaussian": ("ancestral", "dpm_solver"),
+    "bits": ("ancestral", "dpm_solver"),
+}
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Markdown, the first column to the left and the others to the right."""
+    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
+    return "\n".join([lines[0], "|---|" + "--:|" * (len(head) - 1), *lines[1:]])
+
+
+def writers() -> list[Card]:
+    """The evaluated models that write plain text, fewest bits first."""
+    cards = [catalogue.card_of(key) for key, model in catalogue.trained().items() if not model.task]
+    measured = [card for card in cards if card.evaluation]
+    return sorted(measured, key=lambda card: card.evaluation["bound"]["bits"])
+
+
+def rewriters() -> list[Card]:
+    """The evaluated models that rewrite, the fewest faults first."""
+    cards = [catalogue.card_of(key) for key, model in catalogue.trained().items() if model.task]
+    return sorted(
+        (card for card in cards if card.evaluation), key=lambda card: card.evaluation["mbr"]["cer"]
+    )
+
+
+def judge(row: dict) -> str:
+    """Bits a character under the judge; nothing where there are none."""
+    return "" if row.get("bits") is None else families.judged(row["bits"], row.get("bits_error"))
+
+
+def words(row: dict) -> str:
+    """The share of real words; nothing where it was not measured."""
+    return percent(row.get("words"), row.get("words_error"))
+
+
+def nats(bound: dict) -> str:
+    """A bound; a star where its error is of windows that were taken for independent."""
+    star = "" if bound.get("each") or not bound["error"] else " *"
+    return written(bound["nats"], bound["error"]) + star
+
+
+def settings() -> str:
+    """Every model at the settings that the page opens with, beside real text."""
+    head = [
+        "model",
+        f"real words of {LETTERS} letters or more",
+        "judge, bits a character",
+        "distinct 4-grams",
+        "nats a character on training text",
+        "on the last 10 %",
+        "longest copy",
+    ]
+    rows = []
+    for card in writers():
+        found = card.evaluation
+        bounds = [nats(dict(found["train_bound"], each=True)), nats(found["bound"])]
+        chosen = quality(found["default"])
+        rows.append([card.path.name, *chosen, *bounds, str(found["longest_copy"])])
+    real = writers()[0].evaluation
+    copied = str(real["real_longest_copy"])
+    return table(head, [*rows, ["real text", *quality(catalogue.real_text()), "", "", copied]])
+
+
+def quality(row: dict) -> list[str]:
+    return [words(row), judge(row), percent(row["distinct4"])]
+
+
+def steps() -> str:
+    """The judge, and real words where they were measured, along the steps of each model's first
+    sampler."""
+    rows = []
+    for card in writers():
+        if not card.evaluation["steps"]:
+            continue
+        at = {row["steps"]: row for row in families.curve(card.evaluation)}
+        rows.append([card.path.name, *(both(at.get(count, {})) for count in STEPS)])
+    return table(["steps", *map(str, STEPS)], rows)
+
+
+def both(row: dict) -> str:
+    return "; ".join(filter(None, (judge(row), words(row))))
+
+
+def temperatures() -> str:
+    """Quality against diversity: judge; real words; distinct 4-grams."""
+    rows = []
+    for name in TRADED:
+        measured = catalogue.card_of(name).evaluation["temperatures"]
+        for sampler in dict.fromkeys(row["sampler"] for row in measured):
+            at = {row["temperature"]: row for row in measured if row["sampler"] == sampler}
+            cells = [f"{both(at[t])}; {percent(at[t]['distinct4'])}" for t in TEMPERATURES]
+            rows.append([f"{name}, `{sampler}`", *cells])
+    return table(["temperature", *map(str, TEMPERATURES)], rows)
+
+
+def perfect() -> str:
+    """By how many nats a character texts of perfect networks differ from their language."""
+    found, rows = families.read(), []
+    for process, samplers in ORDERS.items():
+        for sampler in samplers:
+            measured = found["errors"][process][sampler]
+            cells = [f"{value:.2f}" for _, value in measured]
+            rows.append([f"{process}, `{sampler}`", *cells])
+    true = ["as many true texts", *[f"{found['floor']:.2f}"] * len(families.COUNTS)]
+    return table(["steps", *map(str, families.COUNTS)], [*rows, true])
+
+
+def blocks() -> str:
+    """Bounds of `block` for every size of block, beside the models that it lies between."""
+    sizes = catalogue.card_of("block").evaluation["blocks"]
+    one, other = (catalogue.card_of(name).evaluation for name in ("autoregressive", "masked"))
+    rows = [("autoregressive", one["bound"], {}), *((size_of(r), r["bound"], r) for r in sizes)]
+    rows.append(("masked", other["bound"], {}))
+    cells, before = [], None
+    for name, bound, row in rows:
+        more = written(*difference(bound, before), signed=True) if before else ""
+        cells.append([name, nats(bound), more, judge(row)])
+        before = bound
+    head = ["characters a block", "nats a character", "more than the row above", "judge, bits"]
+    return table(head, cells)
+
+
+def size_of(row: dict) -> str:
+    return str(row["size"])
+
+
+def difference(one: dict, other: dict) -> tuple[float, float | None]:
+    """How many nats a character more, on the same windows."""
+    counts = [count for many, count in one["counts"] for _ in range(many)]
+    found = uncertainty.difference(one["each"], other["each"], counts)
+    return found.value, found.error
+
+
+def long() -> str:
+    """One text of `block`, a thousand characters after the other."""
+    rows = catalogue.card_of("block").evaluation["long"]
+    head = ["characters until", *(f"{row['until']:,}" for row in rows)]
+    return table(
+        head,
+        [
+            ["entropy of characters, bits", *(f"{row['entropy']:.2f}" for row in rows)],
+            ["distinct 4-grams", *(percent(row["distinct4"]) for row in rows)],
+            ["judge, bits a character", *map(judge, rows)],
+        ],
+    )
+
+
+def rewriting() -> str:
+    """Errors of the models that rewrite: character errors, lines without a fault."""
+    head = ["", "bound, nats a character", "one of five", "nearest of five (minimum Bayes risk)"]
+    cards, rows = rewriters(), []
+    for card in cards:
+        best = card.evaluation["mbr"]
+        one = faults(best["cer_of_one"], best["exact_of_one"])
+        rows.append(
+            [card.path.name, nats(card.evaluation["bound"]), one, faults(best["cer"], best["exact"])]
+        )
+    copy = cards[0].evaluation["copy"]
+    source = ["the source as it is", "", faults(copy["cer"], copy["exact"]), ""]
+    return table(head, [source, *rows])
+
+
+def faults(errors: float, exact: float) -> str:
+    return f"{100 * errors:.1f} %, {100 * exact:.3g} %"
+
+
+TABLES = {
+    "families": lambda: families.markdown(families.read()),
+    "settings": settings,
+    "steps": steps,
+    "temperatures": temperatures,
+    "perfect": perfect,
+    "blocks": blocks,
+    "long": long,
+    "rewriting": rewriting,
+}
