@@ -425,3 +425,11 @@ def test_a_lent_gpu_writes_the_same_text(monkeypatch):
     frames = [pickle.loads(pickle.dumps(frame)) for frame in gpu.there(*sent[0])]
     expected = list(generate(process, canvas, **settings))
     assert [torch.equal(a.tokens, b.tokens) for a, b in zip(frames, expected)] == [True] * 3
+
+
+def test_the_readme_has_the_head_of_a_space():
+    """That of a deployed page; its gradio is the one of constraints.txt."""
+    readme, card = (ROOT / "README.md").read_text("utf-8"), spaces.card(Target("user/tinydiff"))
+    assert SpaceCard(readme).data.to_dict() == SpaceCard(card).data.to_dict()
+    pin = re.search(r"^gradio==(.+)$", (ROOT / "constraints.txt").read_text("utf-8"), re.M)[1]
+    assert SpaceCard(readme).data.sdk_version == pin

@@ -1,4 +1,4 @@
-"""What the README tells people to type works: every command is run, in small."""
+"""What README and docs/ tell people to type works: every command is run, in small."""
 
 import re
 import shlex
@@ -18,19 +18,24 @@ from tinydiff.store import catalogue
 from tinydiff.train.loop import Run
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text("utf-8")
+# in the order of what they tell people to do
+FIRST = ["README.md", "docs/training.md", "docs/hub.md"]
+DOCUMENTS = list(dict.fromkeys(FIRST + [f"docs/{path.name}" for path in ROOT.glob("docs/*.md")]))
+UNLINKED = {"docs/tree.md", "docs/deploy.md"}  # which name no path
+WHOLE = "\n".join((ROOT / name).read_text("utf-8") for name in DOCUMENTS)
 BLOCKS = [
     shlex.split(line, comments=True)
-    for block in re.findall(r"```sh\n(.*?)```", README, re.S)
+    for block in re.findall(r"```sh\n(.*?)```", WHOLE, re.S)
     for line in block.splitlines()
 ]
 WORDS = [
     shlex.split(words)
     for words in re.findall(
-        r"`((?:python|make) [^`]+)`", re.sub(r"```.*?```", "", README, flags=re.S)
+        r"`((?:python|make|tinydiff) [^`]+)`", re.sub(r"```.*?```", "", WHOLE, flags=re.S)
     )
 ]
-COMMANDS = [words for words in [*BLOCKS, *WORDS] if words and words[0] != "export"]
+EACH = dict.fromkeys(tuple(words) for words in [*BLOCKS, *WORDS] if words)
+COMMANDS = [list(words) for words in EACH if words[0] != "export"]
 TINY = [
     "--preset",
     "tiny",
@@ -56,19 +61,23 @@ TOO_LONG = {
 }
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("name", [*DOCUMENTS, "CONTRIBUTING.md"])
 def test_every_path_that_is_named_is_there(name):
     """Files and folders of this repository, in programs and in sentences."""
     text = (ROOT / name).read_text("utf-8")
     named = set(
-        re.findall(r"(?<![\w./-])((?:assets|tests|tinydiff|tools|\.ci)/[\w./-]*[\w/])", text)
+        re.findall(r"(?<![\w./-])((?:assets|docs|tests|tinydiff|tools|\.ci)/[\w./-]*[\w/])", text)
     )
-    assert named and not [path for path in named if not (ROOT / path).exists()]
+    assert (named or name in UNLINKED) and not [
+        path for path in named if not (ROOT / path).exists()
+    ]
 
 
 def test_there_are_commands():
     """Enough of them are found for the test below to mean something."""
-    assert len(COMMANDS) >= 20 and {"make", "python"} == {words[0] for words in COMMANDS}
+    assert len(COMMANDS) >= 20 and {"make", "python", "tinydiff"} == {
+        words[0] for words in COMMANDS
+    }
 
 
 def run(words: list[str]) -> None:
@@ -76,6 +85,8 @@ def run(words: list[str]) -> None:
     if words[0] == "make":
         targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M)
         assert all(target in targets or "=" in target for target in words[1:])
+    elif words[0] == "tinydiff":
+        parser().parse_args(words[1:])
     elif words[1] == "train_space.py":
         assert train_space.main([*words[2:], *TINY[2 if "--start" in words else 0 :]]) == 0
     elif words[1] == "-m":

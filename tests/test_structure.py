@@ -12,11 +12,13 @@ import torch
 
 from tests.test_exact import total_variation
 from tinydiff import exact
+from tinydiff.cli import documents
+from tinydiff.cli.commands import main
 from tinydiff.generate import generate
 from tinydiff.guides import GUIDES
 from tinydiff.noises import NOISES
 from tinydiff.processes import PROCESSES
-from tinydiff.samplers import SAMPLERS, column
+from tinydiff.samplers import SAMPLERS, column, sampler
 from tinydiff.text import Canvas
 
 ROOT = Path(__file__).parent.parent
@@ -44,34 +46,45 @@ def test_the_readme_program_runs(capsys):
     assert capsys.readouterr().out.count("ROMEO: ") == 32
 
 
-def test_the_readme_matrix_is_the_code_s():
-    """The table in the README is the one that `python -m tinydiff matrix --markdown` prints."""
-    from tinydiff.cli.documents import matrix_table
+def test_the_documents_are_what_is_computed(capsys):
+    """Matrix, tables and trees in README.md and docs/ are what `python -m tinydiff docs` writes
+    now; the tree names every module once, with a sentence."""
+    assert documents.outdated() == {}, "run `python -m tinydiff docs`"
+    assert main(["matrix", "--markdown"]) == 0
+    assert capsys.readouterr().out.strip() in (ROOT / "README.md").read_text("utf-8")
+    for path in documents.documents():
+        held = documents.PART.findall(path.read_text("utf-8"))
+        assert len(held) == path.read_text("utf-8").count("<!-- end -->")
+    tree = re.findall(r"^ *(\S+\.py|\S+/) +(.*)$", documents.tree(), re.M)
+    modules = sorted(path for path in ROOT.glob("tinydiff/**/*.py") if path.name != "__init__.py")
+    assert sorted(name for name, _ in tree if name.endswith(".py")) == sorted(
+        path.name for path in modules
+    )
+    assert all(told for _, told in tree)
 
-    assert matrix_table().strip() in (ROOT / "README.md").read_text("utf-8")
+
+def test_a_new_method_needs_no_document(registries):
+    """What is registered is in the matrix, and documents that do not have it are told to be out of
+    date; a part that nothing computes is one sentence."""
+
+    @sampler("sideways", needs={"masks"}, paper="none")
+    def sideways(process, denoise, canvas, times, rng):
+        """Write sideways."""
+
+    assert (
+        "| `sideways` |" in documents.matrix_table()
+        and "Write sideways." in documents.matrix_table()
+    )
+    assert ROOT / "README.md" in documents.outdated()
+    with pytest.raises(ValueError, match="There is no part 'nothing'"):
+        documents.renewed("<!-- nothing -->\n<!-- end -->\n")
 
 
-def test_the_readme_tree_names_the_files_there_are():
-    """Every module is in the tree and every file in the tree exists."""
-    tree = next(block for block in blocks("README.md", "text") if "tinydiff/" in block)
-    named, folders = set(), {}
-    for line in tree.splitlines():
-        indent = len(line) - len(line.lstrip())
-        if not (match := re.match(r"\s*(\S+?)(\s{2,}|$)", line)):
-            continue
-        folders[indent] = match[1]
-        path = (
-            "".join(folders[i] for i in sorted(folders) if i < indent and folders[i].endswith("/"))
-            + match[1]
-        )
-        folders = {i: f for i, f in folders.items() if i <= indent}
-        named.add(path)
-        assert (ROOT / path).exists(), path
-    modules = {str(path.relative_to(ROOT)) for path in ROOT.glob("tinydiff/**/*.py")} | {
-        "app.py",
-        "train_space.py",
-    }
-    assert modules - {path for path in modules if path.endswith("__init__.py")} <= named
+def test_the_readme_is_short():
+    """The first read: at most 160 lines, with all that it is to hold."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert len(readme.splitlines()) <= 160
+    assert all(f"<!-- {part} -->" in readme for part in ("matrix", "families", "rooms"))
 
 
 # to load, beside torch
@@ -125,35 +138,7 @@ def test_gradio_writes_no_stubs():
     assert callable(Own().change) and not list(ROOT.glob("tests/*.pyi"))
 
 
-ORDER = [
-    "sentences",
-    "paths",
-    "files",
-    "plugins",
-    "uncertainty",
-    "text",
-    "options",
-    "randomness",
-    "schedules",
-    "predictions",
-    "noises",
-    "nets",
-    "processes",
-    "samplers",
-    "guides",
-    "generate",
-    "endings",
-    "rewrite",
-    "exact",
-    "show",
-    "store",
-    "runs",
-    "train",
-    "measure",
-    "ui",
-    "deploy",
-    "cli",
-]
+ORDER = documents.ROOMS
 
 
 def test_imports_only_point_left():

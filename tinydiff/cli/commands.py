@@ -1,5 +1,5 @@
-"""python -m tinydiff: sample, rewrite, train, eval, compare, push, pull, matrix, families, bench,
-export, deploy.
+"""python -m tinydiff: sample, rewrite, train, eval, compare, push, pull, matrix, docs, families,
+bench, export, deploy.
 
 Work is done elsewhere; here are the names of the commands.
 """
@@ -146,6 +146,11 @@ def matrix(args: argparse.Namespace) -> None:
         Console().print(terminal.guides_table())
 
 
+def docs(args: argparse.Namespace) -> int:
+    """Write what README.md and docs/ hold that is computed: matrix, tables, the tree."""
+    return documents.write_all(args.check)
+
+
 def families_(args: argparse.Namespace) -> None:
     """Put every bundled family on one axis, and measure each sampler's own error; written to
     assets/recorded/families.json."""
@@ -246,6 +251,9 @@ def parser() -> argparse.ArgumentParser:
     )
     command("matrix", matrix).add_argument(
         "--markdown", action="store_true", help="as it stands in the README"
+    )
+    command("docs", docs).add_argument(
+        "--check", action="store_true", help="write nothing; fail where something is out of date"
     )
     both = command("families", families_)
     both.add_argument(

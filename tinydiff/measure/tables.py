@@ -4,8 +4,7 @@ is typed, all of it stands in the checkpoints' evaluations and in assets/recorde
 
 from __future__ import annotations
 
-from tinydiff import uncertainty
-from tinydiff.measure import families
+from tinydiff.measure import evaluate, families
 from tinydiff.measure.evaluate import LETTERS, STEPS, TEMPERATURES
 from tinydiff.store import catalogue
 from tinydiff.store.checkpoint import Card
@@ -74,9 +73,10 @@ def settings() -> str:
         bounds = [nats(dict(found["train_bound"], each=True)), nats(found["bound"])]
         chosen = quality(found["default"])
         rows.append([card.path.name, *chosen, *bounds, str(found["longest_copy"])])
-    real = writers()[0].evaluation
-    copied = str(real["real_longest_copy"])
-    return table(head, [*rows, ["real text", *quality(catalogue.real_text()), "", "", copied]])
+    measured, whole = writers()[0].evaluation, catalogue.yardsticks()["real"]
+    real = catalogue.real_text() | dict(words=whole["words"], words_error=whole["error"])
+    copied = str(measured["real_longest_copy"])
+    return table(head, [*rows, ["real text", *quality(real), "", "", copied]])
 
 
 def quality(row: dict) -> list[str]:
@@ -131,8 +131,9 @@ def blocks() -> str:
     rows.append(("masked", other["bound"], {}))
     cells, before = [], None
     for name, bound, row in rows:
-        more = written(*difference(bound, before), signed=True) if before else ""
-        cells.append([name, nats(bound), more, judge(row)])
+        more = evaluate.compare(bound, before) if before else None
+        told = written(more.value, more.error, signed=True) if more else ""
+        cells.append([name, nats(bound), told, judge(row)])
         before = bound
     head = ["characters a block", "nats a character", "more than the row above", "judge, bits"]
     return table(head, cells)
@@ -140,13 +141,6 @@ def blocks() -> str:
 
 def size_of(row: dict) -> str:
     return str(row["size"])
-
-
-def difference(one: dict, other: dict) -> tuple[float, float | None]:
-    """How many nats a character more, on the same windows."""
-    counts = [count for many, count in one["counts"] for _ in range(many)]
-    found = uncertainty.difference(one["each"], other["each"], counts)
-    return found.value, found.error
 
 
 def long() -> str:
@@ -171,7 +165,12 @@ def rewriting() -> str:
         best = card.evaluation["mbr"]
         one = faults(best["cer_of_one"], best["exact_of_one"])
         rows.append(
-            [card.path.name, nats(card.evaluation["bound"]), one, faults(best["cer"], best["exact"])]
+            [
+                card.path.name,
+                nats(card.evaluation["bound"]),
+                one,
+                faults(best["cer"], best["exact"]),
+            ]
         )
     copy = cards[0].evaluation["copy"]
     source = ["the source as it is", "", faults(copy["cer"], copy["exact"]), ""]
