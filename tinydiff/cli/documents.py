@@ -23,6 +23,7 @@ ROOT = ASSETS.parent
 ROOMS = (
     "sentences",
     "paths",
+    "plugins",
     "files",
     "plugins",
     "uncertainty",

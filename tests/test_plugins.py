@@ -1,0 +1,100 @@
+"""Plug-ins: a file in a folder, or an entry point, adds a method to registries, command line and
+documents; one that fails is a sentence; the page takes none unless its owner says so."""
+
+import sys
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from tinydiff import plugins
+from tinydiff.cli import documents
+from tinydiff.cli.commands import main
+from tinydiff.samplers import SAMPLERS
+
+FILE = '''
+from typing import Annotated
+
+from tinydiff.samplers import Range, Step, sampler
+
+
+@sampler("{name}", needs={{"masks"}}, paper="none")
+def order(process, denoise, canvas, times, rng, *, pull: Annotated[float, Range(0, 2, "pull")] = 1):
+    """Write {name}."""
+    yield
+'''
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with one plug-in and a file of its own; what it registers is taken out again."""
+    before, modules = dict(SAMPLERS), set(sys.modules)
+    (tmp_path / "sideways.py").write_text(FILE.format(name="sideways"))
+    (tmp_path / "_helper.py").write_text("raise SystemExit('A helper was imported.')")
+    yield tmp_path
+    SAMPLERS.clear()
+    SAMPLERS.update(before)
+    for name in set(sys.modules) - modules:
+        if name.startswith("tinydiff_plugin"):
+            del sys.modules[name]
+
+
+def test_a_folder_adds_a_method_everywhere(folder, monkeypatch, capsys):
+    """--plugins before or after the command, or the variable: the method is in the matrix, its
+    option is a flag, and the documents would show it. Without, it is not there."""
+    assert main(["matrix", "--markdown"]) == 0 and "sideways" not in capsys.readouterr().out
+    assert main(["--plugins", str(folder), "matrix", "--markdown"]) == 0
+    assert "| `sideways` |" in capsys.readouterr().out
+    assert "Write sideways." in documents.matrix_table()
+    with pytest.raises(SystemExit):
+        main(["sample", "--help", "--plugins", str(folder)])
+    assert "sideways: pull" in capsys.readouterr().out
+    (folder / "upwards.py").write_text(FILE.format(name="upwards"))
+    monkeypatch.setenv("TINYDIFF_PLUGINS", str(folder))
+    assert main(["matrix", "--markdown"]) == 0 and "upwards" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "text,reason",
+    [
+        (
+            "import nowhere_to_be_found",
+            "No module named 'nowhere_to_be_found'",
+        ),
+        ("def f(:", "SyntaxError"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("import sys; sys.exit('gone')", "SystemExit: gone"),
+    ],
+)
+def test_a_plug_in_that_fails_is_one_sentence(folder, capsys, text, reason):
+    """It names the file and the reason, and no command is done; so does a folder that is none."""
+    (folder / "broken.py").write_text(text)
+    assert main(["--plugins", str(folder), "matrix"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and str(folder / "broken.py") in err and reason in err
+    assert main(["--plugins", str(folder / "none"), "matrix"]) == 2
+    assert "There is no folder" in capsys.readouterr().err
+
+
+def test_an_installed_package_adds_a_method(folder, monkeypatch):
+    """Its entry point of the group `tinydiff.plugins` names a module, which is imported."""
+    (folder / "installed_orders.py").write_text(FILE.format(name="installed"))
+    monkeypatch.syspath_prepend(folder)
+    point = EntryPoint("orders", "installed_orders", plugins.GROUP)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [point][: group == plugins.GROUP])
+    plugins.load()
+    assert "installed" in SAMPLERS
+    lost = EntryPoint("orders", "nothing_there", plugins.GROUP)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [lost])
+    with pytest.raises(plugins.PluginError, match=r"The plug-in .*nothing_there.*ModuleNotFound"):
+        plugins.load()
+
+
+def test_the_page_takes_none_unless_its_owner_says_so(folder, monkeypatch):
+    """Where TINYDIFF_PLUGINS is not set nothing is looked for, not even what is installed."""
+    monkeypatch.delenv("TINYDIFF_PLUGINS", raising=False)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: pytest.fail("Packages were asked."))
+    plugins.load_on_the_page()
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [])
+    monkeypatch.setenv("TINYDIFF_PLUGINS", str(folder))
+    plugins.load_on_the_page()
+    assert "sideways" in SAMPLERS
