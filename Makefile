@@ -6,7 +6,7 @@ BIN := .venv/bin
 TORCH_INDEX ?= $(shell $(PYTHON) tools/torch_index.py)
 APT := $(shell [ "$$(id -u)" = 0 ] && echo apt-get || echo sudo -n apt-get)
 
-.PHONY: app test test-long check venv browser recordings clean
+.PHONY: app test test-long check venv browser released clean
 
 app: .venv/app
 	$(BIN)/python app.py
@@ -41,10 +41,9 @@ browser:
 	  $(APT) install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
 	  echo "Chromium could not be installed: the tests of the page will be skipped."
 
-# What the page shows before anybody ran anything; on a quiet machine, because some of it shows durations.
-recordings: .venv/app
-	$(BIN)/python -m tinydiff.ui.recordings
-	$(BIN)/python -m tinydiff.ui.pictures
+# All that is made from the bundled checkpoints; on a quiet machine, because some of it shows durations.
+released: .venv/app
+	$(BIN)/python -m tinydiff released
 
 clean:
 	rm -rf .venv

@@ -40,7 +40,7 @@ def page() -> Page:
 
 
 try:
-    plugins.load()
+    plugins.load_on_the_page()
     demo = page()
 except (CheckpointError, plugins.PluginError) as error:
     sys.exit(str(error))

@@ -72,7 +72,7 @@ def test_a_plug_in_that_fails_is_one_sentence(folder, capsys, text, reason):
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1 and str(folder / "broken.py") in err and reason in err
     assert main(["--plugins", str(folder / "none"), "matrix"]) == 2
-    assert "There is no folder" in capsys.readouterr().err
+    assert "There is no folder of plug-ins" in capsys.readouterr().err
 
 
 def test_an_installed_package_adds_a_method(folder, monkeypatch):

@@ -5,6 +5,9 @@ import json
 
 import pytest
 
+from tinydiff.cli import released
+from tinydiff.cli.commands import main
+from tinydiff.measure import families
 from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.paths import ASSETS
 from tinydiff.show import render
@@ -14,21 +17,22 @@ from tinydiff.ui import denoise, recording, recordings, request
 PATHS = {name: ASSETS / "recorded" / f"{name}.json" for name in recordings.RECORDINGS} | {
     "example": denoise.EXAMPLE
 }
+PATHS |= {"gif": released.GIF, "families": families.RECORDED}
 
 
 def test_recordings_are_of_the_bundled_weights():
     """Each file is the one that was noted, made in float32, and the weights that it was made with
     are the bundled ones."""
     made = recording.made_with()
-    assert "example" in made and made.keys() <= PATHS.keys()
+    assert {"example", "gif"} <= made.keys() <= PATHS.keys()
     for name, note in made.items():
-        assert recording.digest(PATHS[name].read_text("utf-8")) == note["file"], (
-            f"record {name} anew: make recordings"
+        assert recording.digest(PATHS[name].read_bytes()) == note["file"], (
+            f"make {name} anew: python -m tinydiff released {name}"
         )
         assert note["precision"] == "fp32"
         assert all(
             catalogue.fingerprint(key) == weights for key, weights in note["weights"].items()
-        ), f"record {name} anew"
+        ), f"make {name} anew: python -m tinydiff released {name}"
 
 
 def test_the_same_seed_writes_the_opening_run_again():
@@ -76,12 +80,34 @@ def test_one_command_records_all(tmp_path, monkeypatch, capsys):
     assert (
         recordings.main(["nothing"]) == 1
         and "there are example" in capsys.readouterr().err
-        and len(done) == len(PATHS)
+        and len(done) == len(recordings.RECORDINGS)
     )
     monkeypatch.setattr(recording, "MADE", tmp_path / "made.json")
     recording.save("race", {"a": "\u2019"}, ["masked"], tmp_path / "race.json")
     note = recording.made_with()["race"]
     assert note["weights"] == {"masked": catalogue.fingerprint("masked")}
-    assert note["file"] == recording.digest((tmp_path / "race.json").read_text("utf-8"))
+    assert note["file"] == recording.digest((tmp_path / "race.json").read_bytes())
     with pytest.raises(KeyError):
         recording.save("race", {}, ["nobody"], tmp_path / "race.json")
+
+
+def test_what_is_released_is_made_by_one_command(monkeypatch, capsys):
+    """All parts in their order, each in float32; some by name; an unknown name is one sentence and
+    nothing is made."""
+    done, known = [], released.parts()
+    assert list(known)[-5:] == ["families", "cards", "gif", "pictures", "docs"]
+    assert known.keys() >= recordings.RECORDINGS.keys()
+    made = {n: lambda n=n: done.append((n, recording.live_precision())) for n in known}
+    monkeypatch.setattr(released, "parts", lambda: made)
+    assert main(["released"]) == 0 and done == [(name, "fp32") for name in known]
+    assert main(["released", "gif"]) == 0 and done[-1][0] == "gif" and len(done) == len(known) + 1
+    assert main(["released", "gif", "nothing"]) == 2 and len(done) == len(known) + 1
+    assert "There is no part 'nothing'; there are" in capsys.readouterr().err
+
+
+def test_the_figures_of_the_table_are_the_checkpoints_own():
+    """families.json was made from the evaluations that lie beside the weights: bits, errors and
+    quality of each row are theirs."""
+    for row in families.read()["rows"]:
+        found = catalogue.card_of(row["name"]).evaluation
+        assert row["bits"] == found["bound"]["bits"] and row["quality"] == families.quality(found)

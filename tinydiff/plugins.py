@@ -60,11 +60,18 @@ def load(folder: str | Path | None = None) -> list[str]:
     return loaded + [import_file(path) for path in sorted(Path(folder).glob("[!_]*.py"))]
 
 
+def load_on_the_page() -> None:
+    """What `load` does, where the owner of a page has set the variable; strangers reach it, so that
+    else nothing is imported, not even what is installed."""
+    if os.environ.get(VARIABLE):
+        load()
+
+
 def import_entry(entry) -> str:
     """An installed plug-in."""
     try:
         entry.load()
-    except Exception as error:  # whatever a stranger's module raises
+    except (Exception, SystemExit) as error:  # whatever a stranger's module raises
         raise failed(entry.name, error) from error
     return entry.name
 
@@ -80,7 +87,7 @@ def import_file(path: Path) -> str:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever a stranger's module raises
+    except (Exception, SystemExit) as error:  # whatever a stranger's module raises
         del sys.modules[name]
         raise failed(str(path), error) from error
     return path.stem

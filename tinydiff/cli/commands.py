@@ -1,5 +1,5 @@
-"""python -m tinydiff: sample, rewrite, train, eval, compare, push, pull, matrix, docs, families,
-bench, export, deploy.
+"""python -m tinydiff: sample, rewrite, train, eval, compare, push, pull, matrix, docs,
+released, families, bench, export, deploy.
 
 Work is done elsewhere; here are the names of the commands.
 """
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tinydiff import endings, plugins, rewrite, runs
-from tinydiff.cli import documents, errors, flags, terminal, training
+from tinydiff import endings, rewrite, runs
+from tinydiff.cli import documents, errors, flags, released, terminal, training
 from tinydiff.measure import bench, evaluate, families
 from tinydiff.sentences import say
 from tinydiff.show import export, render
@@ -151,6 +151,11 @@ def docs(args: argparse.Namespace) -> int:
     return documents.write_all(args.check)
 
 
+def released_(args: argparse.Namespace) -> None:
+    """Make anew what depends on the bundled checkpoints: recordings, tables, cards, pictures."""
+    released.make(args.parts)
+
+
 def families_(args: argparse.Namespace) -> None:
     """Put every bundled family on one axis, and measure each sampler's own error; written to
     assets/recorded/families.json."""
@@ -254,6 +259,9 @@ def parser() -> argparse.ArgumentParser:
     )
     command("docs", docs).add_argument(
         "--check", action="store_true", help="write nothing; fail where something is out of date"
+    )
+    command("released", released_).add_argument(
+        "parts", nargs="*", metavar="PART", help="some of it by name (everything)"
     )
     both = command("families", families_)
     both.add_argument(

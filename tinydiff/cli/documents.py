@@ -23,7 +23,6 @@ ROOT = ASSETS.parent
 ROOMS = (
     "sentences",
     "paths",
-    "plugins",
     "files",
     "plugins",
     "uncertainty",

@@ -38,14 +38,19 @@ def save(name: str, value: dict, models: Iterable[str], path: Path | None = None
     whole = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     path.parent.mkdir(exist_ok=True)
     write_text(path, whole)
+    note(name, whole.encode(), models)
+
+
+def note(name: str, data: bytes, models: Iterable[str]) -> None:
+    """Keep what a file was made with: the bundled models by their weights, and the precision."""
     weights = {key: catalogue.fingerprint(key) for key in models}
-    note = dict(file=digest(whole), precision=live_precision(), weights=weights)
-    write_text(MADE, json.dumps(dict(sorted((made_with() | {name: note}).items())), indent=1))
+    made = dict(file=digest(data), precision=live_precision(), weights=weights)
+    write_text(MADE, json.dumps(dict(sorted((made_with() | {name: made}).items())), indent=1))
 
 
-def digest(whole: str) -> str:
+def digest(data: bytes) -> str:
     """By which a recording is known again."""
-    return hashlib.sha256(whole.encode()).hexdigest()[:16]
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def made_with() -> dict[str, dict]:

@@ -1,5 +1,5 @@
 """All recorded first views anew: python -m tinydiff.ui.recordings, or some of them by their names;
-`make recordings`.
+`python -m tinydiff released` makes them and all else that depends on the bundled models.
 
 They are made in float32, in which every machine writes the same text for the same seed, and
 assets/recorded/made.json keeps of which weights they are. Race and Train show real durations:

@@ -1,0 +1,74 @@
+"""Everything that depends on the bundled checkpoints, made anew by one command: `python -m tinydiff
+released`, or some of it by name.
+
+Recordings, which the page shows before anybody ran anything; the table of families; the cards; the
+picture of the README; the pictures that the page opens with; the documents. assets/recorded/
+made.json keeps with which weights and in which precision recordings, table and picture were made.
+Race, Train and the table show durations: make them on a quiet machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tinydiff import runs
+from tinydiff.cli import documents
+from tinydiff.measure import families
+from tinydiff.nets.precision import auto_is_fp32
+from tinydiff.paths import ASSETS
+from tinydiff.sentences import brief, say
+from tinydiff.show import export
+from tinydiff.store import card, catalogue
+
+GIF = ASSETS / "run.gif"
+# the run of the README's picture
+RUN = {"model": "masked", "prompt": "ROMEO:", "steps": 64, "seed": 7}
+
+
+def parts() -> dict[str, Callable[[], object]]:
+    """What there is to be made, by its name, in the order in which one is made from the other."""
+    from tinydiff.ui import pictures, recordings  # gradio takes a while to load
+
+    return {
+        **recordings.RECORDINGS,
+        "families": make_families,
+        "cards": make_cards,
+        "gif": make_gif,
+        "pictures": pictures.write,
+        "docs": documents.write_all,
+    }
+
+
+def make_families() -> None:
+    from tinydiff.ui import recording
+
+    families.record(say)
+    models = [key for key, model in catalogue.models().items() if model.folder]
+    recording.note("families", families.RECORDED.read_bytes(), models)
+
+
+def make_cards() -> None:
+    """The cards of all checkpoints that were evaluated."""
+    for key in catalogue.trained():
+        if (found := catalogue.card_of(key)).evaluation:
+            card.write(found.path)
+
+
+def make_gif() -> None:
+    from tinydiff.ui import recording
+
+    export.gif(runs.record(RUN), GIF)
+    recording.note("gif", GIF.read_bytes(), [RUN["model"]])
+
+
+def make(names: list[str]) -> None:
+    """Make what is named, or everything, in float32. Raises ValueError for an unknown name and
+    CheckpointError where no models are bundled."""
+    catalogue.check_assets("What is released")
+    known = parts()
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"There is no part {brief(unknown[0])}; there are {', '.join(known)}.")
+    with auto_is_fp32():
+        for name in names or known:
+            say(f"{name} ...")
+            known[name]()
