@@ -85,7 +85,9 @@ def test_an_installed_package_adds_a_method(folder, monkeypatch):
     assert "installed" in SAMPLERS
     lost = EntryPoint("orders", "nothing_there", plugins.GROUP)
     monkeypatch.setattr(plugins, "entry_points", lambda group: [lost])
-    with pytest.raises(plugins.PluginError, match=r"The plug-in .*nothing_there.*ModuleNotFound"):
+    with pytest.raises(
+        plugins.PluginError, match=r"The plug-in 'orders'.*ModuleNotFoundError.*nothing_there"
+    ):
         plugins.load()
 
 

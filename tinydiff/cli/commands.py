@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tinydiff import endings, rewrite, runs
+from tinydiff import endings, plugins, rewrite, runs
 from tinydiff.cli import documents, errors, flags, released, terminal, training
 from tinydiff.measure import bench, evaluate, families
 from tinydiff.sentences import say
