@@ -159,7 +159,7 @@ def test_the_judge_speaks_of_what_it_learned():
         assert found.bits is not None and found.words == 1
     stranger = random_process("masked")
     stranger.corpus = catalogue.judge().corpus
-    other = catalogue.checkpoint.load(catalogue.trained()["masked"].folder)
+    other = catalogue.checkpoint.load(catalogue.bundled()["masked"].folder)
     other.corpus = "mine"
     for process in (stranger, other):
         found = evaluate.judged([text], process)
@@ -230,7 +230,7 @@ def test_a_card_without_evaluation_says_so(tmp_path):
     assert "Not evaluated yet." in (folder / "README.md").read_text()
 
 
-@pytest.mark.parametrize("name", list(catalogue.trained()))
+@pytest.mark.parametrize("name", list(catalogue.bundled()))
 def test_the_command_of_a_card_is_its_run(name):
     """The flags in a bundled card, read as the trainer reads them, are the settings of that run."""
     known = catalogue.card_of(name)

@@ -147,7 +147,7 @@ def test_the_errors_are_told_in_figures_and_shades(bundle, monkeypatch):
 
 def test_a_checkpoint_without_its_weights_keeps_its_numbers(bundle):
     """It is in the table and in Training, and no menu offers to run it."""
-    assert "better" not in catalogue.models() and "better" in catalogue.trained()
+    assert "better" not in catalogue.models() and "better" in catalogue.bundled()
     assert "better" in [row["name"] for row in families.measured()]
     facts = dict(training.answer("better")["facts"])
     assert facts["Parameters"].endswith("million")

@@ -493,3 +493,41 @@ def test_ci_runs_what_the_readme_says():
         if line and not line.startswith(("#", "set ", "cd "))
     ]
     assert commands == ["make test"] and re.search(r"^make test ", read("README.md"), re.M)
+
+
+IMPORTED = """
+import importlib, sys
+
+sys.modules.update(dict.fromkeys({missing!r}))  # not to be found
+sys.path.insert(0, {root!r})
+for name in {names!r}:
+    importlib.import_module(name)
+"""
+
+
+@pytest.mark.parametrize(
+    "rooms,missing",
+    [
+        (lambda room: room in ("ui", "deploy"), OPTIONAL),
+        (
+            lambda room: room not in ("ui", "deploy"),
+            {"matplotlib", "accelerate", "huggingface_hub", "httpx", "tokenizers"},
+        ),
+    ],
+    ids=["page", "core"],
+)
+def test_every_module_is_imported_without_what_it_may_not_need(rooms, missing):
+    """Optional packages are missing for all, and for all but the page and its Spaces those of the
+    page too, and what only some work needs (figures, the Hub, several processes, pieces of words):
+    each is imported where it is used."""
+    paths = [path.relative_to(ROOT).with_suffix("") for path in ROOT.glob("tinydiff/**/*.py")]
+    names = [
+        ".".join(path.parts).removesuffix(".__init__")
+        for path in sorted(paths)
+        if path.name != "__main__" and rooms(path.parts[1])
+    ]
+    missing = {*missing, *OPTIONAL}
+    missing |= set() if "tinydiff.ui" in names else names_of(project("page"))
+    ended = Program("-c", IMPORTED.format(missing=missing, root=str(ROOT), names=names))
+    _, err = ended.communicate(timeout=60)
+    assert len(names) > 10 and ended.returncode == 0, err

@@ -42,7 +42,7 @@ TEXTS, LENGTH = 32, 128  # for that
 
 def measured() -> list[dict]:
     """A row for each evaluated checkpoint that writes plain text, the fewest bits first."""
-    cards = [catalogue.card_of(key) for key, model in catalogue.trained().items() if not model.task]
+    cards = [catalogue.card_of(key) for key, model in catalogue.bundled().items() if not model.task]
     rows = sorted((row(card) for card in cards if card.evaluation), key=lambda found: found["bits"])
     bounds = {card.path.name: card.evaluation.get("bound") for card in cards}
     return [

@@ -27,14 +27,14 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def writers() -> list[Card]:
     """The evaluated models that write plain text, fewest bits first."""
-    cards = [catalogue.card_of(key) for key, model in catalogue.trained().items() if not model.task]
+    cards = [catalogue.card_of(key) for key, model in catalogue.bundled().items() if not model.task]
     measured = [card for card in cards if card.evaluation]
     return sorted(measured, key=lambda card: card.evaluation["bound"]["bits"])
 
 
 def rewriters() -> list[Card]:
     """The evaluated models that rewrite, the fewest faults first."""
-    cards = [catalogue.card_of(key) for key, model in catalogue.trained().items() if model.task]
+    cards = [catalogue.card_of(key) for key, model in catalogue.bundled().items() if model.task]
     return sorted(
         (card for card in cards if card.evaluation), key=lambda card: card.evaluation["mbr"]["cer"]
     )

@@ -57,7 +57,7 @@ def models() -> dict[str, Model]:
         if LANGUAGE.is_dir()
     }
     return {
-        key: model for key, model in trained().items() if not model.task and model.playable
+        key: model for key, model in bundled().items() if not model.task and model.playable
     } | exact
 
 
@@ -100,11 +100,11 @@ def find(name: str) -> tuple[Model, Process]:
 def rewriters() -> dict[str, Model]:
     """Every model that rewrites, in the order of their names, masked noise first: it makes the
     fewest errors."""
-    found = {key: model for key, model in trained().items() if model.task and model.playable}
+    found = {key: model for key, model in bundled().items() if model.task and model.playable}
     return dict(sorted(found.items(), key=lambda item: item[1].process != "masked"))
 
 
-def trained() -> dict[str, Model]:
+def bundled() -> dict[str, Model]:
     """The checkpoints in `assets/`, in the order of their names; also those that left their weights
     out."""
     folders = {
@@ -164,14 +164,14 @@ def fingerprint(key: str) -> str:
 def card_of(key: str) -> Card | None:
     """Config, training curve and evaluation of a model, with weights or without; None for a perfect
     network."""
-    folder = (models() | trained())[key].folder
+    folder = (models() | bundled())[key].folder
     return checkpoint.card(folder) if folder else None
 
 
 def found_card(source: str) -> Card:
     """The card of a bundled model, with weights or without, or of a checkpoint folder. Raises
     CheckpointError where there is neither."""
-    if source in (known := trained()):
+    if source in (known := bundled()):
         return card_of(source)
     if not Path(source).is_dir():
         raise unknown(source, known)
@@ -181,14 +181,14 @@ def found_card(source: str) -> Card:
 def real_text() -> dict:
     """What real text is worth (evaluate.Quality), as the first checkpoint found that was evaluated;
     {} if none was."""
-    return next((real for key in trained() if (real := card_of(key).evaluation.get("real"))), {})
+    return next((real for key in bundled() if (real := card_of(key).evaluation.get("real"))), {})
 
 
 def yardsticks() -> dict:
     """Both ends of the scale of real words (evaluate.yardsticks), as the first checkpoint found
     that has them; {} if none has."""
     return next(
-        (ends for key in trained() if (ends := card_of(key).evaluation.get("yardsticks"))), {}
+        (ends for key in bundled() if (ends := card_of(key).evaluation.get("yardsticks"))), {}
     )
 
 

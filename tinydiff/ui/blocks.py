@@ -518,7 +518,7 @@ def bits_bridge(rows: list[dict], family: str) -> str:
     ends = {
         key: catalogue.card_of(key).evaluation.get("bound")
         for key in ("autoregressive", "masked")
-        if key in catalogue.trained()
+        if key in catalogue.bundled()
     }
     levels = [plots.Level(key, bound["bits"]) for key, bound in ends.items() if bound]
     alt = "Bits a character on held-out text against the size of blocks: " + "; ".join(

@@ -352,7 +352,7 @@ def points(rows: list[dict], what: str) -> tuple[list[float], list[float]]:
 def bundled_curves(what: str) -> list[plots.Curve]:
     """The first sampler's curve of every evaluated checkpoint, in grey."""
     found = []
-    for key in (key for key, model in catalogue.trained().items() if not model.task):
+    for key in (key for key, model in catalogue.bundled().items() if not model.task):
         evaluation = catalogue.card_of(key).evaluation
         rows = [
             row

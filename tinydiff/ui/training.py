@@ -30,7 +30,7 @@ def build(site: Site) -> None:
         "to see letters, then words, then lines come."
     )
     model = gr.Dropdown(
-        menu(catalogue.trained() | catalogue.models()),
+        menu(catalogue.bundled() | catalogue.models()),
         value=first,
         label="Model",
         elem_id="training-model",
@@ -43,7 +43,7 @@ def build(site: Site) -> None:
 
 def answer(model: str) -> dict:
     """What the sheet shows of a model. Raises gr.Error for an unknown one."""
-    return story(known("model", model, catalogue.trained() | catalogue.models()))
+    return story(known("model", model, catalogue.bundled() | catalogue.models()))
 
 
 def story(key: str) -> dict:
