@@ -31,7 +31,7 @@ from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES
 from tinydiff.samplers import SAMPLERS, Range, matrix
 from tinydiff.show import render
-from tinydiff.store import catalogue, checkpoint
+from tinydiff.store import card, catalogue, checkpoint
 from tinydiff.train.loop import Config, start
 from tinydiff.train.pace import Stop
 
@@ -447,6 +447,26 @@ def test_the_same_flags_beside_resume_change_nothing(trained, corpus, tmp_path):
     out = str(shutil.copytree(trained[0], tmp_path / "run"))
     flags = ["--process", "masked", "--corpus", corpus, "--lr", "0.001", *TINY]
     assert main(["train", "--resume", "--out", out, "--steps", "3", *flags]) == 0
+
+
+def test_a_run_with_older_names_of_settings_goes_on(trained, tmp_path):
+    """A checkpoint whose config.json and resume.json say `bell` loads, its card's command takes
+    today's flag, and it is resumed with the value that it was begun with."""
+    out = shutil.copytree(trained[0], tmp_path / "run")
+    for name, within in (("config.json", "training"), ("resume.json", "")):
+        whole = json.loads((out / name).read_text())
+        settings = whole[within] if within else whole
+        del settings["time_spread"]
+        settings["bell"] = 0.125
+        (out / name).write_text(json.dumps(whole))
+    assert checkpoint.load(out)
+    assert "--time-spread 0.125" in card.body(checkpoint.card(out), "")
+    assert main(["train", "--resume", "--out", str(out), "--steps", "3"]) == 0
+    for found in (
+        json.loads((out / "resume.json").read_text()),
+        json.loads((out / "config.json").read_text())["training"],
+    ):
+        assert found["time_spread"] == 0.125 and "bell" not in found
 
 
 def test_evaluating_on_another_text_is_refused(

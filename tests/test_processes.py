@@ -159,9 +159,9 @@ def test_training_times_are_even_and_the_bell_is_a_bell(small, rng):
     u = small.times(1000, rng)
     assert (u.sort().values - torch.arange(1000) / 1000).abs().max() < 2.1e-3
     small.time_spread = 0.2
-    bell = small.times(1000, rng)
-    assert bell.mean().item() == pytest.approx(0.5, abs=0.01) and 0.17 < bell.std() < 0.2
-    assert bell.min() >= 1e-3 and bell.max() <= 1
+    normal = small.times(1000, rng)
+    assert normal.mean().item() == pytest.approx(0.5, abs=0.01) and 0.17 < normal.std() < 0.2
+    assert normal.min() >= 1e-3 and normal.max() <= 1
 
 
 def test_draw_has_the_right_frequencies(rng):

@@ -137,7 +137,7 @@ NO_NUMBERS = {  # what was taken without a word, and what stands beside it
     "given": (NAN, -0.1, 7.0),
     "drop_label": (NAN, -1.0, 1.1),
     "clip": (NAN, -1.0, 0.0, math.inf),
-    "bell": (NAN, -1.0, math.inf),
+    "time_spread": (NAN, -1.0, math.inf),
     "warmup": (-5, 2.5),
     "lr": (NAN, 0.0, -1e-3, math.inf),
     "weight_decay": (NAN, -0.1, math.inf),

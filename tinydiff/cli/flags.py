@@ -62,14 +62,14 @@ def config_of(args: argparse.Namespace) -> Config:
 def saved_config(folder: Path) -> Config:
     """The Config of a run that was saved in a folder. Raises CheckpointError where that cannot be
     read."""
-    told = checkpoint.read_object(folder, "resume.json")
-    if strange := told.keys() - {f.name for f in fields(Config)}:
+    saved = checkpoint.renamed(checkpoint.read_object(folder, "resume.json"))
+    if strange := saved.keys() - {f.name for f in fields(Config)}:
         raise checkpoint.CheckpointError(
             f"The resume.json in {folder.name!r} has {brief(min(strange))}, which this "
             "version does not know: it is damaged or a newer one's."
         )
-    check(config := Config(**told | {"device": "auto"}))  # it may have trained on another machine
-    return replace(config, device=told.get("device", "auto"))
+    check(config := Config(**saved | {"device": "auto"}))  # it may have trained on another machine
+    return replace(config, device=saved.get("device", "auto"))
 
 
 def out_of(args: argparse.Namespace) -> Path:

@@ -221,9 +221,9 @@ class Process(nn.Module, ABC):
         return language.posterior(self.noise.likelihood(x, t))
 
     def times(self, batch: int, rng: Rng) -> Tensor:
-        """Training times (B,) in [T_MIN, 1], spread evenly over the batch and bent into a bell
-        around 1/2 where `time_spread` is set (arXiv:2605.13026). Losses do not weigh the bell out
-        again, so they are then no bound: that is `bound`, which knows no bell.
+        """Training times (B,) in [T_MIN, 1], stratified over the batch: uniform, or where
+        `time_spread` is set, normal around 1/2 with that standard deviation (arXiv:2605.13026).
+        Losses do not weigh that out again, so they are then no bound; `bound` is.
         """
         u = stratified(batch, rng)
         if self.time_spread:

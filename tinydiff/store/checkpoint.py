@@ -29,6 +29,7 @@ from tinydiff.sentences import NAME, brief, is_number, is_text
 from tinydiff.text import TASKS, Corpus, Pairs, Tokenizer, tokenizers
 
 FORMAT = 1
+RENAMED = {"bell": "time_spread"}  # settings of a training, as older versions wrote them
 MAX_CONFIG, MAX_WEIGHTS, MAX_MEASURED = 1 << 18, 1 << 28, 1 << 26  # bytes
 BOUNDS = {
     "layers": (1, 24),
@@ -128,7 +129,14 @@ def read_config(folder: Path) -> dict:
             f"The config.json in {folder.name!r} is not of format {FORMAT}, the one this "
             "version reads."
         )
+    if isinstance(made := config.get("training"), dict):
+        config["training"] = renamed(made)
     return config
+
+
+def renamed(settings: dict) -> dict:
+    """Settings of a training by their names of today, whatever version wrote them."""
+    return {RENAMED.get(name, name): value for name, value in settings.items()}
 
 
 def read_object(folder: Path, name: str, limit: int = MAX_CONFIG) -> dict:

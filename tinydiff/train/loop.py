@@ -2,10 +2,10 @@
 if it never had.
 
 Muon for the matrices inside the blocks, AdamW for the rest; an average of the weights (EMA) is what
-is kept. Training times are drawn from a bell around 1/2, which learns faster; validation knows no
-bell, its figure is the bound itself. The trainer knows no process by name. metrics.jsonl holds a
-row for each validation, and one for step 0 where the process decides something before it (`tune`);
-see checkpoint.py for what is written.
+is kept. Training times are drawn from a normal distribution around 1/2, which learns faster;
+validation weighs all times alike, its figure is the bound itself. The trainer knows no process by
+name. metrics.jsonl holds a row for each validation, and one for step 0 where the process decides
+something before it (`tune`); see checkpoint.py for what is written.
 
 Under `accelerate launch` a step has `batch` windows on each process; `accumulate` computes a
 process's windows in parts. All draw the same random numbers and keep their own rows of them
@@ -104,7 +104,7 @@ class Config:
     ] = 100
     weight_decay: Annotated[float, "of the matrices"] = 0.1
     muon: Annotated[bool, "Muon for the matrices; without it AdamW for everything"] = True
-    bell: Annotated[
+    time_spread: Annotated[
         float, "standard deviation of training times around 1/2; 0 draws them uniformly"
     ] = 0.2
     given: Annotated[float, "share of windows of which a part is given"] = 0.25
@@ -142,7 +142,7 @@ DDPM = Config(
     schedule="ddpm-128",
     lr=1e-3,
     muon=False,
-    bell=0.0,
+    time_spread=0.0,
 )
 PRESETS = {
     "tiny": Config(
@@ -272,7 +272,7 @@ class Run:
             network=config.network,
             options=options_of(config.options),
         ).to(self.device)
-        self.process.time_spread = config.bell
+        self.process.time_spread = config.time_spread
         if config.start and not resume:
             self.begin_with(config.start)
         self.average = copy.deepcopy(self.process).eval().requires_grad_(False)
@@ -698,7 +698,7 @@ NUMBERS = {  # of Config: what each may be, both ends included
     "lr": (1e-8, 1),
     "warmup": (0, 10**9),
     "weight_decay": (0, 10),
-    "bell": (0, 10),
+    "time_spread": (0, 10),
     "given": (0, 1),
     "drop_label": (0, 1),
     "ema": (0, 1),
