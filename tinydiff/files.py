@@ -1,5 +1,4 @@
-"""Files that are written whole or not at all, and read as far as they may be; sentences for what
-goes wrong."""
+"""Atomic writes, reads with a limit, and the lock of a folder; every error is one sentence."""
 
 from __future__ import annotations
 
@@ -48,7 +47,7 @@ def replacing(folder: str | Path) -> Iterator[Callable[[str], Path]]:
         for name, partial in partials.items():
             os.replace(partial, folder / name)
     except (OSError, SafetensorError) as error:
-        why, what = told(error)
+        why, what = write_error(error)
         raise CheckpointError(
             f"Nothing could be saved in {str(folder)!r} ({why}): {what}; what was saved "
             "before is still whole."
@@ -58,9 +57,9 @@ def replacing(folder: str | Path) -> Iterator[Callable[[str], Path]]:
             partial.unlink(missing_ok=True)
 
 
-def told(error: OSError | SafetensorError) -> tuple[str, str]:
-    """Why something could not be written, and what to do."""
-    number = re.search(r"os error (\d+)", str(error))  # as safetensors tells it
+def write_error(error: OSError | SafetensorError) -> tuple[str, str]:
+    """Why a write failed, in the system's words, and what to do about it."""
+    number = re.search(r"os error (\d+)", str(error))  # as safetensors writes it
     number = int(number[1]) if number else getattr(error, "errno", None)
     why = os.strerror(number) if number else " ".join(str(error).split())[:200]
     if number in FULL:
@@ -77,7 +76,7 @@ def check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"?")
     except OSError as error:
-        why, what = told(error)
+        why, what = write_error(error)
         raise CheckpointError(
             f"Nothing can be written into {str(folder)!r} ({why}): {what}."
         ) from None

@@ -236,9 +236,9 @@ def listing(folder: Path) -> list[tuple[str, int]]:
 
 @contextmanager
 def asking(target: Target) -> Iterator[None]:
-    """What the Hub refuses becomes one sentence, as everywhere (hub.told); for Spaces there is one
-    reason more."""
-    with hub.told(target.repo_id):
+    """Raise a CheckpointError of one sentence for every error inside, as `hub.write_errors` does; a
+    Space has one more, 402."""
+    with hub.write_errors(target.repo_id):
         try:
             yield
         except HfHubHTTPError as error:

@@ -311,8 +311,8 @@ def read_header(folder: Path) -> dict[str, tuple[int, ...]]:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > min(size - 8, MAX_HEADER):
                 raise ValueError("its header is longer than it may be")
-            told = json.loads(file.read(length))
-        return {name: placed(tensor, size - 8 - length) for name, tensor in entries(told)}
+            header = json.loads(file.read(length))
+        return {name: placed(tensor, size - 8 - length) for name, tensor in entries(header)}
     except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         why = (
             "its header is not what it should be"
@@ -324,9 +324,9 @@ def read_header(folder: Path) -> dict[str, tuple[int, ...]]:
         ) from None
 
 
-def entries(told: dict) -> list[tuple[str, dict]]:
+def entries(header: dict) -> list[tuple[str, dict]]:
     """The tensors of a header. Raises ValueError if they are too many."""
-    found = [(name, tensor) for name, tensor in told.items() if name != "__metadata__"]
+    found = [(name, tensor) for name, tensor in header.items() if name != "__metadata__"]
     if len(found) > MAX_TENSORS:
         raise ValueError(f"{len(found):,} tensors")
     return found

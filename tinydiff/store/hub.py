@@ -40,7 +40,7 @@ SHA = re.compile(r"[0-9a-f]{40}")
 LIMITS = {"config.json": MAX_CONFIG, "model.safetensors": 1 << 26}  # bytes of what is pulled
 ALSO = {subwords.FILE: subwords.MOST_BYTES}  # the same of what only some checkpoints have
 MAX_LISTING = 1 << 22  # bytes of the description of a repository
-MAX_HELD = 16  # checkpoints of one repository that are looked at
+MAX_LISTED = 16  # checkpoints of one repository that are looked at
 PATIENCE = 9.0  # seconds for all that is asked of the Hub at once
 PAUSE = 4.0  # seconds without a byte after which it is dead
 LONGEST = 86_400  # seconds that may be waited
@@ -106,7 +106,7 @@ class Pulled(NamedTuple):
     source: Source  # where it came from, its revision the commit
 
 
-class Held(NamedTuple):
+class Listed(NamedTuple):
     """One of the checkpoints in a repository."""
 
     source: Source  # pinned to the commit
@@ -124,7 +124,7 @@ def is_source(text: str) -> bool:
 # ---------------------------------------------------------------- asking
 
 
-class Line:
+class Requests:
     """Plain GETs without a login, which have so many seconds together. Raises CheckpointError, in
     one sentence, naming `what`."""
 
@@ -159,7 +159,7 @@ class Line:
         if late:
             raise self.too_slow()
         if failed:
-            raise self.told(failed[0])
+            raise self.error(failed[0])
 
     def stream(self, client, url: str, sink: BinaryIO, limit: int) -> None:
         size = 0
@@ -182,8 +182,8 @@ class Line:
             "again, or fetch it with `python -m tinydiff pull`."
         )
 
-    def told(self, error: Exception) -> CheckpointError:
-        """What went wrong, as a sentence."""
+    def error(self, error: Exception) -> CheckpointError:
+        """The CheckpointError, in one sentence, for whatever a request raised."""
         if isinstance(error, CheckpointError):
             return error
         if isinstance(error, OSError):
@@ -198,7 +198,7 @@ class Line:
                 "use a model of this copy."
             )
         return CheckpointError(
-            refusal(self.what, response.status_code, response.headers.get("X-Error-Code", ""))
+            read_error(self.what, response.status_code, response.headers.get("X-Error-Code", ""))
         )
 
 
@@ -209,8 +209,8 @@ def attempt(failed: list[Exception], function: Callable, *arguments) -> None:
         failed.append(error)
 
 
-def refusal(what: str, status: int, code: str) -> str:
-    """What an error of the Hub means."""
+def read_error(what: str, status: int, code: str) -> str:
+    """Message for an HTTP status, and the Hub's error code, that a read was answered with."""
     if code == "GatedRepo" or status == 403:
         return (
             f"{what!r} is gated: only those whom its owner lets in may read it, and it is asked "
@@ -225,11 +225,11 @@ def refusal(what: str, status: int, code: str) -> str:
             f"There is no public model {what!r} on the Hub: look at its spelling; private ones "
             "are not opened here."
         )
-    return later(what, status)
+    return temporary_error(what, status)
 
 
-def later(what: str, status: int) -> str:
-    """What an error means that is nobody's mistake here."""
+def temporary_error(what: str, status: int) -> str:
+    """Message for rate limits and server errors."""
     if status == 429:
         return "The Hub asks for patience (429): try again in some minutes."
     return f"The Hub answers {status} for {what!r}: try again later."
@@ -240,7 +240,7 @@ def later(what: str, status: int) -> str:
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a repository at a commit: size in bytes and, where it is told, what each is
+    """The files of a repository at a commit: size in bytes and, where the Hub says it, what each is
     known by: git's name of it (the SHA-1 of its blob) or, of a large one that is stored apart, its
     SHA-256.
     """
@@ -268,26 +268,26 @@ def pull(source: Source | str, seconds: float = PATIENCE) -> Pulled:
     within so many seconds.
     """
     source = source if isinstance(source, Source) else Source.parse(source)
-    line = Line(str(source), seconds)
+    requests = Requests(str(source), seconds)
     if not (SHA.fullmatch(source.revision) and place(source).is_dir()):
-        found = listing(line, source)
+        found = listing(requests, source)
         source = replace(source, revision=found.sha)
         if not place(source).is_dir():
-            fetched(line, source, found)
+            fetched(requests, source, found)
     use(place(source))
     return Pulled(place(source), source)
 
 
-def fetched(line: Line, source: Source, found: Listing) -> None:
+def fetched(requests: Requests, source: Source, found: Listing) -> None:
     """Fetch a checkpoint to its place, once it is known to be sound. Raises CheckpointError."""
     check_sizes(source, found)
     try:
         with apart(place(source)) as partial:
             for name in (*LIMITS, *(name for name in ALSO if source.path(name) in found.sizes)):
-                fetch(line, source, name, found, partial)
+                fetch(requests, source, name, found, partial)
             checkpoint.load(partial)
     except OSError as error:
-        raise line.told(error) from None
+        raise requests.error(error) from None
 
 
 def use(folder: Path) -> None:
@@ -324,23 +324,23 @@ def forget(folder: Path) -> None:
             parent.rmdir()
 
 
-def contents(source: Source | str, seconds: float = PATIENCE) -> list[Held]:
+def contents(source: Source | str, seconds: float = PATIENCE) -> list[Listed]:
     """The checkpoints in a repository, or the one in the folder that is named, in the order of
     their names; only their configs are fetched. Raises CheckpointError if there is none that could
     be read.
     """
     source = source if isinstance(source, Source) else Source.parse(source)
-    line = Line(str(source), seconds)
-    found = listing(line, source)
-    source, held, wrong = replace(source, revision=found.sha), [], []
-    for folder in [source.folder] if source.folder else folders(found)[:MAX_HELD]:
+    requests = Requests(str(source), seconds)
+    found = listing(requests, source)
+    source, listed, wrong = replace(source, revision=found.sha), [], []
+    for folder in [source.folder] if source.folder else folders(found)[:MAX_LISTED]:
         one = replace(source, folder=folder)
         try:
             check_sizes(one, found)
-            held.append(Held(one, config_of(line, one, found)))
+            listed.append(Listed(one, config_of(requests, one, found)))
         except CheckpointError as error:
             wrong.append(error)
-    if not held:
+    if not listed:
         raise (
             wrong[0]
             if wrong
@@ -349,7 +349,7 @@ def contents(source: Source | str, seconds: float = PATIENCE) -> list[Held]:
                 "model.safetensors, in its root or in folders."
             )
         )
-    return held
+    return listed
 
 
 def folders(found: Listing) -> list[str]:
@@ -362,14 +362,14 @@ def folders(found: Listing) -> list[str]:
     return sorted(place for place in places if place == "" or is_source(f"user/name/{place}"))
 
 
-def listing(line: Line, source: Source) -> Listing:
+def listing(requests: Requests, source: Source) -> Listing:
     """What the Hub says of a repository; nothing of it is believed unless it has the form it should
     have."""
     at = f"/revision/{quote(source.revision, safe='')}" if source.revision else ""
-    data = line.read(f"{endpoint()}/api/models/{source.repo}{at}?blobs=true", MAX_LISTING)
+    data = requests.read(f"{endpoint()}/api/models/{source.repo}{at}?blobs=true", MAX_LISTING)
     try:
-        told = json.loads(data)
-        sha, files = told["sha"], {file["rfilename"]: file for file in told["siblings"]}
+        answer = json.loads(data)
+        sha, files = answer["sha"], {file["rfilename"]: file for file in answer["siblings"]}
         if not SHA.fullmatch(sha):
             raise ValueError
         sizes = {
@@ -386,8 +386,8 @@ def listing(line: Line, source: Source) -> Listing:
         raise CheckpointError(
             f"The Hub's answer for {source.repo!r} cannot be read: try again later."
         ) from None
-    if told.get("gated"):
-        raise CheckpointError(refusal(source.repo, 403, "GatedRepo"))
+    if answer.get("gated"):
+        raise CheckpointError(read_error(source.repo, 403, "GatedRepo"))
     return Listing(sha, sizes, digests)
 
 
@@ -406,11 +406,11 @@ def check_sizes(source: Source, found: Listing) -> None:
             )
 
 
-def fetch(line: Line, source: Source, name: str, found: Listing, folder: Path) -> None:
+def fetch(requests: Requests, source: Source, name: str, found: Listing, folder: Path) -> None:
     """One file into a folder, as long as the listing says and with that content."""
     path = source.path(name)
     with open(folder / name, "wb+") as file:
-        line.fetch(
+        requests.fetch(
             f"{endpoint()}/{source.repo}/resolve/{source.revision}/{path}", file, found.sizes[path]
         )
         if file.tell() != found.sizes[path]:
@@ -423,11 +423,11 @@ def fetch(line: Line, source: Source, name: str, found: Listing, folder: Path) -
             )
 
 
-def config_of(line: Line, source: Source, found: Listing) -> dict:
+def config_of(requests: Requests, source: Source, found: Listing) -> dict:
     with tempfile.TemporaryDirectory(prefix="tinydiff-") as folder:
         there = Path(folder) / source.name
         there.mkdir()
-        fetch(line, source, "config.json", found, there)
+        fetch(requests, source, "config.json", found, there)
         config = checkpoint.read_config(there)
         checkpoint.check_config(config, there)
         return config
@@ -461,7 +461,7 @@ def apart(folder: Path) -> Iterator[Path]:
 
 
 def endpoint() -> str:
-    """Where the Hub is. Raises CheckpointError where this machine is told to stay off it."""
+    """Where the Hub is. Raises CheckpointError under HF_HUB_OFFLINE."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
@@ -494,7 +494,7 @@ def push(
     repository, which is made if it is not there. What belongs to the checkpoint is pushed and
     nothing else; the card names the id to load it by.
 
-    token: the login to use, by default this machine's; it is told to nobody but the Hub. inside: a
+    token: the login to use, by default this machine's; it is sent to the Hub alone. inside: a
     folder of the repository. resume: also what training needs to go on elsewhere (`pull_run`). May
     be called from any thread. Raises CheckpointError, in one sentence.
     """
@@ -505,7 +505,7 @@ def push(
     checkpoint.read_header(folder)
     wanted = [name for name in (*OWN, *(RESUME if resume else ())) if (folder / name).is_file()]
     files = {name: (folder / name).read_bytes() for name in wanted} | card_of(folder, str(target))
-    with told(repo_id):
+    with write_errors(repo_id):
         patient()
         api = HfApi(token=token)
         address = api.create_repo(repo_id, private=private, exist_ok=True)
@@ -518,7 +518,7 @@ def push(
         )
     tag = "-".join(filter(None, (inside, "step", str(config.get("step", 0)))))
     try:
-        with told(repo_id):
+        with write_errors(repo_id):
             set_tag(api, repo_id, tag, commit.oid)
     except CheckpointError as error:
         raise CheckpointError(
@@ -573,7 +573,7 @@ def pull_run(repo_id: str, folder: str | Path, token: str | None = None) -> bool
     from huggingface_hub.errors import RepositoryNotFoundError
 
     target, folder = push_target(repo_id, ""), Path(folder)
-    with told(repo_id):
+    with write_errors(repo_id):
         patient()
         api = HfApi(token=token)
         try:
@@ -603,9 +603,9 @@ def patient() -> None:
 
 
 @contextmanager
-def told(repo_id: str) -> Iterator[None]:
-    """Whatever goes wrong inside becomes one sentence; none of them holds an answer of the Hub,
-    which could hold a login."""
+def write_errors(repo_id: str) -> Iterator[None]:
+    """Raise a CheckpointError of one sentence for every error inside; none quotes an answer of the
+    Hub, which could hold a login."""
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
     try:
@@ -619,7 +619,7 @@ def told(repo_id: str) -> Iterator[None]:
             "The Hub is not asked, because HF_HUB_OFFLINE is set: unset it to push."
         ) from None
     except HfHubHTTPError as error:
-        raise CheckpointError(forbidden(repo_id, error)) from None
+        raise CheckpointError(write_error(repo_id, error)) from None
     except Exception as error:
         raise CheckpointError(
             f"The Hub cannot be reached ({type(error).__name__}): try again later."
@@ -632,8 +632,8 @@ LOGIN = (
 )
 
 
-def forbidden(repo_id: str, error) -> str:
-    """What an error of the Hub means for who pushes."""
+def write_error(repo_id: str, error) -> str:
+    """Message for an HTTP error that a push was answered with."""
     status = getattr(error.response, "status_code", 0)
     if status in (402, 413, 507) or (
         status == 403 and re.search(r"storage|quota", str(error), re.I)
@@ -659,4 +659,4 @@ def forbidden(repo_id: str, error) -> str:
             f"{repo_id!r} is being changed by somebody else, or its name is taken: try again, or "
             "choose another name."
         )
-    return later(repo_id, status)
+    return temporary_error(repo_id, status)
