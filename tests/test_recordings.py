@@ -111,3 +111,12 @@ def test_the_figures_of_the_table_are_the_checkpoints_own():
     for row in families.read()["rows"]:
         found = catalogue.card_of(row["name"]).evaluation
         assert row["bits"] == found["bound"]["bits"] and row["quality"] == families.quality(found)
+
+
+def test_evaluations_are_of_the_bundled_weights():
+    """What cards and tables say was measured with the weights that lie beside it."""
+    measured = {key: model for key, model in catalogue.bundled().items() if model.playable}
+    assert len(measured) >= 8
+    for key in measured:
+        found = catalogue.found_card(key).evaluation
+        assert found["weights"] == catalogue.fingerprint(key), f"measure {key} anew: eval"

@@ -32,6 +32,7 @@ from tinydiff import rewrite, uncertainty
 from tinydiff.endings import character_bits
 from tinydiff.files import check_writable, write_text
 from tinydiff.generate import generate
+from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.processes import Process
 from tinydiff.randomness import categorical, seeded
 from tinydiff.runs import DEFAULTS
@@ -376,9 +377,14 @@ def run(folder: Path, corpus: Corpus, batch: int = 16, draws: int = 16) -> dict:
     check_writable(folder)
     task = config.get("task")
     process = checkpoint.load(folder)
-    result = (
-        of_task(process, corpus, task, draws) if task else of_texts(process, corpus, batch, draws)
-    )
+    with auto_is_fp32():
+        result = (
+            of_task(process, corpus, task, draws)
+            if task
+            else of_texts(process, corpus, batch, draws)
+        )
+    weights = checkpoint.fingerprint(folder / "model.safetensors")
+    result = dict(weights=weights, precision="fp32") | result
     write_text(folder / "evaluation.json", compact(result))
     card.write(folder)
     return result
