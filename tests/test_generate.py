@@ -114,7 +114,7 @@ def test_certainty_is_of_now(name, language):
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_the_view_is_what_the_process_says(name):
-    """A process that names a sight shows it for every character at every step, in numbers from 0 to
+    """A process that names a view shows it for every character at every step, in numbers from 0 to
     1; the others nothing."""
     model = random_process(name)
     for frame in generate(model, Canvas.prompt(model.tokenizer, "abc", 60), steps=4):
@@ -203,7 +203,7 @@ def test_a_given_end_is_kept_in_long_texts():
 
 def test_entropy_and_confidence_are_the_prediction_s(language):
     """On the first frame: the entropy of each character's own distribution, and the probability of
-    what was written or is bet on, as the language says.
+    what was written or is likeliest, as the language says.
     """
     model = exact.perfect("masked", language)
     *_, frame = [next(generate(model, Canvas.blank(4), steps=4, seed=2))]

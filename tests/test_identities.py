@@ -498,7 +498,8 @@ def test_the_first_hit_may_be_at_no_time_at_all(language, monkeypatch):
             generate(exact.perfect(name, language), Canvas.blank(4, 20), sampler="first_hitting")
         )
         assert all(
-            frame.odds.isfinite().all() and frame.entropy.isfinite().all() for frame in frames
+            frame.top_probabilities.isfinite().all() and frame.entropy.isfinite().all()
+            for frame in frames
         )
         assert language.log_prob(frames[-1].tokens).isfinite().all()
 

@@ -224,7 +224,7 @@ def test_a_page_holds_what_the_player_played(tmp_path):
     denoise.WRITERS["HTML"](value, tmp_path / "run.html")
     page = (tmp_path / "run.html").read_text("utf-8")
     held = json.loads(re.search(r'<script[^>]*id="run"[^>]*>(.*?)</script>', page, re.S)[1])
-    assert held["chunks"] == value["chunks"] and held["bets"] == value["bets"]
+    assert held["chunks"] == value["chunks"] and held["top"] == value["top"]
     assert "query" in value["head"] and "query" not in held["head"]
 
 

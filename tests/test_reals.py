@@ -450,7 +450,14 @@ def test_a_step_computes_each_thing_once(monkeypatch, name, temperature, prompt)
     for a, b in zip(once, anew, strict=True):
         assert all(
             getattr(a, part).equal(getattr(b, part))
-            for part in ("tokens", "confidence", "entropy", "bets", "odds", "view")
+            for part in (
+                "tokens",
+                "confidence",
+                "entropy",
+                "top_tokens",
+                "top_probabilities",
+                "view",
+            )
         )
 
 

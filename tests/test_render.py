@@ -11,7 +11,7 @@ import pytest
 from tinydiff import Canvas, generate
 from tinydiff.exact import Markov, perfect
 from tinydiff.processes import PROCESSES
-from tinydiff.show import render
+from tinydiff.show import export, render
 from tinydiff.show.render import (
     AGAIN,
     DOUBT,
@@ -67,7 +67,7 @@ def test_a_run_begins_blank_and_ends_written(run):
 
 
 def test_pictures_are_the_frames(process):
-    """Text and bets of a picture are the frame's tokens, decoded."""
+    """Text and likeliest tokens of a picture are the frame's tokens, decoded."""
     canvas = Canvas.blank(12)
     frames = list(generate(process, canvas, sampler="ancestral", steps=5, seed=3))
     first, *others = render.record(process, canvas, frames)
@@ -86,11 +86,11 @@ def test_a_row_of_the_batch(process):
     assert ends == [process.tokenizer.decode(row) for row in frames[-1].tokens]
 
 
-def test_bets_are_likeliest_first_and_sum_to_at_most_one(run):
-    """For each cell a mask, or five different characters with falling shares, which the best bet
-    leads."""
+def test_the_likeliest_tokens_fall_and_sum_to_at_most_one(run):
+    """For each cell a mask, or five different characters with falling probabilities, which the
+    best leads."""
     for shown in run.frames[1:]:
-        for cell, signs in enumerate(cells(shown.bets)):
+        for cell, signs in enumerate(cells(shown.top)):
             if signs == MASK:
                 continue
             shares = [render.share_of(s) for s in signs[1::2]]
@@ -98,18 +98,18 @@ def test_bets_are_likeliest_first_and_sum_to_at_most_one(run):
             assert sum(shares) < 1 + 5 / render.LEVELS and signs[0] == shown.best[cell]
 
 
-def cells(bets: str, pairs: int = 5) -> list[str]:
+def cells(top: str, pairs: int = 5) -> list[str]:
     found, place = [], 0
-    while place < len(bets):
-        width = 1 if bets[place] == MASK else 2 * pairs
-        found.append(bets[place : place + width])
+    while place < len(top):
+        width = 1 if top[place] == MASK else 2 * pairs
+        found.append(top[place : place + width])
         place += width
     return found
 
 
-def test_bets_cover_every_cell(run):
-    """A picture's bets name every cell once."""
-    assert all(len(cells(p.bets)) == len(p.text) for p in run.frames)
+def test_the_likeliest_tokens_cover_every_cell(run):
+    """A picture's likeliest tokens name every cell once."""
+    assert all(len(cells(p.top)) == len(p.text) for p in run.frames)
 
 
 @pytest.mark.parametrize(
@@ -129,13 +129,13 @@ def test_the_wire_brings_a_run_back(process, run):
     back = render.unpack(value)
     assert back.settings == run.settings and value["done"]
     for a, b in zip(run.frames, back.frames, strict=True):
-        assert (a.step, a.calls, a.text, a.best, a.given, a.bets) == (
+        assert (a.step, a.calls, a.text, a.best, a.given, a.top) == (
             b.step,
             b.calls,
             b.text,
             b.best,
             b.given,
-            b.bets,
+            b.top,
         )
         assert b.confidence == pytest.approx(a.confidence, abs=0.5 / render.LEVELS + 1e-9)
         assert b.entropy == pytest.approx(
@@ -183,7 +183,7 @@ def test_states_of_noise_without_masks():
     """The same signs: a change is new, then changed again; but noise that changes into noise is
     noise, and what stands unsure is not yet text. How sure a change must be is the scene's.
     """
-    scene = {"masks": False, "least": 0.3, "sight": "", "spots": []}
+    scene = {"masks": False, "least": 0.3, "view": "", "spots": []}
     story = [
         replace(picture("axyz", 0.1, given=1), scene=scene),
         picture("apyz", 0.1, given=1),
@@ -200,6 +200,37 @@ def test_states_of_noise_without_masks():
     ]
     lower = [replace(story[0], scene=scene | {"least": 0.0}), *story[1:]]
     assert list(render.states(lower))[1] == GIVEN + NEW + NOISE * 2
+
+
+def older(part):
+    """JSON of a run with the keys that older versions wrote."""
+    names = {"entropy": "spread", "top": "bets", "view": "sight"}
+    head, scene = part["head"], part["head"]["scene"]
+    chunks = [
+        json.dumps(
+            [{("spread" if k == "entropy" else k): v for k, v in frame.items()} for frame in c]
+        )
+        for c in map(json.loads, part["chunks"])
+    ]
+    scene = {names.get(key, key): value for key, value in scene.items()}
+    part = {names.get(key, key): value for key, value in part.items()}
+    return part | {"head": head | {"scene": scene}, "chunks": chunks}
+
+
+def test_a_run_of_an_older_version_is_read(process, run, tmp_path):
+    """What an older version recorded, or exported as JSON, under its keys (spread, bets, sight) is
+    the same run."""
+    value = render.pack(run, process.V)
+    assert {"bets"} <= (was := older(value)).keys() and "top" not in was
+    assert "sight" in was["head"]["scene"] and '"spread":' in was["chunks"][0]
+    assert render.unpack(was) == render.unpack(value)
+    export.json(run, tmp_path / "run.json")
+    data = json.loads((tmp_path / "run.json").read_text("utf-8"))
+    for row in data["frames"]:
+        row["bets"] = row.pop("top")
+    data["frames"][0]["scene"]["sight"] = data["frames"][0]["scene"].pop("view")
+    (tmp_path / "older.json").write_text(json.dumps(data), "utf-8")
+    assert export.load_json(tmp_path / "older.json") == export.load_json(tmp_path / "run.json")
 
 
 @pytest.mark.parametrize("name", PROCESSES)
@@ -237,7 +268,7 @@ def test_what_is_no_scene_is_refused():
     good = {
         "masks": True,
         "least": 0.0,
-        "sight": "walk",
+        "view": "walk",
         "spots": [1],
         "signs": "ab",
         "map": "!!!!",
@@ -246,9 +277,9 @@ def test_what_is_no_scene_is_refused():
     for bad in (
         {"masks": 1},
         {"least": "0"},
-        {"sight": "x"},
-        {"sight": 1},
-        {"sight": "x" * 999, "signs": "", "map": ""},
+        {"view": "x"},
+        {"view": 1},
+        {"view": "x" * 999, "signs": "", "map": ""},
         {"spots": [4]},
         {"spots": ["1"]},
         {"map": "!"},
@@ -256,7 +287,7 @@ def test_what_is_no_scene_is_refused():
     ):
         assert not render.is_scene(good | bad, 4)
     assert not render.is_scene([], 4) and not render.is_scene({}, 4)
-    assert render.is_scene(good | {"sight": "unheard_of", "signs": "", "map": ""}, 4)
+    assert render.is_scene(good | {"view": "unheard_of", "signs": "", "map": ""}, 4)
 
 
 def test_walkers_end_on_their_codes():

@@ -79,6 +79,8 @@ def test_both_ends_of_the_wire_agree():
     assert f"FIRST = {render.FIRST}, LEVELS = {render.LEVELS};" in wire
     channels = re.search(r"CHANNELS = \[(.*)\];", wire)[1]
     assert tuple(re.findall(r'"(\w+)"', channels)) == render.CHANNELS
+    older = dict(re.findall(r'(\w+): "(\w+)"', re.search(r"OLDER = \{(.*)\};", wire)[1]))
+    assert {was: now for now, was in older.items()} == render.OLDER
     assert f"SPARE = {render.SPARE};" in module("dom.js")
 
 
@@ -86,7 +88,7 @@ def module(name: str) -> str:
     return MODULES[STATIC / name]
 
 
-def test_every_sight_of_a_noise_has_its_view():
+def test_every_noise_has_its_view():
     """What a process of the package names is a module of views, which exports just that name."""
     views = {
         p.stem: bundle.exports(text) for p, text in MODULES.items() if p.parent.name == "views"

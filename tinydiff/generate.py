@@ -30,7 +30,7 @@ from tinydiff.text import Canvas
 MAX_STEPS = 4096
 # log of a probability that is as good as 0; of far smaller ones exp is ten times slower on a CPU
 TINY = -80.0
-BETS = 5  # likeliest characters kept of each prediction
+TOP = 5  # likeliest tokens kept of each prediction
 
 
 @dataclass(frozen=True)
@@ -44,25 +44,25 @@ class Frame:
     calls: int  # calls of the network so far
     seconds: float  # time spent so far
     tokens: Tensor  # int64; mask_id where nothing is written yet
-    best: Tensor  # int64: the character the network bets on; mask_id where it has no opinion
-    # float: how sure the characters are; where nothing is written, the probability of its best bet
+    best: Tensor  # int64: the likeliest token; mask_id where the prediction is uniform
+    # float: the probability of what stands there; where nothing is written, of the likeliest token
     confidence: Tensor
-    entropy: Tensor  # float, nats: how spread out its bet is
+    entropy: Tensor  # float, nats: of the prediction
     changed: Tensor  # bool: different from the frame before
     given: Tensor  # bool
-    bets: Tensor  # int64 (B, L, up to 5): the likeliest characters, the best first
-    odds: Tensor  # float (B, L, up to 5): their probabilities
+    top_tokens: Tensor  # int64 (B, L, up to 5): the likeliest tokens, the likeliest first
+    top_probabilities: Tensor  # float (B, L, up to 5): their probabilities
     view: Tensor | None = None  # float (B, L, K) from 0 to 1: what `view_name` of the process names
-    # on the first frame: what it came from, step 0, before anybody was asked
+    # on the first frame: what it came from, step 0, before any call
     before: Frame | None = None
     # where the writing stands: `generate(start=...)` goes on from there; None while a text longer
     # than the window is written
     state: State | None = None
 
 
-class Asked:
-    """The process's denoise, without gradients, with a count of the real calls; what guides wrap
-    and samplers call."""
+class CountedDenoise:
+    """The process's denoise, without gradients, with a count of the network's calls; what guides
+    wrap and samplers call."""
 
     def __init__(
         self, process: Process, label: Tensor | None, autocast: Callable[[], AbstractContextManager]
@@ -70,12 +70,12 @@ class Asked:
         self.process, self.label, self.autocast, self.calls = process, label, autocast, 0
 
     def __call__(self, x, t, cache=None, **hint) -> Prediction:
-        return self.ask(x, t, self.label, cache, **hint)
+        return self.call(x, t, self.label, cache, **hint)
 
     def unconditional(self, x, t, cache=None, **hint) -> Prediction:
-        return self.ask(x, t, None, None if cache is None else cache.twin(), **hint)
+        return self.call(x, t, None, None if cache is None else cache.twin(), **hint)
 
-    def ask(self, x, t, label, cache, **hint) -> Prediction:
+    def call(self, x, t, label, cache, **hint) -> Prediction:
         self.calls += 1
         with torch.no_grad(), self.autocast():
             return self.process.denoise(x, t, label, cache, **hint)
@@ -120,14 +120,14 @@ def generate(
         raise ValueError("Nothing is left to write: everything on the canvas is given.")
     check_tokens(process, canvas)
     check_label(process, canvas)
-    check_sight(process, canvas, options.get("block"))
+    check_visible(process, canvas, options.get("block"))
     guides.check_asked(process, canvas, steering)
     canvas = canvas.to(process.device)
     if start is not None:
         check_start(process, canvas, start)
 
     net = nets.lowered(process, precision, process.device)
-    asked = Asked(net, canvas.label, nets.precision(precision, process.device))
+    denoise = CountedDenoise(net, canvas.label, nets.precision(precision, process.device))
     rng = seeded(seed or 0)
     if seed is None:
         rng.set_state(start.rng)
@@ -140,8 +140,8 @@ def generate(
         memory.clear()
         memory.update(guides.kept(begin.guides or {}))
         context = guides.Context(process, begin.canvas, text, first, rng, memory)
-        denoise, changes = guides.steered(asked, asked.unconditional, context, steering)
-        return sampled(chosen.run(process, denoise, begin, times, rng, **options), changes, begin)
+        guided, changes = guides.steered(denoise, denoise.unconditional, context, steering)
+        return sampled(chosen.run(process, guided, begin, times, rng, **options), changes, begin)
 
     def planned(part: Canvas) -> int:
         return chosen.planned(process, part, steps, **options)
@@ -151,7 +151,7 @@ def generate(
         """The state that a sampler begins with: its first random numbers make it."""
         return start.x if start else process.noise.prior(part, seeded(seed))
 
-    return frames(process, canvas, run, planned, asked, noise, rng, memory)
+    return frames(process, canvas, run, planned, denoise, noise, rng, memory)
 
 
 def check_start(process: Process, canvas: Canvas, start: State) -> None:
@@ -197,7 +197,7 @@ def sampled(steps: Iterator[Step], changes: list, begin: State) -> Iterator[Step
         yield step
 
 
-def frames(process, canvas, run, planned, asked, noise, rng, memory) -> Iterator[Frame]:
+def frames(process, canvas, run, planned, denoise, noise, rng, memory) -> Iterator[Frame]:
     """The Frames of one window after the other. run(window, text, start) yields Steps;
     planned(window) says how many; noise(window) is the state that the first window comes from.
     """
@@ -232,7 +232,7 @@ def frames(process, canvas, run, planned, asked, noise, rng, memory) -> Iterator
                 step,
                 total,
                 now.t,
-                asked.calls,
+                denoise.calls,
                 spent,
                 **board.picture(),
                 before=before,
@@ -249,12 +249,12 @@ def frames(process, canvas, run, planned, asked, noise, rng, memory) -> Iterator
 
 
 class Board:
-    """The whole text as it stands, and the last opinion on each position: what Frames are taken
-    from. On the CPU."""
+    """The whole text as it stands, and the last prediction of each position, from which Frames are
+    made. On the CPU."""
 
     def __init__(self, process: Process, canvas: Canvas):
         canvas, self.process, self.mask = canvas.to("cpu"), process, process.mask_id
-        shape, bets = canvas.tokens.shape, min(BETS, process.V)
+        shape, top = canvas.tokens.shape, min(TOP, process.V)
         self.given = canvas.given
         self.tokens = torch.where(canvas.given, canvas.tokens, self.mask)
         self.changed = torch.zeros(shape, dtype=torch.bool)
@@ -263,9 +263,9 @@ class Board:
             canvas.given.float(),
             torch.where(canvas.given, 0.0, math.log(process.V)),
         )
-        self.bets, self.odds = (
-            torch.zeros(*shape, bets, dtype=torch.int64),
-            torch.zeros(*shape, bets),
+        self.top_tokens, self.top_probabilities = (
+            torch.zeros(*shape, top, dtype=torch.int64),
+            torch.zeros(*shape, top),
         )
         self.view: Tensor | None = None
         # what stands is not weighed again, and keeps the confidence it was written with
@@ -278,7 +278,7 @@ class Board:
 
     @torch.no_grad()
     def begin(self, x: Tensor) -> None:
-        """Note the noise that the window comes from: nobody has said anything of it."""
+        """Note the noise that the window comes from, of which there is no prediction yet."""
         t, nothing = (
             self.time(x, 1.0),
             x.new_full(
@@ -298,11 +298,15 @@ class Board:
         tokens = paste(self.tokens, self.process.noise.read(step.x).cpu(), self.start)
         self.changed, self.tokens = tokens != self.tokens, tokens
         t, log_x0 = self.time(step.x, step.t), step.prediction.log_x0
-        asked = slice(step.first, step.first + log_x0.shape[1])
-        sure = self.process.noise.certainty(step.x[:, asked], self.canvas_time(t)[:, asked], log_x0)
+        columns = slice(step.first, step.first + log_x0.shape[1])
+        sure = self.process.noise.certainty(
+            step.x[:, columns], self.canvas_time(t)[:, columns], log_x0
+        )
         self.note(log_x0.cpu(), sure.cpu(), self.start + step.first)
         x, before = self.last or (step.x, t)
-        self.see(x[:, asked], before[:, asked], log_x0, step.x[:, asked], self.start + step.first)
+        self.see(
+            x[:, columns], before[:, columns], log_x0, step.x[:, columns], self.start + step.first
+        )
         self.last = step.x, t
 
     def time(self, x: Tensor, t: float) -> Tensor:
@@ -311,28 +315,28 @@ class Board:
         return torch.where(self.fixed, T_MIN, max(t, T_MIN)).to(x.device)
 
     def canvas_time(self, t: Tensor) -> Tensor:
-        """The same, but 0 where given, as the network is told: who asks the process as it was asked
-        is answered at once."""
+        """The same, but 0 where given, as the network gets them: with the same times the process
+        answers from its memory of the last call."""
         return torch.where(self.fixed.to(t.device), 0.0, t)
 
     def note(self, log_x0: Tensor, sure: Tensor, start: int) -> None:
         """Note a prediction (B, n, V) for the columns from `start` on, and log of how sure is what
         stands there (B, n)."""
         here = slice(start, start + log_x0.shape[1])
-        likeliest, bets = log_x0.topk(self.bets.shape[-1])
+        log_p, tokens = log_x0.topk(self.top_tokens.shape[-1])
         blank = self.tokens[:, here] == self.mask
-        confidence = torch.where(blank, likeliest[..., 0], sure).exp().float()
+        confidence = torch.where(blank, log_p[..., 0], sure).exp().float()
         kept = ~blank & ~self.changed[:, here] & self.firm
         entropy = (log_x0.clamp_min(TINY).exp() * -log_x0).sum(-1).float().clamp_min(0)
         knows = entropy < math.log(log_x0.shape[-1]) - 1e-4
-        self.best = paste(self.best, torch.where(knows, bets[..., 0], self.mask), start)
+        self.best = paste(self.best, torch.where(knows, tokens[..., 0], self.mask), start)
         self.confidence = paste(
             self.confidence, torch.where(kept, self.confidence[:, here], confidence), start
         )
         self.entropy = paste(self.entropy, entropy, start)
-        self.bets, self.odds = (
-            paste(self.bets, bets, start),
-            paste(self.odds, likeliest.exp().float(), start),
+        self.top_tokens, self.top_probabilities = (
+            paste(self.top_tokens, tokens, start),
+            paste(self.top_probabilities, log_p.exp().float(), start),
         )
 
     def see(self, x: Tensor, t: Tensor, log_x0: Tensor, new: Tensor, start: int) -> None:
@@ -354,8 +358,8 @@ class Board:
             "entropy",
             "changed",
             "given",
-            "bets",
-            "odds",
+            "top_tokens",
+            "top_probabilities",
             "view",
         )
         return {name: getattr(self, name) for name in names}
@@ -383,7 +387,7 @@ def windows(L: int, window: int | None) -> list[tuple[int, int, int]]:
     return spans
 
 
-# ---------------------------------------------------------------- what may be asked
+# ---------------------------------------------------------------- checks of the arguments
 
 
 def check_sampler(process: Process, name: str | None) -> Sampler:
@@ -432,7 +436,7 @@ def check_tokens(process: Process, canvas: Canvas) -> None:
         )
 
 
-def check_sight(process: Process, canvas: Canvas, block: int | None) -> None:
+def check_visible(process: Process, canvas: Canvas, block: int | None) -> None:
     """Raises ValueError where something is given further right than the network sees (`ahead`) when
     it writes what is before it."""
     ahead, L = process.ahead(block), canvas.tokens.shape[1]

@@ -172,18 +172,18 @@ def test_scrubbing(stay):
     assert page.get_attribute(P + ".td-seek", "aria-valuetext") == "step 10 of 128"
 
 
-def test_a_character_tells_its_bets(stay):
-    """A click on a character that was written shows five bets, likeliest first; the keyboard
+def test_a_character_shows_its_likeliest(stay):
+    """A click on a character that was written shows the five likeliest in its place; the keyboard
     reaches the same."""
     page = stay()
     finished(page)
     page.locator(P + ".td-cells span").nth(40).click()
-    rows = page.locator(P + ".td-bets li").all_inner_texts()
+    rows = page.locator(P + ".td-top li").all_inner_texts()
     shares = [int(re.search(r"(\d+) %", row).group(1)) for row in rows]
     assert len(rows) == 5 and shares == sorted(shares, reverse=True)
     focus_sheet(page)
     page.keyboard.press("Shift+ArrowRight")
-    assert "Character 42" in page.inner_text(P + ".td-bets-head")
+    assert "Character 42" in page.inner_text(P + ".td-top-head")
 
 
 def test_a_link_shows_the_same_text(visit, server, page):

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 from playwright.sync_api import expect
 
 from tinydiff import runs
@@ -176,17 +177,18 @@ def test_what_is_read_aloud_is_whole(page, tmp_path):
 def test_a_family_that_nobody_has_heard_of(page, tmp_path):
     """It plays, without a view of its own, in the colour that pictures give it; a name that is no
     word of a style gives it plain ink."""
-    scene = {"masks": False, "least": 0.3, "sight": "toString", "spots": [0, 1], "noise": 1}
+    scene = {"masks": False, "least": 0.3, "view": "toString", "spots": [0, 1], "noise": 1}
     for name in ("swarm", "swarms", "uniform", "url(//x)"):
         wrong = replayed(page, tmp_path, name, scene=(scene, None), view=("AB", "AB"))
-        assert wrong == [] and page.locator(".td-sight").is_hidden()
+        assert wrong == [] and page.locator(".td-noise-view").is_hidden()
         line = page.locator(".td-line").first.evaluate("e => getComputedStyle(e).stroke")
         key = render.colour_name(name) if name.isalpha() else "ink"
         colour = render.palette()[key]
         assert line == f"rgb({', '.join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))})"
 
 
-def test_a_noise_from_outside_brings_its_view(page, tmp_path, brought):
+@pytest.mark.parametrize("key", ["view", "sight"])  # today's, and that of older versions
+def test_a_noise_from_outside_brings_its_view(page, tmp_path, brought, key):
     """The script that lies beside a process draws what its pictures hold."""
     brought(
         "swarm",
@@ -202,7 +204,7 @@ def test_a_noise_from_outside_brings_its_view(page, tmp_path, brought):
             "};\n"
         ),
     )
-    scene = {"masks": True, "least": 0.0, "sight": "swarm", "spots": [0]}
+    scene = {"masks": True, "least": 0.0, key: "swarm", "spots": [0]}
     wrong = replayed(page, tmp_path, "swarm", scene=(scene, None), view=("!", "~"))
     assert wrong == []
-    expect(page.locator(".td-sight")).to_have_text("A swarm1: 1")
+    expect(page.locator(".td-noise-view")).to_have_text("A swarm1: 1")

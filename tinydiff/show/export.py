@@ -145,6 +145,9 @@ def is_settings(found: object) -> bool:
 def picture_of(row: dict) -> Picture:
     """A picture from JSON; every channel must have a value a character, of its kind and within its
     limits."""
+    row = render.renamed(row)
+    if isinstance(row.get("scene"), dict):
+        row["scene"] = render.renamed(row["scene"])
     known = {field.name: row[field.name] for field in fields(Picture) if field.name in row}
     picture = Picture(
         **{
@@ -154,7 +157,7 @@ def picture_of(row: dict) -> Picture:
     )
     L = len(picture.text)
     if not 0 < L <= MAX_CANVAS or not all(
-        map(is_text, (picture.text, picture.best, picture.bets, picture.view))
+        map(is_text, (picture.text, picture.best, picture.top, picture.view))
     ):
         raise Strange
     if any(

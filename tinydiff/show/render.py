@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from tinydiff.generate import BETS, Frame
+from tinydiff.generate import TOP, Frame
 from tinydiff.paths import STATIC
 from tinydiff.processes import Process
 from tinydiff.sentences import is_text
@@ -31,7 +31,7 @@ from tinydiff.text.tokenizers import joined
 MASK = "\x7f"  # what stands on the wire where nothing is written
 EVERY = 0.05  # seconds between two messages to the browser
 UNSURE = 0.3  # a character written with less probability than this is shown as unsure
-TELLING = 64  # pictures of a run that tell bets, at most about
+TOPS = 64  # pictures of a run that hold the likeliest tokens, at most about
 # shares travel as one printable ASCII character: chr(33) is 0, chr(126) is 1
 LEVELS, FIRST = (
     93,
@@ -42,7 +42,7 @@ SIGNS = "".join(map(chr, range(FIRST, FIRST + LEVELS + 1)))
 # the state of a cell, one letter each
 MASKED, NEW, AGAIN, GIVEN, DOUBT, WRITTEN, NOISE = "mnaguwx"
 PIECE = 200  # characters that a token spells at the most
-# how many of the open positions a process's sight shows
+# how many of the open positions the view of a noise shows
 SPOTS = {
     "": 0,
     "ratios": None,
@@ -65,12 +65,12 @@ class Picture:
     calls: int
     seconds: float
     text: str  # a sign a token (see `Tokenizer.signs`); MASK where nothing is written
-    best: str  # what the network bets on; MASK where it has no opinion
+    best: str  # the likeliest tokens; MASK where the prediction is uniform
     confidence: tuple[float, ...]
     entropy: tuple[float, ...]
     given: tuple[bool, ...]
-    # for each cell MASK (as before), or the five likeliest characters, each followed by its share
-    bets: str = ""
+    # for each cell MASK (as before), or the five likeliest tokens, each followed by its probability
+    top: str = ""
     view: str = ""  # Frame.view at the positions of the scene, K levels each
     scene: dict | None = None  # on the first picture: what all of them share (`scene`)
     pieces: dict[str, str] | None = (
@@ -101,15 +101,15 @@ def record(
         process.tokenizer.signs + MASK,
         Naming(process.tokenizer),
     )
-    bets = [""] * canvas.tokens.shape[1]
+    top = [""] * canvas.tokens.shape[1]
     for frame in frames:
         if frame.before is not None:
-            yield naming(picture(frame.before, signs, row, MASK * len(bets), stage, True))
-        fresh = MASK * len(bets)
-        if telling(frame):
-            before, bets = bets, five(frame, signs, row)
+            yield naming(picture(frame.before, signs, row, MASK * len(top), stage, True))
+        fresh = MASK * len(top)
+        if has_top(frame):
+            before, top = top, likeliest(frame, signs, row)
             fresh = "".join(
-                [now if now != then and now else MASK for now, then in zip(bets, before)]
+                [now if now != then and now else MASK for now, then in zip(top, before)]
             )
         yield naming(picture(frame, signs, row, fresh, stage, False))
 
@@ -123,7 +123,7 @@ class Naming:
 
     def __call__(self, picture: Picture) -> Picture:
         met = (
-            {sign for sign in {*picture.text, *picture.best, *picture.bets} if sign in self.left}
+            {sign for sign in {*picture.text, *picture.best, *picture.top} if sign in self.left}
             if self.left
             else ()
         )
@@ -169,16 +169,17 @@ class Spelling:
         return joined(self.each(text)) if self.pieces else text
 
 
-def telling(frame: Frame) -> bool:
-    """Does its picture tell bets? All of them would be more than everything else together."""
+def has_top(frame: Frame) -> bool:
+    """Does its picture hold the likeliest tokens? Of every frame they would be more than all
+    the rest."""
     return (
         frame.step == frame.steps
-        or frame.step * TELLING // frame.steps != (frame.step - 1) * TELLING // frame.steps
+        or frame.step * TOPS // frame.steps != (frame.step - 1) * TOPS // frame.steps
     )
 
 
-def picture(frame: Frame, signs: str, row: int, bets: str, stage: dict, first: bool) -> Picture:
-    """A Picture of one row; `bets` are those that are new."""
+def picture(frame: Frame, signs: str, row: int, top: str, stage: dict, first: bool) -> Picture:
+    """A Picture of one row; `top` has those of cells where they changed."""
     view = "" if frame.view is None else levels(frame.view[row, stage["spots"]].flatten().tolist())
     return Picture(
         frame.step,
@@ -190,7 +191,7 @@ def picture(frame: Frame, signs: str, row: int, bets: str, stage: dict, first: b
         tuple(frame.confidence[row].tolist()),
         tuple(frame.entropy[row].tolist()),
         tuple(frame.given[row].tolist()),
-        bets,
+        top,
         view,
         stage if first else None,
     )
@@ -199,10 +200,12 @@ def picture(frame: Frame, signs: str, row: int, bets: str, stage: dict, first: b
 def scene(process: Process, canvas: Canvas, row: int = 0) -> dict:
     """What is the same in all pictures of a run, as plain JSON.
 
-    masks: is what is not written a mask; else noise stands there least: how sure what stands must
-    be for its change to be marked: noise that changes into noise is not worth a look sight: what
-    `view` shows, and spots: of which positions, evenly spread over the open ones or the first of
-    them signs, map: for a walk, the characters and where their codes lie, two levels each
+    masks: is what is not written a mask; else noise stands there
+    least: the least confidence with which a change is marked, so that noise that changes into
+        noise is not
+    view, spots: the name of what `Picture.view` shows, and of which positions: the first of the
+        open ones, or some at even distances
+    signs, map: for a walk, the characters and where their codes lie, two levels each
     """
     open_ = (~canvas.given[row]).nonzero()[:, 0].tolist()
     count = SPOTS.get(process.view_name, FEW)
@@ -210,7 +213,7 @@ def scene(process: Process, canvas: Canvas, row: int = 0) -> dict:
     least = (
         0.0 if "prefix" in process.traits else UNSURE / 3 if "tokens" in process.traits else UNSURE
     )
-    stage = {"masks": "prefix" in process.traits, "least": least, "sight": process.view_name}
+    stage = {"masks": "prefix" in process.traits, "least": least, "view": process.view_name}
     if process.view_name == "walk":
         stage["signs"] = process.tokenizer.signs
         stage["map"] = levels(
@@ -227,8 +230,8 @@ def is_scene(found: object, L: int) -> bool:
     """Could this have come from `scene` for L characters? For files that anybody wrote."""
     if (
         not isinstance(found, dict)
-        or not is_text(found.get("sight"))
-        or len(found["sight"]) > PIECE
+        or not is_text(found.get("view"))
+        or len(found["view"]) > PIECE
         or not isinstance(found.get("spots"), list)
     ):
         return False
@@ -239,7 +242,7 @@ def is_scene(found: object, L: int) -> bool:
         and all(isinstance(spot, int) and 0 <= spot < L for spot in found["spots"])
         and all(isinstance(part, str) for part in walk)
         and len(walk[1]) == 2 * len(walk[0])
-        and bool(walk[0]) == (found["sight"] == "walk")
+        and bool(walk[0]) == (found["view"] == "walk")
     )
 
 
@@ -247,17 +250,16 @@ def spell(ids: list[int], signs: str) -> str:
     return "".join([signs[i] for i in ids])
 
 
-def five(frame: Frame, signs: str, row: int) -> list[str]:
-    """For each cell its likeliest characters, each followed by its share; "" where the network is
-    certain or does not know."""
-    bets, odds = frame.bets[row], frame.odds[row]
-    pairs = [""] * (2 * bets.numel())
-    pairs[::2], pairs[1::2] = spell(bets.flatten().tolist(), signs), levels(odds.flatten().tolist())
-    whole, width, mask = "".join(pairs), 2 * bets.shape[-1], len(signs) - 1
-    told = zip(frame.best[row].tolist(), odds[:, 0].tolist())
+def likeliest(frame: Frame, signs: str, row: int) -> list[str]:
+    """For each cell its likeliest tokens, each followed by its probability; "" where the prediction
+    is certain or uniform."""
+    tokens, p = frame.top_tokens[row], frame.top_probabilities[row]
+    pairs = [""] * (2 * tokens.numel())
+    pairs[::2], pairs[1::2] = spell(tokens.flatten().tolist(), signs), levels(p.flatten().tolist())
+    whole, width, mask = "".join(pairs), 2 * tokens.shape[-1], len(signs) - 1
     return [
-        whole[i * width : (i + 1) * width] if b != mask and p < 0.9995 else ""
-        for i, (b, p) in enumerate(told)
+        whole[i * width : (i + 1) * width] if best != mask and first < 0.9995 else ""
+        for i, (best, first) in enumerate(zip(frame.best[row].tolist(), p[:, 0].tolist()))
     ]
 
 
@@ -347,10 +349,10 @@ def apply(before: str, change: list | str) -> str:
     """What `delta` was made from."""
     if isinstance(change, str):
         return change
-    cells = list(before)
+    now = list(before)
     for place, character in zip(change[::2], change[1::2]):
-        cells[place] = character
-    return "".join(cells)
+        now[place] = character
+    return "".join(now)
 
 
 RUNS = itertools.count(time.monotonic_ns() // 1000)
@@ -361,7 +363,14 @@ def fresh_run() -> int:
     return next(RUNS)
 
 
-CHANNELS = ("text", "best", "state", "sure", "spread", "view")
+CHANNELS = ("text", "best", "state", "sure", "entropy", "view")
+# in runs of older versions: keys of the wire, of exported JSON and of scenes
+OLDER = {"spread": "entropy", "bets": "top", "sight": "view"}
+
+
+def renamed(stored: dict) -> dict:
+    """A part of a stored run with today's keys, whatever version wrote it."""
+    return {OLDER.get(key, key): value for key, value in stored.items()}
 
 
 class Wire:
@@ -373,8 +382,8 @@ class Wire:
 
     def __init__(self, total: int, V: int, **head):
         self.run, self.total, self.nats = fresh_run(), total, math.log(max(2, V))
-        self.head = {"nats": self.nats, "pairs": min(BETS, V), **head}
-        self.chunks, self.buffer, self.bets = [], [], []
+        self.head = {"nats": self.nats, "pairs": min(TOP, V), **head}
+        self.chunks, self.buffer, self.top = [], [], []
         self.end: Picture | None = None  # the last picture
         self.states, self.last = States(), dict.fromkeys(CHANNELS, "")
 
@@ -398,24 +407,24 @@ class Wire:
             }
         )
         self.last = now
-        self.bets.append("" if picture.bets == MASK * len(picture.text) else picture.bets)
+        self.top.append("" if picture.top == MASK * len(picture.text) else picture.top)
 
     def channels(self, picture: Picture) -> dict[str, str]:
-        sure, spread = levels(picture.confidence), levels(picture.entropy, self.nats)
+        sure, entropy = levels(picture.confidence), levels(picture.entropy, self.nats)
         return dict(
             zip(
                 CHANNELS,
-                (picture.text, picture.best, self.states(picture), sure, spread, picture.view),
+                (picture.text, picture.best, self.states(picture), sure, entropy, picture.view),
             )
         )
 
     def value(self, done: bool = False, **tail) -> dict:
-        """The run so far. With `done`, what the network bet rides along, and what `tail` adds
+        """The run so far. With `done`, the likeliest tokens ride along, and what `tail` adds
         (`stats`, `stopped`)."""
         if self.buffer:
             packed = json.dumps(self.buffer, ensure_ascii=False, separators=(",", ":"))
             self.chunks, self.buffer = [*self.chunks, packed], []
-        end = {"bets": self.bets, **tail} if done else {}
+        end = {"top": self.top, **tail} if done else {}
         return {
             "run": self.run,
             "total": self.total,
@@ -450,8 +459,10 @@ def pack(run: Run, V: int, **head) -> dict:
 def unpack(value: dict) -> Run:
     """The run in a player's value; shares come back to within a percent."""
     last, frames, nats = dict.fromkeys(CHANNELS, ""), [], value["head"]["nats"]
-    bets = iter(value.get("bets", ()))
-    for frame in (frame for chunk in value["chunks"] for frame in json.loads(chunk)):
+    value = renamed(value)
+    scene = value["head"].get("scene")
+    top = iter(value.get("top", ()))
+    for frame in (renamed(frame) for chunk in value["chunks"] for frame in json.loads(chunk)):
         last = {name: apply(last[name], frame.get(name, [])) for name in CHANNELS}
         frames.append(
             Picture(
@@ -462,11 +473,11 @@ def unpack(value: dict) -> Run:
                 last["text"],
                 last["best"],
                 tuple(share_of(c) for c in last["sure"]),
-                tuple(nats * share_of(c) for c in last["spread"]),
+                tuple(nats * share_of(c) for c in last["entropy"]),
                 tuple(c == GIVEN for c in last["state"]),
-                next(bets, "") or MASK * len(last["text"]),
+                next(top, "") or MASK * len(last["text"]),
                 last["view"],
-                None if frames else value["head"].get("scene"),
+                None if frames or scene is None else renamed(scene),
                 frame.get("pieces"),
             )
         )

@@ -21,7 +21,7 @@ export const changes = {
 export class Cells {
   picked = -1;
   marked = new Set();  // cells that the noise's view follows
-  best = false;        // are bets shown
+  best = false;        // is the likeliest token shown
   shade = null;
   #spans = [];
 
@@ -36,9 +36,9 @@ export class Cells {
   draw(frame, {scene, pieces}) {
     this.#fit(frame.text.length, pieces);
     this.#spans.forEach((span, i) => {
-      const bet = this.best && better(frame, i, scene.masks);
-      const sign = bet ? frame.best[i] : frame.text[i];
-      const names = [bet ? `b${surety(frame, i, scene.masks)}` : this.#state(frame, i)];
+      const ahead = this.best && differs(frame, i, scene.masks);
+      const sign = ahead ? frame.best[i] : frame.text[i];
+      const names = [ahead ? `b${surety(frame, i, scene.masks)}` : this.#state(frame, i)];
       if (spells(sign, pieces).endsWith("\n")) names.push("nl");
       if (names[0] === "w" && !scene.masks && share(frame.sure[i]) < HALF) names.push("half");
       if (this.marked.has(i)) names.push("walks");
@@ -61,12 +61,12 @@ export class Cells {
   }
 }
 
-// does the network bet on something that does not stand there yet
-function better(frame, i, masks) {
+// does something else stand there than the likeliest token
+function differs(frame, i, masks) {
   if (frame.best[i] === MASK || frame.state[i] === "g") return false;
   return masks ? frame.text[i] === MASK : frame.best[i] !== frame.text[i];
 }
 
 function surety(frame, i, masks) {
-  return fifth(masks ? share(frame.sure[i]) : 1 - share(frame.spread[i]));
+  return fifth(masks ? share(frame.sure[i]) : 1 - share(frame.entropy[i]));
 }

@@ -17,14 +17,14 @@ import * as views from "./views/*.js";
 const ROW = 64;        // cells that Shift and an arrow go up or down
 const SPOKEN = 400;    // characters of the finished text that are read aloud
 const HEAVIEST = 12;   // of the loss weight that is drawn
-// what is told of noise by masks, and of other noise
+// what the page says of noise by masks, and of other noise
 const MASKED = {
   hidden: ["x"], share: "masked", top: 100,
-  best: "In the place of each mask, what the network would bet on; the paler, the less sure",
+  best: "In the place of each mask the likeliest character; the paler, the less sure",
 };
 const NOISY = {
   hidden: ["m", "u"], share: "changing", top: 0,
-  best: "What the network would bet on under the noise; the paler, the less sure",
+  best: "Under the noise the likeliest character; the paler, the less sure",
 };
 
 export function play(element, trigger, props, watch) {
@@ -90,7 +90,7 @@ class Player {
     this.setPlaying(false);
     this.run = new Run(value);
     this.#at = this.cells.picked = -1;
-    this.find(".td-bets").hidden = true;
+    this.find(".td-top").hidden = true;
     const {family = "masked", pace, query} = this.run.head;
     this.root.dataset.family = family;
     colour(this.root, family);
@@ -135,7 +135,7 @@ class Player {
     for (const chart of this.#charts) chart.mark(frame, this.#at);
     if (frame.view.length) this.#stage?.(frame, this.#at);
     this.drawShades(frame);
-    this.drawBets(frame);
+    this.drawTop(frame);
   }
 
   drawShades(frame) {
@@ -151,32 +151,33 @@ class Player {
     }
   }
 
-  drawBets(frame) {
-    const panel = this.find(".td-bets"), {picked} = this.cells, {run} = this;
+  drawTop(frame) {
+    const panel = this.find(".td-top"), {picked} = this.cells, {run} = this;
     panel.textContent = "";
     panel.hidden = picked < 0;
     if (picked < 0) return;
-    const found = run.done && frame.state[picked] !== "g" ? run.betsOn(picked, this.#at) : null;
+    const found = run.done && frame.state[picked] !== "g" ? run.topOf(picked, this.#at) : null;
     const unit = Object.keys(run.pieces).length ? "Token" : "Character";
-    put(panel, "p", "td-bets-head",
-      `${unit} ${picked + 1}, step ${this.#at}: ${this.told(frame, found)}`);
+    put(panel, "p", "td-top-head",
+      `${unit} ${picked + 1}, step ${this.#at}: ${this.source(frame, found)}`);
     if (!found) return;
-    const list = put(panel, "ol", "td-bets-list");
+    const list = put(panel, "ol", "td-top-list");
     for (let i = 0; i < found.signs.length; i += 2) {
       const [sign, level] = found.signs.slice(i, i + 2), p = share(level);
       const row = put(list, "li", frame.text[picked] === sign ? "taken" : "");
-      put(row, "span", "td-bet-sign", alone(sign, run.pieces));
-      put(row, "span", "td-bet-bar").style.setProperty("--share", `${100 * p}%`);
-      put(row, "span", "td-bet-share", p < 0.01 ? "< 1 %" : `${Math.round(100 * p)} %`);
+      put(row, "span", "td-top-sign", alone(sign, run.pieces));
+      put(row, "span", "td-top-bar").style.setProperty("--share", `${100 * p}%`);
+      put(row, "span", "td-top-share", p < 0.01 ? "< 1 %" : `${Math.round(100 * p)} %`);
     }
   }
 
-  told(frame, found) {
-    if (frame.state[this.cells.picked] === "g") return "given, so nobody bet.";
-    if (!this.run.done) return "its bets can be seen when the run is finished.";
-    if (!found) return "the network was not asked yet.";
+  // of what step the likeliest characters are
+  source(frame, found) {
+    if (frame.state[this.cells.picked] === "g") return "given, so nothing is predicted.";
+    if (!this.run.done) return "the likeliest can be seen when the run is finished.";
+    if (!found) return "no prediction yet.";
     const now = found.k === this.#at;
-    return now ? "the network's bet" : `its last bet here was at step ${found.k}`;
+    return now ? "the network's prediction" : `the last prediction here was at step ${found.k}`;
   }
 
   pick(cell) {
@@ -213,25 +214,25 @@ class Player {
     const growing = {ends: ["step 0", ""], place: (f, k) => k / Math.max(1, this.run.end)};
     for (const what of [
       {title: kind.share, unit: " %", top: kind.top, value: (f) => 100 * f[kind.share]},
-      {title: "entropy of bets", unit: " nats", top: head.nats, value: (f) => f.entropy},
+      {title: "entropy of predictions", unit: " nats", top: head.nats, value: (f) => f.meanEntropy},
     ]) this.#charts.push(Object.assign(chart({...growing, ...what}), {grows: true}));
   }
 
   // what is particular to the noise of this run
   makeView() {
     const {scene} = this.run, kind = scene.masks ? MASKED : NOISY;
-    const view = Object.hasOwn(views, scene.sight) ? views[scene.sight] : {};
+    const view = Object.hasOwn(views, scene.view) ? views[scene.view] : {};
     for (const name of ["m", "u", "x"]) {
       this.find(`.td-kinds .${name}`).parentNode.hidden = kind.hidden.includes(name);
     }
     this.find("[data-view=best]").title = kind.best;
     this.offer(view.shade);
     this.cells.marked = new Set(view.marks ? scene.spots : []);
-    const figure = this.find(".td-sight");
+    const figure = this.find(".td-noise-view");
     figure.textContent = "";
     figure.hidden = !view.stage || !scene.spots.length;
     if (view.words) put(figure, "figcaption", "", view.words);
-    const box = figure.hidden ? null : put(figure, "div", `td-stage td-${scene.sight}`);
+    const box = figure.hidden ? null : put(figure, "div", `td-stage td-${scene.view}`);
     this.#stage = box && view.stage(box, this.run);
   }
 

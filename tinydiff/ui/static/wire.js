@@ -3,19 +3,23 @@
 // A value is the run so far: {run, total, head, chunks, done}
 //   run    a number that no other run has; total: how many pictures are expected
 //   head   {settings, family, curves: {alpha, weight}, query, pace}, optional; nats, the largest
-//          entropy; pairs, bets a cell; scene, what kind of noise it is (render.scene)
+//          entropy; pairs, likeliest tokens a cell; scene, what kind of noise it is (render.scene)
 //   chunks lists of pictures, each list a string of JSON; a picture has text, best, state, sure,
-//          spread, view as changes ([place, character, ...] or the whole string), step, t, calls
+//          entropy, view as changes ([place, character, ...] or the whole string), step, t, calls
 //          and at (seconds)
-//   done   adds bets (a string a picture), stats ([name, value, reference] triples) and stopped
+//   done   adds top (the likeliest tokens, a string a picture), stats ([name, value, reference]
+//          triples) and stopped
 
 export const MASK = "\x7f";
 const FIRST = 33, LEVELS = 93;
-const CHANNELS = ["text", "best", "state", "sure", "spread", "view"];
-const PLAIN = {masks: true, sight: "", spots: []};
+const CHANNELS = ["text", "best", "state", "sure", "entropy", "view"];
+const OLDER = {entropy: "spread", top: "bets", view: "sight"};  // keys in older versions' runs
+const PLAIN = {masks: true, view: "", spots: []};
 
 // from 0 to 1, as one character
 export const share = (sign) => (sign.charCodeAt(0) - FIRST) / LEVELS;
+
+const read = (stored, name) => stored[name] ?? stored[OLDER[name]];
 
 export const HALF = 0.6;  // who is surer is near the text, where noise is no mask
 
@@ -39,12 +43,14 @@ export class Run {
   constructor(value) {
     this.number = value.run;
     this.head = value.head;
-    this.scene = value.head.scene || PLAIN;
+    const {scene} = value.head;
+    this.scene = scene ? {...scene, view: read(scene, "view")} : PLAIN;
     this.take(value);
   }
 
-  take({chunks, total, done, bets, stats, stopped}) {
-    Object.assign(this, {done, bets, stats, stopped});
+  take(value) {
+    const {chunks, total, done, stats, stopped} = value;
+    Object.assign(this, {done, top: read(value, "top"), stats, stopped});
     for (; this.#read < chunks.length; this.#read++) {
       for (const packed of JSON.parse(chunks[this.#read])) this.#add(packed);
     }
@@ -55,16 +61,17 @@ export class Run {
     const frame = {step: packed.step, t: packed.t, calls: packed.calls, at: packed.at};
     Object.assign(this.pieces, packed.pieces);
     for (const name of CHANNELS) {
-      frame[name] = this.#now[name] = applied(this.#now[name] || [], packed[name]);
+      frame[name] = this.#now[name] = applied(this.#now[name] || [], read(packed, name));
     }
     this.frames.push(summed(frame, this.frames[this.frames.length - 1] || frame, this.head.nats));
   }
 
-  // The last bets on a cell at picture k or before: {k, signs}, signs and shares by turns. They are
-  // read when somebody asks: a mask, or the likeliest characters with their shares, for each cell.
-  betsOn(cell, k) {
+  // The likeliest tokens of a cell at picture k or, if it has none, at the last before it: {k,
+  // signs}, signs and probabilities by turns. They are decoded on demand; a picture has a mask, or
+  // such pairs, for each cell.
+  topOf(cell, k) {
     for (; k > 0; k--) {
-      const signs = Array.from((this.bets && this.bets[k]) || "");
+      const signs = Array.from(this.top?.[k] || "");
       for (let i = 0, place = 0; place < signs.length; i++) {
         const length = signs[place] === MASK ? 1 : 2 * this.head.pairs;
         if (i === cell && length > 1) return {k, signs: signs.slice(place, place + length)};
@@ -78,7 +85,7 @@ export class Run {
 
 // what the charts show of a picture, and how often each of its cells changed so far
 function summed(frame, before, nats) {
-  let open = 0, masked = 0, spread = 0, changing = 0;
+  let open = 0, masked = 0, entropy = 0, changing = 0;
   frame.count = before.count ? before.count.slice() : new Uint16Array(frame.text.length);
   for (let i = 0; i < frame.text.length; i++) {
     if (frame.state[i] === "g") continue;
@@ -86,10 +93,10 @@ function summed(frame, before, nats) {
     open++;
     masked += mask;
     changing += other;
-    spread += nats * share(frame.spread[i]);
+    entropy += nats * share(frame.entropy[i]);
     frame.count[i] += other && !mask;
   }
   const all = Math.max(1, open);
   return Object.assign(frame,
-    {open, masked: masked / all, changing: changing / all, entropy: spread / all});
+    {open, masked: masked / all, changing: changing / all, meanEntropy: entropy / all});
 }

@@ -57,7 +57,7 @@ function walker(picture) {
 function reading(list, cell) {
   const row = put(list, "li");
   put(row, "span", "", `character ${cell + 1}`);
-  return {reads: put(row, "b"), sure: put(row, "span", "td-bet-share")};
+  return {reads: put(row, "b"), sure: put(row, "span", "td-top-share")};
 }
 
 function move({dot, sign, reads, sure}, [x, y], text, p) {
