@@ -8,7 +8,7 @@ from tests.test_exact import ONE_A_STEP, total_variation
 from tinydiff import exact
 from tinydiff.generate import generate, noised
 from tinydiff.processes import PROCESSES
-from tinydiff.randomness import seeded
+from tinydiff.randomness import TorchRng, seeded
 from tinydiff.samplers import SAMPLERS, State, matrix
 from tinydiff.schedules import grid
 from tinydiff.text import Canvas
@@ -119,3 +119,38 @@ def test_bad_states_are_one_sentence():
         generate(process, canvas, seed=None)
     with pytest.raises(ValueError, match="t is 0"):
         noised(process, canvas, 0)
+
+
+@pytest.mark.parametrize("name,sampler", CELLS)
+def test_every_number_has_a_name_of_its_own(name, sampler, monkeypatch):
+    """Step, turn within it, first column and purpose are never the same twice in a run, so that a
+    generator that knows nothing else repeats no number."""
+    asked = []
+
+    def named(method):
+        def ask(self, *args, purpose, **more):
+            asked.append((self.step, self.turn, self.first, purpose))
+            return method(self, *args, purpose=purpose, **more)
+
+        return ask
+
+    for method in ("uniform", "normal", "integers", "common"):
+        monkeypatch.setattr(TorchRng, method, named(getattr(TorchRng, method)))
+    list(generate(random_process(name), Canvas.blank(36), sampler=sampler, steps=3))
+    assert asked and len(set(asked)) == len(asked)
+
+
+def test_a_start_is_told_as_it_is():
+    """Of a text noised to .3 as many frames are told as come, from that time on; what the canvas
+    gives is written, and stays, whatever the state held there."""
+    process = random_process("masked")
+    canvas = Canvas.blank(24)
+    frames = list(generate(process, canvas, start=noised(process, canvas, 0.3), steps=10))
+    assert [f.step for f in frames] == list(range(1, frames[0].steps + 1))
+    assert frames[0].before.t == pytest.approx(0.3) and frames[0].before.step == 0
+    prompt = Canvas.prompt(process.tokenizer, "b", 24)
+    *_, end = generate(process, prompt, start=noised(process, canvas, 0.3), steps=10)
+    assert end.tokens[0, 0] == 1 and end.given[0, 0]
+    whole = list(generate(process, canvas, steps=8))
+    again = list(generate(process, canvas, steps=8, start=whole[2].state, seed=None))
+    assert [f.step for f in again] == [4, 5, 6, 7, 8] and {f.steps for f in again} == {8}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor
 
-from tinydiff.generate import Frame
+from tinydiff.frames import Frame
 from tinydiff.processes import Process
 from tinydiff.sentences import brief
 

@@ -8,56 +8,27 @@ next. It does not know any process, sampler or guide by name.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from tinydiff import guides, nets
+from tinydiff.frames import Board, Frame
 from tinydiff.options import check, check_number
 from tinydiff.predictions import Prediction
 from tinydiff.processes import T_MIN, Process
-from tinydiff.randomness import seeded
-from tinydiff.samplers import SAMPLERS, Sampler, State, Step, column
+from tinydiff.randomness import Rng, seeded
+from tinydiff.samplers import SAMPLERS, Sampler, State, Step, column, moves
 from tinydiff.schedules import grid
 from tinydiff.sentences import brief
 from tinydiff.text import Canvas
 
 MAX_STEPS = 4096
-# log of a probability that is as good as 0; of far smaller ones exp is ten times slower on a CPU
-TINY = -80.0
-TOP = 5  # likeliest tokens kept of each prediction
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One picture of the text being written: enough to draw it, nothing left to compute. All
-    tensors (B, L), on the CPU."""
-
-    step: int  # 1 .. steps
-    steps: int  # how many there will be; some samplers stop earlier
-    t: float  # the time reached: 1 is noise, 0 is text
-    calls: int  # calls of the network so far
-    seconds: float  # time spent so far
-    tokens: Tensor  # int64; mask_id where nothing is written yet
-    best: Tensor  # int64: the likeliest token; mask_id where the prediction is uniform
-    # float: the probability of what stands there; where nothing is written, of the likeliest token
-    confidence: Tensor
-    entropy: Tensor  # float, nats: of the prediction
-    changed: Tensor  # bool: different from the frame before
-    given: Tensor  # bool
-    top_tokens: Tensor  # int64 (B, L, up to 5): the likeliest tokens, the likeliest first
-    top_probabilities: Tensor  # float (B, L, up to 5): their probabilities
-    view: Tensor | None = None  # float (B, L, K) from 0 to 1: what `view_name` of the process names
-    # on the first frame: what it came from, step 0, before any call
-    before: Frame | None = None
-    # where the writing stands: `generate(start=...)` goes on from there; None while a text longer
-    # than the window is written
-    state: State | None = None
 
 
 class CountedDenoise:
@@ -126,32 +97,18 @@ def generate(
     if start is not None:
         check_start(process, canvas, start)
 
-    net = nets.lowered(process, precision, process.device)
-    denoise = CountedDenoise(net, canvas.label, nets.precision(precision, process.device))
     rng = seeded(seed or 0)
     if seed is None:
-        rng.set_state(start.rng)
+        rng.restore(start.rng)
+    net = nets.lowered(process, precision, process.device)
+    denoise = CountedDenoise(net, canvas.label, nets.precision(precision, process.device))
+    plan = partial(chosen.planned, process, steps=steps, **options)
 
-    memory: dict = {}
+    def write(denoise, start: State) -> Iterator[Step]:
+        return chosen.run(process, denoise, start, times, rng, **options)
 
-    def run(part: Canvas, text: Canvas, first: int) -> Iterator[Step]:
-        with torch.no_grad():
-            begin = start or State(process.noise.prior(part, rng), part)
-        memory.clear()
-        memory.update(guides.kept(begin.guides or {}))
-        context = guides.Context(process, begin.canvas, text, first, rng, memory)
-        guided, changes = guides.steered(denoise, denoise.unconditional, context, steering)
-        return sampled(chosen.run(process, guided, begin, times, rng, **options), changes, begin)
-
-    def planned(part: Canvas) -> int:
-        return chosen.planned(process, part, steps, **options)
-
-    @torch.no_grad()
-    def noise(part: Canvas) -> Tensor:
-        """The state that a sampler begins with: its first random numbers make it."""
-        return start.x if start else process.noise.prior(part, seeded(seed))
-
-    return frames(process, canvas, run, planned, denoise, noise, rng, memory)
+    begin = None if start is None else joined(process, canvas, start)
+    return Run(process, denoise, steering, rng, plan, write, times).frames(canvas, begin)
 
 
 def check_start(process: Process, canvas: Canvas, start: State) -> None:
@@ -168,6 +125,14 @@ def check_start(process: Process, canvas: Canvas, start: State) -> None:
     check_number("the state's time", start.t, 0, 1)
 
 
+def joined(process: Process, canvas: Canvas, start: State) -> State:
+    """The state on a canvas: what the canvas gives is written into it, beside what was accepted
+    for good."""
+    canvas = canvas.with_written(start.canvas.tokens, start.canvas.given)
+    with torch.no_grad():
+        return start._replace(x=process.noise.pin(start.x, canvas), canvas=canvas)
+
+
 def noised(process: Process, canvas: Canvas, t: float, seed: int = 0) -> State:
     """A text (the canvas's tokens) noised to time t, but where it is given: `generate` writes on
     from there (SDEdit, arXiv:2108.01073). Raises ValueError for a t outside (0, 1]."""
@@ -175,7 +140,7 @@ def noised(process: Process, canvas: Canvas, t: float, seed: int = 0) -> State:
     canvas, rng = canvas.to(process.device), seeded(seed)
     with torch.no_grad():
         x = process.noise.corrupt(canvas.tokens, canvas.time(t), rng)
-        return State(process.noise.pin(x, canvas), canvas, float(t), rng=rng.get_state())
+        return State(process.noise.pin(x, canvas), canvas, float(t), rng=rng.state())
 
 
 def sampled(steps: Iterator[Step], changes: list, begin: State) -> Iterator[Step]:
@@ -197,181 +162,83 @@ def sampled(steps: Iterator[Step], changes: list, begin: State) -> Iterator[Step
         yield step
 
 
-def frames(process, canvas, run, planned, denoise, noise, rng, memory) -> Iterator[Frame]:
-    """The Frames of one window after the other. run(window, text, start) yields Steps;
-    planned(window) says how many; noise(window) is the state that the first window comes from.
+@dataclass
+class Run:
+    """A text on its way.
+
+    plan(canvas): how many steps a window takes; write(denoise, state): a sampler's Steps
     """
-    process.eval()
-    L = canvas.tokens.shape[1]
-    spans, board = windows(L, process.length), Board(process, canvas)
-    total, step, spent = sum(planned(canvas.slice(fresh, stop)) for _, stop, fresh in spans), 0, 0.0
-    before = None
-    for start, stop, _ in spans:
-        part = canvas.slice(start, stop)
-        if part.given.all():
-            continue
-        board.enter(part, start)
-        if step == 0:
-            board.begin(noise(part))
-            before = Frame(0, total, 1.0, 0, 0.0, **board.picture())
-        clock = time.perf_counter()
-        for step, now in enumerate(run(part, canvas, start), step + 1):  # noqa: B020
-            board.take(now)
-            spent += time.perf_counter() - clock
-            state = None
-            if len(spans) == 1:
-                state = State(
-                    now.x,
-                    now.canvas or part,
-                    now.t,
-                    now.memory,
-                    guides.kept(memory),
-                    rng.get_state(),
-                )
-            yield Frame(
-                step,
-                total,
-                now.t,
-                denoise.calls,
-                spent,
-                **board.picture(),
-                before=before,
-                state=state,
-            )
-            clock, before = time.perf_counter(), None
-        # what was written is given to the next window
-        done = torch.arange(L, device=canvas.tokens.device) < stop
-        canvas = Canvas(
-            torch.where(done, board.tokens.to(done.device), canvas.tokens),
-            canvas.given | done,
-            canvas.label,
-        )
 
+    process: Process
+    denoise: CountedDenoise
+    steering: dict
+    rng: Rng
+    plan: Callable[..., int]
+    write: Callable[..., Iterator[Step]]
+    times: list[float]
+    memory: dict = field(default_factory=dict)  # what guides remember
 
-class Board:
-    """The whole text as it stands, and the last prediction of each position, from which Frames are
-    made. On the CPU."""
+    def frames(self, canvas: Canvas, start: State | None) -> Iterator[Frame]:
+        """The Frames of one window after the other, from a state where there is one."""
+        self.process.eval()
+        L, before, spent = canvas.tokens.shape[1], None, 0.0
+        spans, board = windows(L, self.process.length), Board(self.process, canvas)
+        total, number = self.total(canvas, spans, start), start.step if start else 0
+        first = True
+        for left, stop, _ in spans:
+            part = canvas.slice(left, stop)
+            if part.given.all():
+                continue
+            begin = start or self.prior(part)
+            board.enter(part, left)
+            if first:
+                board.begin(begin.x, begin.t)
+                before = Frame(number, total, begin.t, 0, 0.0, **board.picture())
+            first, clock = False, time.perf_counter()
+            for step in self.window(begin, canvas, left, number):
+                board.take(step)
+                number, spent = number + 1, spent + time.perf_counter() - clock
+                state = self.state(step, part, number) if len(spans) == 1 else None
+                told = (number, total, step.t, self.denoise.calls, spent)
+                yield Frame(*told, **board.picture(), before=before, state=state)
+                clock, before = time.perf_counter(), None
+            # what was written is given to the next window
+            done = (torch.arange(L, device=canvas.tokens.device) < stop).expand(canvas.given.shape)
+            canvas = canvas.with_written(board.tokens.to(done.device), done)
 
-    def __init__(self, process: Process, canvas: Canvas):
-        canvas, self.process, self.mask = canvas.to("cpu"), process, process.mask_id
-        shape, top = canvas.tokens.shape, min(TOP, process.V)
-        self.given = canvas.given
-        self.tokens = torch.where(canvas.given, canvas.tokens, self.mask)
-        self.changed = torch.zeros(shape, dtype=torch.bool)
-        self.best = torch.where(canvas.given, canvas.tokens, self.mask)
-        self.confidence, self.entropy = (
-            canvas.given.float(),
-            torch.where(canvas.given, 0.0, math.log(process.V)),
-        )
-        self.top_tokens, self.top_probabilities = (
-            torch.zeros(*shape, top, dtype=torch.int64),
-            torch.zeros(*shape, top),
-        )
-        self.view: Tensor | None = None
-        # what stands is not weighed again, and keeps the confidence it was written with
-        self.firm = "prefix" in process.traits
-
-    def enter(self, part: Canvas, start: int) -> None:
-        """From now on the window `part` is written, whose first column is `start`."""
-        self.start, self.fixed = start, part.given.cpu()
-        self.last: tuple[Tensor, Tensor] | None = None  # its state before, and the times of that
+    def total(self, canvas, spans, start: State | None) -> int:
+        """How many Frames there will be, counted from noise; from a state without a number, from
+        there."""
+        planned = sum(self.plan(canvas.slice(fresh, stop)) for _, stop, fresh in spans)
+        if start is None or start.step:
+            return planned
+        return min(planned, len(list(moves(start, self.times))))
 
     @torch.no_grad()
-    def begin(self, x: Tensor) -> None:
-        """Note the noise that the window comes from, of which there is no prediction yet."""
-        t, nothing = (
-            self.time(x, 1.0),
-            x.new_full(
-                (*x.shape[:2], self.process.V), -math.log(self.process.V), dtype=torch.float32
-            ),
-        )
-        self.tokens = paste(self.tokens, self.process.noise.read(x).cpu(), self.start)
-        if not self.firm:
-            sure = self.process.noise.certainty(x, self.canvas_time(t), nothing).exp().float().cpu()
-            self.confidence = paste(self.confidence, torch.where(self.fixed, 1.0, sure), self.start)
-        self.see(x, t, nothing, x, self.start)
-        self.last = x, t
+    def prior(self, part: Canvas) -> State:
+        return State(self.process.noise.prior(part, self.rng), part)
 
-    @torch.no_grad()
-    def take(self, step: Step) -> None:
-        """Note a step of the window."""
-        tokens = paste(self.tokens, self.process.noise.read(step.x).cpu(), self.start)
-        self.changed, self.tokens = tokens != self.tokens, tokens
-        t, log_x0 = self.time(step.x, step.t), step.prediction.log_x0
-        columns = slice(step.first, step.first + log_x0.shape[1])
-        sure = self.process.noise.certainty(
-            step.x[:, columns], self.canvas_time(t)[:, columns], log_x0
-        )
-        self.note(log_x0.cpu(), sure.cpu(), self.start + step.first)
-        x, before = self.last or (step.x, t)
-        self.see(
-            x[:, columns], before[:, columns], log_x0, step.x[:, columns], self.start + step.first
-        )
-        self.last = step.x, t
+    def window(self, begin: State, text: Canvas, left: int, number: int) -> Iterator[Step]:
+        """The Steps of a window whose first column is `left`, the first of them `number`."""
+        self.memory.clear()
+        self.memory.update(guides.kept(begin.guides or {}))
+        context = guides.Context(self.process, begin.canvas, text, left, self.rng, self.memory)
+        plain = self.denoise.unconditional
+        guided, changes = guides.steered(self.denoise, plain, context, self.steering)
+        self.rng.first = left
+        steps = sampled(self.write(guided, begin), changes, begin)
+        while True:
+            self.rng.step = number
+            step = next(steps, None)
+            if step is None:
+                return
+            yield step
+            number += 1
 
-    def time(self, x: Tensor, t: float) -> Tensor:
-        """The times (B, L) of a state of the window; of what is given nearly 0, where all is
-        finite."""
-        return torch.where(self.fixed, T_MIN, max(t, T_MIN)).to(x.device)
-
-    def canvas_time(self, t: Tensor) -> Tensor:
-        """The same, but 0 where given, as the network gets them: with the same times the process
-        answers from its memory of the last call."""
-        return torch.where(self.fixed.to(t.device), 0.0, t)
-
-    def note(self, log_x0: Tensor, sure: Tensor, start: int) -> None:
-        """Note a prediction (B, n, V) for the columns from `start` on, and log of how sure is what
-        stands there (B, n)."""
-        here = slice(start, start + log_x0.shape[1])
-        log_p, tokens = log_x0.topk(self.top_tokens.shape[-1])
-        blank = self.tokens[:, here] == self.mask
-        confidence = torch.where(blank, log_p[..., 0], sure).exp().float()
-        kept = ~blank & ~self.changed[:, here] & self.firm
-        entropy = (log_x0.clamp_min(TINY).exp() * -log_x0).sum(-1).float().clamp_min(0)
-        knows = entropy < math.log(log_x0.shape[-1]) - 1e-4
-        self.best = paste(self.best, torch.where(knows, tokens[..., 0], self.mask), start)
-        self.confidence = paste(
-            self.confidence, torch.where(kept, self.confidence[:, here], confidence), start
-        )
-        self.entropy = paste(self.entropy, entropy, start)
-        self.top_tokens, self.top_probabilities = (
-            paste(self.top_tokens, tokens, start),
-            paste(self.top_probabilities, log_p.exp().float(), start),
-        )
-
-    def see(self, x: Tensor, t: Tensor, log_x0: Tensor, new: Tensor, start: int) -> None:
-        """Note what the process shows of a step from x to `new`, for the columns from `start`
-        on."""
-        if name := self.process.view_name:
-            view = self.process.noise.view(name, x, t, log_x0, new).float().cpu()
-            if self.view is None:
-                # of what is not begun
-                self.view = torch.full((*self.tokens.shape, view.shape[-1]), 0.5)
-            self.view = paste(self.view, view, start)
-
-    def picture(self) -> dict[str, Tensor]:
-        """The tensors of a Frame; none is written to again."""
-        names = (
-            "tokens",
-            "best",
-            "confidence",
-            "entropy",
-            "changed",
-            "given",
-            "top_tokens",
-            "top_probabilities",
-            "view",
-        )
-        return {name: getattr(self, name) for name in names}
-
-
-def paste(whole: Tensor, part: Tensor, start: int) -> Tensor:
-    """A copy of `whole` (B, L, ...) with `part` in it from column `start` on."""
-    if part.shape == whole.shape:
-        return part
-    whole = whole.clone()
-    whole[:, start : start + part.shape[1]] = part
-    return whole
+    def state(self, step: Step, part: Canvas, number: int) -> State:
+        """Where the writing stands after a step."""
+        canvas, memory = step.canvas or part, guides.kept(self.memory)
+        return State(step.x, canvas, step.t, step.memory, memory, self.rng.state(), number)
 
 
 def windows(L: int, window: int | None) -> list[tuple[int, int, int]]:

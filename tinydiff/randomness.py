@@ -1,9 +1,10 @@
 """Random numbers, through one small protocol.
 
-A number is asked for with its shape and a purpose ("reveal", "x0", ...); the step and the first
-column of the window are noted by whoever writes the text. Together with the seed they name the
-number, so that a generator which another language can repeat (a counter hashed with these) fits in
-the place of torch's. Torch's own goes on from number to number and does not look at them.
+A number is asked for with its shape and a purpose ("reveal", "x0", ...), each once a turn of a
+step; the step and the first column of the window are noted by whoever writes the text (`generate`).
+Together with the seed they name the number, so that a generator which another language can repeat
+(a counter hashed with these) fits in the place of torch's. Torch's own goes on from number to
+number and does not look at them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class Rng(Protocol):
     """Where random numbers come from. Shapes are (B, ...): a row for each text."""
 
     step: int  # of the text that is written, counted from 0
+    turn: int  # within the step, for samplers that ask the network several times
     first: int  # column of the whole text at which the window begins
     part: int  # this is part `part` of a batch computed in `parts` parts
     parts: int
@@ -38,6 +40,11 @@ class Rng(Protocol):
     def common(self, *shape: int, purpose: str) -> Tensor:
         """Numbers in [0, 1) that are the same in every part of a batch."""
 
+    def state(self) -> Tensor:
+        """How far it has come; `restore` takes it back there."""
+
+    def restore(self, state: Tensor) -> None: ...
+
 
 class TorchRng(torch.Generator):
     """torch's generator as an Rng, the one that everything here uses.
@@ -47,7 +54,7 @@ class TorchRng(torch.Generator):
     batch computed at once.
     """
 
-    step = first = part = 0
+    step = turn = first = part = 0
     parts = 1
 
     def uniform(self, *shape, purpose, dtype=torch.float32):
@@ -71,6 +78,12 @@ class TorchRng(torch.Generator):
 
     def common(self, *shape, purpose):
         return torch.rand(*shape, generator=self, device=self.device)
+
+    def state(self):
+        return self.get_state()
+
+    def restore(self, state):
+        self.set_state(state)
 
 
 def seeded(seed: int) -> TorchRng:

@@ -10,13 +10,17 @@ import torch
 import torch.nn.functional as F
 
 from tinydiff.noises.gaussian import LearnedCodes
+from tinydiff.noises.mask import Mask
+from tinydiff.noises.uniform import UniformNoise
 from tinydiff.processes.gaussian import LOG_SNR_END, Gaussian
+from tinydiff.processes.masked import Masked
+from tinydiff.processes.score_entropy import ScoreMasked
+from tinydiff.processes.uniform import Uniform
 from tinydiff.randomness import stratified
 
 
-class Slanted(LearnedCodes):
-    name, about = "slanted", "The points on the right are shaken before those on the left."
-    usual_schedule = "linear"
+class Slant:
+    """What any noise becomes whose time depends on the position."""
 
     def own_time(self, t):
         place = torch.linspace(0, 1, t.shape[1], dtype=t.dtype, device=t.device)
@@ -28,6 +32,35 @@ class Slanted(LearnedCodes):
     def slope(self, t):
         own = self.own_time(t)
         return torch.where((own > 0) & (own < 1), 2 * self.schedule.slope(own.clamp_min(1e-6)), 0)
+
+
+class Slanted(Slant, LearnedCodes):
+    name, about = "slanted", "The points on the right are shaken before those on the left."
+    usual_schedule = "linear"
+
+
+class SlantedMask(Slant, Mask):
+    name, about = "slanted-mask", "Tokens on the right are hidden before those on the left."
+    traits = Mask.traits - {"clock"}
+
+
+class SlantedUniform(Slant, UniformNoise):
+    name, about = "slanted-uniform", "Tokens on the right are replaced before those on the left."
+
+
+class SlantedMasked(Masked):
+    name, title, over = "slanted-masked", "Masked, the right first", SlantedMask
+    traits = Masked.traits - {"clock", "pieces"}
+
+
+class SlantedScores(ScoreMasked):
+    name, title, over = "slanted-scores", "Score entropy, the right first", SlantedMask
+    traits = ScoreMasked.traits - {"clock", "pieces"}
+
+
+class SlantedTokens(Uniform):
+    name, title, over = "slanted-tokens", "Uniform, the right first", SlantedUniform
+    traits = Uniform.traits - {"pieces"}
 
 
 class ARDiffusion(Gaussian):

@@ -268,7 +268,7 @@ def yardsticks(corpus: Corpus, length: int, known: frozenset[str] | None = None)
     rng, text = seeded(0), corpus.tokenizer.decode(corpus.train[:ENOUGH])
     alphabet = Characters.of(text)
     train = alphabet.encode(text)
-    letters = train[torch.randint(len(train), (YARD, length), generator=rng)]
+    letters = train[rng.integers(len(train), YARD, length, purpose="letters")]
     made = dict(letters=letters, pairs=followed(train, letters[:, 0], length, rng))
     texts = {name: list(map(alphabet.decode, rows)) for name, rows in made.items()}
     texts["real"] = list(map(corpus.tokenizer.decode, corpus.valid.split(length)))
@@ -291,7 +291,7 @@ def followed(train: Tensor, first: Tensor, length: int, rng: torch.Generator) ->
     start, rows = many.cumsum(0) - many, [first]
     for _ in range(length - 1):
         place = (
-            torch.rand(len(first), generator=rng, dtype=torch.float64) * many[rows[-1]]
+            rng.uniform(len(first), purpose="pairs", dtype=torch.float64) * many[rows[-1]]
         ).long() + start[rows[-1]]
         # beyond the end: of what nothing follows
         rows.append(train[order[place.clamp_max(len(order) - 1)] + 1])
@@ -527,7 +527,7 @@ def cache_error(process: Process, cache: str, batch: int) -> float:
             piece(canvas, start, stop, asked, process.noise.prior(canvas, rng)) for piece in pieces
         ]
         x = torch.full((batch, stop - start), process.mask_id)
-        order = torch.rand(x.shape, generator=rng).argsort(1)
+        order = rng.uniform(*x.shape, purpose="order").argsort(1)
         for call in range(4):
             log_p, log_q = (
                 part.denoise(x, torch.ones(x.shape)).log_x0[:, start - stop :] for part in parts

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from tinydiff.plugins import discover
 from tinydiff.predictions import LOG_ZERO, Prediction
-from tinydiff.randomness import Rng
+from tinydiff.randomness import Rng, categorical
 from tinydiff.schedules import Schedule, schedule
 from tinydiff.text import Canvas, Tokenizer
 
@@ -34,6 +34,7 @@ TRAITS = {
     "likelihood": "q(x_t_i | x_0_i) is known for every token, so there is a perfect network",
     "ratios": "it knows how much likelier the state would be with one token changed (`log_ratios`)",
     "prefix": "what is not written shows as mask_id, and it can go on from a written beginning",
+    "clock": "one time for the whole text: at time t the share 1 - alpha(t) of it is not written",
     "mask": "the noise is the mask: what is written is clean, and predictions hold in any order",
 }
 
@@ -155,6 +156,10 @@ class Ratios(Noise):
     def undone(self, log_r: Tensor, x: Tensor, t: Tensor, s: Tensor) -> Tensor:
         """log p(x_s = y | x_t) from log-ratios (B, L, V) alone (SEDD, arXiv:2310.16834, eq. 19),
         (B, L, states)."""
+
+    def jumped(self, prediction: Prediction, log_r: Tensor, rng: Rng) -> Tensor:
+        """What a token that jumps becomes, (B, L), in proportion to the ratios log_r (B, L, V)."""
+        return categorical(log_r, rng, "jump to")
 
     def view(self, name, x, t, log_x0, new):
         """How strongly the best other token pulls, r / (1 + r) for the largest ratio r."""

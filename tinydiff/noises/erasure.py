@@ -12,7 +12,7 @@ from tinydiff.predictions import certain
 class Erasure(Noise):
     name = "erasure"
     about = "The text is cut off, later and later."
-    traits = frozenset({"tokens", "likelihood", "prefix"})
+    traits = frozenset({"tokens", "likelihood", "prefix", "clock"})
 
     def prior(self, canvas, rng):
         return self.pin(torch.full_like(canvas.tokens, self.mask_id), canvas)

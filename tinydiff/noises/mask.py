@@ -16,7 +16,7 @@ from tinydiff.randomness import rand
 class Mask(Ratios):
     name = "mask"
     about = "Tokens are hidden behind masks."
-    traits = frozenset({"tokens", "likelihood", "ratios", "prefix", "mask"})
+    traits = frozenset({"tokens", "likelihood", "ratios", "prefix", "clock", "mask"})
 
     def prior(self, canvas, rng):
         return self.pin(torch.full_like(canvas.tokens, self.mask_id), canvas)
@@ -45,6 +45,10 @@ class Mask(Ratios):
 
     def jumps(self, t, s):
         return self.alpha(s).log() - self.alpha(t).log()
+
+    def jumped(self, prediction, log_r, rng):
+        """The ratios of what a mask becomes are those of x_0 itself."""
+        return prediction.draw(rng)
 
     def undone(self, log_r, x, t, s):
         """(B, L, V + 1), the mask last."""

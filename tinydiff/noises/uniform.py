@@ -43,7 +43,7 @@ class UniformNoise(Ratios):
         stays = a * (1 - b) / self.V + torch.where(x == x0, a * b, 0.0)
         clean, any_ = (1 - a) * b / self.V, (1 - a) * (1 - b) / self.V
         u = rand(x.double(), rng) * (stays + clean + any_)
-        other = torch.where(u < stays + clean, x0, self.anything(x, rng, "noise"))
+        other = torch.where(u < stays + clean, x0, self.anything(x, rng, "any"))
         return torch.where(u < stays, x, other)
 
     def log_ratios(self, x, log_x0, t):

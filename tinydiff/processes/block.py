@@ -56,7 +56,7 @@ class Block(Process):
         "Text is written block by block, each as masked diffusion that sees the finished blocks "
         "before it."
     )
-    traits = frozenset({"tokens", "likelihood", "prefix", "timeless", "pieces", "blocks"})
+    traits = (Mask.traits - {"mask", "ratios"}) | {"timeless", "pieces", "blocks"}
     choices = {"block": ("any", *map(str, SIZES)), "clip": ("yes", "no")}
     caches = ("exact", "none")
     over, writes_with = Mask, Masked

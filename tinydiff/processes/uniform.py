@@ -67,11 +67,13 @@ class Uniform(Process):
         """The bound's integrand at times t (B, L), (B, L). Meant for the positions that are not
         given."""
         log_x0 = self.denoise(x, t.float(), canvas.label).log_x0.to(t.dtype)
+        clean = self.noise.alpha(t) == 1
         # any time at which all is finite: nobody counts these
         t = torch.where(canvas.given, 0.5, t)
+        alpha = self.noise.alpha(t).clamp_max(1 - 1e-9)
         log_r = self.noise.log_ratios(x, log_x0, t)
-        nats = score_entropy(log_r, x, canvas.tokens, self.noise.alpha(t))
-        return self.noise.rate(t) * nats
+        nats = self.noise.rate(t) * score_entropy(log_r, x, canvas.tokens, alpha)
+        return torch.where(clean, 0, nats)
 
 
 def integral(integrand, noise, canvas, rng):

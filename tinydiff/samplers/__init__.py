@@ -50,6 +50,7 @@ class State(NamedTuple):
     memory: object = None
     guides: dict | None = None  # what guides remember (`guides.Context.memory`)
     rng: Tensor | None = None  # how far the random numbers have come
+    step: int = 0  # the number of the Frame that it is of; 0 is none
 
 
 class Step(NamedTuple):

@@ -101,11 +101,12 @@ def gibbs(
     for t, s in moves(start, times):
         prediction = denoise(x, canvas.time(t))
         x = noise.pin(noise.reverse(x, prediction, canvas.time(t), canvas.time(s), rng), canvas)
-        for _ in range(int(sweeps) if s > 0 else 0):
+        for rng.turn in range(1, 1 + int(sweeps) if s > 0 else 1):
             anew = denoise(x, canvas.time(s)).draw(rng)
             anew = noise.corrupt(anew, canvas.time(s), rng)
             chosen = place_of(rand(anew, rng, "order"), ~canvas.given) < redraw
             x = noise.pin(torch.where(chosen, anew, x), canvas)
+        rng.turn = 0
         sent = yield Step(x, prediction, s)
         if sent is not None:
             x, canvas = sent.x, sent.canvas

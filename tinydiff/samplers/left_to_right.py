@@ -7,7 +7,7 @@ from tinydiff.nets import Cache
 from tinydiff.samplers import Step, hidden, sampler
 
 
-@sampler("left_to_right", needs={"prefix"}, paper="arXiv:1706.03762", steps_matter=False)
+@sampler("left_to_right", needs={"prefix", "clock"}, paper="arXiv:1706.03762", steps_matter=False)
 def left_to_right(process, denoise, start, times, rng):
     """Write from left to right, one character a call; with a cache where the network has one."""
     x, canvas = start.x, start.canvas

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from tinydiff.predictions import LOG_ZERO
-from tinydiff.randomness import categorical, rand
+from tinydiff.randomness import rand
 from tinydiff.samplers import Step, moves, sampler
 
 
@@ -17,11 +17,21 @@ def each_step(step, process, denoise, start, times, rng):
     noise, x, canvas = process.noise, start.x, start.canvas
     for t, s in moves(start, times):
         prediction, t_all, s_all = denoise(x, canvas.time(t)), canvas.time(t), canvas.time(s)
-        move = noise.reverse if s == 0 else step
-        x = noise.pin(move(x, prediction, t_all, s_all, rng), canvas)
+        x = noise.pin(moved(step, noise, x, prediction, t_all, s_all, rng), canvas)
         sent = yield Step(x, prediction, s)
         if sent is not None:
             x, canvas = sent.x, sent.canvas
+
+
+def moved(step, noise, x, prediction, t, s, rng):
+    """The step, but the noise's own at each position that it makes clean."""
+    ends = noise.alpha(s) == 1
+    if ends.all():
+        return noise.reverse(x, prediction, t, s, rng)
+    new = step(x, prediction, t, s, rng)
+    if not ends.any() or step == noise.reverse:
+        return new
+    return torch.where(ends, noise.reverse(x, prediction, t, s, rng), new)
 
 
 @sampler("euler", needs={"ratios"}, paper="arXiv:2205.14987")
@@ -36,10 +46,8 @@ def euler(process, denoise, start, times, rng):
         log_r = noise.log_ratios(x, prediction.log_x0.double(), t)
         V = log_r.shape[-1]
         log_r = log_r.masked_fill(F.one_hot(x, V + 1)[..., :V].bool(), LOG_ZERO)
-        jump = rand(x, rng) < log_r.exp().sum(-1) * noise.jumps(t, s)
-        # where only masks jump, the ratios of what they become are those of x_0 itself
-        masked = "mask" in process.traits
-        return torch.where(jump, prediction.draw(rng) if masked else categorical(log_r, rng), x)
+        jump = rand(x, rng, "jump") < log_r.exp().sum(-1) * noise.jumps(t, s)
+        return torch.where(jump, noise.jumped(prediction, log_r, rng), x)
 
     yield from each_step(step, process, denoise, start, times, rng)
 

@@ -7,6 +7,11 @@ from tinydiff.samplers import Step, moves, sampler
 from tinydiff.samplers.unmask import Budget, within_budget
 
 
+def ends(noise, canvas, s):
+    """Which positions are clean at time s."""
+    return noise.alpha(canvas.time(s)) == 1
+
+
 @sampler("settle", needs={"diffusion", "posterior"}, paper="arXiv:2505.24857")
 def settle(process, denoise, start, times, rng, *, budget: Budget = 0.5):
     """Accept the least uncertain characters for good, keep denoising the rest; stops when all are
@@ -18,7 +23,7 @@ def settle(process, denoise, start, times, rng, *, budget: Budget = 0.5):
     noise, x, canvas = process.noise, start.x, start.canvas
     for t, s in moves(start, times):
         prediction, open_ = denoise(x, canvas.time(t)), ~canvas.given
-        accept = open_ & (within_budget(prediction.log_x0, open_, budget) if s > 0 else True)
+        accept = open_ & (within_budget(prediction.log_x0, open_, budget) | ends(noise, canvas, s))
         x = noise.reverse(x, prediction, canvas.time(t), canvas.time(s), rng)
         canvas = canvas.with_written(prediction.draw(rng), accept)
         x = noise.pin(x, canvas)

@@ -75,7 +75,7 @@ def negative_entropy(log_p):
     return (log_p.clamp_min(-80).exp() * log_p).sum(-1)
 
 
-@sampler("confidence", needs={"mask"}, paper="arXiv:2202.04200")
+@sampler("confidence", needs={"mask", "clock"}, paper="arXiv:2202.04200")
 def confidence(
     process,
     denoise,
@@ -97,7 +97,7 @@ def confidence(
     yield from reveal_by(score, process, denoise, start, times, rng)
 
 
-@sampler("margin", needs={"mask"}, paper="arXiv:2502.06768")
+@sampler("margin", needs={"mask", "clock"}, paper="arXiv:2502.06768")
 def margin(process, denoise, start, times, rng):
     """Reveal where the best character is furthest ahead of the second best."""
 
@@ -108,7 +108,7 @@ def margin(process, denoise, start, times, rng):
     yield from reveal_by(score, process, denoise, start, times, rng)
 
 
-@sampler("entropy", needs={"mask"}, paper="arXiv:2508.15487")
+@sampler("entropy", needs={"mask", "clock"}, paper="arXiv:2508.15487")
 def entropy(process, denoise, start, times, rng):
     """Reveal where the whole bet is least spread out (lowest entropy)."""
     yield from reveal_by(
@@ -116,7 +116,7 @@ def entropy(process, denoise, start, times, rng):
     )
 
 
-@sampler("random", needs={"mask"}, paper="arXiv:2110.02037")
+@sampler("random", needs={"mask", "clock"}, paper="arXiv:2110.02037")
 def random(process, denoise, start, times, rng):
     """Reveal in random order, the same number of characters every step."""
     yield from reveal_by(
@@ -150,7 +150,7 @@ def time_of(masked, total, process):
     return torch.where(share == 1, 1.0, process.noise.schedule.time(1 - share))
 
 
-@sampler("threshold", needs={"mask"}, paper="arXiv:2505.22618")
+@sampler("threshold", needs={"mask", "clock"}, paper="arXiv:2505.22618")
 def threshold(
     process,
     denoise,
@@ -175,7 +175,7 @@ def threshold(
     yield from reveal_while(enough, process, denoise, start, times, rng)
 
 
-@sampler("entropy_budget", needs={"mask"}, paper="arXiv:2505.24857")
+@sampler("entropy_budget", needs={"mask", "clock"}, paper="arXiv:2505.24857")
 def entropy_budget(
     process,
     denoise,
@@ -207,7 +207,7 @@ def within_budget(log_p, allowed, budget):
     return torch.zeros_like(allowed).scatter(1, where, within)
 
 
-@sampler("first_hitting", needs={"mask"}, paper="arXiv:2409.02908", steps_matter=False)
+@sampler("first_hitting", needs={"mask", "clock"}, paper="arXiv:2409.02908", steps_matter=False)
 def first_hitting(process, denoise, start, times, rng):
     """Jump to the moment at which the next character is revealed: one call a character, exact, no
     step size."""

@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from tinydiff.generate import TOP, Frame
+from tinydiff.frames import TOP, Frame
 from tinydiff.paths import STATIC
 from tinydiff.processes import Process
 from tinydiff.sentences import is_text

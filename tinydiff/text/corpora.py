@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tinydiff.randomness import Rng
 from tinydiff.sentences import brief
 from tinydiff.text.canvas import Canvas
 from tinydiff.text.tokenizers import Tokenizer, subwords
@@ -59,9 +60,7 @@ class Corpus:
         """The training text."""
         return self.tokenizer.decode(self.train)
 
-    def canvases(
-        self, split: str, length: int, batch: int, rng: torch.Generator, given_share: float
-    ) -> Canvas:
+    def canvases(self, split: str, length: int, batch: int, rng: Rng, given_share: float) -> Canvas:
         """A batch to train on: windows of `split` ("train" or "valid") with random given-masks and,
         if there are, labels."""
         tokens, starts = windows(getattr(self, split), length, batch, rng)
@@ -355,23 +354,21 @@ def _few_labels(documents: list[list[tuple[str, str]]], most: int) -> list[list[
 # ---------------------------------------------------------------- windows
 
 
-def windows(ids: Tensor, length: int, batch: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+def windows(ids: Tensor, length: int, batch: int, rng: Rng) -> tuple[Tensor, Tensor]:
     """`batch` windows that start anywhere: tokens (B, L) and their start positions (B,)."""
-    starts = torch.randint(len(ids) - length + 1, (batch,), generator=rng, device=rng.device).to(
-        ids.device
-    )
+    starts = rng.integers(len(ids) - length + 1, batch, purpose="window").to(ids.device)
     return ids[starts[:, None] + torch.arange(length, device=ids.device)].long(), starts
 
 
-def random_given(batch: int, length: int, rng: torch.Generator, share: float = 0.25) -> Tensor:
+def random_given(batch: int, length: int, rng: Rng, share: float = 0.25) -> Tensor:
     """Given-masks (B, L) for training: `share` of the rows get a random prefix, suffix or span, the
     others nothing. No row is given whole: there would be nothing to learn from it.
     """
-    u = torch.rand(4, batch, 1, generator=rng, device=rng.device)
+    u = rng.common(4, batch, 1, purpose="given")
     low, high = (torch.stack([u[0], u[1]]).sort(0).values * length).unbind(0)
     kind = (u[2] * 3).long()  # what is given: 0 a prefix, 1 a suffix, 2 a span in the middle
     low, high = torch.where(kind == 0, 0, low), torch.where(kind == 1, length, high)
-    place = torch.arange(length, device=rng.device)
+    place = torch.arange(length, device=u.device)
     given = (place >= low) & (place < high) & (u[3] < share)
     return given & ~given.all(1, keepdim=True)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tinydiff.randomness import Rng
 from tinydiff.text.canvas import Canvas
 from tinydiff.text.corpora import Corpus, compact
 from tinydiff.text.tokenizers import Tokenizer
@@ -32,14 +33,12 @@ class Pairs:
     labels: tuple[str, ...] = ()
     fingerprint: str = ""  # of the corpus
 
-    def canvases(
-        self, split: str, length: int, batch: int, rng: torch.Generator, given_share: float
-    ) -> Canvas:
+    def canvases(self, split: str, length: int, batch: int, rng: Rng, given_share: float) -> Canvas:
         """A batch to train on, as a Corpus gives it. The windows have the length they were made
         with, and the whole source is given, whatever the share.
         """
         rows = getattr(self, split)
-        return paired(rows[torch.randint(len(rows), (batch,), generator=rng)], self.tokenizer)
+        return paired(rows[rng.integers(len(rows), batch, purpose="row")], self.tokenizer)
 
     def texts(self, rows: Tensor) -> tuple[list[str], list[str]]:
         """Sources and targets of windows (B, L)."""

@@ -418,6 +418,7 @@ class Run:
         """One optimizer step; this process's part of the training loss, in nats a character."""
         config, rng, parts = self.config, self.rng, self.config.accumulate
         self.process.train()
+        rng.step, rng.part, rng.parts = self.step, 0, 1
         whole = self.data.canvases(
             "train",
             config.shape["length"],
@@ -425,9 +426,9 @@ class Run:
             rng,
             config.given,
         )
-        whole, drawn, loss = self.dropped(whole), rng.get_state(), 0.0
+        whole, drawn, loss = self.dropped(whole), rng.state(), 0.0
         for part in range(parts):
-            rng.set_state(drawn)
+            rng.restore(drawn)
             rng.part, rng.parts = (
                 self.together.process_index * parts + part,
                 self.together.num_processes * parts,
@@ -474,7 +475,7 @@ class Run:
         both."""
         if canvas.label is None:
             return canvas
-        drop = torch.rand(len(canvas.label), generator=self.rng) < self.config.drop_label
+        drop = self.rng.common(len(canvas.label), purpose="label") < self.config.drop_label
         return replace(canvas, label=torch.where(drop, len(self.data.labels), canvas.label))
 
     def validate(self, batches: int = 8, batch: int = 32) -> float:

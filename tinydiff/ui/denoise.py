@@ -14,7 +14,7 @@ import gradio as gr
 import torch
 
 from tinydiff import runs
-from tinydiff.generate import Frame
+from tinydiff.frames import Frame
 from tinydiff.measure import evaluate
 from tinydiff.nets.memory import keep_some_freed
 from tinydiff.paths import ASSETS

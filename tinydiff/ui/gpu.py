@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import torch
 
-from tinydiff.generate import Frame
+from tinydiff.frames import Frame
 from tinydiff.generate import generate as here
 from tinydiff.processes import Process
 from tinydiff.text import Canvas

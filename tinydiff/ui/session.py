@@ -16,7 +16,7 @@ from pathlib import Path
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from tinydiff.generate import Frame
+from tinydiff.frames import Frame
 from tinydiff.runs import Request
 from tinydiff.store import catalogue
 from tinydiff.store.catalogue import Model

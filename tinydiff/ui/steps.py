@@ -16,7 +16,7 @@ from functools import lru_cache
 import gradio as gr
 
 from tinydiff.exact import bigram_divergence
-from tinydiff.generate import Frame
+from tinydiff.frames import Frame
 from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.randomness import seeded
