@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from tinydiff import plugins
+from tinydiff import Canvas, exact, generate, plugins
 from tinydiff.cli import documents
 from tinydiff.cli.commands import main
 from tinydiff.samplers import SAMPLERS
@@ -17,10 +17,14 @@ from typing import Annotated
 from tinydiff.samplers import Range, Step, sampler
 
 
-@sampler("{name}", needs={{"masks"}}, paper="none")
-def order(process, denoise, canvas, times, rng, *, pull: Annotated[float, Range(0, 2, "pull")] = 1):
+@sampler("{name}", needs={{"mask"}}, paper="none")
+def order(process, denoise, start, times, rng, *, pull: Annotated[float, Range(0, 2, "pull")] = 1):
     """Write {name}."""
-    yield
+    x = start.x
+    for t in times[:-1]:
+        prediction = denoise(x, start.canvas.time(t))
+        x = process.noise.pin(prediction.draw(rng), start.canvas)
+        yield Step(x, prediction, float(t))
 '''
 
 
@@ -38,13 +42,16 @@ def folder(tmp_path):
             del sys.modules[name]
 
 
-def test_a_folder_adds_a_method_everywhere(folder, monkeypatch, capsys):
+def test_a_folder_adds_a_method_everywhere(folder, monkeypatch, capsys, language):
     """--plugins before or after the command, or the variable: the method is in the matrix, its
-    option is a flag, and the documents would show it. Without, it is not there."""
+    option is a flag, the documents would show it, and it writes. Without, it is not there."""
     assert main(["matrix", "--markdown"]) == 0 and "sideways" not in capsys.readouterr().out
     assert main(["--plugins", str(folder), "matrix", "--markdown"]) == 0
     assert "| `sideways` |" in capsys.readouterr().out
     assert "Write sideways." in documents.matrix_table()
+    model = exact.perfect("masked", language)
+    *_, last = generate(model, Canvas.blank(4), sampler="sideways", steps=2)
+    assert last.step == 2 and (last.tokens < model.V).all()
     with pytest.raises(SystemExit):
         main(["sample", "--help", "--plugins", str(folder)])
     assert "sideways: pull" in capsys.readouterr().out

@@ -319,13 +319,6 @@ def test_levels_are_printable(share):
     assert render.share_of(sign) == pytest.approx(min(1, max(0, share)), abs=0.5 / render.LEVELS)
 
 
-def test_shares_and_entropy_start_at_their_ends(process, run):
-    """Before the first step all that is open is masked, and as uncertain as can be; at the end
-    nothing is masked."""
-    assert render.masked_share(run.frames[0]) == 1 and render.masked_share(run.frames[-1]) == 0
-    assert render.mean_entropy(run.frames[0]) == pytest.approx(math.log(process.V))
-
-
 def test_one_palette():
     """Every colour of the page has a value in light and in dark, and every family has its own."""
     light, dark = render.palette(), render.palette(dark=True)

@@ -157,6 +157,15 @@ def test_imports_only_point_left():
                     assert ORDER.index(target) <= ORDER.index(room), wrong
 
 
+def test_lines_have_at_most_100_columns():
+    """In every Python file, also those without a blank and those that end in an address, which
+    ruff's E501 spares."""
+    for path in [*ROOT.glob("tinydiff/**/*.py"), *ROOT.glob("tests/**/*.py"), *ROOT.glob("*.py")]:
+        lines = path.read_text("utf-8").splitlines()
+        wide = [n for n, line in enumerate(lines, 1) if len(line) > 100]
+        assert not wide, f"{path.relative_to(ROOT)}, lines {wide}"
+
+
 def test_the_examples_of_contributing(registries, language, rng):
     """The example process and sampler register themselves, find each other, and are exact."""
     names = {"__name__": "example"}

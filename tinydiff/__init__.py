@@ -5,12 +5,12 @@
               samplers, plots, the page
     alpha(t)  what is left of the text at time t; alpha(0) = 1, alpha(1) = floor > 0  (schedules.py)
     x_0 clean, x_t noised
-    time is PER POSITION, shape (B, L): a position that is given (prompt, infill context, source,
-              padding) has t = 0
+    time is PER POSITION, shape (B, L): a position that is given (prompt, infill context, source)
+              has t = 0
 
-A family owns its mathematics (processes/), a role owns the control flow (samplers/), and `generate`
-turns any pair of them into Frames. Read text -> schedules -> nets -> processes -> samplers ->
-guides -> generate; imports only point left in that line.
+A family owns its mathematics (noises/ and processes/), a role owns the control flow (samplers/),
+and `generate` turns any pair of them into Frames. Read text -> schedules -> noises -> nets ->
+processes -> samplers -> guides -> generate; imports only point left in that line.
 """
 
 from tinydiff.text import Canvas, Tokenizer, corpus

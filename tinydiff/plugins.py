@@ -21,8 +21,8 @@ VARIABLE, GROUP = "TINYDIFF_PLUGINS", "tinydiff.plugins"
 
 
 ABOUT = (
-    "also take noises, processes, networks, samplers and guides from the Python files in this "
-    f"folder, which are run (or name it in {VARIABLE})"
+    "also take noises, processes, networks, samplers, guides and tokenizers from the Python files "
+    f"in this folder, which are run (or name it in {VARIABLE})"
 )
 
 

@@ -79,7 +79,7 @@ def about(path: Path) -> str:
     """The first sentence of a module's docstring; a folder's is its __init__.py's."""
     module = path / "__init__.py" if path.is_dir() else path
     whole = " ".join((ast.get_docstring(ast.parse(module.read_text("utf-8"))) or "").split())
-    return re.split(r"(?<=[.?!])\s", whole)[0].removesuffix(".")
+    return re.split(r"(?<=[^.][.?!])\s", whole)[0].removesuffix(".")  # "4 ..." ends none
 
 
 def rooms() -> str:

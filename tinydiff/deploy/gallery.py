@@ -60,10 +60,8 @@ def chosen(name: str) -> list[tuple[str, int]]:
 
 def record(name: str, folder: Path) -> dict:
     """Write a family's runs to the folder; what the page tells of them."""
-    family, model = (
-        PROCESSES[name],
-        next(model for model in catalogue.models().values() if model.process == name),
-    )
+    family = PROCESSES[name]
+    model = next(model for model in catalogue.models().values() if model.process == name)
     return {
         "name": name,
         "title": family.title,

@@ -40,12 +40,9 @@ BATCHES = (1, 8)
 TRAINING_BATCH = 32
 BACKWARD = 3  # forward and backward take three times the products of forward alone
 STEPS = 128
-# characters of a long text, of a block, and in how many parts its time is told
-LONG, BLOCK, PARTS = (
-    4096,
-    16,
-    4,
-)
+LONG = 4096  # characters of a long text
+BLOCK = 16  # characters of one of its blocks
+PARTS = 4  # of a long text, each timed by itself
 # sides of the matrices whose product is the ceiling
 SQUARES = {
     "cpu": (1024, 1536, 2048),
@@ -142,9 +139,14 @@ def bench(
 ) -> Report:
     """Measure everything, in one run on this machine.
 
-    presets: names in train.SHAPES; repeats: 1 .. 1000, of which the median is taken; training,
-    compiled: what takes longest can be left out; bf16: measure bfloat16 even where it is slow; say:
-    told what is being measured. Raises ValueError for what cannot be.
+    presets:   names in train.SHAPES
+    repeats:   1 .. 1000; the median of them is taken
+    training:  False leaves out the training steps
+    compiled:  False leaves out the compiled one of them, which takes longest
+    bf16:      measure bfloat16 even where it is slow
+    say:       called with the name of what is measured next
+
+    Raises ValueError for a preset that does not exist and for other numbers of repeats.
     """
     unknown = [preset for preset in presets if preset not in SHAPES]
     if unknown:

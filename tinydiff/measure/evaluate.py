@@ -42,11 +42,8 @@ from tinydiff.text import Canvas, Characters, Corpus, paired, pairs
 from tinydiff.uncertainty import Mean
 
 LETTERS = 4  # of a word, the least that is looked up
-# for the floor: texts without a network, and the characters that they imitate
-YARD, ENOUGH = (
-    64,
-    1 << 21,
-)
+YARD = 64  # texts without a network, for the floor of the scale
+ENOUGH = 1 << 21  # characters of the training text that they imitate, at the most
 WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)*")
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # of a process's first sampler
 FEWER = (8, 32, 128)  # of the others
@@ -181,9 +178,11 @@ def named(process: Process, texts: Canvas) -> str:
 def judged(
     texts: list[str], process: Process | None = None, known: frozenset[str] | None = None
 ) -> Quality:
-    """Quality of texts, all together. process: what wrote them; of one that learned another text
-    than the judge neither the judge's bits nor the share of Shakespeare's words say anything, and
-    they are None. known: words that are real where it did, instead of those.
+    """Quality of texts, all together.
+
+    process:  what wrote them; of one that learned another text than the judge neither the judge's
+              bits nor the share of Shakespeare's words say anything, and they are None
+    known:    words that are real where it did, instead of Shakespeare's
     """
     fit = process is None or judges(process)
     bits = judge_bits(texts) if fit else None
@@ -284,10 +283,8 @@ def followed(train: Tensor, first: Tensor, length: int, rng: torch.Generator) ->
     follows, at a random place of `train`, the one before it: the chain of pairs, without a table of
     them.
     """
-    order, many = (
-        train[:-1].argsort(stable=True),
-        torch.bincount(train[:-1], minlength=int(train.max()) + 1),
-    )
+    order = train[:-1].argsort(stable=True)
+    many = torch.bincount(train[:-1], minlength=int(train.max()) + 1)
     start, rows = many.cumsum(0) - many, [first]
     for _ in range(length - 1):
         place = (
@@ -514,11 +511,9 @@ def cache_error(process: Process, cache: str, batch: int) -> float:
     written at each call, in random order and without a cache; the first call of a block, which has
     nothing to remember, does not count.
     """
-    size, canvas, rng = (
-        process.sizes[0],
-        Canvas.blank(process.length or 256, batch),
-        seeded(0),
-    )
+    size = process.sizes[0]
+    canvas = Canvas.blank(process.length or 256, batch)
+    rng = seeded(0)
     asked, total, count = (lambda x, t, cache: process.denoise(x, t, cache=cache)), 0.0, 0
     pieces = [process.pieces(size, name) for name in ("none", cache)]
     for start in range(0, canvas.tokens.shape[1], size):

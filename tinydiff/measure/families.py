@@ -126,12 +126,10 @@ def untrained(card: Card) -> Process:
 def milliseconds(process: Process, repeats: int = 9) -> float:
     """The median time of a call for one text of 256 characters."""
     canvas, rng = Canvas.blank(256), seeded(0)
-    x, t, autocast, took = (
-        process.noise.prior(canvas, rng),
-        canvas.time(1.0),
-        precision("auto", process.device),
-        [],
-    )
+    x = process.noise.prior(canvas, rng)
+    t = canvas.time(1.0)
+    autocast = precision("auto", process.device)
+    took = []
     with torch.no_grad(), autocast():
         for _ in range(2 + repeats):
             start = time.perf_counter()

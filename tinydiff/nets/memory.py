@@ -6,11 +6,8 @@ from __future__ import annotations
 import ctypes
 
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -3, -4, -8  # of malloc.h
-# bytes: the largest threshold for a block that glibc takes; what a page may keep
-BLOCK, KEPT = (
-    32 << 20,
-    64 << 20,
-)
+BLOCK = 32 << 20  # bytes: the largest threshold for a block that glibc takes
+KEPT = 64 << 20  # bytes that a page may keep
 
 
 def keep_all_freed() -> None:

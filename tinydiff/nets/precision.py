@@ -109,10 +109,8 @@ def product_seconds(dtype: torch.dtype, device: torch.device) -> float:
     """Seconds of one product as autocast does it: numbers in float32 are cast, the matrix is
     already in the format."""
     rows, inputs, outputs = SIZES[device.type]
-    x, weight = (
-        torch.ones(rows, inputs, device=device),
-        torch.ones(outputs, inputs, device=device, dtype=dtype),
-    )
+    x = torch.ones(rows, inputs, device=device)
+    weight = torch.ones(outputs, inputs, device=device, dtype=dtype)
     settle(device)
     start = time.perf_counter()
     F.linear(x.to(dtype), weight)

@@ -155,10 +155,8 @@ class Transformer(Network):
         )
         causal = mask is None and self.causal and n > 1  # one alone, the last, sees everything
         if causal and past:
-            mask, causal = (
-                torch.ones(n, past + n, dtype=torch.bool, device=x.device).tril(past),
-                False,
-            )
+            mask = torch.ones(n, past + n, dtype=torch.bool, device=x.device).tril(past)
+            causal = False
         for i, block in enumerate(self.blocks):
             h = block(
                 h,
@@ -175,15 +173,11 @@ class Block(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm1, self.norm2 = RMSNorm(width), RMSNorm(width)
-        self.qkv, self.out = (
-            nn.Linear(width, 3 * width, bias=False),
-            nn.Linear(width, width, bias=False),
-        )
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
         self.q_norm, self.k_norm = RMSNorm(width // heads), RMSNorm(width // heads)
-        self.up, self.down = (
-            nn.Linear(width, 4 * width, bias=False),
-            nn.Linear(4 * width, width, bias=False),
-        )
+        self.up = nn.Linear(width, 4 * width, bias=False)
+        self.down = nn.Linear(4 * width, width, bias=False)
 
     def forward(self, h, turn, mask, causal, extend):
         B, n, D = h.shape

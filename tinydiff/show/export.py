@@ -34,11 +34,8 @@ FORMAT = 1
 COLUMNS = 64
 CONTROLS = {"\n": "↵", "\t": "⇥", MASK: MASK_SIGN}
 MAX_JSON = 1 << 28  # bytes
-# bytes of all pictures of a film together, pixels of a side that a GIF may have
-MAX_DRAWN, MAX_SIDE = (
-    1 << 31,
-    65_535,
-)
+MAX_DRAWN = 1 << 31  # bytes of all pictures of a film together
+MAX_SIDE = 65_535  # pixels of a side that a GIF may have
 MOST_NATS = 14.0  # of a bet: more than the log of all characters there are
 
 
@@ -237,12 +234,9 @@ def in_script(value: object) -> str:
 CELL, LINE = 12, 27  # pixels: a cell's width, a row's height
 SIZE, SMALL = 20, 13  # of the fonts
 BASE = 19  # the line that letters stand on
-# of the paper around the sheet, of the sheet around the text, of the paper under it
-EDGE, INSET, FOOT = (
-    16,
-    22,
-    40,
-)
+EDGE = 16  # of the paper around the sheet
+INSET = 22  # of the sheet around the text
+FOOT = 40  # of the paper under the sheet
 DRY = 4  # frames in which a new character dries to ink
 UNDER = {render.GIVEN: (23, 24), render.AGAIN: (22, 24)}  # lines under a cell, as on the page
 
@@ -295,11 +289,9 @@ def tile(character: str, state: str, wet: float) -> Image.Image:
 
 def images(run: Run) -> Iterator[Image.Image]:
     """The run as pictures, one a step, and a few more in which the last characters dry."""
-    total, wet, kinds = (
-        len(run.frames) - 1,
-        [0.0] * len(run.frames[0].text),
-        [""] * len(run.frames[0].text),
-    )
+    total = len(run.frames) - 1
+    wet = [0.0] * len(run.frames[0].text)
+    kinds = [""] * len(run.frames[0].text)
     last, spelling, lines = run.frames[-1], render.Spelling(), lines_of(run)
     drying = zip([last] * DRY, [[render.GIVEN if g else render.WRITTEN for g in last.given]] * DRY)
     for picture, states in chain(zip(run.frames, render.states(run.frames)), drying):

@@ -6,7 +6,7 @@ them. On the wire a picture is what changed since the one before: `[place, chara
 character, ...]`, or the whole string where that is shorter; the mask is one ASCII byte outside
 every vocabulary. Pictures travel in chunks and the server keeps all chunks, so that a browser which
 misses a message loses nothing; a chunk is one string of JSON, because Gradio's page walks through
-everything else at each message. `ui/static/player.js` is the other end.
+everything else at each message. `ui/static/wire.js` is the other end.
 
 This file does not know about gradio, and does no arithmetic on tensors beyond `tolist`.
 """
@@ -32,23 +32,15 @@ MASK = "\x7f"  # what stands on the wire where nothing is written
 EVERY = 0.05  # seconds between two messages to the browser
 UNSURE = 0.3  # a character written with less probability than this is shown as unsure
 TOPS = 64  # pictures of a run that hold the likeliest tokens, at most about
-# shares travel as one printable ASCII character: chr(33) is 0, chr(126) is 1
-LEVELS, FIRST = (
-    93,
-    33,
-)
+FIRST = 33  # a share travels as one printable ASCII character: chr(33) is 0
+LEVELS = 93  # and chr(33 + 93) is 1
 SIGNS = "".join(map(chr, range(FIRST, FIRST + LEVELS + 1)))
 
 # the state of a cell, one letter each
 MASKED, NEW, AGAIN, GIVEN, DOUBT, WRITTEN, NOISE = "mnaguwx"
 PIECE = 200  # characters that a token spells at the most
 # how many of the open positions the view of a noise shows
-SPOTS = {
-    "": 0,
-    "ratios": None,
-    "walk": 8,
-    "planes": 64,
-}
+SPOTS = {"": 0, "ratios": None, "walk": 8, "planes": 64}
 FEW = 64  # and of what another noise shows
 
 STYLE = STATIC / "style.css"
@@ -73,9 +65,8 @@ class Picture:
     top: str = ""
     view: str = ""  # Frame.view at the positions of the scene, K levels each
     scene: dict | None = None  # on the first picture: what all of them share (`scene`)
-    pieces: dict[str, str] | None = (
-        None  # what signs of it spell that are in no picture before; None where each spells itself
-    )
+    # what signs of it spell that are in no picture before; None where each spells itself
+    pieces: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -96,11 +87,9 @@ def record(
 ) -> Iterator[Picture]:
     """A Picture for each Frame of one row of the batch, and before the first one the noise that it
     came from."""
-    stage, signs, naming = (
-        scene(process, canvas, row),
-        process.tokenizer.signs + MASK,
-        Naming(process.tokenizer),
-    )
+    stage = scene(process, canvas, row)
+    signs = process.tokenizer.signs + MASK
+    naming = Naming(process.tokenizer)
     top = [""] * canvas.tokens.shape[1]
     for frame in frames:
         if frame.before is not None:
@@ -200,12 +189,13 @@ def picture(frame: Frame, signs: str, row: int, top: str, stage: dict, first: bo
 def scene(process: Process, canvas: Canvas, row: int = 0) -> dict:
     """What is the same in all pictures of a run, as plain JSON.
 
-    masks: is what is not written a mask; else noise stands there
-    least: the least confidence with which a change is marked, so that noise that changes into
-        noise is not
-    view, spots: the name of what `Picture.view` shows, and of which positions: the first of the
-        open ones, or some at even distances
-    signs, map: for a walk, the characters and where their codes lie, two levels each
+    masks:  whether a mask stands where nothing is written; else noise stands there
+    least:  the least confidence with which a change is marked, so that noise that changes into
+            noise is not
+    view:   the name of what `Picture.view` shows
+    spots:  of which positions it is shown: the first of the open ones, or some at even distances
+    signs:  for a walk alone, the characters
+    map:    for a walk alone, where their codes lie, two levels each
     """
     open_ = (~canvas.given[row]).nonzero()[:, 0].tolist()
     count = SPOTS.get(process.view_name, FEW)
@@ -307,17 +297,6 @@ def states(pictures: Iterable[Picture]) -> Iterator[str]:
     return map(States(), pictures)
 
 
-def masked_share(picture: Picture) -> float:
-    """How much of what is to be written is not written yet."""
-    return picture.text.count(MASK) / max(1, picture.given.count(False))
-
-
-def mean_entropy(picture: Picture) -> float:
-    """Nats, on average over what is not given."""
-    open_ = [h for h, given in zip(picture.entropy, picture.given) if not given]
-    return sum(open_) / max(1, len(open_))
-
-
 # ---------------------------------------------------------------- the wire
 
 
@@ -376,8 +355,10 @@ def renamed(stored: dict) -> dict:
 class Wire:
     """Packs pictures for the player. `value()` is always the whole run so far.
 
-    total: how many pictures are expected; V: characters in the vocabulary; head: what the player
-    needs before the first picture (`settings`, `family`, `curves`, `query`, `pace`: see player.js).
+    total:  how many pictures are expected
+    V:      tokens in the vocabulary
+    head:   what the player needs before the first picture: `settings`, `family`, `curves`,
+            `query`, `pace` (see player.js)
     """
 
     def __init__(self, total: int, V: int, **head):

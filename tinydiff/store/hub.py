@@ -34,7 +34,8 @@ from tinydiff.text import subwords
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}"
 REPO = re.compile(rf"{NAME}/{NAME}")
 SOURCE = re.compile(
-    rf"(?P<repo>{NAME}/{NAME})(?:/(?P<folder>{NAME}))?(?:@(?P<revision>[A-Za-z0-9][A-Za-z0-9_.-]{{0,99}}))?"
+    rf"(?P<repo>{NAME}/{NAME})(?:/(?P<folder>{NAME}))?"
+    r"(?:@(?P<revision>[A-Za-z0-9][A-Za-z0-9_.-]{0,99}))?"
 )
 SHA = re.compile(r"[0-9a-f]{40}")
 LIMITS = {"config.json": MAX_CONFIG, "model.safetensors": 1 << 26}  # bytes of what is pulled
@@ -44,25 +45,13 @@ MAX_LISTED = 16  # checkpoints of one repository that are looked at
 PATIENCE = 9.0  # seconds for all that is asked of the Hub at once
 PAUSE = 4.0  # seconds without a byte after which it is dead
 LONGEST = 86_400  # seconds that may be waited
-KEPT = (
-    1 << 29,
-    24,
-    # bytes, and checkpoints, of those that were pulled and are kept; what was used last is kept
-    # longest
-)
-# seconds: what is in use and not thrown away, what a killed program has left behind
-FRESH, LEFT = (
-    60.0,
-    86_400.0,
-)
+# bytes, and checkpoints, of those that were pulled and are kept; what was used last is kept
+# longest
+KEPT = (1 << 29, 24)
+FRESH = 60.0  # seconds: what is in use and not thrown away
+LEFT = 86_400.0  # seconds: what a killed program has left behind
 # what is pushed, beside the card
-OWN = (
-    "config.json",
-    "model.safetensors",
-    "metrics.jsonl",
-    "evaluation.json",
-    subwords.FILE,
-)
+OWN = ("config.json", "model.safetensors", "metrics.jsonl", "evaluation.json", subwords.FILE)
 RESUME = ("resume.safetensors", "resume.json")
 
 
@@ -492,11 +481,14 @@ def push(
 ) -> str:
     """Upload a checkpoint folder as one commit, tagged with its step; the address of the
     repository, which is made if it is not there. What belongs to the checkpoint is pushed and
-    nothing else; the card names the id to load it by.
+    nothing else; the card names the id to load it by. May be called from any thread.
 
-    token: the login to use, by default this machine's; it is sent to the Hub alone. inside: a
-    folder of the repository. resume: also what training needs to go on elsewhere (`pull_run`). May
-    be called from any thread. Raises CheckpointError, in one sentence.
+    private:  whether a repository that is made is private
+    token:    the login to use, by default this machine's; it is sent to the Hub alone
+    inside:   a folder of the repository
+    resume:   push also what training needs to go on elsewhere (`pull_run`)
+
+    Raises CheckpointError, in one sentence.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 

@@ -1,7 +1,7 @@
 """A Canvas is text to be written: what stands there, and what of it may not change.
 
-Prompt, infilling, source and padding are all `given`, and given positions are at time 0
-(`Canvas.time`), which is all that any process needs to know.
+Prompt, infilling and source are all `given`, and given positions are at time 0 (`Canvas.time`),
+which is all that any process needs to know. Padding is open, and counts as no part of the text.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Canvas:
     """Text to be written: what stands there, and what of it may not change."""
 
     tokens: Tensor  # (B, L) int64; what stands at a position that is not given does not matter
-    given: Tensor  # (B, L) bool: prompt, infill context, source, padding
+    given: Tensor  # (B, L) bool: prompt, infill context, source
     label: Tensor | None = None  # (B,) int64 class for guidance; None is unconditional
     padding: Tensor | None = None  # (B, L) bool: open, but no part of the text (see `counted`)
 

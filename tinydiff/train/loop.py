@@ -164,16 +164,11 @@ PRESETS = {
 
 
 TUNED = 128  # windows of text that a process looks at to decide what it may
-LARGE = (
-    16 << 20
-    # bytes of a layer's numbers from which on glibc gives memory back at every step, which costs
-    # time
-)
-# seconds that it takes on two slow cores, and the share of the time that it may save
-COMPILING, COMPILED_GAIN = (
-    60.0,
-    0.15,
-)
+# bytes of a layer's numbers from which on glibc gives memory back at every step, which costs
+# time
+LARGE = 16 << 20
+COMPILING = 60.0  # seconds that it takes on two slow cores
+COMPILED_GAIN = 0.15  # the share of the time that it may save
 
 
 class TrainingError(RuntimeError):
@@ -429,10 +424,8 @@ class Run:
         whole, drawn, loss = self.dropped(whole), rng.state(), 0.0
         for part in range(parts):
             rng.restore(drawn)
-            rng.part, rng.parts = (
-                self.together.process_index * parts + part,
-                self.together.num_processes * parts,
-            )
+            rng.part = self.together.process_index * parts + part
+            rng.parts = self.together.num_processes * parts
             last = part == parts - 1  # with whose backward the processes average their gradients
             with nullcontext() if last else self.together.no_sync(self.objective):
                 with self.autocast():
@@ -481,12 +474,10 @@ class Run:
     def validate(self, batches: int = 8, batch: int = 32) -> float:
         """The bound on windows of the validation text, the same ones and the same draws every time,
         nats a character."""
-        rng, total, count, length = (
-            seeded(1),
-            0.0,
-            0,
-            self.config.shape["length"],
-        )
+        rng = seeded(1)
+        total = 0.0
+        count = 0
+        length = self.config.shape["length"]
         with torch.no_grad(), self.autocast():
             for _ in range(batches):
                 canvas = self.data.canvases("valid", length, batch, rng, 0.0).to(self.device)

@@ -59,9 +59,9 @@ class Keeper:
         try:
             return copied(run.out)
         except OSError as error:
-            self.at, self.trouble = (
-                time.monotonic(),
-                f"Nothing was pushed, because no copy of the run could be made here: {error}.",
+            self.at = time.monotonic()
+            self.trouble = (
+                f"Nothing was pushed, because no copy of the run could be made here: {error}."
             )
             return None
 

@@ -3,7 +3,7 @@ autoregression to diffusion; and how much the loss varies over windows of times.
 
 A run streams its text as it comes. The pictures beside it are of the checkpoint (its evaluation:
 bits and judge for every size; its metrics: the search for windows) and of the runs of this visit.
-`python -m tinydiff.ui.blocks` records the first view.
+`python -m tinydiff.ui.recordings blocks` records the first view.
 """
 
 from __future__ import annotations
@@ -454,7 +454,7 @@ def pictures_of(runs: list[dict], model: str, family: str, block: int) -> dict:
 
 def cache_row(row: dict) -> list[str]:
     """What a cache was found to cost and to gain, in the order of the table's columns in
-    ui/static/blocks.js."""
+    ui/static/sheets/blocks.js."""
     judge = "" if row["bits"] is None else f"{row['bits']:.2f}"
     words = "" if row["words"] is None else f"{100 * row['words']:.0f} %"
     return [

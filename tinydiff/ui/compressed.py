@@ -3,7 +3,7 @@ and a sixth of that packed.
 
 Gradio compresses files by their endings, and these answers have none. A layer between the server
 and Gradio, of the usual make of such layers (ASGI); it is named where a page is launched, in
-look.py.
+theme.py.
 """
 
 from __future__ import annotations

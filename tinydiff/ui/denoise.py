@@ -42,7 +42,7 @@ from tinydiff.ui.request import (
 )
 from tinydiff.ui.session import Job, Session
 from tinydiff.ui.steering import shown
-from tinydiff.ui.tab import QUICK, QUIET, SAMPLE, Site, Tab, first_model, spaced
+from tinydiff.ui.tab import HUB_QUEUE, QUICK, QUIET, SAMPLE, Site, Tab, first_model, spaced
 from tinydiff.uncertainty import percent
 
 EXAMPLE = ASSETS / "example.json"
@@ -61,7 +61,6 @@ FIELDS = (
 PROMPT, TEMPLATE = "starts with", "fill the blanks"
 BUNDLED, HUB = "bundled", "Hub id"
 HUB_INFO = "A checkpoint, or a repository of several, that anybody made; nothing in it is run."
-HUB_LINE = dict(concurrency_id="hub", concurrency_limit=8)  # nobody's run waits for the Hub
 
 keep_some_freed()
 # two visitors share two cores; threads that wait for each other cost more than they bring
@@ -128,12 +127,10 @@ def stats(end: render.Picture, process: Process) -> list[list[str]]:
 def judged(text: str, process: Process) -> list[list[str]]:
     """What others say of a text; nothing of one that another text was learned for than the
     judge's."""
-    quality, real, ends, rows = (
-        evaluate.judged([text], process),
-        catalogue.real_text(),
-        catalogue.yardsticks(),
-        [],
-    )
+    quality = evaluate.judged([text], process)
+    real = catalogue.real_text()
+    ends = catalogue.yardsticks()
+    rows = []
     if quality.bits is not None:
         rows.append(
             [
@@ -633,7 +630,7 @@ def wire_hub(site: Site, where: gr.Radio, source: gr.Textbox, fields: list) -> N
     """What may have to ask the Hub."""
     session, (noise, model, sampler, *_) = site.session, fields
     shown = [*fields[:5], *fields[len(FIELDS) :]]
-    asks = QUIET | HUB_LINE
+    asks = QUIET | HUB_QUEUE
     noise.input(noise_chosen, [session, noise, sampler], shown, **asks)
     model.input(model_chosen, [session, model, sampler], shown, **asks)
     where.input(where_chosen, [session, where, sampler], [source, *shown], **asks)

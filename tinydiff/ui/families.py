@@ -48,10 +48,8 @@ def build(site: Site) -> None:
 def story() -> dict:
     """Everything the sheet shows."""
     result = families.read()
-    rows, errors = (
-        result.get("rows", []),
-        {p: found for p, found in result.get("errors", {}).items() if p in PROCESSES},
-    )
+    rows = result.get("rows", [])
+    errors = {p: found for p, found in result.get("errors", {}).items() if p in PROCESSES}
     pictures = [axis(rows), *(against(result, *what) for what in QUALITY)] if rows else []
     return {
         "head": HEAD,

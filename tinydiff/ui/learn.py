@@ -2,8 +2,8 @@
 Denoise, downloaded or pushed.
 
 The text is written to a file for the trainer to read, and removed before the first step. What was
-learned is kept by visitor_models.py for the visit. `python -m tinydiff.ui.learn` records the first
-view.
+learned is kept by visitor_models.py for the visit. `python -m tinydiff.ui.recordings train`
+records the first view.
 """
 
 from __future__ import annotations
@@ -41,18 +41,12 @@ RATE = 0.01  # of learning: what a few hundred steps profit from most
 NAME = "your text"  # what cards and files call it
 POINTS, SLICE = 240, 0.25  # of the curve at the most; seconds that a point stands for at the least
 VALIDATED = 200  # steps between two validations
-# seconds between samples, and the share of the time that has passed if that is longer
-LOOK, MORE = (
-    1.2,
-    0.15,
-)
+LOOK = 1.2  # seconds between samples at the least
+MORE = 0.15  # and this share of the time that has passed
 LINES = 3  # windows a sample
 STEPS = 32  # in Denoise to begin with, for each window of a small network
-# steps; the share of the minutes that they may take, validations come on top
-MOST, FILLED = (
-    100_000,
-    0.9,
-)
+MOST = 100_000  # steps
+FILLED = 0.9  # the share of the minutes that they may take; validations come on top
 SPARE = 60.0  # seconds that looks, validations and a busy machine may add
 LATE = "The training took longer than its minutes, so it was ended: what was learned stays."
 TRAIN = dict(concurrency_id="train", concurrency_limit=1)
@@ -464,10 +458,8 @@ def pushed(session: Session, repo: str, private: bool, token: str) -> str:
     """Push with a token, which is handed on and nowhere kept; a line with the address."""
     model = trained_model(session)
     with refusals():
-        repo, token = (
-            checked_text("repository", repo).strip(),
-            checked_text("token", token or "").strip(),
-        )
+        repo = checked_text("repository", repo).strip()
+        token = checked_text("token", token or "").strip()
         if not re.fullmatch(r"[!-~]{8,400}", token):
             raise ValueError(
                 "Give a token of yours with the right to write; they begin with hf_ and have "

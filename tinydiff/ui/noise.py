@@ -231,16 +231,15 @@ def row(names: list[str], x0: Tensor, observer: str) -> dict:
 def opinions(process: Process, x: Tensor, t: Tensor, observer: str) -> Tensor:
     """log p(x_0 | x) at every level, (N, L, V), by Bayes' rule or by the trained network; equal
     questions are asked once."""
-    if observer == PERFECT:
-        ask, asked = (
-            (lambda x, t: catalogue.bigrams().posterior(process.noise.likelihood(x, t))),
-            torch.arange(len(x)),
-        )
-    else:
-        ask, asked = (
-            (lambda x, t: process.denoise(x, t.float()).log_x0),
-            torch.arange(len(x)) // ASKED * ASKED,
-        )
+
+    def ask(x: Tensor, t: Tensor) -> Tensor:
+        if observer == PERFECT:
+            return catalogue.bigrams().posterior(process.noise.likelihood(x, t))
+        return process.denoise(x, t.float()).log_x0
+
+    asked = torch.arange(len(x))
+    if observer != PERFECT:
+        asked = asked // ASKED * ASKED
     if "timeless" in process.traits:  # the time tells nothing that the state does not
         _, asked = x.unique(dim=0, return_inverse=True)
         first = torch.full((len(x),), len(x)).scatter_reduce(0, asked, torch.arange(len(x)), "amin")

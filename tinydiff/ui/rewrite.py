@@ -4,7 +4,8 @@ times, and one is chosen.
 The canvas is a window of the model's: its first half holds the words and is given, its second is
 written. All candidates are rows of one batch, so that a step costs one call; the player shows the
 first of them. Words whose printed line is known (the examples of the checkpoints' evaluations) are
-compared with it. `python -m tinydiff.ui.rewrite` records the first view.
+compared with it. The first view is recorded by
+`python -m tinydiff.ui.recordings rewrite`.
 """
 
 from __future__ import annotations

@@ -45,11 +45,8 @@ UNREAD = 15.0  # seconds for which an event waits for somebody who reads its ans
 # Gradio looks a thousand times a second, which takes a tenth of a core
 LOOK, REST = 0.01, 0.08
 TIDY = 5.0  # seconds between two looks at what has been left behind
-# that are remembered; seconds for which one whose page is closed is among them
-SESSIONS, GRACE = (
-    256,
-    60.0,
-)
+SESSIONS = 256  # that are remembered
+GRACE = 60.0  # seconds for which one whose page is closed is among them
 LOG = logging.getLogger("tinydiff")
 
 # it loads pyplot with the first event, for a second, and no picture of ours uses that

@@ -36,10 +36,8 @@ from tinydiff.ui.tab import HUB_QUEUE, QUIET, Sheet, Site, Tab, first_model, men
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 PERFECT_COUNTS = COUNTS[:-1]
 # for the divergence: enough characters that the curve stands clear of its floor
-PERFECT_TEXTS, PERFECT_LENGTH = (
-    64,
-    128,
-)
+PERFECT_TEXTS = 64
+PERFECT_LENGTH = 128  # characters of each
 MOST = 3  # samplers in one picture
 
 

@@ -1,7 +1,8 @@
-"""A sheet of the page that draws itself: the server sends one value, a script of ui/static/sheets
-draws and animates it.
+"""What a tab of the page is made of: the Tab itself, the Sheet that it draws on, the Site in which
+it stands, and the queues and menus that tabs share.
 
-Visitor text reaches the page only through `textContent`; markup in a value comes from plots.py
+A sheet draws itself: the server sends one value, a script of ui/static/sheets draws and animates
+it. Visitor text reaches the page only through `textContent`; markup in a value comes from plots.py
 alone.
 """
 

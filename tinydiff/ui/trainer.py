@@ -112,10 +112,8 @@ class Live:
             self.bucket = []
         if len(self.losses) == 2 * POINTS:
             pairs = zip(self.losses[::2], self.losses[1::2])
-            self.losses, self.wide = (
-                [(step, (x + y) / 2) for (_, x), (step, y) in pairs],
-                2 * self.wide,
-            )
+            self.losses = [(step, (x + y) / 2) for (_, x), (step, y) in pairs]
+            self.wide = 2 * self.wide
         if now.valid is not None:
             self.bounds.append((now.step, now.valid))
             self.samples.append((now.step, now.sample))

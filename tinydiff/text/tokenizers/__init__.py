@@ -6,8 +6,6 @@ model's own tokens are often not those that a tokenizer would cut its text into.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from tinydiff.plugins import discover
 from tinydiff.sentences import brief
 
 MASK_SIGN = "·"  # what stands in a text for the mask
@@ -162,5 +161,4 @@ def kind_of(config: Mapping) -> type[Tokenizer]:
     return TOKENIZERS[made["kind"]]
 
 
-for module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{module.name}")
+discover(__name__, __path__)

@@ -11,11 +11,8 @@ from torch import Tensor
 from tinydiff.text.tokenizers import MASK_SIGN, Tokenizer
 
 MOST = 1 << 14  # characters of a vocabulary
-# characters of a text that are written together; fewer are written one by one
-LONG, SHORT = (
-    1 << 20,
-    1 << 12,
-)
+LONG = 1 << 20  # tokens that are written together
+SHORT = 1 << 12  # of so few each is written by itself
 NAMED = 3  # of the characters that a text may not have, as many are named in a sentence
 SINGLE, DOUBLE = "‘’‚‛′‹›`´", '“”„‟″«»"'
 PLAIN = {  # how a character may be written in plainer ones, the best way first; "" leaves it out
