@@ -141,20 +141,60 @@ def test_gradio_writes_no_stubs():
 ORDER = documents.ROOMS
 
 
+# what stands beside the rooms, and the last room that each may import
+BESIDE = {
+    "tinydiff/__init__.py": "train",
+    "tinydiff/__main__.py": "cli",
+    "app.py": "ui",
+    "train_space.py": "cli",
+}
+FILES = sorted([*ROOT.glob("tinydiff/**/*.py"), ROOT / "app.py", ROOT / "train_space.py"])
+
+
+def imports(path: Path) -> set[str]:
+    """The modules of the package that a file imports, also inside a function, by their names below
+    the package: "nets.network", "" for the package itself."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path.relative_to(ROOT)}: write whole names, no dots"
+            whole = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {name if is_module(name) else node.module for name in whole}
+    return {name.partition(".")[2] for name in found if name.partition(".")[0] == "tinydiff"}
+
+
+def is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+def module_of(path: Path) -> str:
+    """As `imports` names it; of what stands beside the package, the file's name."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts[1:] if part != "__init__") or path.stem
+
+
 def test_imports_only_point_left():
     """In the reading order, no module imports from a room behind its own, not even inside a
-    function; every module stands in a room."""
-    for path in sorted(ROOT.glob("tinydiff/**/*.py")):
-        room = path.relative_to(ROOT / "tinydiff").parts[0].removesuffix(".py")
-        if room in ("__init__", "__main__"):
-            continue
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tinydiff"):
-                below = node.module.removeprefix("tinydiff").removeprefix(".")
-                targets = [below.split(".")[0]] if below else [alias.name for alias in node.names]
-                for target in targets:
-                    wrong = f"{path.relative_to(ROOT)} imports {target}"
-                    assert ORDER.index(target) <= ORDER.index(room), wrong
+    function; every module stands in a room, and what stands beside them has a last room."""
+    for path in FILES:
+        name = path.relative_to(ROOT).as_posix()
+        last = BESIDE.get(name) or path.relative_to(ROOT / "tinydiff").parts[0].removesuffix(".py")
+        for target in imports(path):
+            wrong = f"{name} imports {target or 'the whole package'}"
+            assert target and ORDER.index(target.split(".")[0]) <= ORDER.index(last), wrong
+
+
+def test_no_modules_import_each_other():
+    """Modules can be read one after the other, each after all that it imports, inside a room
+    too."""
+    left = {module_of(path): imports(path) for path in FILES}
+    while ready := [name for name, needs in left.items() if not needs & left.keys()]:
+        for name in ready:
+            del left[name]
+    assert not left
 
 
 def test_lines_have_at_most_100_columns():

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tinydiff.nets import Network
+from tinydiff.nets.network import Network
 
 LONG = 1024  # keys from which on the fused kernel of a CPU is faster even with its backward
 
