@@ -393,7 +393,7 @@ def test_a_new_character_dries(run):
 
 def test_pictures_have_even_sides():
     """H.264 wants even sides, for any number of rows."""
-    assert all(side % 2 == 0 for lines in range(1, 9) for side in export.sheet(lines).size)
+    assert all(side % 2 == 0 for lines in range(1, 9) for side in export.background(lines).size)
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="there is no ffmpeg")

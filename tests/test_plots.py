@@ -133,7 +133,7 @@ def test_the_marker_travels_the_whole_axis(drawn):
 
 def test_names_do_not_touch():
     """Moved labels keep their order and are at least the gap apart."""
-    moved = plots.spread([3.0, 1.0, 1.01, 1.02], 0.5)
+    moved = plots.separated([3.0, 1.0, 1.01, 1.02], 0.5)
     assert sorted(moved) == pytest.approx([1.0, 1.5, 2.0, 3.0])
     assert moved[1] < moved[2] < moved[3] <= moved[0]
 

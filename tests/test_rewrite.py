@@ -294,7 +294,7 @@ def test_it_learns_to_restore(rewriter, lines):
     for frame in generate(process, canvas, steps=4):
         assert frame.tokens[:, :16].equal(canvas.tokens[:, :16])
     shown = checkpoint.card(rewriter).metrics[-1]["sample"].split("\n")
-    assert [line.split(" -> ")[0] for line in shown] == data.texts(rewrite.spread(data.valid, 6))[0]
+    assert [line.split(" -> ")[0] for line in shown] == data.texts(rewrite.evenly(data.valid, 6))[0]
 
 
 def test_resuming_a_task(lines, tmp_path):

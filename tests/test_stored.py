@@ -84,7 +84,7 @@ def test_the_page_opens_without_drawing(monkeypatch):
 
     used, key = set(), picture_cache.key
     monkeypatch.setattr(picture_cache, "key", lambda *what: used.add(found := key(*what)) or found)
-    monkeypatch.setattr(plots, "sheet", drawn)
+    monkeypatch.setattr(plots, "empty", drawn)
     monkeypatch.delitem(sys.modules, "app", raising=False)
     pictures.forget()
     importlib.import_module("app")

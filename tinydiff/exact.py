@@ -213,8 +213,8 @@ def seen(language: Language, log_likelihood: Tensor, mask: Tensor, places: Tenso
     at = torch.nn.functional.one_hot(places).double()  # (m, L)
     # queries that see the same keys are answered together
     rows, group = mask.unique(dim=0, return_inverse=True)
-    told = torch.einsum("rk,kl,bkv->brlv", rows.double(), at, log_likelihood.double())
-    answer = language.posterior(told.flatten(0, 1)).view(told.shape)
+    evidence = torch.einsum("rk,kl,bkv->brlv", rows.double(), at, log_likelihood.double())
+    answer = language.posterior(evidence.flatten(0, 1)).view(evidence.shape)
     return answer[:, group, places[-len(mask) :]]
 
 

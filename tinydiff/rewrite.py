@@ -101,14 +101,14 @@ def best(
 
 def page(process: Process, data: Pairs, lines: int = 6) -> str:
     """A few sources of validation with what is written for them: what training shows of itself."""
-    sources, _ = data.texts(spread(data.valid, lines))
+    sources, _ = data.texts(evenly(data.valid, lines))
     return "\n".join(
         f"{source} -> {written}" for source, written in zip(sources, write(process, sources))
     )
 
 
-def spread(rows: Tensor, count: int) -> Tensor:
-    """`count` rows, evenly spread over all; all where there are fewer."""
+def evenly(rows: Tensor, count: int) -> Tensor:
+    """`count` rows at even distances; all where there are fewer."""
     return rows[torch.linspace(0, len(rows) - 1, min(count, len(rows))).long()]
 
 
@@ -160,7 +160,7 @@ def measured(process: Process, data: Pairs) -> dict:
     at the usual one, and the choice among candidates as the page makes it, beside what the
     candidates are worth on average.
     """
-    sources, truth = data.texts(spread(data.valid, PAIRS))
+    sources, truth = data.texts(evenly(data.valid, PAIRS))
     sampler = column(process)[0]
     counts = STEPS if SAMPLERS[sampler].steps_matter else (1,)
     steps = [dict(steps=n, **score(write(process, sources, sampler, n), truth)) for n in counts]

@@ -124,7 +124,7 @@ def inside(folder: Path, indent: int) -> Iterator[tuple[str, str]]:
 def drawn(rows: list[tuple[str, str]]) -> str:
     """Names and sentences in two columns."""
     wide = max(len(name) for name, _ in rows) + 2
-    return "\n".join(["```text", *(f"{name:{wide}}{told}" for name, told in rows), "```"])
+    return "\n".join(["```text", *(f"{name:{wide}}{sentence}" for name, sentence in rows), "```"])
 
 
 # ---------------------------------------------------------------- the files

@@ -50,14 +50,14 @@ def classifier_free(
         return denoise
     plain, process = context.unlabelled(), context.process
 
-    def mixed(told, untold):
-        return (1 + guidance) * told - guidance * untold
+    def mixed(labelled, unlabelled):
+        return (1 + guidance) * labelled - guidance * unlabelled
 
     def guided(x, t, cache=None):
-        told, untold = denoise(x, t, cache), plain(x, t, cache)
+        labelled, unlabelled = denoise(x, t, cache), plain(x, t, cache)
         if process.mixes_raw:
-            return process.predict(mixed(told.raw, untold.raw), x, t)
-        log_x0 = mixed(told.log_x0.double(), untold.log_x0.double())
-        return told.with_log_x0(log_x0.log_softmax(-1).clamp_min(LOG_ZERO))
+            return process.predict(mixed(labelled.raw, unlabelled.raw), x, t)
+        log_x0 = mixed(labelled.log_x0.double(), unlabelled.log_x0.double())
+        return labelled.with_log_x0(log_x0.log_softmax(-1).clamp_min(LOG_ZERO))
 
     return guided

@@ -399,7 +399,7 @@ def of_task(process: Process, corpus: Corpus, task: str, draws: int) -> dict:
     """What is measured of a process that rewrites."""
     data = pairs(corpus, task, process.length)
     held, seen = (
-        paired(rows, data.tokenizer) for rows in (data.valid, rewrite.spread(data.train, 512))
+        paired(rows, data.tokenizer) for rows in (data.valid, rewrite.evenly(data.train, 512))
     )
     return dict(
         corpus=corpus.name,

@@ -70,7 +70,8 @@ def natural(mean: torch.Tensor, codes: torch.Tensor, rounds: int = 60) -> torch.
         if not far.any():
             break
         open_, p, found, miss = open_[far], p[far], found[far], miss[far]
-        spread = (p @ pairs).unflatten(1, mean.shape[1:] * 2) - found[:, :, None] * found[:, None]
-        step = torch.linalg.solve(spread + 1e-9 * torch.eye(h.shape[1], dtype=h.dtype), miss)
+        moments = (p @ pairs).unflatten(1, mean.shape[1:] * 2)
+        covariance = moments - found[:, :, None] * found[:, None]
+        step = torch.linalg.solve(covariance + 1e-9 * torch.eye(h.shape[1], dtype=h.dtype), miss)
         h[open_] += step * (2 / step.square().sum(-1, keepdim=True).sqrt().clamp_min(2))
     return h

@@ -201,8 +201,8 @@ def entropy_budget(
 def within_budget(log_p, allowed, budget):
     """(B, L) bool: the allowed places of lowest entropy, as long as their entropies, less the
     largest, sum up to `budget`."""
-    spread = torch.where(allowed, -negative_entropy(log_p).double(), torch.inf)
-    ordered, where = spread.sort(1)
+    entropies = torch.where(allowed, -negative_entropy(log_p).double(), torch.inf)
+    ordered, where = entropies.sort(1)
     within = ordered.cumsum(1) - ordered <= budget  # the largest of a sorted prefix is its last
     return torch.zeros_like(allowed).scatter(1, where, within)
 

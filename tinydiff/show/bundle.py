@@ -76,11 +76,11 @@ def wrapped(path: Path, text: str) -> str:
 def imported(found: re.Match, path: Path) -> str:
     """An import of the module at `path` as a constant."""
     names, whole, asked = found.groups()
-    held = [place(file) for file in files(asked, path)]
+    modules = [place(file) for file in files(asked, path)]
     if names:
-        return f"const {{{', '.join(words(names))}}} = {held[0]};\n"
-    spread = ", ".join(f"...{module}" for module in held)
-    return f"const {whole} = {{{spread}}};\n"
+        return f"const {{{', '.join(words(names))}}} = {modules[0]};\n"
+    members = ", ".join(f"...{module}" for module in modules)
+    return f"const {whole} = {{{members}}};\n"
 
 
 def words(names: str) -> list[str]:

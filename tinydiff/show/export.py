@@ -324,7 +324,7 @@ def lines_of(run: Run) -> int:
 def drawn(cells: list[tuple[str, str, float]], lines: int, words: str, done: float) -> Image.Image:
     """One picture: the sheet with its cells, (character, state, wet) each, and under it the caption
     and how far the run is."""
-    image, (x, y) = sheet(lines).copy(), (EDGE + INSET, EDGE + INSET)
+    image, (x, y) = background(lines).copy(), (EDGE + INSET, EDGE + INSET)
     for i, (character, kind, w) in enumerate(cells):
         image.paste(
             tile(character, kind, round(w, 2)), (x + i % COLUMNS * CELL, y + i // COLUMNS * LINE)
@@ -341,11 +341,11 @@ def drawn(cells: list[tuple[str, str, float]], lines: int, words: str, done: flo
 
 
 @lru_cache(maxsize=4)
-def sheet(lines: int) -> Image.Image:
+def background(lines: int) -> Image.Image:
     """An empty sheet on paper, with room for `lines` rows of cells. Its sides are even, as H.264
     wants them."""
     ink = inks()
-    image = Image.new("RGB", sheet_size(lines), ink["paper"])
+    image = Image.new("RGB", background_size(lines), ink["paper"])
     width, low = image.width, image.height - FOOT
     ImageDraw.Draw(image).rectangle(
         (EDGE, EDGE, width - EDGE - 1, low - 1), ink["sheet"], ink["rule"]
@@ -354,7 +354,7 @@ def sheet(lines: int) -> Image.Image:
     return image
 
 
-def sheet_size(lines: int) -> tuple[int, int]:
+def background_size(lines: int) -> tuple[int, int]:
     """Its width and height in pixels."""
     return 2 * (EDGE + INSET) + COLUMNS * CELL, (
         EDGE + 2 * INSET + lines * LINE + FOOT + 1
@@ -373,7 +373,7 @@ def gif(run: Run, path: str | Path, pause: float = 3.0) -> None:
     """An endless GIF; the finished text stands for `pause` seconds. Only what changes from picture
     to picture is stored."""
     pictures = drawable(run)
-    common = commonest(sheet_of(pictures))
+    common = commonest(a_few(pictures))
     frames = [picture.quantize(palette=common, dither=Image.Dither.NONE) for picture in pictures]
     times = [milliseconds(len(run.frames))] * len(frames)
     times[0], times[-1] = max(600, times[0]), int(1000 * pause)
@@ -396,7 +396,7 @@ def gif(run: Run, path: str | Path, pause: float = 3.0) -> None:
 def drawable(run: Run) -> list[Image.Image]:
     """All pictures of a film. Raises ValueError, before the first is drawn, if they are too large
     or too many for memory."""
-    size, count = sheet_size(lines_of(run)), len(run.frames) + DRY
+    size, count = background_size(lines_of(run)), len(run.frames) + DRY
     if max(size) > MAX_SIDE or 3 * count * math.prod(size) > MAX_DRAWN:
         raise ValueError(
             f"{count:,} pictures of {len(run.frames[0].text):,} characters are too much for "
@@ -414,13 +414,13 @@ def commonest(image: Image.Image, colours: int = 96) -> Image.Image:
     return palette
 
 
-def sheet_of(pictures: list[Image.Image]) -> Image.Image:
-    """A few of the pictures on one sheet, from which all take their colours."""
+def a_few(pictures: list[Image.Image]) -> Image.Image:
+    """Six of the pictures on one image, from which all take their colours."""
     some = [pictures[i * (len(pictures) - 1) // 5] for i in range(6)]
-    sheet = Image.new("RGB", (some[0].width, some[0].height * len(some)))
+    image = Image.new("RGB", (some[0].width, some[0].height * len(some)))
     for i, picture in enumerate(some):
-        sheet.paste(picture, (0, i * picture.height))
-    return sheet
+        image.paste(picture, (0, i * picture.height))
+    return image
 
 
 def mp4(run: Run, path: str | Path, pause: float = 3.0) -> None:

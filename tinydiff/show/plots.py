@@ -69,10 +69,10 @@ def ink(name: str) -> str:
     return INKS.get(colour_name(name), INKS[FAMILY_OTHER])
 
 
-# ---------------------------------------------------------------- the sheet a picture is drawn on
+# ---------------------------------------------------------------- empty pictures
 
 
-def sheet(width: float, height: float, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+def empty(width: float, height: float, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     """An empty picture of width x height CSS pixels with both axes named."""
     from matplotlib.figure import Figure
 
@@ -131,7 +131,7 @@ def calls_axis(axes: Axes, last: float) -> None:
     axes.minorticks_off()
 
 
-def spread(places: list[float], gap: float) -> list[float]:
+def separated(places: list[float], gap: float) -> list[float]:
     """The places, moved apart until each is at least `gap` above the one below it, their order
     kept."""
     order = sorted(range(len(places)), key=places.__getitem__)
@@ -157,7 +157,7 @@ def against_calls(
     own heavy, each named at its last point. Curves of one family differ in line and mark. log: the
     upright axis in powers of ten.
     """
-    figure, axes = sheet(width, height, "calls of the network", ylabel)
+    figure, axes = empty(width, height, "calls of the network", ylabel)
     if log:
         axes.set_yscale("log")
     seen: dict[tuple[str, bool], int] = {}
@@ -199,7 +199,7 @@ def name_ends(axes: Axes, curves: Sequence[Curve], height: float) -> None:
     scale = math.log if axes.get_yscale() == "log" else float
     low, high = map(scale, axes.get_ylim())
     gap = 1.35 * SIZE * (high - low) / (0.78 * height)
-    for curve, y in zip(curves, spread([scale(c.y[-1]) for c in curves], gap)):
+    for curve, y in zip(curves, separated([scale(c.y[-1]) for c in curves], gap)):
         y = math.exp(y) if scale is math.log else y
         name(
             axes,
@@ -217,7 +217,7 @@ def on_one_axis(rows: Sequence[dict], width: float = 560) -> Figure:
     families.measured(). Errors of models on the same text move together, and do not tell how sure a
     difference is.
     """
-    figure, axes = sheet(
+    figure, axes = empty(
         width,
         60 + 30 * len(rows),
         "bits a character on held-out text, ± its error as a sample of texts",
@@ -245,7 +245,7 @@ def on_one_axis(rows: Sequence[dict], width: float = 560) -> Figure:
 
 def against_position(curves: Sequence[Curve], width: float = 560) -> Figure:
     """Milliseconds a character against the place in the text."""
-    figure, axes = sheet(width, 300, "characters written", "ms a character")
+    figure, axes = empty(width, 300, "characters written", "ms a character")
     for kind, curve in enumerate(curves):
         draw_curve(axes, curve, kind)
     axes.set_ylim(0, 1.15 * max((max(c.y) for c in curves), default=1))
@@ -265,7 +265,7 @@ def bridge(
     """A quantity against the size of blocks, on powers of two: what was measured before with its
     standard errors (where there are any), and the visitor's own runs, each a point.
     """
-    figure, axes = sheet(
+    figure, axes = empty(
         width, 300, "characters a block  (1: autoregression, all: diffusion)", ylabel
     )
     if known:
@@ -303,19 +303,19 @@ def windows(
     from matplotlib.colors import to_rgb
     from matplotlib.patches import Rectangle
 
-    figure, axes = sheet(width, 0.82 * width, "lowest time", "highest time")
+    figure, axes = empty(width, 0.82 * width, "lowest time", "highest time")
     axes.grid(visible=False)
     least, most = min(variances.values()), max(variances.values())
     for (low, high), variance in variances.items():
         dark = math.log(variance / least) / max(1e-9, math.log(most / least))
-        mine = (low, high) == chosen
+        here = (low, high) == chosen
         cell = dict(
             facecolor=(*to_rgb(ink(family)), 0.04 + 0.5 * dark),
-            edgecolor=ink("masked") if mine else "none",
+            edgecolor=ink("masked") if here else "none",
             linewidth=2.4,
         )
         axes.add_patch(
-            Rectangle((low - 0.024, high - 0.024), 0.048, 0.048, zorder=3 if mine else 2, **cell)
+            Rectangle((low - 0.024, high - 0.024), 0.048, 0.048, zorder=3 if here else 2, **cell)
         )
         text = f"{variance / least:.1f}" if variance / least < 9.95 else f"{variance / least:.0f}"
         axes.text(
@@ -328,24 +328,24 @@ def windows(
 
 def training(
     metrics: Sequence[dict],
-    held: float | None = None,
+    bound: float | None = None,
     family: str = FAMILY_OTHER,
     width: float = 560,
 ) -> Figure:
     """Training loss and validation bound against the step, nats a character; the gap between them
     shaded.
 
-    held: the bound on all of the held-out text, nats a character, where it was measured.
+    bound: the one on all of the held-out text, nats a character, where it was measured.
     """
-    figure, axes = sheet(width, 320, "optimizer step", "nats a character")
+    figure, axes = empty(width, 320, "optimizer step", "nats a character")
     step, loss, valid = ([row[key] for row in metrics] for key in ("step", "loss", "valid"))
     smooth = averaged(loss)
     axes.plot(step, loss, color=ink("faded"), linewidth=0.7, alpha=0.5)
     axes.plot(step, smooth, color=ink("faded"), linewidth=1.6, linestyle="--")
     axes.plot(step, valid, color=ink(family), linewidth=2.2, marker="o", markersize=3.5)
     axes.fill_between(step, smooth, valid, color=ink(family), alpha=0.12, linewidth=0)
-    if held is not None:
-        level(axes, Level("bound on all held-out text", held))
+    if bound is not None:
+        level(axes, Level("bound on all held-out text", bound))
     fit(axes, valid + smooth)
     bits_axis(axes)
     upper = valid if valid[-1] >= smooth[-1] else smooth
@@ -391,7 +391,7 @@ def schedules(
 
     what: schedule -> its values at TIMES.
     """
-    figure, axes = sheet(width, 280, "time t  (0 text, 1 noise)", ylabel)
+    figure, axes = empty(width, 280, "time t  (0 text, 1 noise)", ylabel)
     values = {key: what(schedule(key)) for key in SCHEDULES}
     for key, y in values.items():
         axes.plot(TIMES, y, color=ink("faded"), linewidth=1.2, gid=f"curve-{key}")
@@ -423,7 +423,7 @@ def information(known: dict[str, Sequence[float]], width: float = 560) -> Figure
 
     known: family -> its values at evenly spaced noise levels from 0 to 1.
     """
-    figure, axes = sheet(
+    figure, axes = empty(
         width,
         300,
         "noise: 1 \u2212 alpha, the time of the linear schedule",

@@ -451,8 +451,8 @@ class Run:
             torch._foreach_lerp_(
                 list(self.average.parameters()), list(self.process.parameters()), 1 - decay
             )
-        # losses are told for each position; what is shown, for each character that counts, as the
-        # bound is
+        # the process gives a loss for each position; what is shown is for each character that
+        # counts, as the bound is
         return loss * (whole.given.numel() / whole.characters(self.data.tokenizer).sum()).item()
 
     def agreed(self, *numbers: float) -> list[float]:

@@ -19,8 +19,8 @@ class Keeper:
     end.
 
     minutes is the time between two pushes, 0 pushes at the end alone; with it, what resuming needs
-    is pushed too. A push that fails is told in `trouble`, in one sentence, and tried again with the
-    next save; training does not wait for it. Raises ValueError for what is no Hub id.
+    is pushed too. A push that fails leaves its error in `trouble`, one sentence, and is tried again
+    with the next save; training does not wait for it. Raises ValueError for what is no Hub id.
     """
 
     def __init__(

@@ -49,14 +49,14 @@ def answer(model: str) -> dict:
 def story(key: str) -> dict:
     """Picture, pages of the flip-book, facts and a sentence about a model."""
     card = catalogue.card_of(key)
-    return trained(card) if card else perfect_story(key)
+    return checkpoint_story(card) if card else perfect_story(key)
 
 
-def trained(card: Card) -> dict:
+def checkpoint_story(card: Card) -> dict:
     family, rows = card.config["process"], drawable(card.metrics)
     return {
         "family": family,
-        "picture": picture(rows, held(card), family) if rows else "",
+        "picture": picture(rows, bound_of(card), family) if rows else "",
         "pages": [
             dict(step=row["step"], valid=row["valid"], text=row["sample"])
             for row in rows
@@ -67,7 +67,7 @@ def trained(card: Card) -> dict:
     }
 
 
-def held(card: Card) -> float | None:
+def bound_of(card: Card) -> float | None:
     return card.evaluation.get("bound", {}).get("nats")
 
 

@@ -60,8 +60,8 @@ export class Race extends Sheet {
   }
 
   finish() {
-    const told = this.#lanes.slice().sort((a, b) => a.place - b.place).map((lane) => lane.told);
-    this.say(`Finished: ${told.join("; ")}.`);
+    const times = this.#lanes.slice().sort((a, b) => a.place - b.place).map((lane) => lane.finish);
+    this.say(`Finished: ${times.join("; ")}.`);
   }
 
   say(words) {
@@ -73,8 +73,8 @@ class Lane {
   #shown = -1;
 
   constructor(lane, total, place) {
-    const told = `${lane.name} in ${lane.ms.toFixed(0)} ms`;
-    Object.assign(this, {ms: lane.ms, place, pieces: lane.pieces, told});
+    const finish = `${lane.name} in ${lane.ms.toFixed(0)} ms`;
+    Object.assign(this, {ms: lane.ms, place, pieces: lane.pieces, finish});
     this.frames = decoded(lane);
     this.box = colour(make("section", "tt-race-lane"), lane.family);
     const head = put(this.box, "header");
