@@ -346,11 +346,11 @@ def test_a_static_space_holds_a_run_of_every_family(hasty, tmp_path):
     static Space."""
     spaces.build(Target("a/b", static=True), tmp_path)
     page = (tmp_path / "index.html").read_text("utf-8")
-    shelf = json.loads(
-        re.search(r'<script type="application/json" id="shelf">(.*?)</script>', page, re.S)[1]
+    recorded = json.loads(
+        re.search(r'<script type="application/json" id="families">(.*?)</script>', page, re.S)[1]
     )
-    assert {family["name"] for family in shelf} == set(gallery.PROCESSES)
-    for family in shelf:
+    assert {family["name"] for family in recorded} == set(gallery.PROCESSES)
+    for family in recorded:
         assert [run["key"] for run in family["runs"]] == [
             key_of(run) for run in gallery.chosen(family["name"])
         ]

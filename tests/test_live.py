@@ -30,7 +30,7 @@ FLAGS = [
 def live(args):
     """A run in the background, of these flags."""
     args.resume = True
-    return trainer.Live(args, lambda: training.fetched_config(args))
+    return trainer.BackgroundRun(args, lambda: training.fetched_config(args))
 
 
 def asked(*words):

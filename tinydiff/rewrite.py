@@ -221,17 +221,21 @@ def measurements(result: dict) -> list[str]:
         "",
         "| | steps | character errors | lines without a fault |",
         "|---|---|---|---|",
-        f"| the source as it is | | {cells(copy)} |",
-        *(f"| {result['sampler']} | {row['steps']} | {cells(row)} |" for row in result["steps"]),
+        f"| the source as it is | | {table_cells(copy)} |",
+        *(
+            f"| {result['sampler']} | {row['steps']} | {table_cells(row)} |"
+            for row in result["steps"]
+        ),
         *(
             f"| {row['sampler']}, temperature {row['temperature']:g} | {row['steps']} | "
-            f"{cells(row)} |"
+            f"{table_cells(row)} |"
             for row in result["others"]
         ),
         f"| one of {choice['seeds']} candidates of temperature {choice['temperature']:g}, on "
         f"average | {choice['steps']} | "
-        f"{cells(dict(cer=choice['cer_of_one'], exact=choice['exact_of_one']))} |",
-        f"| the one of them that is nearest to the others | {choice['steps']} | {cells(choice)} |",
+        f"{table_cells(dict(cer=choice['cer_of_one'], exact=choice['exact_of_one']))} |",
+        f"| the one of them that is nearest to the others | {choice['steps']} | "
+        f"{table_cells(choice)} |",
         "",
         "Source, what was written, truth:",
         "",
@@ -244,5 +248,5 @@ def measurements(result: dict) -> list[str]:
     ]
 
 
-def cells(row: dict) -> str:
+def table_cells(row: dict) -> str:
     return f"{100 * row['cer']:.1f} % | {100 * row['exact']:.0f} %"

@@ -32,8 +32,8 @@ FIRST, SEED = "masked", 7  # as on the page
 
 def build(folder: Path) -> None:
     """Record the runs and write the folder. A few seconds a run."""
-    shelf = [record(name, folder) for name in families()]
-    parts = {"PLAYER": (STATIC / "player.html").read_text("utf-8"), "SHELF": in_script(shelf)}
+    recorded = [record(name, folder) for name in families()]
+    parts = {"PLAYER": (STATIC / "player.html").read_text("utf-8"), "FAMILIES": in_script(recorded)}
     (folder / "index.html").write_text(filled("gallery.html", parts), "utf-8")
     (folder / "gallery.js").write_text(bundle("gallery.js") + "tinydiff.start();\n", "utf-8")
     for name in ("style.css", "gallery.css"):
@@ -59,7 +59,7 @@ def chosen(name: str) -> list[tuple[str, int]]:
 
 
 def record(name: str, folder: Path) -> dict:
-    """Write a family's runs to the folder; what the page tells of them."""
+    """Write a family's runs to the folder; what the page says of them."""
     family = PROCESSES[name]
     model = next(model for model in catalogue.models().values() if model.process == name)
     return {

@@ -220,13 +220,13 @@ def markdown(result: dict) -> str:
         "steps",
         "minutes",
     ]
-    rows = [head, *map(cells, result["rows"])]
+    rows = [head, *map(table_cells, result["rows"])]
     kept = [i for i in range(len(head)) if any(row[i] for row in rows[1:])]
     lines = ["| " + " | ".join(row[i] for i in kept) + " |" for row in rows]
     return "\n".join([lines[0], "|---|" + "--:|" * (len(kept) - 1), *lines[1:]])
 
 
-def cells(found: dict) -> list[str]:
+def table_cells(found: dict) -> list[str]:
     """One row in words. A star is an error of windows that were taken for independent."""
     at = [found["quality"].get(str(n), {}) for n in AT]
     judge = ["" if q.get("bits") is None else judged(q["bits"], q.get("bits_error")) for q in at]

@@ -210,8 +210,11 @@ def measurements(result: dict) -> list[str]:
         "| sampler | steps | calls | judge, bits/char | real words | distinct 4-grams | "
         "entropy, bits |",
         "|---|---|---|---|---|---|---|",
-        f"| real text | | | {cells(real)} |",
-        *(f"| {row['sampler']} | {row['steps']} | {row['calls']} | {cells(row)} |" for row in rows),
+        f"| real text | | | {table_cells(real)} |",
+        *(
+            f"| {row['sampler']} | {row['steps']} | {row['calls']} | {table_cells(row)} |"
+            for row in rows
+        ),
         "",
         "Temperature at 128 steps: quality against entropy.",
         "",
@@ -219,7 +222,7 @@ def measurements(result: dict) -> list[str]:
         "entropy, bits |",
         "|---|---|---|---|---|---|",
         *(
-            f"| {row['sampler']} | {row['temperature']} | {cells(row)} |"
+            f"| {row['sampler']} | {row['temperature']} | {table_cells(row)} |"
             for row in result["temperatures"]
         ),
         "",
@@ -302,7 +305,7 @@ def about_words(result: dict) -> str:
     )
 
 
-def cells(row: dict) -> str:
+def table_cells(row: dict) -> str:
     return " | ".join(
         [
             judge(row),

@@ -181,9 +181,9 @@ def on_player(session: Session) -> dict:
 
 def noises(models: dict[str, Model]) -> list[tuple[str, str]]:
     """In the order of the models, beginning with the one that the page opens with."""
-    held = dict.fromkeys(model.process for model in models.values())
+    names = dict.fromkeys(model.process for model in models.values())
     first = models[OPENING["model"]].process if OPENING["model"] in models else ""
-    return [(PROCESSES[name].title, name) for name in sorted(held, key=lambda name: name != first)]
+    return [(PROCESSES[name].title, name) for name in sorted(names, key=lambda name: name != first)]
 
 
 def models_of(process: str, models: dict[str, Model]) -> list[tuple[str, str]]:
@@ -664,8 +664,8 @@ LINK_JS = """() => {
 }"""
 TAKE_JS = """() => {
   setTimeout(() => {
-    const held = document.querySelector("#file-%s");
-    (held.closest("a") || held.querySelector("a") || held).click();
+    const file = document.querySelector("#file-%s");
+    (file.closest("a") || file.querySelector("a") || file).click();
   }, 200);
   return [];
 }"""

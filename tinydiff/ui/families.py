@@ -54,7 +54,7 @@ def story() -> dict:
     return {
         "head": HEAD,
         "rows": [
-            dict(process=found["process"], title=found["title"], cells=families.cells(found))
+            dict(process=found["process"], title=found["title"], cells=families.table_cells(found))
             for found in rows
         ],
         "pictures": [*pictures, chains(errors, result["floor"])] if errors else pictures,
@@ -139,7 +139,7 @@ def error_row(sampler: str, points: list, floor: float) -> dict:
     where they are not the steps that were asked for. A sampler that takes a call a character has
     one figure, the last.
     """
-    asked = families.COUNTS[-len(points) :]
+    steps_of = families.COUNTS[-len(points) :]
     return dict(
         sampler=sampler,
         cells=[
@@ -148,7 +148,7 @@ def error_row(sampler: str, points: list, floor: float) -> dict:
                 dark=min(1.0, max(0.0, math.log(nats / floor) / math.log(20))),
                 calls=calls if calls != steps else None,
             )
-            for steps, (calls, nats) in zip(asked, points)
+            for steps, (calls, nats) in zip(steps_of, points)
         ],
     )
 

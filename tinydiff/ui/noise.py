@@ -33,7 +33,7 @@ from tinydiff.ui.tab import Sheet, Site, Tab
 SENTENCE = "But soft, what light through yonder window breaks?"
 LONGEST = 128
 TIMES = 101  # and as many levels of noise
-ASKED = 4  # a network that is told the time is asked at every fourth level
+SHARED = 4  # levels in a row for which a network that depends on the time is called once
 PERFECT, TRAINED = "perfect, without a network", "the trained network"
 MASK = "\x7f"  # what a mask is on the wire
 
@@ -205,7 +205,7 @@ def row(names: list[str], x0: Tensor, observer: str) -> dict:
     process = process_of(names[0])
     t = times(process)[:, None].expand(-1, len(x0))
     x = torch.cat([process.noise.corrupt(x0[None], at[None], seeded(3)) for at in t])
-    log_p = opinions(process, x, t, observer)
+    log_p = posteriors(process, x, t, observer)
     sure, best = log_p.max(-1)
     known = math.log(process.V) + (log_p.exp() * log_p).sum(-1).mean(-1)
     near = process.noise.likelihood(x, t).log_softmax(-1).amax(-1)
@@ -228,7 +228,7 @@ def row(names: list[str], x0: Tensor, observer: str) -> dict:
     )
 
 
-def opinions(process: Process, x: Tensor, t: Tensor, observer: str) -> Tensor:
+def posteriors(process: Process, x: Tensor, t: Tensor, observer: str) -> Tensor:
     """log p(x_0 | x) at every level, (N, L, V), by Bayes' rule or by the trained network; equal
     questions are asked once."""
 
@@ -239,7 +239,7 @@ def opinions(process: Process, x: Tensor, t: Tensor, observer: str) -> Tensor:
 
     asked = torch.arange(len(x))
     if observer != PERFECT:
-        asked = asked // ASKED * ASKED
+        asked = asked // SHARED * SHARED
     if "timeless" in process.traits:  # the time tells nothing that the state does not
         _, asked = x.unique(dim=0, return_inverse=True)
         first = torch.full((len(x),), len(x)).scatter_reduce(0, asked, torch.arange(len(x)), "amin")
@@ -270,7 +270,7 @@ def information(name: str) -> list[float]:
     """exact.information at every level, as a share of all there is to know; measured at some, a
     line in between."""
     process = process_of(name)
-    share = exact.information(process, times(process)[::ASKED]) / math.log(process.V)
+    share = exact.information(process, times(process)[::SHARED]) / math.log(process.V)
     every = torch.nn.functional.interpolate(
         share[None, None], TIMES, mode="linear", align_corners=True
     )[0, 0]

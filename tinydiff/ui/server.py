@@ -322,9 +322,9 @@ class FairQueue(queueing.Queue):
         if event in line:
             line.remove(event)
         seen: Counter[str] = Counter()
-        mine, place = sum(other.session_hash == event.session_hash for other in line), len(line)
+        earlier, place = sum(other.session_hash == event.session_hash for other in line), len(line)
         for i, other in enumerate(line):
-            if seen[other.session_hash] > mine:
+            if seen[other.session_hash] > earlier:
                 place = i
                 break
             seen[other.session_hash] += 1

@@ -26,7 +26,7 @@ POINTS = 150  # of the loss on the curve, at the least, once there are so many s
 MISTAKES = (ValueError, TrainingError, OSError)
 
 
-class Live:
+class BackgroundRun:
     """A training run in the background: `go` begins it or goes on, from the Hub where there is
     nothing here; `stop` saves it."""
 
@@ -127,20 +127,20 @@ class Live:
         return pd.DataFrame(rows, columns=["step", "nats a character", "of"])
 
 
-def page(live: Live) -> Page:
+def page(run: BackgroundRun) -> Page:
     def shown():
         step, sample = (
-            live.samples[-1]
-            if live.samples
+            run.samples[-1]
+            if run.samples
             else (0, "The first one comes with the first validation.")
         )
         controls = [
-            gr.update(interactive=not live.busy),
-            gr.update(interactive=live.busy and not live.stopping),
+            gr.update(interactive=not run.busy),
+            gr.update(interactive=run.busy and not run.stopping),
         ]
         return (
-            live.words,
-            live.curve(),
+            run.words,
+            run.curve(),
             gr.update(value=sample, label=f"A sample, after {step:,} steps"),
             *controls,
         )
@@ -170,7 +170,7 @@ def page(live: Live) -> Page:
         view = [words, curve, sample, go, stop]
         whole.load(shown, None, view, show_progress="hidden")
         gr.Timer(2).tick(shown, None, view, show_progress="hidden")
-        for button, act in ((go, live.go), (stop, live.ask)):
+        for button, act in ((go, run.go), (stop, run.ask)):
             button.click(
                 guarded(act), None, None, show_progress="hidden", api_visibility="private"
             ).then(shown, None, view)
@@ -202,12 +202,12 @@ def guarded(act: Callable[[], None]) -> Callable:
 
 def serve(args: argparse.Namespace, config: Callable[[], Config]) -> int:
     """Train and show it, until Ctrl-C or SIGTERM, which save; the exit status."""
-    live = Live(args, config)
-    live.go()
-    page(live).launch(**LAUNCH | dict(prevent_thread_lock=True, footer_links=[]))
+    run = BackgroundRun(args, config)
+    run.go()
+    page(run).launch(**LAUNCH | dict(prevent_thread_lock=True, footer_links=[]))
     with Stop() as stop:
         while not stop.status:
             time.sleep(0.2)
-        live.stop()
-        say(live.words)
+        run.stop()
+        say(run.words)
     return stop.status

@@ -21,9 +21,9 @@ class Gallery {
   #turn = 0;  // which press was the last
 
   constructor() {
-    this.shelf = JSON.parse(find("#shelf").textContent);
+    this.families = JSON.parse(find("#families").textContent);
     play(find("#player"), () => {}, this.#props, (_, act) => { this.#changed = act; });
-    for (const {name} of this.shelf) link(find(".td-families"), name, name.replace("-", " "));
+    for (const {name} of this.families) link(find(".td-families"), name, name.replace("-", " "));
     find(".td-theme").addEventListener("click",
       () => document.documentElement.classList.toggle("dark"));
     addEventListener("hashchange", () => this.show());
@@ -32,7 +32,7 @@ class Gallery {
 
   get wanted() {
     const [name, key] = location.hash.slice(1).split("/");
-    const family = this.shelf.find((f) => f.name === name) || this.shelf[0];
+    const family = this.families.find((f) => f.name === name) || this.families[0];
     return [family, family.runs.find((r) => r.key === key) || family.runs[0]];
   }
 
