@@ -56,6 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--app", action="store_true", help="show the training on a page, as a training Space does"
     )
+    parser.add_argument("--plugins", metavar="FOLDER", help=plugins.ABOUT)
     flags.train_flags(parser)
     folder, words = plugins.folder_of(command_line() if argv is None else argv)
     if (status := errors.guarded(lambda: plugins.load(folder) and None)) != 0:

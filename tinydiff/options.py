@@ -55,20 +55,26 @@ def declared(function: Callable) -> dict[str, Option]:
     """The options of a function, in the order of its signature."""
     hints = typing.get_type_hints(function, include_extras=True)
     return {
-        name: Option(p.default, annotation(hints[name]))
+        name: Option(p.default, annotation(hints.get(name), name))
         for name, p in inspect.signature(function).parameters.items()
         if p.kind is p.KEYWORD_ONLY
     }
 
 
-def annotation(hint) -> Range | Choice | Words:
+def first_sentence(function: Callable, who: str) -> str:
+    """The first paragraph of a docstring, on one line. Raises ValueError where there is none."""
+    if not (words := inspect.getdoc(function)):
+        raise ValueError(f"{who} has no docstring, whose first sentence is shown to people.")
+    return " ".join(words.split("\n\n")[0].split())
+
+
+def annotation(hint, name: str) -> Range | Choice | Words:
     """What stands beside the type. Python 3.10 puts Optional around a parameter whose default is
-    None."""
-    return next(
-        part.__metadata__[0]
-        for part in (hint, *typing.get_args(hint))
-        if hasattr(part, "__metadata__")
-    )
+    None. Raises ValueError where nothing does."""
+    for part in (hint, *typing.get_args(hint)):
+        if hasattr(part, "__metadata__"):
+            return part.__metadata__[0]
+    raise ValueError(f"The option {name!r} is not Annotated with a Range, a Choice or Words.")
 
 
 def check(name: str, value: object, option: Option, process) -> None:

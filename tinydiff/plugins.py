@@ -13,6 +13,7 @@ import importlib.util
 import os
 import pkgutil
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -28,6 +29,25 @@ ABOUT = (
 
 class PluginError(ValueError):
     """A plug-in that cannot be loaded; the message is one sentence that says which and why."""
+
+
+def register(registry: dict, kind: str, name: str, thing) -> None:
+    """Put a thing into a registry. Raises ValueError where another one has its name."""
+    there = registry.get(name)
+    if there is not None and where(there) != where(thing):
+        raise ValueError(f"There is a {kind} {name!r} already, in {there.__module__}: rename it.")
+    registry[name] = thing
+
+
+def check_class(cls: type, kind: str, needed: Sequence[str]) -> None:
+    """Raises ValueError, in one sentence, for a class that lacks what everybody asks of it."""
+    lacking = [name for name in needed if not hasattr(cls, name)]
+    if lacking:
+        raise ValueError(f"The {kind} {cls.name!r} does not say its {', '.join(lacking)}.")
+
+
+def where(thing) -> tuple[str, str]:
+    return thing.__module__, thing.__qualname__
 
 
 def discover(package: str, path: list[str]) -> None:
@@ -55,9 +75,11 @@ def load(folder: str | Path | None = None) -> list[str]:
     loaded = [import_entry(entry) for entry in entry_points(group=GROUP)]
     if folder is None:
         return loaded
-    if not Path(folder).is_dir():
+    folder = Path(folder)
+    if not folder.exists():
         raise PluginError(f"There is no folder of plug-ins {str(folder)!r}: name one that exists.")
-    return loaded + [import_file(path) for path in sorted(Path(folder).glob("[!_]*.py"))]
+    files = [folder] if folder.is_file() else sorted(folder.glob("[!_]*.py"))
+    return loaded + [import_file(path) for path in files]
 
 
 def load_on_the_page() -> None:
@@ -89,10 +111,14 @@ def import_file(path: Path) -> str:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # whatever a stranger's module raises
         del sys.modules[name]
-        raise failed(str(path), error) from error
+        raise failed(str(path.resolve()), error) from error
     return path.stem
 
 
 def failed(name: str, error: Exception) -> PluginError:
-    words = " ".join(str(error).split())[:200]
-    return PluginError(f"The plug-in {name!r} cannot be loaded ({type(error).__name__}: {words}).")
+    words = " ".join(str(error).split())[:200].rstrip(".")
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == name]
+    at = f", line {lines[-1]}" if lines else ""
+    return PluginError(
+        f"The plug-in {name!r} cannot be loaded ({type(error).__name__}{at}: {words})."
+    )

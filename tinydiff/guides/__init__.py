@@ -14,7 +14,6 @@ top-p act on the first alone, and the second is added again (`apart`, `joined`).
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,8 +21,17 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from tinydiff.options import Annotated, Choice, Option, Range, Words, check, declared
-from tinydiff.plugins import discover
+from tinydiff.options import (
+    Annotated,
+    Choice,
+    Option,
+    Range,
+    Words,
+    check,
+    declared,
+    first_sentence,
+)
+from tinydiff.plugins import discover, where
 from tinydiff.predictions import LOG_ZERO, Prediction
 from tinydiff.processes import TRAITS, Process
 from tinydiff.randomness import NEVER, Rng
@@ -157,7 +165,9 @@ def guide(
     """
 
     def register(wrap):
-        about = " ".join(inspect.getdoc(wrap).split("\n\n")[0].split())
+        about = first_sentence(wrap, f"The guide {name!r}")
+        if (there := GUIDES.get(name)) is not None and where(there.wrap) != where(wrap):
+            raise ValueError(f"There is a guide {name!r} already: call it otherwise.")
         made = Guide(name, wrap, stage, frozenset(needs), paper, about, check, asks)
         if stage not in STAGES:
             raise ValueError(

@@ -6,6 +6,8 @@ from typing import ClassVar
 
 from torch import nn
 
+from tinydiff.plugins import register
+
 NETS: dict[str, type[Network]] = {}
 
 
@@ -30,4 +32,4 @@ class Network(nn.Module):
 
     def __init_subclass__(cls):
         if "name" in vars(cls):
-            NETS[cls.name] = cls
+            register(NETS, "network", cls.name, cls)

@@ -20,7 +20,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from tinydiff.plugins import discover
+from tinydiff.plugins import check_class, discover, register
 from tinydiff.predictions import LOG_ZERO, Prediction
 from tinydiff.randomness import Rng, categorical
 from tinydiff.schedules import Schedule, schedule
@@ -58,7 +58,8 @@ class Noise(nn.Module, ABC):
 
     def __init_subclass__(cls):
         if "name" in vars(cls):  # what several noises share has none
-            NOISES[cls.name] = cls
+            check_class(cls, "noise", ("traits",))
+            register(NOISES, "noise", cls.name, cls)
 
     def __init__(self, tokenizer: Tokenizer, schedule: Schedule):
         super().__init__()

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tinydiff import noises
 from tinydiff.nets import NETS, Cache
 from tinydiff.noises import Noise
-from tinydiff.plugins import discover
+from tinydiff.plugins import check_class, discover, register
 from tinydiff.predictions import Prediction
 from tinydiff.randomness import Rng, stratified
 from tinydiff.schedules import Schedule
@@ -82,7 +82,8 @@ class Process(nn.Module, ABC):
 
     def __init_subclass__(cls):
         if "name" in vars(cls):  # what several processes share has none
-            PROCESSES[cls.name] = cls
+            check_class(cls, "process", ("title", "paper", "about", "over", "traits"))
+            register(PROCESSES, "process", cls.name, cls)
 
     def __init__(
         self,
@@ -283,6 +284,9 @@ def build(
             "pure noise: choose one that reaches its floor, such as 'linear'."
         )
     process = PROCESSES[name](None, tokenizer, noise, length, options)
+    left = process.noise.alpha(torch.ones(1, length or 64)).max().item()
+    if left > max(over.floor_limit, noise.floor) + 1e-6:
+        raise ValueError(f"The noise of {name!r} leaves {left:.0%} of some position at t = 1.")
     process.net = NETS[network](
         **process.network(), layers=layers, heads=heads, width=width, length=length, labels=labels
     )

@@ -9,7 +9,6 @@ are made from them. Files are discovered, as processes are.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,8 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tinydiff.options import Annotated, Choice, Option, Range, Words, declared
-from tinydiff.plugins import discover
+from tinydiff.options import Annotated, Choice, Option, Range, Words, declared, first_sentence
+from tinydiff.plugins import discover, where
 from tinydiff.predictions import Prediction
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.text import Canvas
@@ -127,14 +126,16 @@ def sampler(
     says of it.
     """
 
-    def register(run):
-        about = " ".join(inspect.getdoc(run).split("\n\n")[0].split())
-        SAMPLERS[name] = Sampler(
-            name, run, frozenset(needs), paper, about, steps_matter, planned, asks
-        )
+    def register_it(run):
+        about = first_sentence(run, f"The sampler {name!r}")
+        if (there := SAMPLERS.get(name)) is not None and where(there.run) != where(run):
+            raise ValueError(f"There is a sampler {name!r} already: call it otherwise.")
+        made = Sampler(name, run, frozenset(needs), paper, about, steps_matter, planned, asks)
+        declared(run)  # raises where an option is declared badly
+        SAMPLERS[name] = made
         return run
 
-    return register
+    return register_it
 
 
 def column(process: Process | type[Process]) -> list[str]:

@@ -227,7 +227,7 @@ def check_names(config: dict) -> None:
     if config["process"] not in PROCESSES:
         raise ValueError(
             f"there is no process {str(config['process'])[:60]!r}; there are "
-            f"{', '.join(PROCESSES)}."
+            f"{', '.join(PROCESSES)} (one of a plug-in is found with --plugins)."
         )
     if config.get("network", USUAL) not in NETS:
         raise ValueError(

@@ -15,6 +15,7 @@ import torch
 from tinydiff.paths import STATIC
 from tinydiff.processes import Process
 
+PLACES = 64  # of a text of any length
 POINTS = 65  # of each curve under the text
 
 
@@ -58,8 +59,11 @@ def curves(process: Process) -> dict[str, list[float]]:
     if "diffusion" not in process.traits:
         return {}
     t = torch.linspace(0, 1, POINTS, dtype=torch.float64)
-    weight = process.noise.weight(t.clamp_min(1e-3))
-    return {"alpha": rounded(process.noise.schedule.alpha(t)), "weight": rounded(weight)}
+    # of a text: where time depends on the position, the mean over it
+    each = t[:, None].expand(-1, process.length or PLACES)
+    alpha, weight = process.noise.alpha(each), process.noise.weight(each.clamp_min(1e-3))
+    weight = torch.where(alpha < 1, weight, 0)
+    return {"alpha": rounded(alpha.mean(1)), "weight": rounded(weight.mean(1))}
 
 
 def rounded(values: torch.Tensor) -> list[float]:
