@@ -68,8 +68,8 @@ def test_a_folder_adds_a_method_everywhere(folder, monkeypatch, capsys, language
             "No module named 'nowhere_to_be_found'",
         ),
         ("def f(:", "SyntaxError"),
-        ("1 / 0", "ZeroDivisionError: division by zero"),
-        ("import sys; sys.exit('gone')", "SystemExit: gone"),
+        ("1 / 0", "ZeroDivisionError, line 1: division by zero"),
+        ("import sys; sys.exit('gone')", "SystemExit, line 1: gone"),
     ],
 )
 def test_a_plug_in_that_fails_is_one_sentence(folder, capsys, text, reason):
