@@ -227,33 +227,10 @@ def parser() -> argparse.ArgumentParser:
     flags.run_flags(command("sample", sample))
     rewrite_flags(command("rewrite", rewrite_))
     flags.train_flags(command("train", train))
-    measured = command("eval", eval_)
-    measured.add_argument("folder", help="of the checkpoint")
-    measured.add_argument(
-        "--corpus", default="tiny_shakespeare", help="what it was trained on (tiny_shakespeare)"
-    )
-    compared = command("compare", compare)
-    compared.add_argument(
-        "models",
-        nargs=2,
-        metavar="MODEL",
-        help="a bundled model or a checkpoint folder that was evaluated",
-    )
-    pushed = command("push", push)
-    pushed.add_argument("folders", nargs="+", metavar="FOLDER", help="of a checkpoint")
-    pushed.add_argument(
-        "target",
-        metavar="USER/NAME",
-        help="a repository, which is made if it is not there; or USER/NAME/FOLDER",
-    )
-    pushed.add_argument("--private", action="store_true", help="make the repository a private one")
-    pulled = command("pull", pull)
-    pulled.add_argument(
-        "source", metavar="USER/NAME[/FOLDER][@REVISION]", help="a public checkpoint"
-    )
-    pulled.add_argument(
-        "--seconds", type=float, default=600, help="after which it is given up (600)"
-    )
+    eval_flags(command("eval", eval_))
+    compare_flags(command("compare", compare))
+    push_flags(command("push", push))
+    pull_flags(command("pull", pull))
     command("matrix", matrix).add_argument(
         "--markdown", action="store_true", help="as it stands in the README"
     )
@@ -263,28 +240,61 @@ def parser() -> argparse.ArgumentParser:
     command("released", released_).add_argument(
         "parts", nargs="*", metavar="PART", help="some of it by name (everything)"
     )
-    both = command("families", families_)
-    both.add_argument(
+    command("families", families_).add_argument(
         "--errors",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="measure all samplers' errors anew, not only those that are not recorded",
     )
     bench_flags(command("bench", bench_))
-    files = command("export", export_)
-    files.add_argument(
+    export_flags(command("export", export_))
+    deploy_flags(command("deploy", deploy_))
+    return top
+
+
+def eval_flags(made: argparse.ArgumentParser) -> None:
+    made.add_argument("folder", help="of the checkpoint")
+    made.add_argument(
+        "--corpus", default="tiny_shakespeare", help="what it was trained on (tiny_shakespeare)"
+    )
+
+
+def compare_flags(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "models",
+        nargs=2,
+        metavar="MODEL",
+        help="a bundled model or a checkpoint folder that was evaluated",
+    )
+
+
+def push_flags(made: argparse.ArgumentParser) -> None:
+    made.add_argument("folders", nargs="+", metavar="FOLDER", help="of a checkpoint")
+    made.add_argument(
+        "target",
+        metavar="USER/NAME",
+        help="a repository, which is made if it is not there; or USER/NAME/FOLDER",
+    )
+    made.add_argument("--private", action="store_true", help="make the repository a private one")
+
+
+def pull_flags(made: argparse.ArgumentParser) -> None:
+    made.add_argument("source", metavar="USER/NAME[/FOLDER][@REVISION]", help="a public checkpoint")
+    made.add_argument("--seconds", type=float, default=600, help="after which it is given up (600)")
+
+
+def export_flags(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
         "files", nargs="+", metavar="FILE", help="ending in " + ", ".join(export.WRITERS)
     )
-    source = files.add_mutually_exclusive_group(required=True)
+    source = made.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--run", dest="run_file", metavar="JSON", help="a run that was exported as JSON"
     )
     source.add_argument(
         "--record", action="store_true", help="make a new run, with the settings below"
     )
-    flags.run_flags(files)
-    deploy_flags(command("deploy", deploy_))
-    return top
+    flags.run_flags(made)
 
 
 def rewrite_flags(made: argparse.ArgumentParser) -> None:
@@ -371,36 +381,26 @@ def deploy_flags(made: argparse.ArgumentParser) -> None:
     )
     made.add_argument("--private", action="store_true", help="nobody else sees a Space that is new")
     made.add_argument(
-        "--model",
-        dest="models",
-        action="append",
-        default=[],
-        metavar="user/name",
-        help="a checkpoint of the Hub that the Space is linked with; may be repeated",
-    )
-    made.add_argument(
-        "--secret",
-        dest="secrets",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="set a secret to the value that this environment variable has here; may be repeated",
-    )
-    made.add_argument(
-        "--variable",
-        dest="variables",
-        action="append",
-        default=[],
-        metavar="NAME=value",
-        help="set a variable that everybody may see; may be repeated",
-    )
-    made.add_argument(
         "--dry-run",
         nargs="?",
         const="",
         metavar="FOLDER",
         help="write the files, to this folder if it is named, and list them; nothing is uploaded",
     )
+
+    def many(flag: str, metavar: str, about: str) -> None:
+        made.add_argument(
+            flag,
+            dest=f"{flag[2:]}s",
+            action="append",
+            default=[],
+            metavar=metavar,
+            help=f"{about}; may be repeated",
+        )
+
+    many("--model", "user/name", "a checkpoint of the Hub that the Space is linked with")
+    many("--secret", "NAME", "set a secret to the value that this environment variable has here")
+    many("--variable", "NAME=value", "set a variable that everybody may see")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -350,6 +350,11 @@ def stopwatch(net: torch.nn.Module, device: torch.device) -> Iterator[list[float
 
 def tables(report: Report) -> list[Table]:
     """The report as tables for a terminal."""
+    return [times_table(report), shares_table(report), texts_table(report)]
+
+
+def times_table(report: Report) -> Table:
+    """Calls of the network and training steps, beside the ceiling."""
     rates = ", ".join(f"{name} {rate / 1e9:,.0f}" for name, rate in report.products.items())
     times = Table(
         "",
@@ -374,6 +379,11 @@ def tables(report: Report) -> list[Table]:
             f"{row.ratio:.1f}",
             f"{row.tokens_a_second:,.0f}",
         )
+    return times
+
+
+def shares_table(report: Report) -> Table:
+    """What is spent outside the network."""
     shares = Table(
         "process",
         "sampler",
@@ -393,6 +403,11 @@ def tables(report: Report) -> list[Table]:
             f"{s.outside:,.0f}",
             f"{s.share:.1%}",
         )
+    return shares
+
+
+def texts_table(report: Report) -> Table:
+    """A long text with each cache."""
     texts = Table(
         "cache",
         "format",
@@ -408,7 +423,7 @@ def tables(report: Report) -> list[Table]:
             f"{text.milliseconds / 1000:.1f}",
             *(f"{ms:.2f}" for ms in (text.milliseconds / text.characters, *text.parts)),
         )
-    return [times, shares, texts]
+    return texts
 
 
 def right(header: str) -> Column:

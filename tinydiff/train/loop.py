@@ -247,9 +247,8 @@ class Run:
     it is saved."""
 
     def __init__(self, config: Config, data: Corpus | Pairs, resume: bool):
-        from accelerate import (
-            Accelerator,  # takes a while to load, and only those who train wait for it
-        )
+        # takes a while to load, and only those who train wait for it
+        from accelerate import Accelerator
 
         check(config)
         self.config, self.data, self.out = config, data, Path(config.out)
@@ -259,15 +258,7 @@ class Run:
         )
         torch.manual_seed(config.seed)
         self.shape = {**config.shape, "labels": len(data.labels)}
-        self.process = build(
-            config.process,
-            data.tokenizer,
-            config.schedule,
-            **self.shape,
-            network=config.network,
-            options=options_of(config.options),
-        ).to(self.device)
-        self.process.time_spread = config.time_spread
+        self.process = self.new_process()
         if config.start and not resume:
             self.begin_with(config.start)
         self.average = copy.deepcopy(self.process).eval().requires_grad_(False)
@@ -292,6 +283,20 @@ class Run:
         self.objective = self.together.prepare_model(
             Objective(self.process), device_placement=False
         )
+
+    def new_process(self) -> Process:
+        """The process that is asked for, untrained."""
+        config = self.config
+        process = build(
+            config.process,
+            self.data.tokenizer,
+            config.schedule,
+            **self.shape,
+            network=config.network,
+            options=options_of(config.options),
+        ).to(self.device)
+        process.time_spread = config.time_spread
+        return process
 
     @property
     def writes(self) -> bool:
@@ -410,7 +415,7 @@ class Run:
         return min(took[1:])
 
     def advance(self) -> float:
-        """One optimizer step; this process's part of the training loss, in nats a character."""
+        """One step of training; this process's part of the loss, in nats a character."""
         config, rng, parts = self.config, self.rng, self.config.accumulate
         self.process.train()
         rng.step, rng.part, rng.parts = self.step, 0, 1
@@ -438,6 +443,14 @@ class Run:
                     )
                 self.together.backward(nats)
                 loss += nats.item()
+        self.update()
+        # the process gives a loss for each position; what is shown is for each character that
+        # counts, as the bound is
+        return loss * (whole.given.numel() / whole.characters(self.data.tokenizer).sum()).item()
+
+    def update(self) -> None:
+        """A step of the optimizers along the gradients, and of the average of the weights."""
+        config = self.config
         nn.utils.clip_grad_norm_(self.process.parameters(), config.clip)
         self.lr = config.lr * rate(self.step, self.share, config.warmup)
         for optimizer in self.optimizers:
@@ -451,9 +464,6 @@ class Run:
             torch._foreach_lerp_(
                 list(self.average.parameters()), list(self.process.parameters()), 1 - decay
             )
-        # the process gives a loss for each position; what is shown is for each character that
-        # counts, as the bound is
-        return loss * (whole.given.numel() / whole.characters(self.data.tokenizer).sum()).item()
 
     def agreed(self, *numbers: float) -> list[float]:
         """The mean of each number over all processes."""

@@ -127,23 +127,24 @@ class BackgroundRun:
         return pd.DataFrame(rows, columns=["step", "nats a character", "of"])
 
 
+def view_of(run: BackgroundRun) -> tuple:
+    """Values of the page's words, curve, sample and two buttons."""
+    none = (0, "The first one comes with the first validation.")
+    step, sample = run.samples[-1] if run.samples else none
+    return (
+        run.words,
+        run.curve(),
+        gr.update(value=sample, label=f"A sample, after {step:,} steps"),
+        gr.update(interactive=not run.busy),
+        gr.update(interactive=run.busy and not run.stopping),
+    )
+
+
 def page(run: BackgroundRun) -> Page:
-    def shown():
-        step, sample = (
-            run.samples[-1]
-            if run.samples
-            else (0, "The first one comes with the first validation.")
-        )
-        controls = [
-            gr.update(interactive=not run.busy),
-            gr.update(interactive=run.busy and not run.stopping),
-        ]
-        return (
-            run.words,
-            run.curve(),
-            gr.update(value=sample, label=f"A sample, after {step:,} steps"),
-            *controls,
-        )
+    """What a run looks like while it trains."""
+
+    def shown() -> tuple:
+        return view_of(run)
 
     with Page(title="tinydiff: training", analytics_enabled=False) as whole:
         gr.HTML(html_template=HEAD, js_on_load=THEME_JS, apply_default_css=False)
