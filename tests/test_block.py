@@ -130,10 +130,8 @@ def test_a_long_text_slides_exactly_where_nothing_is_forgotten():
     more than a window.
     """
     step = torch.tensor([[0.7, 0.2, 0.1], [0.05, 0.15, 0.8], [0.5, 0.1, 0.4]], dtype=torch.float64)
-    language, held = (
-        exact.Markov(Characters("abc"), torch.linalg.matrix_power(step, 99)[0], step),
-        [],
-    )
+    language = exact.Markov(Characters("abc"), torch.linalg.matrix_power(step, 99)[0], step)
+    held = []
 
     class Watched(BlockCache):
         def __len__(self):

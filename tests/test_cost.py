@@ -99,10 +99,8 @@ def test_every_sensible_sheet_is_allowed(monkeypatch):
     cost.check(map(cost.of, asked))
     for key in blocks.offered():
         for block in blocks.values(catalogue.open_model(key), "block"):
-            order, cache = (
-                blocks.values(catalogue.open_model(key), "order")[0],
-                blocks.values(catalogue.open_model(key), "cache")[0],
-            )
+            order = blocks.values(catalogue.open_model(key), "order")[0]
+            cache = blocks.values(catalogue.open_model(key), "cache")[0]
             kept = "none" if cache == "none" else cache
             length = 4096 if kept != "none" else 1024
             blocks.read(
@@ -145,10 +143,8 @@ def test_what_the_sliders_reach_beyond_all_sense():
     )
     assert "times as much" in words and "fewer steps" in words
     key = next(iter(blocks.offered()))
-    order, cache = (
-        blocks.values(catalogue.open_model(key), "order")[0],
-        blocks.values(catalogue.open_model(key), "cache")[0],
-    )
+    order = blocks.values(catalogue.open_model(key), "order")[0]
+    cache = blocks.values(catalogue.open_model(key), "cache")[0]
     for block, each, length in ((1, 64, 256), (1, 64, 4096), (4, 64, 4096)):
         assert "fewer steps" in refusal(
             blocks.read, key, block, each, order, cache, "length", length, "", 0.8, 1

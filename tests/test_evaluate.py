@@ -239,10 +239,8 @@ def test_the_command_of_a_card_is_its_run(name):
     )[1]
     parser = argparse.ArgumentParser()
     flags.train_flags(parser)
-    config, made = (
-        asdict(flags.config_of(parser.parse_args(command.split()))),
-        known.config["training"],
-    )
+    config = asdict(flags.config_of(parser.parse_args(command.split())))
+    made = known.config["training"]
     assert {k: config[k] for k in made if k not in card.NOT_LEARNED} == {
         k: v for k, v in made.items() if k not in card.NOT_LEARNED
     }

@@ -281,10 +281,8 @@ def test_the_bound_given_a_suffix_a_middle_a_hole(name, options, language, rng):
     copies = 100 if name == "bits" else 800
     given = torch.stack([torch.tensor([c != "_" for c in places]) for places in GIVEN.values()])
     count = len(given) * len(language.strings)
-    x, holes = (
-        language.strings.repeat(len(given), 1),
-        given.repeat_interleave(len(language.strings), 0),
-    )
+    x = language.strings.repeat(len(given), 1)
+    holes = given.repeat_interleave(len(language.strings), 0)
     # every text with every mask, at evenly spread noise
     canvas = Canvas(x.repeat(copies, 1), holes.repeat(copies, 1))
     with torch.no_grad():

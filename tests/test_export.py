@@ -240,11 +240,9 @@ def hostile(run, tmp_path, rng, share):
     export.json(
         replace(run, frames=[replace(run.frames[0]), run.frames[-1]]), tmp_path / "whole.json"
     )
-    whole, path, counts = (
-        json.loads((tmp_path / "whole.json").read_text("utf-8")),
-        tmp_path / "run.json",
-        [0, 0],
-    )
+    whole = json.loads((tmp_path / "whole.json").read_text("utf-8"))
+    path = tmp_path / "run.json"
+    counts = [0, 0]
     for place in places(whole):
         for value in VALUES:
             if rng.random() >= share:

@@ -86,10 +86,8 @@ def test_temperature_divides_what_the_network_says(name):
     x = process.noise.corrupt(torch.randint(10, (2, 24), generator=rng), t, rng)
     context = Context(process, Canvas.blank(24, 2))
     with torch.no_grad():
-        whole, state = (
-            process.denoise(x, t).log_x0.double(),
-            process.noise.likelihood(x, t).double(),
-        )
+        whole = process.denoise(x, t).log_x0.double()
+        state = process.noise.likelihood(x, t).double()
         warm = temperature(process.denoise, context, temperature=0.5)(x, t).log_x0
     assert torch.allclose(warm.exp(), (2 * (whole - state) + state).softmax(-1), atol=1e-4)
 

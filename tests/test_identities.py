@@ -269,10 +269,8 @@ def test_ratios_are_those_of_all_noised_texts(name, language):
     """p_t of every noised text, added up over the language, and its ratios to every neighbour's:
     what a perfect network says."""
     process, t = exact.perfect(name, language), 0.55
-    alpha, v = (
-        process.noise.schedule.alpha(torch.tensor(t, dtype=torch.float64)),
-        len(language.tokenizer),
-    )
+    alpha = process.noise.schedule.alpha(torch.tensor(t, dtype=torch.float64))
+    v = len(language.tokenizer)
     uniform = BASE[name] == "uniform"
     states = v if uniform else v + 1
     # q(x_t = y | x_0 = v)
@@ -324,10 +322,8 @@ def test_ratios_and_predictions_hold_the_same(name, dtype, close, rng):
 @pytest.mark.parametrize("name", RATIOS)
 def test_jumps_are_the_rate_summed_up(name):
     """Their slope in t is the rate, and none happen in no time."""
-    process, t = (
-        made(name, None),
-        torch.linspace(0.05, 1, 20, dtype=torch.float64, requires_grad=True),
-    )
+    process = made(name, None)
+    t = torch.linspace(0.05, 1, 20, dtype=torch.float64, requires_grad=True)
     jumps = process.noise.jumps(t, torch.full_like(t, 0.05))
     assert (
         torch.allclose(torch.autograd.grad(jumps.sum(), t)[0], process.noise.rate(t), rtol=1e-9)
@@ -375,10 +371,8 @@ def test_tweedie_is_the_ancestral_step(name, rng):
     if BASE[name] == "uniform":
         own = mixture(process.noise, x, log_x0, t, s).exp()
     else:
-        alpha_t, alpha_s = (
-            process.noise.schedule.alpha(t)[..., None],
-            process.noise.schedule.alpha(s)[..., None],
-        )
+        alpha_t = process.noise.schedule.alpha(t)[..., None]
+        alpha_s = process.noise.schedule.alpha(s)[..., None]
         reveal = (alpha_s - alpha_t) / (1 - alpha_t)  # MDLM, eq. 7
         own = torch.cat([reveal * log_x0.exp(), 1 - reveal], -1)
         own = torch.where((x == process.mask_id)[..., None], own, F.one_hot(x, V + 1).double())

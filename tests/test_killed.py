@@ -66,11 +66,9 @@ def test_killed_at_many_moments(config, tmp_path, moments):
     """
     config = replace(config, steps=6 * moments, validate_every=2 * moments)
     whole = {digest(tmp_path / "whole") for _ in train(config)}
-    killed, out, rng = (
-        replace(config, out=str(tmp_path / "killed")),
-        tmp_path / "killed",
-        random.Random(1),
-    )
+    killed = replace(config, out=str(tmp_path / "killed"))
+    out = tmp_path / "killed"
+    rng = random.Random(1)
     kills = saving = 0
     while kills < moments:
         child = context.Process(target=go_on, args=(killed, (out / "resume.json").is_file()))

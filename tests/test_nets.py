@@ -115,10 +115,8 @@ def test_matrices_cast_once_say_the_same():
     """
     net, cpu = network(timed=True), torch.device("cpu")
     kept = lowered(net, "bf16", cpu)
-    x, t = (
-        torch.randint(0, 10, (2, 16), generator=seeded(0)),
-        torch.full((2, 16), 0.5),
-    )
+    x = torch.randint(0, 10, (2, 16), generator=seeded(0))
+    t = torch.full((2, 16), 0.5)
     with torch.no_grad(), precision("bf16", cpu)():
         assert torch.equal(kept(x, t), net(x, t))
     assert lowered(net, "fp32", cpu) is net and net.head.weight.dtype == torch.float32
@@ -168,10 +166,8 @@ def plainly(net, x, see):
 def test_the_network_is_its_formulas(learning, sight):
     """With and without gradients, whatever it may see: the formulas of its papers, to float
     precision."""
-    net, x = (
-        network(attention="bidirectional" if sight == "mask" else sight),
-        torch.randint(10, (3, 16)),
-    )
+    net = network(attention="bidirectional" if sight == "mask" else sight)
+    x = torch.randint(10, (3, 16))
     for p in net.parameters():
         p.data = 1 + 0.3 * numbers(*p.shape) if p.ndim == 1 else p.data + 0.1 * numbers(*p.shape)
     see = torch.ones(16, 16, dtype=torch.bool)

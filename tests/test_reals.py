@@ -86,10 +86,8 @@ def test_every_reading_says_the_same(reading, language, rng):
     """Noise, v and code are one output read differently: the perfect networks of all four give the
     same mean, and the same bound draw by draw.
     """
-    usual, other = (
-        exact.perfect("gaussian", language),
-        exact.perfect("gaussian", language, parameterisation=reading),
-    )
+    usual = exact.perfect("gaussian", language)
+    other = exact.perfect("gaussian", language, parameterisation=reading)
     x0 = language.sample(200, 4, rng)
     t = full(0.5, x0)
     x = usual.noise.corrupt(x0, t, rng)
@@ -142,10 +140,8 @@ def test_a_changed_bet_moves_the_mean_of_a_regression(reading, language, rng):
 def test_a_regression_of_two_characters_bets_as_bayes_does(rng):
     """Of two codes there is one bet with a given mean, the posterior itself; of more it is as far
     along the mean."""
-    two, five = (
-        exact.Enumerated(["a", "b"], [0.7, 0.3]),
-        exact.Enumerated(list("abcde"), [0.4, 0.25, 0.2, 0.1, 0.05]),
-    )
+    two = exact.Enumerated(["a", "b"], [0.7, 0.3])
+    five = exact.Enumerated(list("abcde"), [0.4, 0.25, 0.2, 0.1, 0.05])
     for language in (two, five):
         mean, bayes = (
             exact.perfect("gaussian", language, parameterisation=reading)

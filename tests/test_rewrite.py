@@ -86,10 +86,8 @@ def test_lines_that_do_not_fit_are_left_out():
     """Longer than half a window less its END, without a letter, empty, or with a source that cannot
     be written."""
     # the split cut the last line
-    train, valid = (
-        "abcdefg\nabcdefgh\n...\n\nZb\nAb.\nab",
-        "ab\nba\n",
-    )
+    train = "abcdefg\nabcdefgh\n...\n\nZb\nAb.\nab"
+    valid = "ab\nba\n"
     tokenizer = Characters.of(train)
     data = pairs(
         Corpus("few", tokenizer, tokenizer.encode(train), tokenizer.encode(valid)), "restore", 16

@@ -38,10 +38,11 @@ def test_the_weight_of_linear_is_one_over_t():
 def test_the_cosine_with_its_offset(s):
     """Eq. 17 of arXiv:2102.09672 down to the floor; its noise does not begin at a
     standstill, as without the offset; the name that it has makes it again."""
-    noise, f = (
-        schedule(f"cosine-{s}", 1e-9),
-        lambda t: math.cos((t + s) / (1 + s) * math.pi / 2) ** 2,
-    )
+    noise = schedule(f"cosine-{s}", 1e-9)
+
+    def f(t):
+        return math.cos((t + s) / (1 + s) * math.pi / 2) ** 2
+
     assert torch.allclose(
         noise.alpha(T),
         torch.tensor([f(t) / f(0) for t in T.tolist()], dtype=torch.float64),

@@ -56,11 +56,9 @@ class Served:
     def __init__(self):
         self.go, self.started, self.ended = threading.Event(), [], []
         with server.Page(analytics_enabled=False) as page:
-            desk, box, number = (
-                gr.State(Kept(), delete_callback=Kept.leave),
-                gr.Textbox(),
-                gr.Slider(1, 9, 1, label="Nine"),
-            )
+            desk = gr.State(Kept(), delete_callback=Kept.leave)
+            box = gr.Textbox()
+            number = gr.Slider(1, 9, 1, label="Nine")
             choice, button = gr.Radio(["a", "b"], label="Choice"), gr.Button()
             quiet = dict(api_visibility="private")
             button.click(

@@ -37,10 +37,8 @@ class Mixed(Noise):
         return (alpha.sqrt() * self.latent(x0) + (1 - alpha).sqrt() * noise).float()
 
     def reverse(self, x, prediction, t, s, rng):
-        alpha_t, alpha_s = (
-            self.alpha(t).amin(1)[:, None, None],
-            self.alpha(s).amin(1)[:, None, None],
-        )
+        alpha_t = self.alpha(t).amin(1)[:, None, None]
+        alpha_s = self.alpha(s).amin(1)[:, None, None]
         clean = self.latent(prediction.draw(rng))
         step, left = alpha_t / alpha_s, 1 - alpha_t
         middle = alpha_s.sqrt() * (1 - step) / left * clean + step.sqrt() * (1 - alpha_s) / left * x
