@@ -102,7 +102,9 @@ def test_new_noises_sample_the_language(name, sampler, language):
     assert abs((prompted == language.strings[2]).all(1).double().mean() - 0.8) < 0.026
 
 
-@pytest.mark.parametrize("name", ["ssd-lm", *SLANTED])
+# not of slanted-tokens: uniform noise draws its times evenly in sqrt(t), where its own time is near
+# 0; here each position's is near 0 at another t, and the estimate has a variance without end
+@pytest.mark.parametrize("name", ["ssd-lm", "ar-diffusion", "slanted-masked", "slanted-scores"])
 def test_new_bounds_are_the_entropy(name, language, rng):
     """Along any path of noise, also where it is not the same at every position."""
     found, error = mean_bound(exact.perfect(name, language), language, rng, batches=60)
