@@ -220,8 +220,11 @@ def rewritten(folder, **more):
     (folder / "config.json").write_text(json.dumps(config | more))
 
 
-def test_from_a_file_to_a_text(story, capsys):
+def test_from_a_file_to_a_text(story, capsys, monkeypatch):
     """Training, evaluation, resuming and sampling speak of tokens; figures are of characters."""
+    for name, few in (("STEPS", (2, 8)), ("FEWER", (8,)), ("TEMPERATURES", (0.8, 1.0))):
+        monkeypatch.setattr(evaluate, name, few)
+    monkeypatch.setattr(evaluate, "LONG", 300)
     assert main(["eval", str(story / "masked"), "--corpus", str(story / "story.txt")]) in (None, 0)
     found = json.loads(capsys.readouterr().out)["bound"]
     held = corpus(story / "story.txt", tokenizer=checkpoint.cutter(story / "masked")).valid
