@@ -347,29 +347,24 @@ def test_a_repository_that_moves_on_does_not_change_what_is_pinned(here, files):
 def test_a_run_goes_on_from_the_hub(here, trained, lines, tmp_path):
     """What `resume` pushed comes back whole and training goes on from its step; without it there is
     nothing to go on from."""
-    assert hub.pull_run("owner/run", tmp_path / "new", TOKEN) is False
+    new = tmp_path / "new"
+    assert hub.pull_run("owner/run", new, TOKEN) is False
     hub.push(trained, "owner/run", private=True, token=TOKEN)
-    assert (
-        hub.pull_run("owner/run", tmp_path / "new", TOKEN) is False
-        and not (tmp_path / "new").exists()
-    )
-    there = threading.Thread(
-        target=hub.push, args=(trained, "owner/run"), kwargs=dict(token=TOKEN, resume=True)
-    )
-    there.start(), there.join()
-    assert hub.pull_run("owner/run", tmp_path / "new", TOKEN) is True
-    assert {p.name for p in (tmp_path / "new").iterdir()} == {*hub.OWN, *hub.RESUME} - {
-        "evaluation.json",
-        "tokenizer.json",
-    }
+    assert hub.pull_run("owner/run", new, TOKEN) is False and not new.exists()
+    from_thread(hub.push, trained, "owner/run", token=TOKEN, resume=True)
+    assert hub.pull_run("owner/run", new, TOKEN) is True
+    lacking = {"evaluation.json", "tokenizer.json"}
+    assert {p.name for p in new.iterdir()} == {*hub.OWN, *hub.RESUME} - lacking
     for name in ("model.safetensors", "resume.safetensors", "metrics.jsonl"):
-        assert (tmp_path / "new" / name).read_bytes() == (trained / name).read_bytes()
-    config = json.loads((tmp_path / "new" / "resume.json").read_text())
-    run = start(
-        replace(PRESETS["tiny"], **{**config, "out": str(tmp_path / "new"), "steps": 60}),
-        resume=True,
-    )
-    assert run.step == 50
+        assert (new / name).read_bytes() == (trained / name).read_bytes()
+    config = json.loads((new / "resume.json").read_text()) | {"out": str(new), "steps": 60}
+    assert start(replace(PRESETS["tiny"], **config), resume=True).step == 50
+
+
+def from_thread(function, *args, **kwargs):
+    """Call it in another thread, and wait for its end."""
+    there = threading.Thread(target=function, args=args, kwargs=kwargs)
+    there.start(), there.join()
 
 
 # ---------------------------------------------------------------- what is refused
@@ -440,7 +435,7 @@ def other_words(files: dict) -> dict:
     return {
         **files,
         "config.json": json.dumps(
-            {**json.loads(files["config.json"]), "characters": "abc"}
+            json.loads(files["config.json"]) | {"characters": "abc"}
         ).encode(),
     }
 
@@ -545,6 +540,12 @@ def test_a_hostile_repository_is_refused(here, files, home, name):
         catalogue.load("stranger/model")
 
 
+def listing(sizes: dict, **more):
+    """The answer that a repository holds files of these sizes."""
+    files = [{"rfilename": name, "size": size} for name, size in sizes.items()]
+    return loopback.whole(json.dumps({"sha": "a" * 40, "siblings": files} | more).encode())
+
+
 LISTED, WEIGHTS, CONFIG = "/api/models/", "/resolve/[0-9a-f]+/model", "/resolve/[0-9a-f]+/config"
 DISHONEST = {  # (path, answer, a word of the sentence)
     "404": (LISTED, loopback.status(404, "RepoNotFound"), "no public model"),
@@ -574,38 +575,18 @@ DISHONEST = {  # (path, answer, a word of the sentence)
     ),
     "negative sizes": (
         LISTED,
-        loopback.whole(
-            json.dumps(
-                {
-                    "sha": "a" * 40,
-                    "siblings": [
-                        {"rfilename": "config.json", "size": -1},
-                        {"rfilename": "model.safetensors", "size": True},
-                    ],
-                }
-            ).encode()
-        ),
+        listing({"config.json": -1, "model.safetensors": True}),
         "no config.json",
     ),
     "a config of a gigabyte": (
         LISTED,
-        loopback.whole(
-            json.dumps(
-                {
-                    "sha": "a" * 40,
-                    "siblings": [
-                        {"rfilename": "config.json", "size": 1 << 30},
-                        {"rfilename": "model.safetensors", "size": 1 << 20},
-                    ],
-                }
-            ).encode()
-        ),
+        listing({"config.json": 1 << 30, "model.safetensors": 1 << 20}),
         "1,073,741,824 bytes",
     ),
     "other weights than listed": (r"/_cdn/", loopback.whole(b"\0" * 100), "cut short"),
     "a gated listing": (
         LISTED,
-        loopback.whole(json.dumps({"sha": "a" * 40, "gated": "manual", "siblings": []}).encode()),
+        listing({}, gated="manual"),
         "gated",
     ),
 }

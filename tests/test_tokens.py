@@ -225,6 +225,7 @@ def test_from_a_file_to_a_text(story, capsys, monkeypatch):
     for name, few in (("STEPS", (2, 8)), ("FEWER", (8,)), ("TEMPERATURES", (0.8, 1.0))):
         monkeypatch.setattr(evaluate, name, few)
     monkeypatch.setattr(evaluate, "LONG", 300)
+    monkeypatch.setitem(evaluate.DEFAULT, "steps", 8)
     assert main(["eval", str(story / "masked"), "--corpus", str(story / "story.txt")]) in (None, 0)
     found = json.loads(capsys.readouterr().out)["bound"]
     held = corpus(story / "story.txt", tokenizer=checkpoint.cutter(story / "masked")).valid

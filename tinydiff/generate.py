@@ -108,7 +108,7 @@ def generate(
         return chosen.run(process, denoise, start, times, rng, **options)
 
     begin = None if start is None else joined(process, canvas, start)
-    return Run(process, denoise, steering, rng, plan, write, times).frames(canvas, begin)
+    return Writing(process, denoise, steering, rng, plan, write, times).frames(canvas, begin)
 
 
 def check_start(process: Process, canvas: Canvas, start: State) -> None:
@@ -163,7 +163,7 @@ def sampled(steps: Iterator[Step], changes: list, begin: State) -> Iterator[Step
 
 
 @dataclass
-class Run:
+class Writing:
     """A text on its way.
 
     plan(canvas): how many steps a window takes; write(denoise, state): a sampler's Steps

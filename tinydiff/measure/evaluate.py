@@ -33,8 +33,9 @@ from tinydiff.endings import character_bits
 from tinydiff.files import check_writable, write_text
 from tinydiff.generate import generate
 from tinydiff.nets.precision import auto_is_fp32
+from tinydiff.predictions import Prediction
 from tinydiff.processes import Process
-from tinydiff.randomness import categorical, seeded
+from tinydiff.randomness import seeded
 from tinydiff.runs import DEFAULTS
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.store import card, catalogue, checkpoint
@@ -524,19 +525,23 @@ def cache_error(process: Process, cache: str, batch: int) -> float:
         x = torch.full((batch, stop - start), process.mask_id)
         order = rng.uniform(*x.shape, purpose="order").argsort(1)
         for call in range(4):
-            log_p, log_q = (
-                part.denoise(x, torch.ones(x.shape)).log_x0[:, start - stop :] for part in parts
-            )
+            each = [part.denoise(x, torch.ones(x.shape)) for part in parts]
+            exact, cached = (last_columns(found, stop - start) for found in each)
+            log_p, log_q = exact.log_x0, cached.log_x0
             masked = x == process.mask_id
             if call:
                 total += (log_p.exp() * (log_p - log_q)).sum(-1)[masked].sum().item()
                 count += int(masked.sum())
-            x = torch.where(
-                masked & (order < (call + 1) / 4 * x.shape[1]), categorical(log_p, rng), x
-            )
+            x = torch.where(masked & (order < (call + 1) / 4 * x.shape[1]), exact.draw(rng), x)
         tokens = torch.cat([canvas.tokens[:, :start], x, canvas.tokens[:, stop:]], 1)
-        canvas = Canvas(tokens, canvas.given | (torch.arange(tokens.shape[1]) < stop))
+        written = torch.arange(tokens.shape[1]) < stop
+        canvas = canvas.with_written(tokens, written.expand(tokens.shape))
     return total / max(1, count)
+
+
+def last_columns(found: Prediction, n: int) -> Prediction:
+    L = found.log_x0.shape[1]
+    return found.columns(L - n, L)
 
 
 def settings_for(process: Process) -> dict:

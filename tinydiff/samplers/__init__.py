@@ -32,6 +32,7 @@ __all__ = [
     "State",
     "Step",
     "Words",
+    "after",
     "column",
     "matrix",
     "moves",
@@ -151,6 +152,12 @@ def matrix() -> dict[tuple[str, str], bool]:
 def moves(start: State, times: Sequence[float]) -> Iterator[tuple[float, float]]:
     """The steps (t, s) of a grid from the time of a state on."""
     return pairwise([start.t, *(t for t in times if t < start.t - 1e-9)])
+
+
+def after(sent: State | None, x: Tensor, canvas: Canvas) -> tuple[Tensor, Canvas]:
+    """x and the canvas with which a sampler goes on after a step: its own, or those that it was
+    sent."""
+    return (x, canvas) if sent is None else (sent.x, sent.canvas)
 
 
 def hidden(x: Tensor, process: Process) -> Tensor:

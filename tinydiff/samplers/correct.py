@@ -3,7 +3,7 @@
 import torch
 
 from tinydiff.randomness import rand
-from tinydiff.samplers import Annotated, Range, Step, hidden, moves, place_of, sampler
+from tinydiff.samplers import Annotated, Range, Step, after, hidden, moves, place_of, sampler
 
 
 @sampler("remask", needs={"mask"}, paper="arXiv:2503.00307")
@@ -35,9 +35,7 @@ def remask(
         hide = ~masked & ~canvas.given & (u < sigma)
         x = torch.where(hide, process.mask_id, x)
         x = torch.where(reveal, prediction.draw(rng), x)
-        sent = yield Step(x, prediction, s)
-        if sent is not None:
-            x, canvas = sent.x, sent.canvas
+        x, canvas = after((yield Step(x, prediction, s)), x, canvas)
 
 
 @sampler("renoise", needs={"diffusion", "tokens", "posterior"}, paper="arXiv:2602.21185")
@@ -66,9 +64,7 @@ def renoise(
         onward = noise.reverse(x, prediction, canvas.time(t), canvas.time(s), rng)
         anew = noise.corrupt(prediction.draw(rng), canvas.time(s), rng)
         x = noise.pin(torch.where(rand(x, rng, "forget") < share, anew, onward), canvas)
-        sent = yield Step(x, prediction, s)
-        if sent is not None:
-            x, canvas = sent.x, sent.canvas
+        x, canvas = after((yield Step(x, prediction, s)), x, canvas)
 
 
 @sampler(
@@ -107,6 +103,4 @@ def gibbs(
             chosen = place_of(rand(anew, rng, "order"), ~canvas.given) < redraw
             x = noise.pin(torch.where(chosen, anew, x), canvas)
         rng.turn = 0
-        sent = yield Step(x, prediction, s)
-        if sent is not None:
-            x, canvas = sent.x, sent.canvas
+        x, canvas = after((yield Step(x, prediction, s)), x, canvas)

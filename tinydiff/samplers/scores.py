@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from tinydiff.predictions import LOG_ZERO
 from tinydiff.randomness import rand
-from tinydiff.samplers import Step, moves, sampler
+from tinydiff.samplers import Step, after, moves, sampler
 
 
 def each_step(step, process, denoise, start, times, rng):
@@ -18,9 +18,7 @@ def each_step(step, process, denoise, start, times, rng):
     for t, s in moves(start, times):
         prediction, t_all, s_all = denoise(x, canvas.time(t)), canvas.time(t), canvas.time(s)
         x = noise.pin(moved(step, noise, x, prediction, t_all, s_all, rng), canvas)
-        sent = yield Step(x, prediction, s)
-        if sent is not None:
-            x, canvas = sent.x, sent.canvas
+        x, canvas = after((yield Step(x, prediction, s)), x, canvas)
 
 
 def moved(step, noise, x, prediction, t, s, rng):

@@ -3,7 +3,7 @@
 it is clean, at time 0, and the network is told so.
 """
 
-from tinydiff.samplers import Step, moves, sampler
+from tinydiff.samplers import Step, after, moves, sampler
 from tinydiff.samplers.unmask import Budget, within_budget
 
 
@@ -31,5 +31,4 @@ def settle(process, denoise, start, times, rng, *, budget: Budget = 0.5):
         sent = yield Step(x, prediction, 0.0 if done else s, canvas=canvas)
         if done:
             return
-        if sent is not None:
-            x, canvas = sent.x, sent.canvas
+        x, canvas = after(sent, x, canvas)

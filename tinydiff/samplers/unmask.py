@@ -7,7 +7,7 @@ step take the characters for independent, which is the error one sees.
 import torch
 
 from tinydiff.randomness import rand
-from tinydiff.samplers import Annotated, Range, Step, hidden, moves, place_of, sampler
+from tinydiff.samplers import Annotated, Range, Step, after, hidden, moves, place_of, sampler
 
 # the least share of masks of which a network is told the time: at none at all its ratios have no
 # logarithm
@@ -139,9 +139,7 @@ def reveal_while(enough, process, denoise, start, times, rng):
         accept = masked & (enough(prediction.log_x0, masked) if s > 0 else True)
         x = torch.where(accept, prediction.draw(rng), x)
         now = time_of(hidden(x, process), total, process).mean().item()
-        sent = yield Step(x, prediction, now, memory=(total, s))
-        if sent is not None:
-            x, canvas = sent.x, sent.canvas
+        x, canvas = after((yield Step(x, prediction, now, memory=(total, s))), x, canvas)
 
 
 def time_of(masked, total, process):
@@ -224,9 +222,7 @@ def first_hitting(process, denoise, start, times, rng):
         prediction = denoise(x, canvas.time(t))
         first = place_of(rand(x.double(), rng, "order"), masked) == 0
         x = torch.where(masked & first, prediction.draw(rng), x)
-        sent = yield Step(x, prediction, t.mean().item(), memory=noise)
-        if sent is not None:
-            x, canvas = sent.x, sent.canvas
+        x, canvas = after((yield Step(x, prediction, t.mean().item(), memory=noise)), x, canvas)
 
 
 def masked_now(process, t):

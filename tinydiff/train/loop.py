@@ -129,6 +129,8 @@ class Config:
 
     @property
     def shape(self) -> dict:
+        """Layers, heads, width and length of the network. Raises ValueError for an unknown
+        preset."""
         if self.preset not in PRESETS:
             raise ValueError(f"There is no preset {self.preset!r}; there are {', '.join(PRESETS)}.")
         shape = SHAPES[PRESETS[self.preset].preset]

@@ -214,7 +214,7 @@ class Player {
     const growing = {ends: ["step 0", ""], place: (f, k) => k / Math.max(1, this.run.end)};
     for (const what of [
       {title: kind.share, unit: " %", top: kind.top, value: (f) => 100 * f[kind.share]},
-      {title: "entropy of predictions", unit: " nats", top: head.nats, value: (f) => f.meanEntropy},
+      {title: "entropy", unit: " nats", top: head.nats, value: (f) => f.meanEntropy},
     ]) this.#charts.push(Object.assign(chart({...growing, ...what}), {grows: true}));
   }
 
