@@ -18,7 +18,7 @@ from tinydiff.store import catalogue
 from tinydiff.text import Characters
 
 CURVES = [
-    plots.Curve("bundled", [1, 4, 16], [5.0, 3.0, 2.5], "faded", own=False),
+    plots.Curve("bundled", [1, 4, 16], [5.0, 3.0, 2.5], "faded", heavy=False),
     plots.Curve("mine", [1, 2, 4], [6.0, 4.0, 2.6], "masked"),
 ]
 ROWS = [dict(step=100 * i, loss=2 + 1 / i, valid=2.1 + 1 / i) for i in range(1, 9)]

@@ -2,8 +2,10 @@
 that it is not."""
 
 import json
+from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from tinydiff.cli import released
 from tinydiff.cli.commands import main
@@ -11,28 +13,66 @@ from tinydiff.measure import families
 from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.paths import ASSETS
 from tinydiff.show import render
-from tinydiff.store import catalogue
-from tinydiff.ui import denoise, recording, recordings, request
+from tinydiff.store import card, catalogue
+from tinydiff.ui import denoise, pictures, recording, recordings, request
 
 PATHS = {name: ASSETS / "recorded" / f"{name}.json" for name in recordings.RECORDINGS} | {
     "example": denoise.EXAMPLE
 }
 PATHS |= {"gif": released.GIF, "families": families.RECORDED}
+NO_WEIGHTS = {"noise", "train"}  # the noises alone; a model that is trained for the recording
+EVALUATED = [key for key, found in catalogue.bundled().items() if catalogue.card_of(key).evaluation]
 
 
-def test_recordings_are_of_the_bundled_weights():
-    """Each file is the one that was noted, made in float32, and the weights that it was made with
-    are the bundled ones."""
+def anew(name: str) -> str:
+    return f"make {name} anew: python -m tinydiff released {name}"
+
+
+def test_everything_released_is_of_the_bundled_weights():
+    """Every recording, the table, the GIF and the page's pictures are the files that were noted,
+    made in float32, and the weights that they were made with are the bundled ones."""
+    files = {name: path.read_bytes() for name, path in PATHS.items()}
+    files["pictures"] = pictures.stored()
     made = recording.made_with()
-    assert {"example", "gif"} <= made.keys() <= PATHS.keys()
+    assert made.keys() == files.keys()
     for name, note in made.items():
-        assert recording.digest(PATHS[name].read_bytes()) == note["file"], (
-            f"make {name} anew: python -m tinydiff released {name}"
-        )
-        assert note["precision"] == "fp32"
-        assert all(
-            catalogue.fingerprint(key) == weights for key, weights in note["weights"].items()
-        ), f"make {name} anew: python -m tinydiff released {name}"
+        assert recording.digest(files[name]) == note["file"], anew(name)
+        assert note["precision"] == "fp32" and bool(note["weights"]) != (name in NO_WEIGHTS)
+        now = {key: catalogue.fingerprint(key) for key in note["weights"]}
+        assert note["weights"] == now, anew(name)
+
+
+@pytest.mark.parametrize("key", EVALUATED)
+def test_cards_are_of_the_bundled_weights(key):
+    """A card is what would be written today from the evaluation beside it, and says of which
+    weights and in which precision its figures are; so do its pictures. Where the weights are not
+    bundled, it says that they are not noted."""
+    known = catalogue.found_card(key)
+    text = (known.path / "README.md").read_text("utf-8")
+    assert text == card.text(known), anew("cards")
+    made = {}
+    if catalogue.bundled()[key].playable:
+        made = {"weights": catalogue.fingerprint(key), "precision": "fp32"}
+        assert f"Measured with the weights `{made['weights']}` in fp32." in text, anew("cards")
+    else:
+        assert "The weights that these figures were measured with are not noted." in text
+    drawn = sorted(known.path.glob("*.png"))
+    assert {path.name for path in drawn} >= {card.TRAINING}
+    for path in drawn:
+        found = Image.open(path).text
+        assert {name: found.get(name) for name in made} == made, anew("cards")
+
+
+def test_another_models_card_is_noticed(tmp_path):
+    """A card written for other weights, and a picture without a note, are not those of the bundled
+    model."""
+    known = catalogue.found_card("masked")
+    other = replace(known, evaluation=known.evaluation | {"weights": "0" * 16})
+    assert card.text(other) != card.text(known)
+    (tmp_path / "other.png").write_bytes(card.pictures(other)[card.TRAINING])
+    assert Image.open(tmp_path / "other.png").text["weights"] == "0" * 16
+    bare = replace(known, evaluation={k: v for k, v in known.evaluation.items() if k != "weights"})
+    assert card.origin(bare) == {} and "are not noted" in card.text(bare)
 
 
 def test_the_same_seed_writes_the_opening_run_again():
@@ -119,4 +159,5 @@ def test_evaluations_are_of_the_bundled_weights():
     assert len(measured) >= 8
     for key in measured:
         found = catalogue.found_card(key).evaluation
-        assert found["weights"] == catalogue.fingerprint(key), f"measure {key} anew: eval"
+        made = found["weights"], found["precision"]
+        assert made == (catalogue.fingerprint(key), "fp32"), f"measure {key} anew: eval"

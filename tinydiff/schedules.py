@@ -82,8 +82,8 @@ class Linear(Schedule):
 
 class Cosine(Schedule):
     """cos^2(pi / 2 (t + s) / (1 + s)) (Nichol and Dhariwal, arXiv:2102.09672, eq. 17). "cosine" has
-    no offset, s = 0; "cosine-0.008" has the paper's, with which noise does not come as slowly at
-    first: the slope at t = 0 is not 0.
+    no offset, s = 0, and its slope at t = 0 is 0; "cosine-0.008" has the paper's offset, with which
+    the slope at t = 0 is not 0 and noise comes a little faster at first.
     """
 
     name, s = "cosine", 0.0
@@ -115,7 +115,7 @@ class Sqrt(Schedule):
 
 
 class Polynomial(Schedule):
-    """1 - t^2: the start is kept for long (MD4, arXiv:2406.04329, table 4)."""
+    """1 - t^2: little noise in the first half of the time (MD4, arXiv:2406.04329, table 4)."""
 
     name = "polynomial"
     power = 2.0

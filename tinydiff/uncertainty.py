@@ -1,15 +1,14 @@
 """A measured value and its error: of a mean over consecutive passages, of a difference on the same
 passages, of a share; and how both are written.
 
-Neighbouring passages of one text resemble each other: whoever takes them for independent finds
-errors that are several times too small. So passages are put together to blocks, long ones, whose
-means are as good as independent (batch means; Flyvbjerg and Petersen 1989). With short blocks the
-error still grows with their length, with few blocks it is known badly. The rule here: blocks of 1,
-2, 4 ... passages, as long as at least FEWEST blocks are left, and of these errors the largest. On
-436 passages that is a tenth too much where they are independent, right where each keeps 0.6 of the
-one before it, a seventh too little where it keeps 0.9, and what holds on for longer than a dozenth
-of the text it cannot see. An error from n blocks is itself known to a share of 1 / sqrt(2 (n - 1))
-only: a fifth, with the fewest.
+Neighbouring passages of one text are correlated; taken for independent, they give errors that are
+several times too small. So passages are joined into blocks, long enough for the means of blocks to
+be nearly independent (batch means; Flyvbjerg and Petersen 1989). Short blocks give too small an
+error, few blocks an uncertain one. The rule here: compute the error with blocks of 1, 2, 4 ...
+passages, as long as at least FEWEST blocks are left, and take the largest. On 436 passages that is
+a tenth too large if they are independent, right for a correlation of 0.6 between neighbours, and a
+seventh too small for 0.9; correlation over more than a twelfth of the text is not seen. The error
+from n blocks has itself a relative standard error of 1 / sqrt(2 (n - 1)): 0.2 with the fewest.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def mean(
     """
     sums, counts = (torch.as_tensor(x, dtype=torch.float64) for x in (sums, counts))
     value = (sums.sum() / counts.sum()).item()
-    # what each passage adds to the mean beside its share of it
+    # each passage's contribution to the deviation of the mean
     rest = (sums - value * counts) / counts.sum()
     lengths = block_lengths(len(rest)) if consecutive else [1]
     return Mean(
@@ -59,13 +58,13 @@ def mean(
 
 
 def block_lengths(passages: int) -> list[int]:
-    """The lengths that are tried, in passages: always 1."""
+    """The lengths of blocks that are tried, in passages; 1 is always among them."""
     return [1] + [2**k for k in range(1, passages.bit_length()) if passages // 2**k >= FEWEST]
 
 
 def of_blocks(rest: Tensor, length: int) -> float:
-    """The standard error of the sum of `rest` (N,), whose mean is 0, if blocks of `length` are
-    independent. What is left over is spread over the blocks.
+    """The standard error of the sum of `rest` (N,), whose mean is 0, if blocks of about `length`
+    passages are independent; N need not be a multiple of it.
     """
     blocks = max(2, len(rest) // length)
     ends = torch.arange(blocks + 1) * len(rest) // blocks
@@ -76,8 +75,8 @@ def of_blocks(rest: Tensor, length: int) -> float:
 def difference(
     one: Sequence[float] | Tensor, other: Sequence[float] | Tensor, counts: Sequence[float] | Tensor
 ) -> Mean:
-    """How much more `one` has per unit than `other` on the same consecutive passages. What makes a
-    passage hard for both drops out, so that the error is far smaller than those of the two.
+    """The mean of `one` - `other` per unit, paired on the same consecutive passages. What makes a
+    passage hard for both cancels, so that the error is far smaller than the errors of the two.
     """
     one, other = (torch.as_tensor(x, dtype=torch.float64) for x in (one, other))
     return mean(one - other, counts, consecutive=True)
@@ -87,9 +86,9 @@ def difference(
 
 
 def decimals(error: float) -> int:
-    """Digits after the point that an error leaves worth writing: where its first three are 100 to
-    354, two of it, else one; from 950 on they are rounded up to 1,000, of which two are kept
-    (Particle Data Group, Review of Particle Physics, 5.3).
+    """How many decimals to write: two significant digits of the error if its first three digits
+    are 100 to 354, else one; 950 and above round up to 1000 and keep two (Particle Data Group,
+    Review of Particle Physics, 5.3).
     """
     power = math.floor(math.log10(error))
     return max(0, (1 if round(error / 10.0 ** (power - 2)) < 355 else 0) - power)
@@ -105,7 +104,7 @@ def written(value: float, error: float | None, *, signed: bool = False) -> str:
 
 
 def percent(share: float | None, error: float | None = None) -> str:
-    """ "83 ± 3 %", of a share from 0 to 1; nothing where there is none."""
+    """ "83 ± 3 %" for a share from 0 to 1; "" for None."""
     if share is None:
         return ""
     return f"{written(100 * share, 100 * error)} %" if error else f"{100 * share:.0f} %"

@@ -160,11 +160,8 @@ def families_(args: argparse.Namespace) -> None:
     """Put every bundled family on one axis, and measure each sampler's own error; written to
     assets/recorded/families.json."""
     tell = Console(stderr=True)
-    say(
-        families.markdown(
-            families.record(lambda line: tell.print(line, style="dim"), anew=args.errors)
-        )
-    )
+    result = released.make_families(lambda line: tell.print(line, style="dim"), anew=args.errors)
+    say(families.markdown(result))
 
 
 def bench_(args: argparse.Namespace) -> None:

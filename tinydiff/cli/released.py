@@ -2,9 +2,10 @@
 released`, or some of it by name.
 
 Recordings, which the page shows before anybody ran anything; the table of families; the cards; the
-picture of the README; the pictures that the page opens with; the documents. assets/recorded/
-made.json keeps with which weights and in which precision recordings, table and picture were made.
-Race, Train and the table show durations: make them on a quiet machine.
+picture of the README; the pictures that the page opens with; the documents. Each carries the hash
+of the weights and the precision that it was made with: cards in a line and in the text of their
+pictures, everything else in assets/recorded/made.json. Race, Train and the table show durations:
+make them on a quiet machine.
 """
 
 from __future__ import annotations
@@ -39,12 +40,14 @@ def parts() -> dict[str, Callable[[], object]]:
     }
 
 
-def make_families() -> None:
+def make_families(tell: Callable[[str], None] = say, anew: bool = True) -> dict:
+    """The table of families, in float32; what was written (see `families.record`)."""
     from tinydiff.ui import recording
 
-    families.record(say)
-    models = [key for key, model in catalogue.models().items() if model.folder]
-    recording.note("families", families.RECORDED.read_bytes(), models)
+    with auto_is_fp32():
+        result = families.record(tell, anew)
+        recording.note("families", families.RECORDED.read_bytes(), catalogue.models())
+    return result
 
 
 def make_cards() -> None:

@@ -46,14 +46,13 @@ TIMES = torch.linspace(0.005, 1, 120, dtype=torch.float64)
 
 @dataclass(frozen=True)
 class Curve:
-    """A line of a picture: what it is called, its points in the order of x, and whose colour it
-    has."""
+    """A line of a picture: its name, its points in rising x, the family whose colour it has."""
 
     label: str
     x: Sequence[float]
     y: Sequence[float]
     family: str = FAMILY_OTHER
-    own: bool = True  # the visitor's own; what is bundled is drawn thinner
+    heavy: bool = True  # drawn heavy, as a visitor's runs are; bundled models are thin
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,8 @@ def empty(width: float, height: float, xlabel: str, ylabel: str) -> tuple[Figure
 
 
 def name(axes: Axes, text: str, x: float, y: float, colour: str, **where) -> None:
-    """A label at a point; on the page the style sheet gives it a rim of paper, so that no line runs
-    through it."""
+    """A label at a point; the page's CSS puts a rim of the background's colour around it, so that
+    no line runs through it."""
     axes.annotate(
         text,
         (x, y),
@@ -153,17 +152,16 @@ def against_calls(
     height: float = 300,
     log: bool = False,
 ) -> Figure:
-    """Quality against calls of the network, on powers of two: bundled curves thin, the visitor's
-    own heavy, each named at its last point. Curves of one family differ in line and mark. log: the
-    upright axis in powers of ten.
+    """Quality against calls of the network, on an axis of powers of two: each curve is named at its
+    last point, and curves of one family differ in line style and marker. log: a logarithmic y axis.
     """
     figure, axes = empty(width, height, "calls of the network", ylabel)
     if log:
         axes.set_yscale("log")
     seen: dict[tuple[str, bool], int] = {}
     for curve in curves:
-        kind = seen.setdefault((curve.family, curve.own), 0)
-        seen[curve.family, curve.own] += 1
+        kind = seen.setdefault((curve.family, curve.heavy), 0)
+        seen[curve.family, curve.heavy] += 1
         draw_curve(axes, curve, kind)
     for at in levels:
         level(axes, at)
@@ -176,20 +174,20 @@ def against_calls(
 def error_against_calls(
     curves: Sequence[Curve], ylabel: str, levels: Sequence[Level], width: float = 560
 ) -> Figure:
-    """The same on an upright axis in powers of ten."""
+    """`against_calls` with a logarithmic y axis."""
     return against_calls(curves, ylabel, levels, width, log=True)
 
 
 def draw_curve(axes: Axes, curve: Curve, kind: int) -> None:
     weight = (
         dict(linewidth=2.4, markersize=6, alpha=1)
-        if curve.own
+        if curve.heavy
         else dict(linewidth=1.1, markersize=3, alpha=0.75)
     )
     style = dict(
         linestyle=LINES[kind % len(LINES)], marker=MARKS[kind % len(MARKS)], markeredgewidth=0
     )
-    # a point alone is all there is to see
+    # a curve of one point is drawn large enough to be seen
     weight |= {"markersize": 6, "alpha": 1} if len(curve.x) == 1 else {}
     axes.plot(curve.x, curve.y, color=ink(curve.family), **weight, **style)
 
@@ -208,7 +206,7 @@ def name_ends(axes: Axes, curves: Sequence[Curve], height: float) -> None:
             y,
             ink(curve.family),
             xytext=(9, 0),
-            weight="bold" if curve.own else "normal",
+            weight="bold" if curve.heavy else "normal",
         )
 
 
@@ -255,31 +253,31 @@ def against_position(curves: Sequence[Curve], width: float = 560) -> Figure:
 
 
 def bridge(
-    known: Curve | None,
+    measured: Curve | None,
     errors: Sequence[float],
-    own: Sequence[Curve],
+    runs: Sequence[Curve],
     levels: Sequence[Level],
     ylabel: str,
     width: float = 560,
 ) -> Figure:
-    """A quantity against the size of blocks, on powers of two: what was measured before with its
-    standard errors (where there are any), and the visitor's own runs, each a point.
+    """A quantity against the size of blocks, on an axis of powers of two: the curve that was
+    measured, with its standard errors where there are any, and the visitor's runs, each a point.
     """
     figure, axes = empty(
         width, 300, "characters a block  (1: autoregression, all: diffusion)", ylabel
     )
-    if known:
+    if measured:
         axes.errorbar(
-            known.x,
-            known.y,
+            measured.x,
+            measured.y,
             yerr=errors or None,
-            color=ink(known.family),
+            color=ink(measured.family),
             marker="o",
             markersize=5,
             capsize=3,
             linewidth=1.6,
         )
-    for curve in own:
+    for curve in runs:
         axes.plot(curve.x, curve.y, color=ink("masked"), linestyle="", marker="D", markersize=8)
         name(
             axes, curve.label, curve.x[-1], curve.y[-1], ink("masked"), weight="bold", xytext=(9, 0)
@@ -297,8 +295,8 @@ def windows(
     family: str,
     width: float = 420,
 ) -> Figure:
-    """How much the loss varies when its times come from [low, high], as multiples of the least, in
-    a cell each; the chosen window has a frame.
+    """The variance of the loss for each window [low, high] of times, as a multiple of the least,
+    one cell a window; the chosen window is framed.
     """
     from matplotlib.colors import to_rgb
     from matplotlib.patches import Rectangle
@@ -360,14 +358,14 @@ def training(
 
 
 def averaged(values: Sequence[float], reach: int = 2) -> list[float]:
-    """Means over each value and its neighbours, as many on both sides, so that a trend shows in the
-    noise and is not late."""
+    """The centred moving average over `reach` neighbours on each side, fewer at the ends: it shows
+    the trend in the noise without delay."""
     near = [min(reach, i, len(values) - 1 - i) for i in range(len(values))]
     return [sum(values[i - n : i + n + 1]) / (2 * n + 1) for i, n in enumerate(near)]
 
 
 def fit(axes: Axes, values: Sequence[float]) -> None:
-    """A range that shows the end of a run: the first fall from log V may be cut."""
+    """Set a y range that shows the end of a run; it may cut off the first fall from log V."""
     ordered = sorted(values)
     high = ordered[min(len(ordered) - 1, round(0.97 * len(ordered)))]
     margin = 0.15 * (high - ordered[0]) or 0.1
@@ -416,12 +414,12 @@ def schedules(
     return figure
 
 
-def information(known: dict[str, Sequence[float]], width: float = 560) -> Figure:
-    """How much of a character each noise leaves known, from 1 to 0, against how much noise there
-    is; curves that are one are drawn once and named together. Markers at the left (group `marker`)
-    and at the top (`level`), for the page to move.
+def information(left: dict[str, Sequence[float]], width: float = 560) -> Figure:
+    """The share of a character's information that is left, 1 to 0, against the noise level; curves
+    that coincide are drawn once and named together. The page moves the markers at the left (group
+    `marker`) and at the top (`level`).
 
-    known: family -> its values at evenly spaced noise levels from 0 to 1.
+    left: family -> its values at evenly spaced noise levels from 0 to 1.
     """
     figure, axes = empty(
         width,
@@ -430,7 +428,7 @@ def information(known: dict[str, Sequence[float]], width: float = 560) -> Figure
         "share of a character still known",
     )
     drawn: dict[str, tuple[list[str], torch.Tensor]] = {}
-    for family, y in ((family, torch.tensor(values)) for family, values in known.items()):
+    for family, y in ((family, torch.tensor(values)) for family, values in left.items()):
         same = next((f for f, (_, other) in drawn.items() if (y - other).abs().max() < 0.02), None)
         drawn.setdefault(same or family, ([], y))[0].append(family)
     at = torch.linspace(0, 1, len(y), dtype=torch.float64)
@@ -455,8 +453,8 @@ def information(known: dict[str, Sequence[float]], width: float = 560) -> Figure
 def free_side(
     x: torch.Tensor, y: torch.Tensor, others: list[torch.Tensor]
 ) -> tuple[float, float, int]:
-    """A point of a falling curve with room for its name above and to the right (1) or below and to
-    the left (-1)."""
+    """(x, y, side): the point of a falling curve beside which its name has most room, above and to
+    the right of it (side 1) or below and to the left (-1)."""
     room = {}
     for side in (1, -1):
         gap = torch.stack(
@@ -470,8 +468,8 @@ def free_side(
 
 
 def spots(curves: dict[str, torch.Tensor]) -> dict[str, tuple[float, float]]:
-    """For each curve the point at which it is furthest from the others and from the names that
-    stand already."""
+    """For each curve the point that is furthest from the other curves and from the names placed
+    before it."""
     found: dict[str, tuple[float, float]] = {}
     height = max(y.max().item() for y in curves.values()) - max(
         -3.0, min(y.min().item() for y in curves.values())
@@ -548,20 +546,20 @@ def svg(figure: Figure, alt: str) -> str:
 
 
 def read() -> list:
-    """What every picture depends on, beside what it is given and the text of this file."""
+    """What every picture depends on, beside its arguments and the text of this file."""
     return [INKS, *map(picture_cache.text, CODE)]
 
 
 def both(
     draw: Callable[..., Figure], *what, alt: str, wide: float = 560, narrow: float = 345
 ) -> str:
-    """draw(*what, width) for a desk and for a phone, of which the style sheet shows one: letters
-    keep their size."""
+    """draw(*what, width) at the width of a desktop and of a phone; CSS shows one of them, so that
+    letters keep their size."""
     return picture_cache.stored(pair, draw, what, alt, wide, narrow, reads=read())
 
 
 def pair(draw: Callable[..., Figure], what: tuple, alt: str, wide: float, narrow: float) -> str:
-    """What `both` gives, drawn now."""
+    """`both`, drawn now and not taken from the cache."""
     widths = (("wide", wide), ("narrow", narrow))
     return "".join(
         f'<div class="tt-{kind}">{svg(draw(*what, width), alt)}</div>' for kind, width in widths
@@ -574,13 +572,14 @@ def marked(draw: Callable[..., Figure], *what, alt: str) -> dict:
 
 
 def marked_now(draw: Callable[..., Figure], what: tuple, alt: str) -> dict:
-    """What `marked` gives, drawn now."""
+    """`marked`, drawn now and not taken from the cache."""
     figure = draw(*what)
     return dict(svg=svg(figure, alt), span=span(figure), rise=rise(figure))
 
 
-def png(figure: Figure) -> bytes:
-    """The picture on paper, 144 dots an inch, for cards and files."""
+def png(figure: Figure, about: dict[str, str] | None = None) -> bytes:
+    """The picture on paper, 144 dots an inch, for cards and files; `about` becomes its text
+    chunks."""
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=144, facecolor=ink("paper"))
+    figure.savefig(out, format="png", dpi=144, facecolor=ink("paper"), metadata=about)
     return out.getvalue()

@@ -1,8 +1,8 @@
 """The card of a checkpoint, README.md, which is also the Hub's model card: written from what was
 measured, and from nothing else.
 
-What it is, how to use it in three lines, its curves, its quality over steps, a sample, and the
-command that made it. It does not measure: that is evaluate.py.
+What it is, how to use it in three lines, its curves, its quality over steps, a sample, the command
+that made it, and of which weights the figures are. It does not measure: that is evaluate.py.
 """
 
 from __future__ import annotations
@@ -164,9 +164,29 @@ def body(known: Card, source: str) -> str:
         f"{config.get('seconds', 0) / 60:.0f} minutes on "
         f"{config.get('hardware', 'unknown hardware')}.",
         *shown(known),
+        *measured_with(known),
     ]
     found = rewrite.measurements if task and known.evaluation else measurements
     return "\n".join(lines + found(known.evaluation)) + "\n"
+
+
+def origin(known: Card) -> dict[str, str]:
+    """The hash of the weights and the precision that a card's figures were measured with; {} where
+    the evaluation does not name them."""
+    found = known.evaluation
+    if "weights" not in found:
+        return {}
+    return {"weights": found["weights"], "precision": found.get("precision", "unknown")}
+
+
+def measured_with(known: Card) -> list[str]:
+    """`origin` as a line of the card."""
+    if not known.evaluation:
+        return []
+    words = "The weights that these figures were measured with are not noted."
+    if made := origin(known):
+        words = f"Measured with the weights `{made['weights']}` in {made['precision']}."
+    return ["", words]
 
 
 def pieces(config: dict) -> str:
@@ -320,8 +340,8 @@ def table_cells(row: dict) -> str:
 
 
 def pictures(known: Card) -> dict[str, bytes]:
-    """The training curve and quality over calls as PNG, by their names; what was not measured is
-    not drawn."""
+    """The training curve and quality over calls as PNG, by their names, each with `origin` as its
+    text; what was not measured is not drawn."""
     family, found = known.config["process"], {}
     if rows := drawable(known.metrics):
         found[TRAINING] = plots.training(
@@ -331,7 +351,7 @@ def pictures(known: Card) -> dict[str, bytes]:
         real = known.evaluation["real"]["bits"]
         levels = [] if real is None else [plots.Level("real text", real)]
         found[STEPS] = plots.against_calls(curves, "bits a character under the judge", levels)
-    return {name: plots.png(figure) for name, figure in found.items()}
+    return {name: plots.png(figure, origin(known)) for name, figure in found.items()}
 
 
 def quality(known: Card) -> list[plots.Curve]:

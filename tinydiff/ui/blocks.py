@@ -439,11 +439,11 @@ def pictures_of(runs: list[dict], model: str, family: str, block: int) -> dict:
     """Everything but the run; runs: what was kept of the visitor's runs."""
     card = catalogue.card_of(model) if model in catalogue.models() else None
     rows = card.evaluation.get("blocks", []) if card else []
-    mine = [run for run in runs if run["model"] == model]
+    of_model = [run for run in runs if run["model"] == model]
     found = [
-        pace([run for run in mine if run["block"] == block]),
+        pace([run for run in of_model if run["block"] == block]),
         bits_bridge(rows, family),
-        judge_bridge(rows, mine, family),
+        judge_bridge(rows, of_model, family),
     ]
     lab = search(card.metrics if card else [], block, family)
     caches = [cache_row(row) for row in card.evaluation.get("caches", [])] if card else []
@@ -496,7 +496,7 @@ def pace(runs: list[dict]) -> str:
             [n for n, _ in run["pace"]],
             [ms for _, ms in run["pace"]],
             "block" if cache == newest else "faded",
-            own=cache == newest,
+            heavy=cache == newest,
         )
         for cache, run in last.items()
     ]
@@ -537,14 +537,14 @@ def bits_bridge(rows: list[dict], family: str) -> str:
 
 
 def judge_bridge(rows: list[dict], runs: list[dict], family: str) -> str:
-    """The judge's bits against the size of blocks, with the visitor's own runs."""
-    own = [
+    """The judge's bits against the size of blocks, with the visitor's runs."""
+    points = [
         plots.Curve(f"yours, {r['each']} steps", [r["block"]], [r["bits"]], family)
         for r in runs
         if r["bits"] is not None
     ]
     rows = [r for r in rows if r["bits"] is not None]
-    if not rows and not own:
+    if not rows and not points:
         return ""
     curve = (
         plots.Curve(family, [r["size"] for r in rows], [r["bits"] for r in rows], family)
@@ -554,10 +554,10 @@ def judge_bridge(rows: list[dict], runs: list[dict], family: str) -> str:
     real = catalogue.real_text().get("bits")
     levels = [plots.Level("real text", real)] if real is not None else []
     alt = "Judge's bits a character against the size of blocks: " + "; ".join(
-        f"{c.label} {c.x[0]}: {c.y[0]:.2f}" for c in own
+        f"{c.label} {c.x[0]}: {c.y[0]:.2f}" for c in points
     )
     return plots.both(
-        plots.bridge, curve, [], own, levels, "judge, bits a character", alt=alt, wide=540
+        plots.bridge, curve, [], points, levels, "judge, bits a character", alt=alt, wide=540
     )
 
 

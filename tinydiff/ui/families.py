@@ -92,7 +92,7 @@ def against(result: dict, what: str, ylabel: str) -> str:
     """Quality against calls, a curve a family."""
     found = ((r, points(r["curve"], what)) for r in result["rows"])
     curves = [
-        plots.Curve(r["name"], *some, r["process"], own=False) for r, some in found if some[0]
+        plots.Curve(r["name"], *some, r["process"], heavy=False) for r, some in found if some[0]
     ]
     levels = ends(what, result["real"], result.get("yardsticks", {}))
     alt = f"{ylabel} against calls of the network: " + "; ".join(
@@ -123,7 +123,7 @@ def chains(errors: dict, floor: float) -> str:
         name: samplers["ancestral"] for name, samplers in errors.items() if "ancestral" in samplers
     }
     curves = [
-        plots.Curve(name, [x for x, _ in points], [y for _, y in points], name, own=False)
+        plots.Curve(name, [x for x, _ in points], [y for _, y in points], name, heavy=False)
         for name, points in found.items()
     ]
     alt = (

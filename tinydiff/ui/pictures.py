@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.show import picture_cache
-from tinydiff.ui import noise
+from tinydiff.store import catalogue
+from tinydiff.ui import noise, recording
 
 
 @contextmanager
@@ -47,13 +49,30 @@ def draw() -> dict[str, object]:
     return made
 
 
+def stored() -> bytes:
+    """All files of the folder as one, of which assets/recorded/made.json keeps the digest."""
+    paths = sorted(picture_cache.FOLDER.glob("*.json.gz"))
+    return b"".join(path.name.encode() + path.read_bytes() for path in paths)
+
+
 def write() -> None:
-    """Draw all, and leave nothing else in the folder."""
+    """Draw all, leave nothing else in the folder, and note of which weights the figures are."""
     made = draw()
     for path in picture_cache.FOLDER.glob("*.json.gz"):
         path.unlink()
     for key, value in made.items():
         picture_cache.write(picture_cache.FOLDER / f"{key}.json.gz", value)
+    with auto_is_fp32():  # evaluations are made in float32
+        recording.note("pictures", stored(), evaluated())
+
+
+def evaluated() -> list[str]:
+    """The bundled models with weights and an evaluation: what pictures show."""
+    return [
+        key
+        for key, model in catalogue.bundled().items()
+        if model.playable and catalogue.found_card(key).evaluation
+    ]
 
 
 if __name__ == "__main__":

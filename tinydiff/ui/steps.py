@@ -254,31 +254,31 @@ def pieces(written: str) -> list[list]:
     return [piece for piece in [*found, [written[end:], True]] if piece[0]]
 
 
-def sheet_of(model: Model, cards: list[dict], own: list[dict], status: str) -> dict:
-    """Everything that the sheet draws; `own` are the cards that the visitor's run has made so
-    far."""
+def sheet_of(model: Model, cards: list[dict], run: list[dict], status: str) -> dict:
+    """Everything that the sheet draws. cards: those to show; run: those that the visitor's run has
+    made so far."""
     return dict(
         family=model.process,
         cards=list(cards),
         status=status,
-        **pictures(model, own),
+        **pictures(model, run),
     )
 
 
 # ---------------------------------------------------------------- the pictures
 
 
-def pictures(model: Model, own: list[dict]) -> dict:
+def pictures(model: Model, run: list[dict]) -> dict:
     """Pictures of quality against calls, and a sentence where something is missing."""
     if is_perfect(model.key):
         return dict(
-            pictures=[exact_picture(model, own)],
+            pictures=[exact_picture(model, run)],
             note=f"Measured on {PERFECT_TEXTS} texts of {PERFECT_LENGTH} characters. "
             "The dashed line is what as many true texts give: a finite number of texts never "
             "looks perfect.",
         )
     known_curves = any(bundled_curves(what) for what in ("bits", "words"))
-    own = own if own or known_curves else recording.load("steps").get(model.key, [])
+    run = run if run or known_curves else recording.load("steps").get(model.key, [])
     note = (
         "Grey: the bundled curves, means of many texts. One text alone, as on these cards, "
         "scatters around them."
@@ -288,16 +288,16 @@ def pictures(model: Model, own: list[dict]) -> dict:
     )
     return dict(
         pictures=[
-            picture("bits", "judge, bits a character", model, own),
-            picture("words", WORDS, model, own),
+            picture("bits", "judge, bits a character", model, run),
+            picture("words", WORDS, model, run),
         ],
         note=note if known_curves else missing,
     )
 
 
-def picture(what: str, ylabel: str, model: Model, own: list[dict]) -> str:
+def picture(what: str, ylabel: str, model: Model, run: list[dict]) -> str:
     family = model.process
-    curves = [*bundled_curves(what), *own_curves(own, what, family)]
+    curves = [*bundled_curves(what), *card_curves(run, what, family)]
     levels = ends(what, catalogue.real_text(), catalogue.yardsticks())
     alt = f"{ylabel} against calls of the network: " + "; ".join(ends_of(c) for c in curves)
     return plots.both(plots.against_calls, curves, ylabel, levels, alt=alt, wide=540)
@@ -310,9 +310,9 @@ def ends_of(curve: plots.Curve) -> str:
     )
 
 
-def exact_picture(model: Model, own: list[dict]) -> str:
-    before = [] if own else recording.load("steps").get(model.key, [])
-    curves = own_curves(own or before, "divergence", model.process, own=True)
+def exact_picture(model: Model, run: list[dict]) -> str:
+    before = [] if run else recording.load("steps").get(model.key, [])
+    curves = card_curves(run or before, "divergence", model.process)
     alt = "exact divergence from the language, nats a character, against calls: " + "; ".join(
         ends_of(c) for c in curves
     )
@@ -329,16 +329,14 @@ def floor() -> float:
     return bigram_divergence(language.sample(PERFECT_TEXTS, PERFECT_LENGTH, seeded(1)), language)
 
 
-def own_curves(cards: list[dict], what: str, family: str, own: bool = True) -> list[plots.Curve]:
+def card_curves(cards: list[dict], what: str, family: str) -> list[plots.Curve]:
     """A curve for each sampler of the cards, as far as they have got."""
     names = dict.fromkeys(card["sampler"] for card in cards)
     rows = {
         name: [c for c in cards if c["sampler"] == name and c.get(what) is not None]
         for name in names
     }
-    return [
-        plots.Curve(name, *points(some, what), family, own) for name, some in rows.items() if some
-    ]
+    return [plots.Curve(name, *points(some, what), family) for name, some in rows.items() if some]
 
 
 def points(rows: list[dict], what: str) -> tuple[list[float], list[float]]:
@@ -357,8 +355,8 @@ def bundled_curves(what: str) -> list[plots.Curve]:
             for row in [*evaluation.get("steps", []), *evaluation.get("single", [])]
             if row.get(what) is not None
         ]
-        mine = [row for row in rows if row["sampler"] == rows[0]["sampler"]] if rows else []
-        found += [plots.Curve(key, *points(mine, what), "faded", own=False)] if mine else []
+        first = [row for row in rows if row["sampler"] == rows[0]["sampler"]] if rows else []
+        found += [plots.Curve(key, *points(first, what), "faded", heavy=False)] if first else []
     return found
 
 
