@@ -17,8 +17,8 @@ class Network(nn.Module):
     None.
 
     It is made with `Process.network()` (inputs, outputs, attention, timed, reals) and the shape
-    (layers, heads, width, length, labels). What it cannot do (a mask, a cache) it refuses with a
-    TypeError.
+    (layers, heads, width, length, labels; and tied=True where the head is to be the embedding).
+    What it cannot do (a mask, a cache) it refuses with a TypeError.
     """
 
     name: ClassVar[str]  # "transformer"

@@ -75,6 +75,7 @@ class Transformer(Network):
     attention: "bidirectional" or "causal"
     timed:     True adds an embedding of the time at each position
     labels:    number of classes; one more, the last, is the null class
+    tied:      True takes the embedding for the head as well (arXiv:1608.05859), where there is one
     """
 
     name = "transformer"
@@ -96,6 +97,7 @@ class Transformer(Network):
         timed: bool = False,
         reals: bool = False,
         labels: int = 0,
+        tied: bool = False,
     ):
         super().__init__()
         if width % heads or (width // heads) % 2:
@@ -110,7 +112,8 @@ class Transformer(Network):
         self.label = nn.Embedding(labels + 1, width) if labels else None
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
         self.norm = RMSNorm(width)
-        self.head = nn.Linear(width, outputs, bias=False)
+        self.outputs = outputs
+        self.head = None if tied and not reals else nn.Linear(width, outputs, bias=False)
         self.half = width // heads // 2
         self.reset()
 
@@ -122,7 +125,8 @@ class Transformer(Network):
                 ("out.weight", "down.weight")
             ):  # residual branches start small (GPT-2)
                 nn.init.normal_(p, std=0.02 / math.sqrt(2 * len(self.blocks)))
-        nn.init.zeros_(self.head.weight)
+        if self.head is not None:
+            nn.init.zeros_(self.head.weight)
         if isinstance(self.embed, nn.Linear):  # its inputs are few, and of size one
             nn.init.normal_(self.embed.weight, std=0.5 / math.sqrt(self.embed.in_features))
 
@@ -165,7 +169,8 @@ class Transformer(Network):
                 causal,
                 None if cache is None else lambda k, v, i=i: cache.extend(i, k, v),
             )
-        return self.head(self.norm(h)).float()
+        head = self.embed.weight[: self.outputs] if self.head is None else self.head.weight
+        return F.linear(self.norm(h), head).float()
 
 
 class Block(nn.Module):

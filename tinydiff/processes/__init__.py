@@ -106,6 +106,8 @@ class Process(nn.Module, ABC):
         self.teachers: tuple[Process, ...] = ()
         # standard deviation of the times drawn in training around 1/2; 0 draws them uniformly
         self.time_spread = 0.0
+        # does the loss weigh all noise levels alike, and not as the bound does?
+        self.even_loss = False
 
     @property
     def mask_id(self) -> int:
@@ -265,6 +267,7 @@ def build(
     width: int,
     length: int,
     labels: int = 0,
+    tied: bool = False,
     network: str = "transformer",
     options: Mapping[str, str] = MappingProxyType({}),
 ) -> Process:
@@ -287,7 +290,7 @@ def build(
     left = process.noise.alpha(torch.ones(1, length or 64)).max().item()
     if left > max(over.floor_limit, noise.floor) + 1e-6:
         raise ValueError(f"The noise of {name!r} leaves {left:.0%} of some position at t = 1.")
-    process.net = NETS[network](
-        **process.network(), layers=layers, heads=heads, width=width, length=length, labels=labels
-    )
+    shape = dict(layers=layers, heads=heads, width=width, length=length, labels=labels)
+    shape |= {"tied": True} if tied else {}
+    process.net = NETS[network](**process.network(), **shape)
     return process

@@ -46,11 +46,12 @@ class Autoregressive(Process):
         return self.bound(canvas, rng) / canvas.given.shape[1]
 
     def bound(self, canvas, rng):
-        """-log p of the open tokens, each given everything to its left: exact where all that is
-        given stands before them. What is given further right is not seen."""
+        """-log p of the tokens that count, each given everything to its left: exact where all that
+        is given stands before them. What is given further right is not seen, and the padding is
+        certain once the text has come to its end."""
         raw = self.logits(canvas.tokens, canvas.time(1.0), canvas.label)
         surprise = F.cross_entropy(raw.mT, canvas.tokens, reduction="none")
-        return torch.where(canvas.given, 0, surprise).sum(1)
+        return torch.where(canvas.counted, surprise, 0).sum(1)
 
     def logits(self, x, t, label, cache=None):
         """Of p(x_i | x_1 .. x_{i-1}), (B, L - len(cache), V): the input is moved one place to the

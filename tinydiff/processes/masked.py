@@ -96,7 +96,8 @@ class Masked(Process):
     def loss(self, canvas, rng):
         t = canvas.time(self.times(len(canvas.tokens), rng))
         x = self.noise.corrupt(canvas.tokens, t, rng)
-        weight = torch.where(x == self.mask_id, self.noise.weight(t.clamp_min(1e-6)), 0)
+        weight = 2.0 if self.even_loss else self.noise.weight(t.clamp_min(1e-6))
+        weight = torch.where(x == self.mask_id, weight, 0)
         return (weight * self.surprise(x, canvas)).sum(1) / canvas.given.shape[1]
 
     def bound(self, canvas, rng):

@@ -26,7 +26,7 @@ from tinydiff.nets import NETS, Network
 from tinydiff.processes import PROCESSES, Process, build
 from tinydiff.schedules import Schedule, schedule
 from tinydiff.sentences import NAME, brief, is_number, is_text
-from tinydiff.text import TASKS, Corpus, Pairs, Tokenizer, tokenizers
+from tinydiff.text import TASKS, Corpus, Documents, Pairs, Tokenizer, tokenizers
 
 FORMAT = 1
 RENAMED = {"bell": "time_spread"}  # settings of a training, as older versions wrote them
@@ -37,7 +37,9 @@ BOUNDS = {
     "width": (8, 1536),
     "length": (1, 4096),
     "labels": (0, 10_000),
+    "tied": (0, 1),
 }
+UNTOLD = {"tied"}  # of these, those that a config leaves out where they are 0
 USUAL = "transformer"  # the network of a config that names none
 FLOOR = 1e-9  # the least that a schedule may leave
 MAX_HEADER, MAX_TENSORS = 1 << 20, 10_000
@@ -166,7 +168,8 @@ def check_config(config: dict, folder: Path) -> dict[str, int]:
     with blamed(folder):
         check_names(config)
         tokenizers.check(config), noise_of(config)
-        return {key: bounded(config["net"], key, folder) for key in BOUNDS}
+        told = BOUNDS.keys() - (UNTOLD - config["net"].keys())
+        return {key: bounded(config["net"], key, folder) for key in BOUNDS if key in told}
 
 
 @contextmanager
@@ -267,7 +270,7 @@ def check_story(config: dict) -> None:
         raise ValueError("step and seconds must be numbers.")
 
 
-def check_text(config: dict, folder: Path, data: Corpus | Pairs) -> None:
+def check_text(config: dict, folder: Path, data: Corpus | Documents | Pairs) -> None:
     """Raises CheckpointError unless a corpus is what a checkpoint learned from: the same tokens,
     for a token is known by its number, and, where the checkpoint tells it, the same text.
     """

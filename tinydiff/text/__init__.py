@@ -6,6 +6,7 @@ This room does not know about noise: the mask is one id outside the vocabulary, 
 from tinydiff.text import tokenizers
 from tinydiff.text.canvas import BLANK, MAX_CANVAS, Canvas
 from tinydiff.text.corpora import Corpus, check_window, corpus, memory, random_given, windows
+from tinydiff.text.documents import Documents
 from tinydiff.text.pairs import TASKS, Pairs, ended, halves, paired, pairs, plain
 from tinydiff.text.tokenizers import MASK_SIGN, Tokenizer, subwords
 from tinydiff.text.tokenizers.characters import Characters
@@ -16,6 +17,7 @@ __all__ = [
     "Canvas",
     "Characters",
     "Corpus",
+    "Documents",
     "MASK_SIGN",
     "MAX_CANVAS",
     "Pairs",

@@ -28,6 +28,13 @@ from tinydiff.text.tokenizers.characters import Characters
 LONG, SHORT = 1 << 20, 1 << 12  # bytes of a file, or characters, that are looked at together
 TOGETHER = 1000  # texts that are cut into tokens at once
 UNICODE = 0x110000  # code points there are
+VALID_NAME = re.compile(r"_train(\.\w+)$")
+TINYSTORIES = "tinystories"
+# typographic signs of TinyStories, which it writes now so and now so, as a typewriter has them
+TYPEWRITTEN = str.maketrans(
+    {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-"}
+    | {"\u2026": "...", "\u00a0": " ", "\u2032": "'", "\u00b4": "'", "`": "'", "\u2033": '"'}
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,12 @@ class Corpus:
         for part in (*self.train.split(LONG), *self.valid.split(LONG)):
             found.update(self.tokenizer.encoded(part))
         return found.hexdigest()
+
+    @property
+    def ended(self) -> bool:
+        """Is it made of documents, each with its END?"""
+        end = self.tokenizer.end_id
+        return end is not None and bool((self.valid == end).any())
 
     @property
     def text(self) -> str:
@@ -104,23 +117,34 @@ def corpus(
 
 
 def in_pieces(path: Path, how: str | Tokenizer) -> Corpus:
-    """A text file as pieces of words. Raises ValueError as `corpus` does."""
+    """A text file as pieces of words; NAME_train.txt is validated on NAME_valid.txt, where that
+    lies beside it, any other on its last tenth. Raises ValueError as `corpus` does."""
+    train, beside = documents_of(path), path.with_name(VALID_NAME.sub(r"_valid\1", path.name))
+    ended = len(train) > 1
+    if ended and beside != path and beside.is_file():
+        halves = train, documents_of(beside)
+    else:
+        texts = train if ended else paragraphs(train[0])
+        sizes = np.cumsum([len(one) for one in texts])
+        cut = max(1, int(np.searchsorted(sizes, 0.9 * sizes[-1])))
+        halves = texts[:cut], texts[cut:]
+    tokenizer = how if isinstance(how, Tokenizer) else subwords.made(how, halves[0])
+    end = [tokenizer.end_id] if ended and tokenizer.end_id is not None else []
+    train, valid = (numbers(tokenizer, half, end) for half in halves)
+    return Corpus(VALID_NAME.sub("", path.name).removesuffix(path.suffix), tokenizer, train, valid)
+
+
+def documents_of(path: Path) -> list[str]:
+    """The documents of a text file, without the line breaks around them; a text in which none ends
+    is one."""
     check_file(path)
     text = "".join(codes.tobytes().decode("utf-32-le") for codes in code_points(path))
     if not text:
         raise ValueError(f"The corpus {brief(path.name)} is empty.")
-    documents = [one.strip("\n") for one in text.split(subwords.END)]
-    documents = [one for one in documents if one]
-    ended = len(documents) > 1
-    if not ended:
-        documents = paragraphs(documents[0])
-    sizes = np.cumsum([len(one) for one in documents])
-    cut = max(1, int(np.searchsorted(sizes, 0.9 * sizes[-1])))
-    halves = documents[:cut], documents[cut:]
-    tokenizer = how if isinstance(how, Tokenizer) else subwords.made(how, halves[0])
-    end = [tokenizer.end_id] if ended and tokenizer.end_id is not None else []
-    train, valid = (numbers(tokenizer, half, end) for half in halves)
-    return Corpus(path.stem, tokenizer, train, valid)
+    if path.name.startswith(TINYSTORIES):
+        text = text.translate(TYPEWRITTEN)
+    found = [one.strip("\n") for one in text.split(subwords.END)]
+    return [one for one in found if one]
 
 
 def paragraphs(text: str) -> list[str]:

@@ -40,7 +40,17 @@ from tinydiff.processes import PROCESSES, Process, build
 from tinydiff.randomness import TorchRng, seeded
 from tinydiff.sentences import HUGE, brief
 from tinydiff.store import catalogue, checkpoint
-from tinydiff.text import Canvas, Corpus, Pairs, Tokenizer, check_window, corpus, memory, pairs
+from tinydiff.text import (
+    Canvas,
+    Corpus,
+    Documents,
+    Pairs,
+    Tokenizer,
+    check_window,
+    corpus,
+    memory,
+    pairs,
+)
 from tinydiff.train.muon import Muon
 
 AVERAGE = "average"  # the teacher that is the average of what is learned
@@ -98,15 +108,23 @@ class Config:
         "weights",
     ] = ""
     lr: Annotated[float, "highest learning rate"] = 3e-3
-    warmup: Annotated[
-        int,
-        "steps in which the learning rate rises; it falls linearly to 2 % of its height at the end",
-    ] = 100
+    warmup: Annotated[int, "steps in which the learning rate rises"] = 100
+    decay: Annotated[
+        float, "share of the way, at its end, in which the learning rate falls to 2 % of its height"
+    ] = 0.15
     weight_decay: Annotated[float, "of the matrices"] = 0.1
     muon: Annotated[bool, "Muon for the matrices; without it AdamW for everything"] = True
     time_spread: Annotated[
         float, "standard deviation of training times around 1/2; 0 draws them uniformly"
     ] = 0.2
+    even_loss: Annotated[
+        bool, "masked noise: weigh all noise levels alike, and not as the bound does"
+    ] = False
+    streams: Annotated[
+        float,
+        "of documents: share of batches that are windows which begin anywhere in them, one behind "
+        "the other",
+    ] = 0.1
     given: Annotated[float, "share of windows of which a part is given"] = 0.25
     drop_label: Annotated[float, "share of windows trained without their label"] = 0.1
     ema: Annotated[
@@ -165,6 +183,7 @@ PRESETS = {
 }
 
 
+TIED = 512  # tokens from which on an embedding of their own for the head would be most weights
 TUNED = 128  # windows of text that a process looks at to decide what it may
 # bytes of a layer's numbers from which on glibc gives memory back at every step, which costs
 # time
@@ -217,14 +236,14 @@ def start(config: Config, *, resume: bool = False) -> Run:
     return Run(config, data, resume)
 
 
-def data_of(config: Config, tokenizer: str | Tokenizer) -> Corpus | Pairs:
+def data_of(config: Config, tokenizer: str | Tokenizer) -> Corpus | Documents | Pairs:
     """What a config learns from, cut by a tokenizer (see `corpus`). Raises ValueError if it cannot
     be had or is too short."""
     length = config.shape["length"]
     data = corpus(config.corpus, label=config.label or None, tokenizer=tokenizer)
     if not config.task:
         check_window(data, length)
-        return data
+        return Documents(data, length, config.streams) if data.ended else data
     if config.label:
         raise ValueError(
             f"The task {config.task!r} has no labels: leave out the task or the label "
@@ -248,7 +267,7 @@ class Run:
     """A training run: the network, its average, the optimizers, the random state, and where all of
     it is saved."""
 
-    def __init__(self, config: Config, data: Corpus | Pairs, resume: bool):
+    def __init__(self, config: Config, data: Corpus | Documents | Pairs, resume: bool):
         # takes a while to load, and only those who train wait for it
         from accelerate import Accelerator
 
@@ -260,6 +279,7 @@ class Run:
         )
         torch.manual_seed(config.seed)
         self.shape = {**config.shape, "labels": len(data.labels)}
+        self.shape |= {"tied": 1} if len(data.tokenizer) >= TIED else {}
         self.process = self.new_process()
         if config.start and not resume:
             self.begin_with(config.start)
@@ -297,7 +317,7 @@ class Run:
             network=config.network,
             options=options_of(config.options),
         ).to(self.device)
-        process.time_spread = config.time_spread
+        process.time_spread, process.even_loss = config.time_spread, config.even_loss
         return process
 
     @property
@@ -454,7 +474,7 @@ class Run:
         """A step of the optimizers along the gradients, and of the average of the weights."""
         config = self.config
         nn.utils.clip_grad_norm_(self.process.parameters(), config.clip)
-        self.lr = config.lr * rate(self.step, self.share, config.warmup)
+        self.lr = config.lr * rate(self.step, self.share, config.warmup, config.decay)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.lr
@@ -701,6 +721,8 @@ NUMBERS = {  # of Config: what each may be, both ends included
     "accumulate": (1, 10**6),
     "lr": (1e-8, 1),
     "warmup": (0, 10**9),
+    "decay": (0, 1),
+    "streams": (0, 1),
     "weight_decay": (0, 10),
     "time_spread": (0, 10),
     "given": (0, 1),
@@ -795,10 +817,12 @@ def inside(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     }
 
 
-def rate(step: int, share: float, warmup: int) -> float:
+def rate(step: int, share: float, warmup: int, decay: float) -> float:
     """Share of the highest learning rate: a linear rise over `warmup` steps, and a linear fall to 2
-    % along the way, 0 to 1."""
-    return min(1.0, (step + 1) / max(1, warmup)) * (0.02 + 0.98 * (1 - share))
+    % over the last `decay` of the way, whose share is done. In between it is constant, so that a
+    run may go on for as long as one likes."""
+    fall = min(1.0, (1 - share) / decay) if decay else 1.0
+    return min(1.0, (step + 1) / max(1, warmup)) * (0.02 + 0.98 * fall)
 
 
 def optimizers(process: Process, config: Config, dtype: torch.dtype) -> list[torch.optim.Optimizer]:

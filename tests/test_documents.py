@@ -1,0 +1,185 @@
+"""Documents as windows: each token is learned once an epoch, and a text ends itself."""
+
+import random
+import re
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tinydiff.processes import PROCESSES, build
+from tinydiff.randomness import seeded
+from tinydiff.store import checkpoint
+from tinydiff.text import Canvas, Documents, corpus
+from tinydiff.text.documents import how_many, room, rows, windows_of
+from tinydiff.train.loop import Config, data_of, rate, train
+
+END, LENGTH = "<|endoftext|>", 32
+WORDS = re.findall(
+    r"\w+", "the old king and a young queen had one fool who sat by the sea and sang"
+)
+
+
+@pytest.fixture(scope="module")
+def stories(tmp_path_factory):
+    """A file of 300 documents, of which the longest are of several windows, and its twin to
+    validate on."""
+    rng, folder = random.Random(0), tmp_path_factory.mktemp("stories")
+    for name, n in (("tinystories_train.txt", 300), ("tinystories_valid.txt", 40)):
+        told = (" ".join(rng.choices(WORDS, k=rng.choice([3, 9, 15, 70]))) + "." for _ in range(n))
+        (folder / name).write_text(f"\n{END}\n".join(told) + f"\n{END}\n", "utf-8")
+    return folder / "tinystories_train.txt"
+
+
+@pytest.fixture(scope="module")
+def data(stories):
+    return Documents(corpus(stories, tokenizer="bpe-290"), LENGTH)
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_every_token_is_open_in_one_window(data, split):
+    """The open tokens of all windows, one window behind the other, are the text; a window begins
+    where a document does, or shows half a window of it again; what fills it is END."""
+    windows, ids = getattr(data, split), getattr(data.corpus, split)
+    shown = [data.canvas(split, torch.tensor([i])) for i in range(len(windows.start))]
+    open_ = [one.tokens[0, ~(one.given | one.padding)[0]] for one in shown]
+    assert torch.cat(open_).equal(ids.long())
+    begins = {0, *((ids == 0).nonzero()[:, 0] + 1).tolist()}
+    for i, one in enumerate(shown):
+        given, start = one.given.sum().item(), windows.start[i].item()
+        assert (given == 0 and start in begins) or given == LENGTH // 2
+        assert one.given[0, :given].all() and one.tokens[0, one.padding[0]].eq(0).all()
+        assert (one.tokens[0, ~one.padding[0]] == 0).sum() <= 1, "of another document too"
+    assert windows.given.max() == LENGTH // 2, "no document is longer than a window"
+
+
+def test_little_is_padding():
+    """Of a window of any size less than a fifth, and there are few sizes."""
+    size = torch.arange(1, 4097)
+    found = room(size)
+    assert (found >= size).all() and ((found - size) / found < 0.2).all()
+    assert len(found.unique()) < 60 and room(torch.tensor([256, 129, 257])).tolist() == [
+        256,
+        160,
+        320,
+    ]
+
+
+def test_a_document_without_an_end():
+    """The last one of a text may be cut short: it is learned, and ends nowhere."""
+    windows = windows_of(torch.tensor([5, 0, 6, 7, 8]), 0, 4)
+    assert windows.start.tolist() == [0, 2] and windows.size.tolist() == [2, 3]
+
+
+def test_an_epoch_reads_every_window_once(data):
+    """Once, but for those that fill the last batch of their size; in batches of one size; the next
+    epoch in another order. What a step reads does not depend on what was read before."""
+    tokens, sizes = 8 * LENGTH, data.train.room
+    n = how_many(data.train, tokens)
+    first, second = ([data.turn(k + epoch * n, tokens) for k in range(n)] for epoch in (0, 1))
+    for epoch in (first, second):
+        assert all(len(sizes[which].unique()) == 1 for which in epoch)
+        read = Counter(torch.cat(epoch).tolist())
+        assert set(read) == set(range(len(sizes)))
+        assert read.total() - len(sizes) < sum(
+            rows(size, tokens) for size in sizes.unique().tolist()
+        )
+    assert not all(map(torch.equal, first, second))
+    assert Documents(data.corpus, LENGTH).turn(3, tokens).equal(first[3])
+
+
+def test_some_batches_are_streams(data):
+    """The share that is asked for, windows of the whole length that know no document."""
+    mixed, rng = Documents(data.corpus, LENGTH, streams=0.25), seeded(0)
+    kinds = []
+    for rng.step in range(40):
+        canvas = mixed.canvases("train", LENGTH, 8, rng, 0.0)
+        kinds.append(canvas.padding is None)
+    assert sum(kinds) == 10
+    always = Documents(data.corpus, LENGTH, streams=1.0)
+    assert always.canvases("train", LENGTH, 8, seeded(0), 0.0).tokens.shape == (8, LENGTH)
+
+
+def test_no_row_is_given_whole(data):
+    """What is given at random leaves something of the text to write, beside the padding."""
+    rng = seeded(0)
+    for rng.step in range(200):
+        canvas = data.canvases("train", LENGTH, 8, rng, 1.0)
+        assert canvas.counted.any(1).all()
+
+
+def test_padding_costs_the_rival_nothing(data):
+    """From left to right a text is over with its END: its nats are those without the padding. Of
+    noise that sees all places, padding tells where the text ends, and is paid for."""
+    which = (data.train.size < data.train.room).nonzero()[:3, 0]
+    canvas = data.canvas("train", which[:1])
+    size = int(data.train.size[which[0]])
+    bare = Canvas(canvas.tokens[:, :size], canvas.given[:, :size])
+    for name, more in (("autoregressive", False), ("masked", True)):
+        process = build(name, data.tokenizer, **shape(), tied=True)
+        costs = (process.bound(one, seeded(0)).sum() for one in (canvas, bare))
+        assert (next(costs) - next(costs) > 1e-3) == more
+
+
+def shape():
+    return dict(layers=1, heads=2, width=16, length=LENGTH)
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_a_tied_head_is_the_embedding(name, data, tmp_path):
+    """Where a network reads tokens it has no other; where it reads numbers, it keeps its own. A
+    checkpoint says so, and one that does not is as it was."""
+    process = build(name, data.tokenizer, **shape(), tied=True)
+    own = build(name, data.tokenizer, **shape())
+    reads_tokens = isinstance(process.net.embed, torch.nn.Embedding)
+    assert ("head.weight" in process.net.state_dict()) != reads_tokens
+    assert "head.weight" in own.net.state_dict()
+    told = shape() | {"labels": 0, "tied": 1}
+    folder = checkpoint.save(process, checkpoint.config_of(process, told, "x"), tmp_path / name)
+    back = checkpoint.load(folder)
+    assert back.net.state_dict().keys() == process.net.state_dict().keys()
+    assert checkpoint.check_config(checkpoint.read_config(folder), folder)["tied"] == 1
+
+
+def test_a_file_beside_it_validates(stories, tmp_path):
+    """NAME_train.txt on NAME_valid.txt; without that, on its own last tenth."""
+    both = corpus(stories, tokenizer="bpe-290")
+    assert both.name == "tinystories" and both.ended
+    assert (both.train == 0).sum() == 300 and (both.valid == 0).sum() == 40
+    alone = tmp_path / stories.name
+    alone.write_bytes(stories.read_bytes())
+    split = corpus(alone, tokenizer="bpe-290")
+    assert (split.train == 0).sum() + (split.valid == 0).sum() == 300 and len(split.valid)
+
+
+def test_tinystories_are_typewritten(tmp_path):
+    """Of typographic quotes and dashes; in any other corpus they stay."""
+    text = f"\u201cHi\u201d \u2014 it\u2019s\n{END}\n" * 20
+    found = []
+    for name in ("tinystories_train.txt", "other.txt"):
+        (tmp_path / name).write_text(text, "utf-8")
+        found.append(corpus(tmp_path / name, tokenizer="bpe-270").text)
+    assert '"Hi" - it\'s' in found[0] and "\u201cHi\u201d \u2014" in found[1]
+
+
+def test_training_reads_documents(stories, tmp_path):
+    """A run on documents learns from windows of several sizes, and resumes as if never stopped."""
+    config = Config(preset="tiny", corpus=str(stories), tokenizer="bpe-290", steps=6, batch=4)
+    config = replace(config, validate_every=3, save_every=3, out=str(tmp_path / "a"))
+    assert isinstance(data_of(config, "bpe-290"), Documents)
+    whole = [progress.loss for progress in train(config)]
+    half = replace(config, out=str(tmp_path / "b"))
+    steps = train(half)
+    for _ in range(3):
+        next(steps)
+    steps.close()
+    assert whole[3:] == [progress.loss for progress in train(half, resume=True)]
+
+
+def test_the_learning_rate_is_constant_until_the_end():
+    """So that a run may end on any day: it falls over the last part alone."""
+    assert rate(50, 0.5, 10, 0.15) == rate(50, 0.85, 10, 0.15) == 1
+    assert rate(50, 0.925, 10, 0.15) == pytest.approx(0.51)
+    assert rate(50, 1.0, 10, 0.15) == pytest.approx(0.02)
+    assert rate(0, 0.0, 10, 0.15) == 0.1 and rate(50, 1.0, 10, 0.0) == 1
