@@ -128,11 +128,11 @@ def test_every_offered_model_can_be_chosen():
     ranks = [(model.folder is None, not blocks.learned(model.process)) for model in found.values()]
     assert ranks == sorted(ranks)
     for key in found:
-        block, order, cache, sheet = blocks.changed(Session(), key, 32)
+        block, order, cache, panel = blocks.changed(Session(), key, 32)
         assert (
             block["value"] == 32 and order["choices"] and cache["value"] == cache["choices"][0][1]
         )
-        assert ("exact" if "block" in key else "approximate") in sheet["note"]
+        assert ("exact" if "block" in key else "approximate") in panel["note"]
 
 
 def test_the_variance_lab_shows_the_last_search():

@@ -76,12 +76,12 @@ def test_every_sensible_run_is_allowed(wish):
             assert cost.of(asked) <= cost.MOST
 
 
-def test_every_sensible_sheet_is_allowed(monkeypatch):
+def test_every_sensible_run_of_steps_is_allowed(monkeypatch):
     """Steps with any three samplers of any model; a race of four of the slowest lanes; a text of
     4,096 characters block by block with the usual cache; eight candidates.
     """
     monkeypatch.setattr(steps, "card", lambda *_: pytest.fail("begun"))
-    monkeypatch.setattr(steps, "sheet_of", lambda key, cards, *_: dict(cards=cards))
+    monkeypatch.setattr(steps, "panel_of", lambda key, cards, *_: dict(cards=cards))
     for key in catalogue.models():
         names = [name for name in steps.offered(catalogue.models()[key])][: steps.MOST]
         assert next(steps.steps(key, names, 1, 1.0, ""))["cards"] == []
@@ -177,11 +177,11 @@ def test_a_run_that_takes_too_long(no_time):
     assert len(render.unpack(value).frames) == 2
 
 
-def test_sheets_that_take_too_long(no_time):
+def test_steps_that_take_too_long(no_time):
     """Steps, Race, Blocks, Rewrite and Noise: each ends with what it has and a sentence."""
-    *_, sheet = steps.steps("perfect-masked", ["ancestral"], 1, 1.0, "")
+    *_, panel = steps.steps("perfect-masked", ["ancestral"], 1, 1.0, "")
     # one step was all
-    assert len(sheet["cards"]) == 1 and "what was written stays" in sheet["status"]
+    assert len(panel["cards"]) == 1 and "what was written stays" in panel["status"]
     assert "longer" in refusal(list, race.race("", 1, [["perfect-masked", "ancestral", 8]] * 2))
     *_, value = race.race(
         "", 1, [["perfect-masked", "ancestral", 1], ["perfect-masked", "ancestral", 8]]
@@ -198,8 +198,8 @@ def test_sheets_that_take_too_long(no_time):
 def test_a_rewriting_that_takes_too_long(no_time):
     """It says so where the candidates would stand."""
     asked = rewrite.read(next(iter(catalogue.rewriters())), "to be", "ancestral", 8, 1, 1.0, 1)
-    *_, (player, sheet) = rewrite.TAB.alone(asked)
-    assert player["stopped"] and "stays" in sheet["status"]
+    *_, (player, panel) = rewrite.TAB.alone(asked)
+    assert player["stopped"] and "stays" in panel["status"]
 
 
 def test_a_training_that_takes_too_long(no_time, monkeypatch):

@@ -304,17 +304,17 @@ def test_every_tab_plays_a_model_of_pieces(of_hub):
     assert spelled(value, asked) == text
     plan = steps.read_fields(session, name, ["ancestral"], 1, 1.0, "")
     plan = steps.Plan(plan.model, plan.requests[:2])
-    *_, sheet = steps.TAB.alone(plan)
-    assert [card["steps"] for card in sheet["cards"]] == [1, 2]
+    *_, panel = steps.TAB.alone(plan)
+    assert [card["steps"] for card in panel["cards"]] == [1, 2]
     *_, whole = race.race("A king", 1, [[name, "ancestral", 2], [name, "confidence", 4]])
     lane = whole["lanes"][0]
     assert "".join(lane["pieces"].get(sign, sign) for sign in lane["start"]).startswith("A king")
     block, *_ = blocks.changed(session, name, 16)
     assert block["info"].startswith("Tokens a block")
-    sheet = blocks.blocks(name, block=16, each=2, length=64, prompt="A king", seed=1)
-    assert sheet["state"] == "done" and sheet["text"].startswith("A king")
-    assert sheet["written"] == sheet["total"] == 64 and sheet["unit"] == "tokens"
-    assert sheet["given"] == len("A king") and sheet["start"] == len(sheet["text"])
+    panel = blocks.blocks(name, block=16, each=2, length=64, prompt="A king", seed=1)
+    assert panel["state"] == "done" and panel["text"].startswith("A king")
+    assert panel["written"] == panel["total"] == 64 and panel["unit"] == "tokens"
+    assert panel["given"] == len("A king") and panel["start"] == len(panel["text"])
 
 
 def spelled(value: dict, asked) -> str:

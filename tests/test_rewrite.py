@@ -404,20 +404,20 @@ def test_training_tells_of_rewriters_too(shelf):
 
 
 def test_a_run_of_the_page(shelf):
-    """Player and sheet: the source stays, every candidate is told, one is chosen, the words as they
+    """Player and panel: the source stays, every candidate is told, one is chosen, the words as they
     are stand below."""
     values = list(tab.TAB.start(Session(), "restore-masked", "King, ROSE!", None, 8, 4, 1.0, 1))
-    player, sheet = values[-1]
+    player, panel = values[-1]
     assert player["done"] and not player["stopped"] and json.loads(player["chunks"][-1])
-    assert [row["name"] for row in sheet["rows"]][:5] == [f"candidate {i}" for i in range(1, 5)] + [
+    assert [row["name"] for row in panel["rows"]][:5] == [f"candidate {i}" for i in range(1, 5)] + [
         "your words as they are"
     ]
-    assert sheet["rows"][4]["text"] == "king rose"
-    marked = [row for row in sheet["rows"] if row["mark"]]
-    assert len(marked) == 1 and marked[0]["apart"] == min(row["apart"] for row in sheet["rows"][:4])
+    assert panel["rows"][4]["text"] == "king rose"
+    marked = [row for row in panel["rows"] if row["mark"]]
+    assert len(marked) == 1 and marked[0]["apart"] == min(row["apart"] for row in panel["rows"][:4])
     assert (
         tab.rewrite("king rose", candidates=4, temperature=1, seed=1, steps=8)["rows"][:4]
-        == sheet["rows"][:4]
+        == panel["rows"][:4]
     )
 
 
@@ -457,13 +457,13 @@ def test_bad_wishes_are_told(shelf, change, says):
 
 
 def test_a_stopped_run_compares_nothing(shelf):
-    """After Stop the sheet says so, and a newer run ends the older one's messages."""
+    """After Stop the panel says so, and a newer run ends the older one's messages."""
     session = Session()
     run = tab.TAB.start(session, "restore-masked", "king rose", None, 64, 2, 1.0, 1)
     next(run)
     session.stop("rewrite")
-    *_, (player, sheet) = run
-    assert player["stopped"] and sheet["rows"] == [] and "Stopped" in sheet["status"]
+    *_, (player, panel) = run
+    assert player["stopped"] and panel["rows"] == [] and "Stopped" in panel["status"]
 
 
 def test_the_tab_is_there_only_with_a_model(shelf, monkeypatch, tmp_path):

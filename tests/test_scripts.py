@@ -119,12 +119,12 @@ def test_all_modules_are_used():
 def test_the_page_holds_its_scripts_once():
     """A component brings a call, the page what it calls."""
     from tinydiff.ui.player import Player
-    from tinydiff.ui.tab import Sheet
+    from tinydiff.ui.tab import Panel
 
     assert scripts().count("const $dom = ") == 1
-    for path in (STATIC / "sheets").glob("*.js"):
-        called = Sheet(path.stem).js_on_load
-        assert len(called) < 100 and called.startswith("tinydiff.sheet(")
+    for path in (STATIC / "panels").glob("*.js"):
+        called = Panel(path.stem).js_on_load
+        assert len(called) < 100 and called.startswith("tinydiff.panel(")
         (name,) = re.findall(r"'(\w+)'", called)
         assert bundle.exports(MODULES[path]) == [name]
     assert Player().js_on_load.startswith("tinydiff.player(")

@@ -106,7 +106,7 @@ def test_a_hub_id_fills_the_menus(opened, hub):
 
 
 def test_a_refusal_stands_at_its_place(opened, hub):
-    """A sentence under the id; what stood on the sheet and in the menus stays. The owner's private
+    """A sentence under the id; what stood on the panel and in the menus stays. The owner's private
     model is not there."""
     page = opened()
     before, model = finished(page)["text"], page.locator("#model input").input_value()

@@ -8,8 +8,8 @@ from tests.browser.test_tabs import select, toast
 from tinydiff.store import checkpoint
 
 TEXT = "the quick brown fox jumps over the lazy dog; the dog sleeps on. " * 60
-STATUS = "document.querySelector('#train-sheet .tt-status').textContent"
-CURVE = "document.querySelector('#train-sheet .tl-line').getAttribute('d')"
+STATUS = "document.querySelector('#train-panel .tt-status').textContent"
+CURVE = "document.querySelector('#train-panel .tl-line').getAttribute('d')"
 
 
 def press(page, button):

@@ -38,22 +38,22 @@ def server(rewriter, lines, tmp_path_factory):
 def tab(visit, query=""):
     page = visit(query)
     select(page, "Rewrite")
-    page.wait_for_selector("#rewrite-sheet .tt-status", state="attached")
+    page.wait_for_selector("#rewrite-panel .tt-status", state="attached")
     # the recorded view
     page.evaluate(
-        "document.querySelectorAll('#rewrite-sheet .tr-line').forEach((line) => line.remove())"
+        "document.querySelectorAll('#rewrite-panel .tr-line').forEach((line) => line.remove())"
     )
     return page
 
 
 def finished(page, count):
-    """Wait until so many candidates stand on the sheet; the texts of all its lines."""
+    """Wait until so many candidates stand on the panel; the texts of all its lines."""
     page.wait_for_function(
-        "(n) => document.querySelectorAll('#rewrite-sheet .tr-line').length > n",
+        "(n) => document.querySelectorAll('#rewrite-panel .tr-line').length > n",
         arg=count,
         timeout=60_000,
     )
-    return page.locator("#rewrite-sheet .tr-text").all_inner_texts()
+    return page.locator("#rewrite-panel .tr-text").all_inner_texts()
 
 
 def test_words_are_rewritten(visit):
@@ -63,7 +63,7 @@ def test_words_are_rewritten(visit):
     write(page, "#rewrite-words textarea", "KING, sea")
     page.click("#rewrite-run")
     assert finished(page, 5)[5] == "king sea"
-    assert page.locator("#rewrite-sheet .tr-chosen").count() == 1
+    assert page.locator("#rewrite-panel .tr-chosen").count() == 1
     page.get_by_role("button", name="Last step").locator("visible=true").click()
     cells = page.locator("#rewrite-player .td-cells span").all_text_contents()
     assert (
@@ -77,8 +77,8 @@ def test_an_example_is_compared_with_print(visit):
     page = tab(visit)
     page.locator(".gallery-item").locator("visible=true").first.click()
     assert len(finished(page, 6)) == 7
-    assert page.locator("#rewrite-sheet .tr-line").last.inner_text().split("\n")[0] == "in print"
-    assert "0 % errors" in page.locator("#rewrite-sheet .tr-line").last.inner_text()
+    assert page.locator("#rewrite-panel .tr-line").last.inner_text().split("\n")[0] == "in print"
+    assert "0 % errors" in page.locator("#rewrite-panel .tr-line").last.inner_text()
 
 
 def test_words_that_cannot_be_are_told(visit):

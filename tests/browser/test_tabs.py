@@ -12,16 +12,16 @@ TABS = ["Steps", "Race", "Blocks", "Noise", "Train", "Training"]
 
 
 def tab(visit, name: str, query: str = ""):
-    """The page with a tab open, its sheet drawn."""
+    """The page with a tab open, its panel drawn."""
     return opened(visit(query), name)
 
 
 def opened(page, name: str):
-    """A tab of a page that is there, its sheet drawn."""
+    """A tab of a page that is there, its panel drawn."""
     select(page, name)
     page.wait_for_function(
         "(s) => document.querySelector(s)?.children.length > 0",
-        arg=f"#{name.lower()}-sheet .tt-sheet",
+        arg=f"#{name.lower()}-panel .tt-panel",
     )
     return page
 
@@ -35,18 +35,18 @@ def select(page, name: str):
     shown.first.click()
 
 
-def move(page, sheet: str, value: float) -> float:
-    """Move a sheet's slider as a visitor does; milliseconds until the page has drawn it."""
+def move(page, panel: str, value: float) -> float:
+    """Move a panel's slider as a visitor does; milliseconds until the page has drawn it."""
     return page.evaluate(
-        """async ([sheet, value]) => {
-          const slide = document.querySelector(sheet + " input[type=range]");
+        """async ([panel, value]) => {
+          const slide = document.querySelector(panel + " input[type=range]");
           const begun = performance.now();
           slide.value = value;
           slide.dispatchEvent(new Event("input", {bubbles: true}));
           await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
           return performance.now() - begun;
         }""",
-        [sheet, value],
+        [panel, value],
     )
 
 
@@ -75,7 +75,7 @@ def test_the_first_view_is_not_empty(visit):
     page = visit()
     for name in TABS:
         opened(page, name)
-        assert len(page.inner_text(f"#{name.lower()}-sheet")) > 300, name
+        assert len(page.inner_text(f"#{name.lower()}-panel")) > 300, name
 
 
 def looked_at(page, name: str):
@@ -113,7 +113,7 @@ def test_nothing_for_axe_on_a_fresh_page(visit, page, name, scheme, width):
 
 def left(page) -> list[str]:
     """What is left of the sentence in each row."""
-    rows = page.locator("#noise-sheet .tt-row")
+    rows = page.locator("#noise-panel .tt-row")
     return [
         "".join(rows.nth(i).locator(".tt-cell b").all_text_contents()) for i in range(rows.count())
     ]
@@ -125,7 +125,7 @@ def test_noise_takes_letters_and_never_gives_them_back(stay):
     page = tab(stay, "Noise")
     seen = []
     for t in (0, 0.2, 0.5, 0.8, 1):
-        move(page, "#noise-sheet", t)
+        move(page, "#noise-panel", t)
         seen.append(left(page))
     for states in zip(*seen):
         kept = [{i for i, c in enumerate(state) if c == states[0][i]} for state in states]
@@ -139,9 +139,9 @@ def test_the_same_information_is_another_time_for_each_noise(stay):
     """
     page = tab(stay, "Noise")
     page.get_by_role("radio", name="same information left").check(force=True)
-    move(page, "#noise-sheet", 0.5)
-    facts = page.locator("#noise-sheet .tt-facts").all_inner_texts()
-    titles = page.locator("#noise-sheet .tt-row h2").all_inner_texts()
+    move(page, "#noise-panel", 0.5)
+    facts = page.locator("#noise-panel .tt-facts").all_inner_texts()
+    titles = page.locator("#noise-panel .tt-row h2").all_inner_texts()
     when = {
         title: float(re.search(r"at t = ([\d.]+)", words)[1]) for title, words in zip(titles, facts)
     }
@@ -154,7 +154,7 @@ def test_the_same_information_is_another_time_for_each_noise(stay):
     page.get_by_role("radio", name="same time").check(force=True)
     told = [
         int(re.search(r"tells (\d+) %", words)[1])
-        for words in page.locator("#noise-sheet .tt-facts").all_inner_texts()
+        for words in page.locator("#noise-panel .tt-facts").all_inner_texts()
     ]
     assert max(told) - min(told) > 20
 
@@ -162,7 +162,7 @@ def test_the_same_information_is_another_time_for_each_noise(stay):
 def test_processes_with_one_noise_share_a_row(stay):
     """Score entropy has the noise of its base, and is named beside it."""
     page = tab(stay, "Noise")
-    heads = page.locator("#noise-sheet .tt-row-head").all_inner_texts()
+    heads = page.locator("#noise-panel .tt-row-head").all_inner_texts()
     assert len(heads) == 5 and sum("Score entropy" in head for head in heads) == 2
 
 
@@ -172,7 +172,7 @@ def test_moving_time_feels_live(stay):
     page = tab(stay, "Noise")
     asked = []
     page.on("request", lambda request: asked.append(request.url))
-    took = sorted(move(page, "#noise-sheet", i / 10) for i in range(11))
+    took = sorted(move(page, "#noise-panel", i / 10) for i in range(11))
     assert took[5] < 150
     assert not [url for url in asked if "/queue/" in url]
 
@@ -182,10 +182,10 @@ def test_the_marker_stands_at_t(stay):
     page = tab(stay, "Noise")
     places = []
     for t in (0, 0.5, 1):
-        move(page, "#noise-sheet", t)
+        move(page, "#noise-panel", t)
         boxes = [
             marker.bounding_box()
-            for marker in page.locator("#noise-sheet .marker").all()
+            for marker in page.locator("#noise-panel .marker").all()
             if marker.is_visible()
         ]
         places.append([box["x"] for box in boxes])
@@ -196,15 +196,15 @@ def test_the_marker_stands_at_t(stay):
 def test_a_schedule_drives_the_rows(stay):
     """The rows change with the schedule; the linear one's alpha is 1 - t."""
     page = tab(stay, "Noise")
-    move(page, "#noise-sheet", 0.4)
-    assert page.locator("#noise-sheet .tt-lane .tt-num").nth(2).inner_text() == "0.60"
+    move(page, "#noise-panel", 0.4)
+    assert page.locator("#noise-panel .tt-lane .tt-num").nth(2).inner_text() == "0.60"
     before = left(page)[0]
     page.get_by_role("radio", name=re.compile("^ddpm ")).check()
     assert left(page)[0].count("·") > before.count("·")
 
 
 CELLS = (
-    "(many) => document.querySelectorAll('#noise-sheet "
+    "(many) => document.querySelectorAll('#noise-panel "
     ".tt-row')[0].querySelectorAll('.tt-cell').length === many"
 )
 
@@ -216,7 +216,7 @@ def test_the_visitor_s_sentence(stay):
     page = tab(stay, "Noise")
     write(page, "#noise-sentence textarea", "My kingdom")
     page.wait_for_function(CELLS, arg=10)
-    move(page, "#noise-sheet", 0)
+    move(page, "#noise-panel", 0)
     assert left(page)[0].replace("\u00a0", " ") == "My kingdom"
     page.locator("#noise-sentence textarea").press_sequentially("€")
     assert "'€' at position 11" in toast(page)
@@ -228,9 +228,9 @@ def test_the_visitor_s_sentence(stay):
 def test_the_trained_network_observes_too(visit):
     """Chosen as the observer, the network is the one who knows, for every noise that has one."""
     page = tab(visit, "Noise")
-    assert page.locator("#noise-sheet").get_by_text("a perfect observer knows").count() == 5
+    assert page.locator("#noise-panel").get_by_text("a perfect observer knows").count() == 5
     page.locator("#noise-observer").get_by_role("radio", name="the trained network").check()
-    page.locator("#noise-sheet").get_by_text("the network knows").nth(1).wait_for(timeout=30_000)
+    page.locator("#noise-panel").get_by_text("the network knows").nth(1).wait_for(timeout=30_000)
 
 
 # ---------------------------------------------------------------- Training
@@ -240,14 +240,14 @@ def test_training_of_each_model(stay):
     """A checkpoint has its curve, hardware and a text; the perfect network says that it was never
     trained."""
     page = tab(stay, "Training")
-    sheet = page.locator("#training-sheet")
-    assert sheet.locator("svg[role=img]").count() >= 1
-    assert all(what in sheet.inner_text() for what in ("Hardware", "Steps", "Time", "Parameters"))
+    panel = page.locator("#training-panel")
+    assert panel.locator("svg[role=img]").count() >= 1
+    assert all(what in panel.inner_text() for what in ("Hardware", "Steps", "Time", "Parameters"))
     choose(page, "#training-model", "perfect network, masked")
     page.wait_for_function(
-        "() => document.querySelector('#training-sheet').innerText.includes('never trained')"
+        "() => document.querySelector('#training-panel').innerText.includes('never trained')"
     )
-    assert len(sheet.locator(".tt-page").inner_text()) > 200
+    assert len(panel.locator(".tt-page").inner_text()) > 200
 
 
 # ---------------------------------------------------------------- Steps
@@ -258,24 +258,24 @@ def test_steps_of_a_perfect_network_are_measured_exactly(visit):
     page = tab(visit, "Steps")
     choose(page, "#steps-model", "perfect network, autoregressive")
     page.wait_for_function(
-        "() => document.querySelector('#steps-sheet').innerText.includes('true texts')"
+        "() => document.querySelector('#steps-panel').innerText.includes('true texts')"
     )
     page.click("#steps-run")
     page.wait_for_function(
-        "() => /All 1 texts/.test(document.querySelector('#steps-sheet').innerText)", timeout=60000
+        "() => /All 1 texts/.test(document.querySelector('#steps-panel').innerText)", timeout=60000
     )
-    card = page.locator("#steps-sheet .tt-card").inner_text()
+    card = page.locator("#steps-panel .tt-card").inner_text()
     floor = float(
-        re.search(r"true texts ([\d.]+)", page.locator("#steps-sheet svg").first.text_content())[1]
+        re.search(r"true texts ([\d.]+)", page.locator("#steps-panel svg").first.text_content())[1]
     )
     assert float(re.search(r"([\d.]+) nats", card)[1]) == pytest.approx(floor, rel=0.3)
 
 
 def test_steps_come_one_after_the_other_and_stop(visit):
-    """The sheet grows while the run goes on, and Stop ends it with what came."""
+    """The panel grows while the run goes on, and Stop ends it with what came."""
     page = tab(visit, "Steps")
     page.click("#steps-run")
-    cards = "document.querySelectorAll('#steps-sheet .tt-card').length"
+    cards = "document.querySelectorAll('#steps-panel .tt-card').length"
     page.wait_for_function(f"() => {cards} === 2", timeout=60000)
     page.click("#steps-stop")
     page.wait_for_timeout(1500)
@@ -290,8 +290,8 @@ def test_steps_come_one_after_the_other_and_stop(visit):
 def test_the_first_to_finish_was_the_quickest(visit):
     """Places follow durations, and at the end no lane holds a mask."""
     page = tab(visit, "Race")
-    move(page, "#race-sheet", 10**9)
-    lanes = page.locator("#race-sheet .tt-race-lane").all()
+    move(page, "#race-panel", 10**9)
+    lanes = page.locator("#race-panel .tt-race-lane").all()
     times = [
         float(re.search(r"(\d+) ms", lane.locator(".tt-score").inner_text())[1]) for lane in lanes
     ]
@@ -304,18 +304,18 @@ def test_the_first_to_finish_was_the_quickest(visit):
 def test_a_race_of_one_s_own(visit):
     """Race runs what the lanes say, and starts the clock when all are written."""
     page = tab(visit, "Race")
-    move(page, "#race-sheet", 0)
+    move(page, "#race-panel", 0)
     for place in range(3):
         choose(page, f"#race-model-{place}", "perfect network, masked")
         page.wait_for_timeout(400)
     page.click("#race-run")
     page.wait_for_function(
-        "() => [...document.querySelectorAll('#race-sheet h2')].filter(h => "
+        "() => [...document.querySelectorAll('#race-panel h2')].filter(h => "
         "h.innerText.startsWith('perfect-masked')).length === 3",
         timeout=90000,
     )
     page.wait_for_function(
-        "() => document.querySelector('#race-sheet .tt-status').innerText.startsWith('Finished')",
+        "() => document.querySelector('#race-panel .tt-status').innerText.startsWith('Finished')",
         timeout=60000,
     )
 
@@ -325,16 +325,16 @@ def test_reduced_motion_shows_the_end(visit, page):
     page.emulate_media(reduced_motion="reduce")
     tab(visit, "Race")
     page.wait_for_function(
-        "() => document.querySelector('#race-sheet .tt-place').innerText.length === 3"
+        "() => document.querySelector('#race-panel .tt-place').innerText.length === 3"
     )
-    move(page, "#race-sheet", 0)
-    assert "step 0" in page.locator("#race-sheet .tt-place").first.inner_text()
+    move(page, "#race-panel", 0)
+    assert "step 0" in page.locator("#race-panel .tt-place").first.inner_text()
 
 
 # ---------------------------------------------------------------- Blocks
 
 NUMBERS = """() => Object.fromEntries(
-  [...document.querySelectorAll("#blocks-sheet dt")]
+  [...document.querySelectorAll("#blocks-panel dt")]
     .map((t) => [t.textContent, t.nextSibling.textContent]))"""
 
 
@@ -344,13 +344,13 @@ def test_a_text_grows_and_stops(visit):
     page = tab(visit, "Blocks")
     page.click("#blocks-run")
     page.wait_for_function(
-        "() => document.querySelectorAll('#blocks-sheet .tb-mask').length > 1", timeout=60000
+        "() => document.querySelectorAll('#blocks-panel .tb-mask').length > 1", timeout=60000
     )
-    written = "document.querySelector('#blocks-sheet .tb-text').textContent.length"
+    written = "document.querySelector('#blocks-panel .tb-text').textContent.length"
     page.wait_for_function(f"() => {written} > 100 && {written} < 1000", timeout=60000)
     page.click("#blocks-stop")
     page.wait_for_function(
-        "() => /Stopped/.test(document.querySelector('#blocks-sheet .tt-status').textContent)",
+        "() => /Stopped/.test(document.querySelector('#blocks-panel .tt-status').textContent)",
         timeout=60000,
     )
     assert 100 < page.evaluate(written) < 1024 and page.evaluate(NUMBERS)["calls"]
@@ -362,7 +362,7 @@ def test_another_model_brings_its_caches(visit):
     page = tab(visit, "Blocks")
     choose(page, "#blocks-model", "perfect network, masked")
     page.wait_for_function(
-        "() => /approximate/.test(document.querySelector('#blocks-sheet .tt-note').textContent)"
+        "() => /approximate/.test(document.querySelector('#blocks-panel .tt-note').textContent)"
     )
     page.locator("#blocks-cache input").click()
     offered = page.locator("#blocks-cache [role=option]")

@@ -29,7 +29,7 @@ from tinydiff.ui import cost, recording
 from tinydiff.ui.errors import refusals
 from tinydiff.ui.request import frames, open_model
 from tinydiff.ui.session import Job, Session
-from tinydiff.ui.tab import HUB_QUEUE, QUIET, Sheet, Site, Tab, menu, spaced
+from tinydiff.ui.tab import HUB_QUEUE, QUIET, Panel, Site, Tab, menu, spaced
 
 EVERY = 0.06  # seconds between two messages while text is written
 STRIDE = 64  # characters over which a time is told
@@ -126,12 +126,12 @@ def build(site: Site) -> None:
         seed = gr.Number(USUAL["seed"], label="Seed", precision=0, minimum=0, min_width=100)
         run = gr.Button("Write", variant="primary", elem_id="blocks-run", min_width=120)
         stop = gr.Button("Stop", elem_id="blocks-stop", min_width=90, scale=0)
-    sheet = Sheet("blocks", first_view(first))
+    panel = Panel("blocks", first_view(first))
     fields = [model, block, each, order, cache, rule, length, prompt, temperature, seed]
-    TAB.wire(site, [run.click], fields, sheet, stop.click)
+    TAB.wire(site, [run.click], fields, panel, stop.click)
     chosen = [site.session, model, block]
-    model.input(changed, chosen, [block, order, cache, sheet], **QUIET, **HUB_QUEUE)
-    block.input(resized, chosen, sheet, **QUIET, **HUB_QUEUE)
+    model.input(changed, chosen, [block, order, cache, panel], **QUIET, **HUB_QUEUE)
+    block.input(resized, chosen, panel, **QUIET, **HUB_QUEUE)
     gr.api(blocks, api_name="blocks", concurrency_id="sample", concurrency_limit=2)
 
 
@@ -316,7 +316,7 @@ def blocks(
     temperature: float = USUAL["temperature"],
     seed: int = USUAL["seed"],
 ) -> dict:
-    """Write a text block by block; what the sheet shows at its end. An empty order or cache is the
+    """Write a text block by block; what the panel shows at its end. An empty order or cache is the
     model's usual one."""
     *_, value = TAB.alone(
         read(model, block, each, order, cache, rule, length, prompt, temperature, seed)
@@ -325,7 +325,7 @@ def blocks(
 
 
 def write(request: Request, job: Job) -> Iterator[dict]:
-    """The sheet while the text is written: its text and numbers, and at the end its place in the
+    """The panel while the text is written: its text and numbers, and at the end its place in the
     pictures, which the job keeps."""
     progress, said, runs_before = Progress(), 0.0, job.kept or []
     chosen = request.settings["model"], request.process.name, block_of(request)
@@ -454,7 +454,7 @@ def pictures_of(runs: list[dict], model: str, family: str, block: int) -> dict:
 
 def cache_row(row: dict) -> list[str]:
     """What a cache was found to cost and to gain, in the order of the table's columns in
-    ui/static/sheets/blocks.js."""
+    ui/static/panels/blocks.js."""
     judge = "" if row["bits"] is None else f"{row['bits']:.2f}"
     words = "" if row["words"] is None else f"{100 * row['words']:.0f} %"
     return [

@@ -440,7 +440,7 @@ def build(site: Site) -> None:
         with gr.Column(elem_classes="td-page"):
             player = Player(example(), linked=True, elem_id="denoise-player")
             build_downloads(site.session)
-        with gr.Column(elem_classes="td-panel"):
+        with gr.Column(elem_classes="td-controls"):
             gr.HTML(
                 html_template=FOLD,
                 js_on_load=FOLD_JS,
@@ -649,7 +649,7 @@ const button = element.querySelector(".td-fold");
 button.addEventListener("click", () => {
   const open = button.getAttribute("aria-expanded") !== "true";
   button.setAttribute("aria-expanded", String(open));
-  element.closest(".td-panel").classList.toggle("open", open);
+  element.closest(".td-controls").classList.toggle("open", open);
 });
 """
 LINK_JS = """() => {

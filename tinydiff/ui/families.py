@@ -11,7 +11,7 @@ import gradio as gr
 from tinydiff.measure import evaluate, families
 from tinydiff.processes import PROCESSES
 from tinydiff.show import plots
-from tinydiff.ui.tab import Sheet, Site, Tab
+from tinydiff.ui.tab import Panel, Site, Tab
 from tinydiff.uncertainty import written
 
 HEAD = [
@@ -42,11 +42,11 @@ def build(site: Site) -> None:
         "times too sure. Words are of four "
         "letters or more."
     )
-    Sheet("families", story())
+    Panel("families", story())
 
 
 def story() -> dict:
-    """Everything the sheet shows."""
+    """Everything the panel shows."""
     result = families.read()
     rows = result.get("rows", [])
     errors = {p: found for p, found in result.get("errors", {}).items() if p in PROCESSES}

@@ -31,7 +31,7 @@ from tinydiff.ui import denoise, recording, visitor_models
 from tinydiff.ui.errors import known, refusal, refusals
 from tinydiff.ui.request import read as read_run
 from tinydiff.ui.session import Job, Session
-from tinydiff.ui.tab import QUICK, QUIET, SAMPLE, Sheet, Site, Tab
+from tinydiff.ui.tab import QUICK, QUIET, SAMPLE, Panel, Site, Tab
 
 SHORTEST, LARGEST = 2_000, 1_000_000  # characters; bytes
 ALPHABET = 200  # different characters: more would take more than a few minutes
@@ -143,7 +143,7 @@ class Curve:
         )
 
     def value(self, state: str) -> dict:
-        """What the sheet draws. state: "waiting", "learning", "stopped" or "done"."""
+        """What the panel draws. state: "waiting", "learning", "stopped" or "done"."""
         return dict(
             state=state,
             family=self.lesson.noise,
@@ -172,7 +172,7 @@ def written(process: Process) -> list[str]:
 
 
 def learn(lesson: Lesson, job: Job, keep: Callable[[Path, int], None]) -> Iterator[dict]:
-    """Values for the sheet while a model learns, for as long as its job is wanted; `keep` gets the
+    """Values for the panel while a model learns, for as long as its job is wanted; `keep` gets the
     folder of the checkpoint and its step.
 
     Everything on the disk goes when the generator ends or is closed. Raises gr.Error in one
@@ -258,10 +258,10 @@ def build(site: Site) -> None:
     with gr.Column(visible=False, elem_id="learn-take") as take:
         play, ask = build_take(session)
     file = gr.DownloadButton("Download", visible="hidden", elem_id="file-model")
-    sheet = Sheet("train", recording.load("train") or None)
+    panel = Panel("train", recording.load("train") or None)
     line = dict(concurrency_id="learn", concurrency_limit=8)
-    asked = go.click(ask_for, [session, text, noise, minutes], [sheet, take], **line, **QUIET)
-    asked.success(follow, session, [sheet, take], **QUIET, **TRAIN)
+    asked = go.click(ask_for, [session, text, noise, minutes], [panel, take], **line, **QUIET)
+    asked.success(follow, session, [panel, take], **QUIET, **TRAIN)
     stop.click(lambda session: session.stop(TAB.name), session, None, **QUICK)
     played = play.click(play_with, session, [site.tabs, *site.fields], **QUIET)
     fields = [session, *site.fields[3:]]
@@ -337,7 +337,7 @@ def ask_for(session: Session, text: str, noise: str, minutes: float, request: gr
 
 
 def follow(session: Session, request: gr.Request) -> Iterator[tuple]:
-    """The training that was asked for last: values for the sheet, and at the end what can be done
+    """The training that was asked for last: values for the panel, and at the end what can be done
     with the model."""
     lesson, job = session.kept(TAB.name), session.jobs.get(TAB.name)
     if lesson is None:

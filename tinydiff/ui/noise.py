@@ -28,7 +28,7 @@ from tinydiff.store import catalogue
 from tinydiff.ui import recording
 from tinydiff.ui.errors import refusal, refusals
 from tinydiff.ui.session import Job
-from tinydiff.ui.tab import Sheet, Site, Tab
+from tinydiff.ui.tab import Panel, Site, Tab
 
 SENTENCE = "But soft, what light through yonder window breaks?"
 LONGEST = 128
@@ -62,14 +62,14 @@ def build(site: Site) -> None:
         elem_classes="td-ticks",
         elem_id="noise-observer",
     )
-    sheet = Sheet("noise", dissolved(SENTENCE))
+    panel = Panel("noise", dissolved(SENTENCE))
     # a box's `input` is heard when a key is pressed, and so not of what is pasted, deleted or typed
     # on a phone
     gr.on(
         [box.change, observer.input],
         typed,
         [box, observer],
-        sheet,
+        panel,
         show_progress="hidden",
         trigger_mode="always_last",
         concurrency_id="noise",
@@ -80,7 +80,7 @@ def build(site: Site) -> None:
 
 
 def typed(sentence: str, observer: str) -> dict:
-    """`answer` for who is typing; nothing yet leaves the sheet as it is. What is wrong is no
+    """`answer` for who is typing; nothing yet leaves the panel as it is. What is wrong is no
     failure: after one the page would forget what was typed meanwhile.
     """
     if sentence == "":
@@ -93,7 +93,7 @@ def typed(sentence: str, observer: str) -> dict:
 
 
 def answer(sentence: str, observer: str = PERFECT) -> dict:
-    """What the sheet shows of a sentence. Raises gr.Error in one sentence."""
+    """What the panel shows of a sentence. Raises gr.Error in one sentence."""
     known = isinstance(sentence, str) and len(sentence) <= LONGEST
     if not known or not (sentence := catalogue.bigrams().tokenizer.typed(sentence)[:LONGEST]):
         raise refusal(f"Give a sentence of 1 to {LONGEST} characters.")

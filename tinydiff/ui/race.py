@@ -23,7 +23,7 @@ from tinydiff.ui import cost, recording
 from tinydiff.ui.errors import known, refusal, refusals
 from tinydiff.ui.request import STEPS, frames, open_model, read
 from tinydiff.ui.session import Job, Session
-from tinydiff.ui.tab import HUB_QUEUE, QUIET, Sheet, Site, Tab, first_model, menu, with_steps
+from tinydiff.ui.tab import HUB_QUEUE, QUIET, Panel, Site, Tab, first_model, menu, with_steps
 
 LANES = 4
 EVERY = 0.25  # seconds between two messages while a lane is being written
@@ -53,7 +53,7 @@ def build(site: Site) -> None:
     """The widgets and handlers of the tab."""
     gr.Markdown(ABOUT)
     first, lanes = recording.load("race"), []
-    sheet = Sheet("race", first | {"status": recording.caption("race")} if first else None)
+    panel = Panel("race", first | {"status": recording.caption("race")} if first else None)
     with gr.Row(elem_classes="tt-entries"):
         for place in range(LANES):
             with gr.Column(min_width=240, elem_classes="tt-entry"):
@@ -77,7 +77,7 @@ def build(site: Site) -> None:
         )
         run = gr.Button("Race", variant="primary", elem_id="race-run", min_width=150)
         stop = gr.Button("Stop", elem_id="race-stop", min_width=100, scale=0)
-    TAB.wire(site, [run.click], [prompt, seed, *lanes], sheet, stop.click)
+    TAB.wire(site, [run.click], [prompt, seed, *lanes], panel, stop.click)
     gr.api(race, api_name="race", concurrency_id="sample", concurrency_limit=2)
 
 

@@ -40,7 +40,7 @@ from tinydiff.ui.errors import known, refusals
 from tinydiff.ui.player import Player, curves
 from tinydiff.ui.request import frames, number
 from tinydiff.ui.session import Job, Session
-from tinydiff.ui.tab import QUICK, Sheet, Site, Tab, spaced
+from tinydiff.ui.tab import QUICK, Panel, Site, Tab, spaced
 
 WORDS = "to be or not to be that is the question"
 LONGEST = 500  # characters that are looked at, before what has no place in a source is taken out
@@ -88,9 +88,9 @@ def build(site: Site) -> None:
         api_visibility="private",
     )
     player = Player(last.get("player"), elem_id="rewrite-player", elem_classes=["tr-player"])
-    sheet = Sheet("rewrite", last.get("sheet") or blank())
+    panel = Panel("rewrite", last.get("sheet") or blank())
     starts, fields = [go.click, words.submit], [model, words, *rest]
-    run = TAB.wire(site, starts, fields, [player, sheet], player.stop)
+    run = TAB.wire(site, starts, fields, [player, panel], player.stop)
     examples.load_input_event.success(**run | {"api_name": "run_rewrite_example"})
     gr.api(rewrite, api_name="rewrite", concurrency_id="sample", concurrency_limit=2)
 
@@ -203,12 +203,12 @@ def rewrite(
     """Write lines for plain words: every candidate, its mean distance to the others, and which is
     nearest to them."""
     key = model or next(iter(catalogue.rewriters()), "")
-    *_, (_, sheet) = TAB.alone(read(key, words, None, steps, candidates, temperature, seed))
-    return sheet
+    *_, (_, panel) = TAB.alone(read(key, words, None, steps, candidates, temperature, seed))
+    return panel
 
 
 def write(request: Request, job: Job) -> Iterator[tuple[dict, dict]]:
-    """Player and sheet while the target is written; at last all candidates, compared."""
+    """Player and panel while the target is written; at last all candidates, compared."""
     settings, process = request.settings, request.process
     wire = render.Wire(
         settings["steps"] + 1,
@@ -219,12 +219,12 @@ def write(request: Request, job: Job) -> Iterator[tuple[dict, dict]]:
     )
     status = "Every candidate is being written; the first is shown."
     for value in render.stream(pictures(request, wire, frames(request, job)), wire):
-        yield value, sheet_of(request, [], status)
+        yield value, panel_of(request, [], status)
     if not job.replaced:
         stopped = job.notice or "Stopped: there is nothing to compare."
         found = [] if job.ended else targets(process.tokenizer, job.frame.tokens)
-        sheet = sheet_of(request, found, stopped if job.ended else "")
-        yield wire.value(done=True, stats=stats(wire.end), stopped=job.ended), sheet
+        panel = panel_of(request, found, stopped if job.ended else "")
+        yield wire.value(done=True, stats=stats(wire.end), stopped=job.ended), panel
 
 
 def stats(end: render.Picture) -> list[list[str]]:
@@ -233,16 +233,16 @@ def stats(end: render.Picture) -> list[list[str]]:
     return [["calls", f"{end.calls:,}", ""], ["a call", f"{1000 * end.seconds / calls:.1f} ms", ""]]
 
 
-# ---------------------------------------------------------------- the sheet
+# ---------------------------------------------------------------- the panel
 
 
 def blank() -> dict:
-    """The sheet before anything was run or recorded."""
+    """The panel before anything was run or recorded."""
     return dict(family="", rows=[], status="No line yet: press “Rewrite”.", about="")
 
 
-def sheet_of(request: Request, candidates: list[str], status: str) -> dict:
-    """Everything that the sheet draws: the candidates, the words as they are, and the printed line
+def panel_of(request: Request, candidates: list[str], status: str) -> dict:
+    """Everything that the panel draws: the candidates, the words as they are, and the printed line
     where it is known."""
     source = request.settings["prompt"]
     truth, rows = known_lines().get(source), []
@@ -264,7 +264,7 @@ def sheet_of(request: Request, candidates: list[str], status: str) -> dict:
 def row(
     name: str, text: str, truth: str | None, mark: str = "", apart: float | None = None
 ) -> dict:
-    """A line of the sheet. apart: its mean distance to the other candidates; errors: where the
+    """A line of the panel. apart: its mean distance to the other candidates; errors: where the
     truth is known."""
     return dict(
         name=name,
@@ -298,8 +298,8 @@ def record() -> None:
     source = next(iter(known_lines()), WORDS)
     model = next(iter(catalogue.rewriters()))
     request = read(model, source, menu(model)["value"], USUAL, SEEDS, SURER, SEED)
-    *_, (value, sheet) = TAB.alone(request)
-    recording.save("rewrite", {"player": value, "sheet": sheet}, [model])
+    *_, (value, panel) = TAB.alone(request)
+    recording.save("rewrite", {"player": value, "sheet": panel}, [model])
 
 
 TAB = Tab(

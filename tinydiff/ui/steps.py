@@ -1,5 +1,4 @@
-"""The tab Steps: one seed at 1, 2, 4 ... steps, as a sheet of stills, and quality against calls as
-a curve.
+"""The tab Steps: texts of one seed at 1, 2, 4 ... steps, and quality against calls as a curve.
 
 A trained model is judged by the bundled autoregressive one. A perfect network is measured exactly:
 how far its texts' pairs of characters are from the language's own, so that every error is the
@@ -31,7 +30,7 @@ from tinydiff.ui.errors import known, refusal, refusals
 from tinydiff.ui.families import WORDS, ends
 from tinydiff.ui.request import LIMITS, frames, open_model, read
 from tinydiff.ui.session import Job, Session
-from tinydiff.ui.tab import HUB_QUEUE, QUIET, Sheet, Site, Tab, first_model, menu, with_steps
+from tinydiff.ui.tab import HUB_QUEUE, QUIET, Panel, Site, Tab, first_model, menu, with_steps
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 PERFECT_COUNTS = COUNTS[:-1]
@@ -76,10 +75,10 @@ def build(site: Site) -> None:
         )
         run = gr.Button("Run the steps", variant="primary", elem_id="steps-run", min_width=150)
         stop = gr.Button("Stop", elem_id="steps-stop", min_width=100, scale=0)
-    sheet = Sheet("steps", first_view(first))
-    model.input(changed, [site.session, model], [samplers, sheet], **QUIET, **HUB_QUEUE)
+    panel = Panel("steps", first_view(first))
+    model.input(changed, [site.session, model], [samplers, panel], **QUIET, **HUB_QUEUE)
     fields = [model, samplers, seed, temperature, prompt]
-    TAB.wire(site, [run.click], fields, sheet, stop.click)
+    TAB.wire(site, [run.click], fields, panel, stop.click)
     gr.api(steps, api_name="steps", concurrency_id="sample", concurrency_limit=2)
 
 
@@ -124,13 +123,13 @@ def changed(session: Session, name: str) -> tuple:
     return gr.Dropdown(choices=names, value=names[:1]), first_view(model)
 
 
-# ---------------------------------------------------------------- what the sheet shows
+# ---------------------------------------------------------------- what the panel shows
 
 
 def first_view(model: Model) -> dict:
-    """The sheet before anything was run: the recorded cards and the bundled curves."""
+    """The panel before anything was run: the recorded cards and the bundled curves."""
     cards = recording.load("steps").get(model.key, [])
-    return sheet_of(model, cards, [], recording.caption("steps") if cards else "")
+    return panel_of(model, cards, [], recording.caption("steps") if cards else "")
 
 
 @dataclass(frozen=True)
@@ -160,25 +159,25 @@ def read_fields(session: Session, name, samplers, seed, temperature, prompt) -> 
 
 
 def write(plan: Plan, job: Job) -> Iterator[dict]:
-    """The sheet after each number of steps."""
+    """The panel after each number of steps."""
     cards, every = [], len(plan.requests)
     for request in plan.requests:
         named = with_steps(request.settings["sampler"], request.settings["steps"])
         status = f"{named} is being written: {len(cards) + 1} of {every}"
-        yield sheet_of(plan.model, cards, cards, status)
+        yield panel_of(plan.model, cards, cards, status)
         made = card(request, job)
         if not made:
             status = job.notice or f"Stopped: {len(cards)} of {every} texts are written."
-            yield sheet_of(plan.model, cards, cards, status)
+            yield panel_of(plan.model, cards, cards, status)
             return
         cards.append(made)
-    yield sheet_of(plan.model, cards, cards, f"All {len(cards)} texts are written.")
+    yield panel_of(plan.model, cards, cards, f"All {len(cards)} texts are written.")
 
 
 def steps(
     model: str, samplers: list[str], seed: int, temperature: float, prompt: str
 ) -> Iterator[dict]:
-    """The sheet after each number of steps. Raises gr.Error in one sentence."""
+    """The panel after each number of steps. Raises gr.Error in one sentence."""
     yield from TAB.alone(read_fields(Session(), model, samplers, seed, temperature, prompt))
 
 
@@ -254,8 +253,8 @@ def pieces(written: str) -> list[list]:
     return [piece for piece in [*found, [written[end:], True]] if piece[0]]
 
 
-def sheet_of(model: Model, cards: list[dict], run: list[dict], status: str) -> dict:
-    """Everything that the sheet draws. cards: those to show; run: those that the visitor's run has
+def panel_of(model: Model, cards: list[dict], run: list[dict], status: str) -> dict:
+    """Everything that the panel draws. cards: those to show; run: those that the visitor's run has
     made so far."""
     return dict(
         family=model.process,

@@ -1,7 +1,7 @@
-"""What a tab of the page is made of: the Tab itself, the Sheet that it draws on, the Site in which
+"""What a tab of the page is made of: the Tab itself, the Panel that it draws on, the Site in which
 it stands, and the queues and menus that tabs share.
 
-A sheet draws itself: the server sends one value, a script of ui/static/sheets draws and animates
+A panel draws itself: the server sends one value, a script of ui/static/panels draws and animates
 it. Visitor text reaches the page only through `textContent`; markup in a value comes from plots.py
 alone.
 """
@@ -25,17 +25,17 @@ QUIET = dict(show_progress="hidden", api_visibility="private")  # what widgets d
 QUICK = dict(queue=False, **QUIET)
 
 
-class Sheet(gr.HTML):
-    """An HTML component that the class of ui/static/sheets/NAME.js redraws whenever its value
+class Panel(gr.HTML):
+    """An HTML component that the class of ui/static/panels/NAME.js redraws whenever its value
     changes, on a `server.Page`, which holds the scripts."""
 
     def __init__(self, name: str, value: dict | None = None, **more):
         super().__init__(
             value=value,
-            html_template=f'<div class="tt-sheet tt-{name}"></div>',
-            js_on_load=f"tinydiff.sheet({name.capitalize()!r}, element, props, watch)",
+            html_template=f'<div class="tt-panel tt-{name}"></div>',
+            js_on_load=f"tinydiff.panel({name.capitalize()!r}, element, props, watch)",
             apply_default_css=False,
-            elem_id=f"{name}-sheet",
+            elem_id=f"{name}-panel",
             **more,
         )
 
@@ -43,7 +43,7 @@ class Sheet(gr.HTML):
         return "html"
 
     def api_info(self) -> dict:
-        return {"type": "object", "title": "what the sheet shows"}
+        return {"type": "object", "title": "what the panel shows"}
 
 
 @dataclass

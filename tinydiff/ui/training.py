@@ -15,7 +15,7 @@ from tinydiff.store import catalogue
 from tinydiff.store.card import drawable
 from tinydiff.store.checkpoint import Card
 from tinydiff.ui.errors import known
-from tinydiff.ui.tab import QUIET, Sheet, Site, Tab, first_model, menu
+from tinydiff.ui.tab import QUIET, Panel, Site, Tab, first_model, menu
 from tinydiff.uncertainty import written
 
 PAGE = 256  # characters of the perfect language's sample
@@ -36,13 +36,13 @@ def build(site: Site) -> None:
         elem_id="training-model",
         info="The checkpoint whose training is shown; a perfect network was never trained.",
     )
-    sheet = Sheet("training", story(first))
-    model.change(answer, model, sheet, **QUIET)
+    panel = Panel("training", story(first))
+    model.change(answer, model, panel, **QUIET)
     gr.api(answer, api_name="training")
 
 
 def answer(model: str) -> dict:
-    """What the sheet shows of a model. Raises gr.Error for an unknown one."""
+    """What the panel shows of a model. Raises gr.Error for an unknown one."""
     return story(known("model", model, catalogue.bundled() | catalogue.models()))
 
 

@@ -56,8 +56,8 @@ export function colour(node, family) {
   return node;
 }
 
-// what a tab's sheet draws on
-export class Sheet {
+// what a tab's panel draws on
+export class Panel {
   constructor(root) {
     this.root = root;
   }

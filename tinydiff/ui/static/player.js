@@ -152,16 +152,16 @@ class Player {
   }
 
   drawTop(frame) {
-    const panel = this.find(".td-top"), {picked} = this.cells, {run} = this;
-    panel.textContent = "";
-    panel.hidden = picked < 0;
+    const box = this.find(".td-top"), {picked} = this.cells, {run} = this;
+    box.textContent = "";
+    box.hidden = picked < 0;
     if (picked < 0) return;
     const found = run.done && frame.state[picked] !== "g" ? run.topOf(picked, this.#at) : null;
     const unit = Object.keys(run.pieces).length ? "Token" : "Character";
-    put(panel, "p", "td-top-head",
+    put(box, "p", "td-top-head",
       `${unit} ${picked + 1}, step ${this.#at}: ${this.source(frame, found)}`);
     if (!found) return;
-    const list = put(panel, "ol", "td-top-list");
+    const list = put(box, "ol", "td-top-list");
     for (let i = 0; i < found.signs.length; i += 2) {
       const [sign, level] = found.signs.slice(i, i + 2), p = share(level);
       const row = put(list, "li", frame.text[picked] === sign ? "taken" : "");

@@ -1,7 +1,7 @@
 // Train: the loss as it falls, the text that is kept back, and what the model writes by then.
 
 import {timed} from "../chart.js";
-import {Sheet, add, colour, fixed, make, put} from "../dom.js";
+import {Panel, add, colour, fixed, make, put} from "../dom.js";
 
 const LEARNED = {
   "": "Nothing yet: give a text and press “Train”.",
@@ -15,7 +15,7 @@ const ABOUT = "Line: the loss on what it learns from. Dots: the bound on the las
   + "text, which it never sees; where they turn up again, it learns by heart.";
 const BEFORE = [0, 0.2, 0.4, 0.6, 0.8, 1];  // which of the earlier samples are shown
 
-export class Train extends Sheet {
+export class Train extends Panel {
   #value = null;
 
   show(value) {

@@ -1,11 +1,11 @@
 // Curves, facts, and a flip-book of the samples through training.
 
-import {Sheet, add, colour, make, picture, put} from "../dom.js";
+import {Panel, add, colour, make, picture, put} from "../dom.js";
 import {Slider} from "../slider.js";
 
 const PAGE = 450;  // milliseconds of a page
 
-export class Training extends Sheet {
+export class Training extends Panel {
   #slider = null;
 
   show({family, facts, note, pages, picture: drawn}) {

@@ -1,8 +1,8 @@
 // Quality against calls, and a card for each number of steps.
 
-import {Sheet, add, colour, fixed, make, percent, picture, put} from "../dom.js";
+import {Panel, add, colour, fixed, make, percent, picture, put} from "../dom.js";
 
-export class Steps extends Sheet {
+export class Steps extends Panel {
   show({family, pictures, note, status, cards}) {
     this.root.textContent = "";
     colour(this.root, family);

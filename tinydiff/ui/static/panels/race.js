@@ -1,6 +1,6 @@
 // One clock for all lanes: real durations, slowed equally; places are given as lanes finish.
 
-import {Sheet, add, colour, fixed, make, percent, put, reduced, update} from "../dom.js";
+import {Panel, add, colour, fixed, make, percent, put, reduced, update} from "../dom.js";
 import {glyph} from "../glyphs.js";
 import {Slider} from "../slider.js";
 import {applied} from "../wire.js";
@@ -11,7 +11,7 @@ const PLACES = ["", "1st", "2nd", "3rd", "4th"];
 const KINDS = {m: "tt-masked", x: "tt-masked", g: "tt-given", n: "tt-fresh", a: "tt-fresh"};
 const AGAIN = "▶ Again", ON = "▶ Go on";
 
-export class Race extends Sheet {
+export class Race extends Panel {
   #lanes = [];
   #slider = null;
   #waited = null;  // the run that is being written while an earlier one is shown

@@ -1,9 +1,9 @@
 // All candidates for one source, the chosen one marked; beside them the source and, where it is
 // known, the printed line.
 
-import {Sheet, add, colour, fixed, make, percent, put} from "../dom.js";
+import {Panel, add, colour, fixed, make, percent, put} from "../dom.js";
 
-export class Rewrite extends Sheet {
+export class Rewrite extends Panel {
   show({family, status, rows, about}) {
     this.root.textContent = "";
     colour(this.root, family);

@@ -1,6 +1,6 @@
 // Blocks: the text as it grows, with the block that is being written; what it took; the pictures.
 
-import {Sheet, add, colour, make, picture, put, row, table} from "../dom.js";
+import {Panel, add, colour, make, picture, put, row, table} from "../dom.js";
 import {CONTROLS} from "../glyphs.js";
 import {MASK} from "../wire.js";
 
@@ -18,7 +18,7 @@ const CACHES = [
 const BESIDE = ["pictures", "lab", "note", "caches"];  // what does not change while a text grows
 const EMPTY = {state: "", text: "", start: 0, given: 0, total: 0, window: 0, facts: []};
 
-export class Blocks extends Sheet {
+export class Blocks extends Panel {
   #shown = null;
   #follow = true;  // does the page keep the end of the text in sight
 

@@ -2,7 +2,7 @@
 // t asks nobody. The slider goes by time, the same for all, or by what the state of a character
 // still tells of it, each noise at its own time.
 
-import {Sheet, add, colour, fixed, make, picture, put} from "../dom.js";
+import {Panel, add, colour, fixed, make, picture, put} from "../dom.js";
 import {alone, glyph} from "../glyphs.js";
 import {Slider} from "../slider.js";
 import {MASK} from "../wire.js";
@@ -22,7 +22,7 @@ const KNOWN = "What the state of a character still tells of it, if any character
   + "tells less than it shows. A point among many numbers is found again through much noise, "
   + "a few bits only through less.";
 
-export class Noise extends Sheet {
+export class Noise extends Panel {
   #by = "time";
   #chosen = "linear";  // the schedule
   #t = 0.5;
@@ -63,7 +63,7 @@ export class Noise extends Sheet {
     return later < 0 ? 1 : later / (this.value.times - 1);
   }
 
-  // -------------------------------------------------------------- what stands on the sheet
+  // -------------------------------------------------------------- what stands on the panel
 
   clock() {
     const slider = this.#slider = new Slider({

@@ -1,8 +1,8 @@
 // All families: the table, its pictures, and the samplers' own errors as a table in shades.
 
-import {Sheet, add, colour, make, picture, put, row, table} from "../dom.js";
+import {Panel, add, colour, make, picture, put, row, table} from "../dom.js";
 
-export class Families extends Sheet {
+export class Families extends Panel {
   show({rows, head, pictures, errors, counts, note}) {
     this.root.textContent = "";
     add(this.root, rows.length ? families(head, rows) : make("p", "tt-about",
