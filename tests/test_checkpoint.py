@@ -8,12 +8,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.conftest import SHAPE, random_process
+from tinydiff import files
 from tinydiff.generate import generate
 from tinydiff.processes import build
 from tinydiff.schedules import schedule
 from tinydiff.store import catalogue, checkpoint
 from tinydiff.store.checkpoint import CheckpointError
-from tinydiff.text import Canvas
+from tinydiff.text import Canvas, Characters
 
 
 @pytest.fixture
@@ -181,6 +182,48 @@ def test_damaged_weights_are_refused(folder, damage):
     path = folder / "model.safetensors"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(CheckpointError, match="damaged or cut short"):
+        checkpoint.load(folder)
+
+
+def whole(folder):
+    """A checkpoint whose matrices are 8-bit numbers."""
+    shape = SHAPE | {"width": checkpoint.ROW}
+    process = build("masked", Characters("abcdefgh \n"), schedule("linear"), **shape)
+    torch.nn.init.normal_(process.net.head.weight, std=0.5)
+    config = checkpoint.config_of(process, {**shape, "labels": 0}, "test")
+    with files.replacing(folder) as new:
+        checkpoint.write(process, config, new, whole=True)
+    return process, folder
+
+
+def test_matrices_of_whole_numbers(tmp_path):
+    """Every weight is within half a step of what was saved, a row of zeros too; what is loaded and
+    saved again is the same bytes, and nearly half of what bf16 takes."""
+    process, folder = whole(tmp_path / "one")
+    loaded, path = checkpoint.load(folder), folder / "model.safetensors"
+    for (name, p), q in zip(process.state_dict().items(), loaded.state_dict().values()):
+        step = p.abs().amax(-1, keepdim=True) / 127
+        assert ((p - q).abs() <= 0.51 * step + 1e-8).all(), name
+    again = checkpoint.save(loaded, checkpoint.read_config(folder), tmp_path / "bf16")
+    assert path.stat().st_size < 0.6 * (again / "model.safetensors").stat().st_size
+    with files.replacing(tmp_path / "two") as new:
+        checkpoint.write(loaded, checkpoint.read_config(folder), new, whole=True)
+    assert (tmp_path / "two" / "model.safetensors").read_bytes() == path.read_bytes()
+    zeros, scale = checkpoint.in_whole_numbers(torch.zeros(2, 64))
+    assert zeros.eq(0).all() and scale.isfinite().all()
+
+
+@pytest.mark.parametrize("damage", ["missing", "kind", "size"])
+def test_scales_that_do_not_fit_are_refused(tmp_path, damage):
+    """A matrix of whole numbers without the scales of its rows is damaged."""
+    _, folder = whole(tmp_path / "one")
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    name = next(name for name in weights if name.endswith(checkpoint.SCALE))
+    scale = weights.pop(name)
+    weights |= {"kind": {name: scale.float()}, "size": {name: scale[1:]}}.get(damage, {})
+    save_file(weights, path)
+    with pytest.raises(CheckpointError, match="lacks the scales of its rows"):
         checkpoint.load(folder)
 
 

@@ -2,8 +2,9 @@
 card, README.md.
 
 JSON and safetensors only: nothing in a checkpoint is ever executed, whoever wrote it. Weights are
-bfloat16 on disk and float32 in memory. Everything is written under a temporary name and renamed, so
-a reader sees the old or the new, whole.
+bfloat16 on disk, or whole numbers of 8 bits with a scale for each row, and float32 in memory.
+Everything is written under a temporary name and renamed, so a reader sees the old or the new,
+whole.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ UNTOLD = {"tied"}  # of these, those that a config leaves out where they are 0
 USUAL = "transformer"  # the network of a config that names none
 FLOOR = 1e-9  # the least that a schedule may leave
 MAX_HEADER, MAX_TENSORS = 1 << 20, 10_000
-BYTES = {"F32": 4, "F16": 2, "BF16": 2}  # of the numbers that weights may be
+BYTES = {"F32": 4, "F16": 2, "BF16": 2, "I8": 1}  # of the numbers that weights may be
+SCALE, ROW = ".scale", 64  # the name behind a matrix of whole numbers; its shortest rows
 
 
 @dataclass(frozen=True)
@@ -84,18 +86,27 @@ def save(process: Process, config: dict, folder: str | Path) -> Path:
     return Path(folder)
 
 
-def write(process: Process, config: dict, new: Callable[[str], Path]) -> None:
-    """The files of a checkpoint, each where `new` says."""
-    weights = {
-        name: p.detach().to("cpu", torch.bfloat16).contiguous()
-        for name, p in process.state_dict().items()
-    }
+def write(process: Process, config: dict, new: Callable[[str], Path], whole: bool = False) -> None:
+    """The files of a checkpoint, each where `new` says. whole: matrices as 8-bit numbers."""
+    weights: dict[str, torch.Tensor] = {}
+    for name, p in process.state_dict().items():
+        if whole and p.ndim == 2 and p.shape[1] >= ROW:
+            weights[name], weights[name + SCALE] = in_whole_numbers(p.detach().cpu())
+        else:
+            weights[name] = p.detach().to("cpu", torch.bfloat16).contiguous()
     save_file(weights, new("model.safetensors"))
     new("config.json").write_text(
         json.dumps(config, indent=1, ensure_ascii=False), encoding="utf-8"
     )
     for name, data in process.tokenizer.files().items():
         new(name).write_bytes(data)
+
+
+def in_whole_numbers(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """A matrix (n, m) as 8-bit numbers (n, m) and their scales (n,), whose product it nearly is."""
+    largest = matrix.abs().amax(1).clamp_min(1e-3)
+    scale = (largest / 127).half()
+    return (matrix / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8), scale
 
 
 def load(folder: str | Path, device: str = "cpu") -> Process:
@@ -315,7 +326,7 @@ def read_header(folder: Path) -> dict[str, tuple[int, ...]]:
             if length > min(size - 8, MAX_HEADER):
                 raise ValueError("its header is longer than it may be")
             header = json.loads(file.read(length))
-        return {name: placed(tensor, size - 8 - length) for name, tensor in entries(header)}
+        return scaled({name: placed(tensor, size - 8 - length) for name, tensor in entries(header)})
     except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         why = (
             "its header is not what it should be"
@@ -335,9 +346,20 @@ def entries(header: dict) -> list[tuple[str, dict]]:
     return found
 
 
-def placed(tensor: dict, room: int) -> tuple[int, ...]:
-    """The shape of a tensor that lies within `room` bytes and is as long as its shape says. Raises
-    ValueError."""
+def scaled(found: dict[str, tuple[str, tuple[int, ...]]]) -> dict[str, tuple[int, ...]]:
+    """The shapes of tensors by their names, given with their kinds, without the scales of those of
+    whole numbers. Raises ValueError where a scale is missing, or does not fit."""
+    whole = {name: shape for name, (kind, shape) in found.items() if kind == "I8"}
+    for name, shape in whole.items():
+        if len(shape) != 2 or found.get(name + SCALE) != ("F16", shape[:1]):
+            raise ValueError(f"{name[:60]!r} lacks the scales of its rows")
+    scales = {name + SCALE for name in whole}
+    return {name: shape for name, (_, shape) in found.items() if name not in scales}
+
+
+def placed(tensor: dict, room: int) -> tuple[str, tuple[int, ...]]:
+    """The kind and the shape of a tensor that lies within `room` bytes and is as long as its shape
+    says. Raises ValueError."""
     kind, shape, (start, stop) = tensor["dtype"], tensor["shape"], tensor["data_offsets"]
     if kind not in BYTES:
         raise ValueError(f"numbers of the kind {str(kind)[:20]!r}; {', '.join(BYTES)} are read")
@@ -348,7 +370,7 @@ def placed(tensor: dict, room: int) -> tuple[int, ...]:
         raise ValueError("a shape or a place that cannot be")
     if not start <= stop <= room or stop - start != math.prod(shape) * BYTES[kind]:
         raise ValueError("a tensor that does not lie where it is said to")
-    return tuple(shape)
+    return kind, tuple(shape)
 
 
 def check_room(
@@ -379,7 +401,7 @@ def read_weights(
         )
     try:
         with safe_open(folder / "model.safetensors", framework="pt") as file:
-            weights = {name: file.get_tensor(stored.get(name, name)).float() for name in needed}
+            weights = {name: numbers(file, stored.get(name, name)) for name in needed}
     except (SafetensorError, OSError, RuntimeError) as error:
         raise CheckpointError(
             f"The model.safetensors in {folder.name!r} is damaged or cut short ({error})."
@@ -389,6 +411,14 @@ def read_weights(
             f"The weights in {folder.name!r} are not all finite numbers: the training went wrong."
         )
     return weights
+
+
+def numbers(file, name: str) -> torch.Tensor:
+    """A tensor of a file of weights as float32."""
+    found = file.get_tensor(name)
+    if found.dtype != torch.int8:
+        return found.float()
+    return found.float() * file.get_tensor(name + SCALE).float()[:, None]
 
 
 def card(folder: str | Path) -> Card:
