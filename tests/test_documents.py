@@ -1,9 +1,11 @@
 """Documents as windows: each token is learned once an epoch, and a text ends itself."""
 
+import io
 import random
 import re
 from collections import Counter
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -183,3 +185,29 @@ def test_the_learning_rate_is_constant_until_the_end():
     assert rate(50, 0.925, 10, 0.15) == pytest.approx(0.51)
     assert rate(50, 1.0, 10, 0.15) == pytest.approx(0.02)
     assert rate(0, 0.0, 10, 0.15) == 0.1 and rate(50, 1.0, 10, 0.0) == 1
+
+
+class Hub:
+    """The part of HfFileSystem that reads TinyStories, on a shelf of its own."""
+
+    asked: ClassVar[list[str]] = []
+
+    def open(self, path, mode):
+        self.asked.append(path)
+        return io.BytesIO(f"Once.\n{END}\nTwice.\n{END}\nThri".encode() * 9000)
+
+
+def test_tinystories_come_from_the_hub(tmp_path, monkeypatch):
+    """As much as is asked for, in whole stories, and once; where the Hub does not answer, a
+    sentence says what else can be done."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.HfFileSystem", Hub)
+    some = corpus("tinystories", tokenizer="bpe-270", megabytes=0.1)
+    size = len(some.text) + len(f"\n{END}\n") * (some.train == 0).sum()
+    assert 0.99e5 < size <= 1e5 and some.text.endswith(".")
+    assert some.ended and len(some.valid) * 8 < len(some.train) < len(some.valid) * 12
+    corpus("tinystories", tokenizer="bpe-270", megabytes=0.1)
+    assert len(Hub.asked) == 2
+    monkeypatch.setattr(Hub, "open", lambda *_: 1 / 0)
+    with pytest.raises(ValueError, match="could not be fetched .* name a local copy"):
+        corpus("tinystories", tokenizer="bpe-270", megabytes=0.2)

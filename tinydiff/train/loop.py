@@ -51,6 +51,7 @@ from tinydiff.text import (
     memory,
     pairs,
 )
+from tinydiff.text.corpora import MEGABYTES
 from tinydiff.train.muon import Muon
 
 AVERAGE = "average"  # the teacher that is the average of what is learned
@@ -66,9 +67,10 @@ class Config:
     """Everything that decides a training run. The command line's flags are these fields."""
 
     process: Annotated[str, "the kind of noise: a name from `python -m tinydiff matrix`"] = "masked"
-    corpus: Annotated[str, "a UTF-8 file, or 'tiny_shakespeare' or 'shakespeare'"] = (
-        "tiny_shakespeare"
-    )
+    corpus: Annotated[
+        str, "a UTF-8 file, or 'tiny_shakespeare', 'tinystories' or 'shakespeare'"
+    ] = "tiny_shakespeare"
+    megabytes: Annotated[float, "of 'tinystories' to learn from"] = MEGABYTES
     label: Annotated[
         str, "what 'shakespeare' is labelled with: genre, play or speaker; empty is nothing"
     ] = ""
@@ -240,7 +242,8 @@ def data_of(config: Config, tokenizer: str | Tokenizer) -> Corpus | Documents | 
     """What a config learns from, cut by a tokenizer (see `corpus`). Raises ValueError if it cannot
     be had or is too short."""
     length = config.shape["length"]
-    data = corpus(config.corpus, label=config.label or None, tokenizer=tokenizer)
+    label = config.label or None
+    data = corpus(config.corpus, label=label, tokenizer=tokenizer, megabytes=config.megabytes)
     if not config.task:
         check_window(data, length)
         return Documents(data, length, config.streams) if data.ended else data
@@ -716,6 +719,7 @@ class Run:
 
 NUMBERS = {  # of Config: what each may be, both ends included
     "steps": (1, 10**9),
+    "megabytes": (0.1, 10**4),
     "minutes": (0, 10**6),
     "batch": (1, 10**6),
     "accumulate": (1, 10**6),
