@@ -5,9 +5,9 @@ import torch
 
 from tests.conftest import random_process
 from tinydiff import exact
-from tinydiff.predictions import certain
+from tinydiff.predictions import LOG_ZERO, certain
 from tinydiff.processes import TRAITS
-from tinydiff.randomness import categorical
+from tinydiff.randomness import categorical, inverse_of_many
 from tinydiff.text import Canvas
 
 
@@ -172,6 +172,23 @@ def test_draw_has_the_right_frequencies(rng):
     found = torch.bincount(drawn, minlength=4) / 1e6
     assert found[3] == 0
     assert ((found - p).abs() <= 5 * (p * (1 - p) / 1e6).sqrt()).all()
+
+
+@pytest.mark.parametrize("V", [600, 4096])
+def test_a_draw_from_many_categories_is_by_inversion(V):
+    """In parts it finds what the cumulated probabilities in float64 say, for numbers from end to
+    end, beside categories that cannot be."""
+    log_p = 4 * torch.randn(64, 32, V, generator=torch.Generator().manual_seed(0))
+    log_p[:, ::2, : V // 3] = LOG_ZERO
+    log_p[:, 1::4, 1:] = LOG_ZERO
+    u = torch.linspace(1e-12, 1 - 1e-12, 64 * 32, dtype=torch.float64).view(64, 32, 1)
+    total = log_p.double().softmax(-1).cumsum(-1)
+    expected = (u * total[..., -1:] >= total).sum(-1).clamp_max(V - 1)
+    found = inverse_of_many(log_p, u)
+    apart = found != expected  # numbers that fall on a boundary but for rounding
+    nearest = (total / total[..., -1:] - u).abs().amin(-1)
+    assert (nearest[apart] < 1e-6).all() and apart.sum() < 10
+    assert log_p.gather(-1, found[..., None]).min() > LOG_ZERO
 
 
 def test_traits_are_documented(small):

@@ -139,6 +139,9 @@ NO_NUMBERS = {  # what was taken without a word, and what stands beside it
     "clip": (NAN, -1.0, 0.0, math.inf),
     "time_spread": (NAN, -1.0, math.inf),
     "warmup": (-5, 2.5),
+    "decay": (NAN, -0.1, 1.5),
+    "streams": (NAN, -0.1, 2.0),
+    "megabytes": (NAN, 0.0, math.inf),
     "lr": (NAN, 0.0, -1e-3, math.inf),
     "weight_decay": (NAN, -0.1, math.inf),
     "seed": (-1, 2**63),
@@ -222,7 +225,7 @@ def test_minutes_end_a_run(config, monkeypatch):
     the clock."""
     ticks = iter(range(10_000))
     monkeypatch.setattr(time, "perf_counter", lambda: float(next(ticks)))
-    run = list(train(replace(config, steps=10_000, minutes=0.2, warmup=1)))
+    run = list(train(replace(config, steps=10_000, minutes=0.2, warmup=1, decay=1.0)))
     assert (
         run[-1].seconds >= 12 > run[-2].seconds and run[-1].share == 1 and run[-1].valid is not None
     )
@@ -232,8 +235,8 @@ def test_minutes_end_a_run(config, monkeypatch):
 
 
 def test_the_rate_rises_and_falls():
-    """From 1 % over the warm-up to its height, then linearly to 2 %."""
-    rates = [rate(step, step / 1000, 100) for step in range(1001)]
+    """From 1 % over the warm-up to its height, then linearly to 2 %, here along the whole way."""
+    rates = [rate(step, step / 1000, 100, 1.0) for step in range(1001)]
     assert (
         rates[0] == pytest.approx(0.01)
         and max(rates) == rates[99] > 0.9
