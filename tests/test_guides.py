@@ -58,7 +58,7 @@ def said(p, state=None):
     return lambda x, t, cache=None: Prediction(p.log(), p), Context(process, Canvas.blank(1))
 
 
-def bet(denoise):
+def probabilities(denoise):
     return denoise(None, None).log_x0.exp()
 
 
@@ -73,7 +73,7 @@ def test_temperature_divides_what_the_rest_of_the_text_says(state):
     """By hand: what the state says is left as it is."""
     own = torch.ones(1, 1, 4) if state is None else state
     answer = (P / own) ** 0.5 * own
-    warm = bet(temperature(*said(P, state), temperature=2.0))
+    warm = probabilities(temperature(*said(P, state), temperature=2.0))
     assert torch.allclose(warm, (answer / answer.sum()).double())
 
 
@@ -96,8 +96,8 @@ def test_temperature_divides_what_the_network_says(name):
 @pytest.mark.parametrize("state,share", [(None, 0.75), (OWN, 0.9)])
 def test_top_p_keeps_the_fewest_that_reach_it(state, share):
     """By what the rest of the text says; the others have no probability, and what the state says
-    of those that are kept is in the bet again."""
-    cut = bet(top_p(*said(P, state), top_p=share))
+    of those that are kept is in the prediction again."""
+    cut = probabilities(top_p(*said(P, state), top_p=share))
     assert torch.allclose(cut, torch.tensor([[[0.625, 0.375, 0, 0]]]).double(), atol=1e-6)
 
 
@@ -106,9 +106,11 @@ def test_top_k_keeps_the_k_likeliest(state):
     """In their proportion, by what the rest of the text says; of equals no more than asked for."""
     for k in (1, 2, 3):
         kept = torch.where(torch.arange(4) < k, P, 0)
-        cut = bet(top_k(*said(P, state), top_k=k))
+        cut = probabilities(top_k(*said(P, state), top_k=k))
         assert torch.allclose(cut, (kept / kept.sum()).double(), atol=1e-6)
-    assert bet(top_k(*said(torch.full((1, 1, 4), 0.25)), top_k=2)).tolist() == [[[0.5, 0.5, 0, 0]]]
+    assert probabilities(top_k(*said(torch.full((1, 1, 4), 0.25)), top_k=2)).tolist() == [
+        [[0.5, 0.5, 0, 0]]
+    ]
 
 
 @pytest.mark.parametrize("name", PROCESSES)
@@ -130,7 +132,7 @@ def test_classifier_free_guidance_mixes_two_bets():
     denoise, context = said(P)
     plain, _ = said(torch.full((1, 1, 4), 0.25))
     context = replace(context, unlabelled=lambda: plain)
-    mixed = bet(classifier_free(denoise, context, guidance=1.0))
+    mixed = probabilities(classifier_free(denoise, context, guidance=1.0))
     assert torch.allclose(mixed, (P**2 / (P**2).sum()).double(), atol=1e-6)
     assert classifier_free(denoise, context, guidance=0.0) is denoise
 
@@ -236,8 +238,8 @@ def test_the_order_of_wrapping_is_the_declared_one(registry):
 
 
 def test_the_built_in_guides_stand_where_they_should():
-    """Hints are the network's own, labels are mixed before the bet is changed, and temperature acts
-    before top-k before top-p."""
+    """Hints are the network's own, labels are mixed before the prediction is changed, and
+    temperature acts before top-k before top-p."""
     named = [each.name for each in guides.in_order()]
     assert named == ["self_conditioning", "classifier_free", "temperature", "top_k", "top_p"]
 

@@ -55,7 +55,7 @@ def noised(name, rng, t=0.6, shape=(40, 6)):
     return process, x0, process.noise.corrupt(x0, full(t, x0), rng), full(t, x0)
 
 
-def bet(process, x, t, seed=1):
+def prediction(process, x, t, seed=1):
     """A random p(x_0 | x_t) that agrees with x_t, (B, L, V), as denoise would give it."""
     return (2 * numbers(*x.shape, V, seed=seed) + process.noise.likelihood(x, t)).log_softmax(-1)
 
@@ -306,7 +306,7 @@ def test_ratios_and_predictions_hold_the_same(name, dtype, close, rng):
         process, _, x, t = noised(name, rng, t)
         t[:, 0] = 0
         x[:, 0] = 3
-        log_x0 = bet(process, x, t)
+        log_x0 = prediction(process, x, t)
         log_s = process.noise.log_ratios(x, log_x0, t)
         constant = torch.log(
             (1 - process.noise.schedule.alpha(t)) / process.noise.schedule.alpha(t)
@@ -366,7 +366,7 @@ def test_tweedie_is_the_ancestral_step(name, rng):
     last digit."""
     process, _, x, t = noised(name, rng)
     s = full(0.35, x)
-    log_x0 = bet(process, x, t)
+    log_x0 = prediction(process, x, t)
     found = process.noise.undone(process.noise.log_ratios(x, log_x0, t), x, t, s).exp()
     if BASE[name] == "uniform":
         own = mixture(process.noise, x, log_x0, t, s).exp()
@@ -542,9 +542,9 @@ def test_without_weight_a_label_is_its_language(name):
 
 
 @pytest.mark.parametrize("name", ["masked", "score-masked", "uniform", "score-uniform", "gaussian"])
-def test_guidance_mixes_bets(name):
+def test_guidance_mixes_predictions(name):
     """Of one character alone there is a target: p(v | label)^(1 + w) p(v)^-w, whatever the noise,
-    as what the state says is in both bets and counts once. Mixed posteriors of a step would be
+    as what the state says is in both predictions and counts once. Mixed posteriors of a step are
     another.
     """
     p = torch.tensor([[0.6, 0.3, 0.1], [0.1, 0.6, 0.3]])
@@ -589,10 +589,15 @@ def test_a_step_of_a_mixed_bet_is_no_mixed_step(steps, rng):
     process, p = made("uniform", None), numbers(2, V).softmax(-1)
     x = torch.arange(V)[:, None]
     t, s = full(1.0, x), full(1 - 1 / steps, x)
-    bets = [(process.noise.likelihood(x, t) + q.log()).log_softmax(-1) for q in (p[0], p.mean(0))]
-    mixed = mixture(process.noise, x, (2 * bets[0] - bets[1]).log_softmax(-1), t, s).exp()
+    predictions = [
+        (process.noise.likelihood(x, t) + q.log()).log_softmax(-1) for q in (p[0], p.mean(0))
+    ]
+    mixed = mixture(
+        process.noise, x, (2 * predictions[0] - predictions[1]).log_softmax(-1), t, s
+    ).exp()
     mixed_steps = (
-        2 * mixture(process.noise, x, bets[0], t, s) - mixture(process.noise, x, bets[1], t, s)
+        2 * mixture(process.noise, x, predictions[0], t, s)
+        - mixture(process.noise, x, predictions[1], t, s)
     ).softmax(-1)
     assert (mixed - mixed_steps).abs().sum(-1).max() > 0.01
 
@@ -625,7 +630,7 @@ def test_a_step_over_uniform_noise_draws_the_mixture(rng):
     four standard errors, from a token that was likely there and from one that was not."""
     process, _, x, t = noised("uniform", rng)
     x, t, s = x[:1, :2], t[:1, :2], full(0.35, x[:1, :2])
-    log_x0 = bet(process, x, t)
+    log_x0 = prediction(process, x, t)
     many = 40_000
     wide = Prediction(log_x0.expand(many, -1, -1), None)
     new = process.noise.reverse(

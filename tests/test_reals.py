@@ -109,9 +109,9 @@ def test_regressions_sample_the_language(reading, language):
 
 
 @pytest.mark.parametrize("reading", READINGS[1:])
-def test_a_changed_bet_moves_the_mean_of_a_regression(reading, language, rng):
-    """By as much as the mean over the bet moves; where nothing is changed it is the network's own,
-    to the last digit; and guided it is the mix of both means.
+def test_a_changed_prediction_moves_the_mean_of_a_regression(reading, language, rng):
+    """By as much as the mean over the prediction moves; where nothing is changed it is the
+    network's own, to the last digit; and guided it is the mix of both means.
     """
     model = exact.perfect("gaussian", language, parameterisation=reading)
     x0 = language.sample(50, 4, rng)
@@ -122,10 +122,10 @@ def test_a_changed_bet_moves_the_mean_of_a_regression(reading, language, rng):
     assert model.hint(said).equal(own)
     context = Context(model, Canvas.blank(4, 2))
     for wrap, value in ((temperature, {"temperature": 0.5}), (top_p, {"top_p": 0.4})):
-        bet = wrap(model.denoise, context, **value)(x, t)
-        moved = (bet.log_x0.exp() - said.log_x0.double().exp()) @ model.noise.codes().double()
+        changed = wrap(model.denoise, context, **value)(x, t)
+        moved = (changed.log_x0.exp() - said.log_x0.double().exp()) @ model.noise.codes().double()
         assert (
-            torch.allclose(model.hint(bet), (own + moved).float(), atol=1e-4)
+            torch.allclose(model.hint(changed), (own + moved).float(), atol=1e-4)
             and moved.abs().max() > 0.05
         )
     other = exact.perfect(
@@ -137,9 +137,9 @@ def test_a_changed_bet_moves_the_mean_of_a_regression(reading, language, rng):
     assert torch.allclose(model.hint(mixed), 2.5 * means[0] - 1.5 * means[1], atol=1e-3)
 
 
-def test_a_regression_of_two_characters_bets_as_bayes_does(rng):
-    """Of two codes there is one bet with a given mean, the posterior itself; of more it is as far
-    along the mean."""
+def test_a_regression_of_two_characters_predicts_as_bayes_does(rng):
+    """Of two codes there is one prediction with a given mean, the posterior itself; of more it is
+    as far along the mean."""
     two = exact.Enumerated(["a", "b"], [0.7, 0.3])
     five = exact.Enumerated(list("abcde"), [0.4, 0.25, 0.2, 0.1, 0.05])
     for language in (two, five):
@@ -409,9 +409,9 @@ def test_the_map_follows_the_points():
 @pytest.mark.parametrize("temperature", [1.0, 0.8])
 @pytest.mark.parametrize("prompt", ["", "ab"])
 def test_a_step_computes_each_thing_once(monkeypatch, name, temperature, prompt):
-    """The likelihood of a state, the codes and the mean over a bet are asked for by the network's
-    reading, the temperature, the step and the picture; each is computed once a step, and the frames
-    are those of computing everything anew.
+    """The likelihood of a state, the codes and the mean over a prediction are asked for by the
+    network's reading, the temperature, the step and the picture; each is computed once a step, and
+    the frames are those of computing everything anew.
     """
     process, steps = random_process(name), 6
     canvas = Canvas.prompt(process.tokenizer, prompt, length=12) if prompt else Canvas.blank(12)

@@ -1,7 +1,7 @@
-"""Where a text ends before its canvas does: rules that watch what is written and stop the work.
+"""Where a text ends before its canvas does: rules that watch what is written and stop the run.
 
-A rule sees the finished beginning of a text, what stands before the first mask. Noise without masks
-is finished nowhere before its last step, so there a rule only says where to cut.
+A rule sees the finished beginning of a text, everything before the first mask. Under noise without
+masks nothing is finished before the last step, so there a rule only says where to cut.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def blank_line(text: str, start: int) -> int | None:
 
 
 def repetition(text: str, start: int) -> int | None:
-    """Where the last SPAN characters have become too few different ones (BD3-LM, arXiv:2503.09573,
-    stops at low entropy)."""
+    """The first place where the last SPAN characters have too low an entropy (BD3-LM,
+    arXiv:2503.09573, stops at low entropy)."""
     stops = range(start + SPAN, len(text) + 1, SPAN // 8)
     return next((stop for stop in stops if character_bits(text[stop - SPAN : stop]) < LEAST), None)
 
@@ -43,7 +43,7 @@ RULES: dict[str, Callable[[str, int], int | None]] = {
 
 
 def character_bits(text: str) -> float:
-    """Bits of the distribution of a text's characters."""
+    """The entropy of a text's characters, in bits."""
     return -sum(c / len(text) * math.log2(c / len(text)) for c in Counter(text).values())
 
 
@@ -56,20 +56,19 @@ def check_rule(name: object) -> None:
 
 
 def cut(text: str, start: int, rule: str, mask: str) -> str:
-    """A text up to where it ends, without what is not finished if the rule came upon an end.
-    `start` characters were given."""
+    """A text up to its end by the rule; where the rule finds an end, nothing unfinished is left in
+    it. `start` characters were given."""
     return text[: RULES[rule](text.partition(mask)[0], start)]
 
 
 def finished(process: Process, tokens: Tensor) -> str:
-    """Of one text (L,) the beginning in which nothing is masked."""
+    """The beginning of one text (L,) in which nothing is masked."""
     return process.tokenizer.decode(tokens[(tokens != process.mask_id).cumprod(0).bool()])
 
 
 def until(frames: Iterator[Frame], process: Process, rule: str) -> Iterator[Frame]:
-    """The frames until every text has come to an end, of which `ending` tells. Closing it stops the
-    work, as its own end does. Raises ValueError for a rule that does not exist.
-    """
+    """The frames until every text has ended by the rule (`ending`). Closing the iterator stops the
+    run, and so does reaching the end. Raises ValueError for an unknown rule."""
     check_rule(rule)
     return watched(frames, process, rule) if rule != "length" else frames
 
@@ -88,8 +87,7 @@ def watched(frames, process, rule):
 
 
 def ending(process: Process, frame: Frame, rule: str) -> list[int | None]:
-    """For each text of a frame the number of characters after which it ends; None where it goes
-    on."""
+    """The number of characters after which each text of a frame ends; None where it goes on."""
     starts = frame.given.int().cumprod(1).sum(1).tolist()
     return [
         RULES[rule](finished(process, tokens), len(process.tokenizer.decode(tokens[:start])))

@@ -51,13 +51,17 @@ class Language(ABC):
 
     @abstractmethod
     def following(self, x: Tensor) -> Tensor:
-        """log p(x_i = v | x_1 .. x_{i-1}), (B, L, V). Where the past holds the mask id, the answer
-        means nothing."""
+        """log p(x_i = v | x_1 .. x_{i-1}), (B, L, V). Undefined where the past holds the
+        mask id."""
 
 
 class Enumerated(Language):
-    """strings: of as many tokens each; probabilities: as many, in any scale; tokenizer: by default
-    the characters in them."""
+    """A language of a few strings.
+
+    strings:       all of the same number of tokens
+    probabilities: one for each string, up to a common factor
+    tokenizer:     by default the characters that occur in the strings
+    """
 
     def __init__(
         self, strings: list[str], probabilities: list[float], tokenizer: Tokenizer | None = None
@@ -88,8 +92,8 @@ class Enumerated(Language):
         return self.mix(right.cumsum(1) - right)
 
     def mix(self, log_weight: Tensor) -> Tensor:
-        """Log-weights of the strings at each position, (B, L, N), without their prior -> (B, L,
-        V)."""
+        """log p(x_0_i = v) (B, L, V), from log-weights of the strings at each position (B, L, N),
+        to which the strings' prior is added here."""
         p = (log_weight + self.log_p).softmax(-1)
         # (L, N, V)
         onehot = torch.nn.functional.one_hot(
@@ -124,7 +128,7 @@ class Markov(Language):
 
     @classmethod
     def load(cls, folder: str | Path) -> Markov:
-        """What `save` wrote."""
+        """The language that `save` wrote."""
         tokenizer = Characters(
             json.loads((Path(folder) / "config.json").read_text("utf-8"))["characters"]
         )
@@ -181,9 +185,8 @@ def normal(p: Tensor) -> Tensor:
 
 
 class PerfectNetwork(nn.Module):
-    """Stands in the place of a trained network. answer(x, t) -> (B, n, outputs) is Bayes' rule;
-    answer_seen(x, t, mask, places) the same where each query may see some keys alone.
-    """
+    """Takes the place of a trained network. answer(x, t) -> (B, n, outputs) is Bayes' rule;
+    answer_seen(x, t, mask, places) is the same where each query sees only some of the keys."""
 
     labels = 0
 
@@ -206,10 +209,9 @@ class PerfectNetwork(nn.Module):
 
 
 def seen(language: Language, log_likelihood: Tensor, mask: Tensor, places: Tensor) -> Tensor:
-    """log p(x_0 at the place of each query | the keys that it may see), (B, n, V), from log q(key |
-    x_0 at its place = v), (B, m, V), mask (n, m) bool and places (m,) of the keys, of which the
-    last n ask. A place may have several keys, or none that is seen.
-    """
+    """log p(x_0 at each query's place | the keys that the query sees), (B, n, V), from log q(key |
+    x_0 at its place = v), (B, m, V), mask (n, m) bool, and the places (m,) of the keys, of which
+    the last n are the queries'. A place may have several keys, or none that is seen."""
     at = torch.nn.functional.one_hot(places).double()  # (m, L)
     # queries that see the same keys are answered together
     rows, group = mask.unique(dim=0, return_inverse=True)
@@ -234,13 +236,14 @@ def perfect(
 
 @torch.no_grad()
 def information(process: Process, t: Tensor, draws: int = 128) -> Tensor:
-    """What the state of one character tells of it at rising times t (N,), nats, (N,): the mutual
-    information
+    """The mutual information between a character and its own state at rising times t (N,), nats,
+    (N,):
 
         I(x_0_i ; x_t_i) = log V + E[ log p(x_0_i | x_t_i) ]
 
-    where every character is as likely as any other. By Monte Carlo over `draws` of each, with the
-    same random numbers at every time; as it cannot rise with t, it never does.
+    with all characters equally likely. A Monte Carlo estimate over `draws` of each character, with
+    the same random numbers at every time; since the information cannot rise with t, the estimate is
+    made never to rise.
     """
     x0 = torch.arange(process.V).repeat(1, draws)
     known = []
@@ -256,15 +259,15 @@ def information(process: Process, t: Tensor, draws: int = 128) -> Tensor:
 def bigram_divergence(samples: Tensor, language: Markov) -> float:
     """How far texts are from a Markov language, nats a character.
 
-    The Kullback-Leibler divergence of the samples' transitions from the chain's own,
+    The Kullback-Leibler divergence of the samples' transitions from those of the chain,
 
         sum over pairs (a, b) of q(a, b) log( q(b | a) / step(b | a) ),
 
     with q the frequencies of neighbouring characters in `samples` (B, L), which hold no masks. If
-    the samples are a chain themselves, it is the rate at which a judge who knows both chains tells
-    them from true texts. The estimate is a plug-in, so it is too high by about (pairs seen -
-    characters seen) / (2 N) for N pairs, also for true samples: compare it with the same estimate
-    on as many characters of `language.sample`. Never below 0.
+    the samples come from a Markov chain themselves, it is the rate of evidence by which an observer
+    who knows both chains distinguishes them from true texts. The plug-in estimate is biased upwards
+    by about (pairs seen - characters seen) / (2 N) for N pairs, for true samples too: compare it
+    with the estimate on as many characters of `language.sample`. Never below 0.
     """
     V = len(language.tokenizer)
     counts = (

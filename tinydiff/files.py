@@ -29,10 +29,9 @@ class CheckpointError(ValueError):
 
 @contextmanager
 def replacing(folder: str | Path) -> Iterator[Callable[[str], Path]]:
-    """Inside, write each file to the path that is given for its name. At the end they are on the
-    disk and take the places of the old ones; if any cannot be written, none does, and
-    CheckpointError says why.
-    """
+    """A context in which each file is written to the path that the given function returns for its
+    name. At its end the files are flushed to the disk and take the places of the old ones; if one
+    cannot be written, none does, and CheckpointError says why."""
     folder, partials = Path(folder), {}
 
     def new(name: str) -> Path:
@@ -70,8 +69,8 @@ def write_error(error: OSError | SafetensorError) -> tuple[str, str]:
 
 
 def check_writable(folder: Path) -> None:
-    """Raises CheckpointError, before hours of work and not after them, if no file can be written
-    into a folder."""
+    """Raises CheckpointError if no file can be written into a folder, so that this is known before
+    hours of work and not after them."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"?")
@@ -84,10 +83,9 @@ def check_writable(folder: Path) -> None:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """While it lasts, nobody else is let in here: a training has its folder to itself, which is
-    made if it is not there. The lock ends with the program, however that ends. Raises
-    CheckpointError if somebody is in already.
-    """
+    """A context that holds the lock of a folder, so that one training at a time uses it; the folder
+    is made if it is missing. The lock ends with the program, however that ends. Raises
+    CheckpointError if another program holds it."""
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         if fcntl and hasattr(os, "O_DIRECTORY"):
@@ -106,13 +104,12 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 class Unread(ValueError):
-    """A file that is not read; the message goes on a sentence that names it."""
+    """A file that was not read; the message completes a sentence that names the file."""
 
 
 def read_whole(path: Path, limit: int) -> bytes | None:
-    """A regular file's bytes, None where there is no such file; of devices and pipes, which may
-    have no end, nothing is read. Raises Unread.
-    """
+    """The bytes of a regular file, None where there is no such file; devices and pipes, which may
+    have no end, are not read. Raises Unread."""
     try:
         with open(
             path,
@@ -132,6 +129,6 @@ def read_whole(path: Path, limit: int) -> bytes | None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write whole or not at all."""
+    """Write a text file, whole or not at all."""
     with replacing(path.parent) as new:
         new(path.name).write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A Frame is one picture of the text being written; the Board is where Frames are taken from."""
+"""A Frame is one picture of a text being written; the Board keeps the text and makes Frames."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Frame:
 
 
 class Board:
-    """The whole text as it stands, and the last prediction of each position, from which Frames are
+    """The whole text as it stands and the last prediction of each position, from which Frames are
     made. On the CPU."""
 
     def __init__(self, process: Process, canvas: Canvas):
@@ -68,13 +68,13 @@ class Board:
         self.firm = "prefix" in process.traits
 
     def enter(self, part: Canvas, start: int) -> None:
-        """From now on the window `part` is written, whose first column is `start`."""
+        """Begin the window `part`, whose first column is `start`."""
         self.start, self.fixed = start, part.given.cpu()
         self.last: tuple[Tensor, Tensor] | None = None  # its state before, and the times of that
 
     @torch.no_grad()
     def begin(self, x: Tensor, t: float = 1.0) -> None:
-        """Note the noise that the window comes from, of which there is no prediction yet."""
+        """Note the noise from which the window starts; there is no prediction of it yet."""
         t, V = self.time(x, t), self.process.V
         nothing = x.new_full((*x.shape[:2], V), -math.log(V), dtype=torch.float32)
         self.tokens = paste(self.tokens, self.process.noise.read(x).cpu(), self.start)
@@ -102,18 +102,18 @@ class Board:
         self.last = step.x, t
 
     def time(self, x: Tensor, t: float) -> Tensor:
-        """The times (B, L) of a state of the window; of what is given nearly 0, where all is
-        finite."""
+        """The times (B, L) of a state of the window, nearly 0 where tokens are given, where every
+        formula is still finite."""
         return torch.where(self.fixed, T_MIN, max(t, T_MIN)).to(x.device)
 
     def canvas_time(self, t: Tensor) -> Tensor:
-        """The same, but 0 where given, as the network gets them: with the same times the process
-        answers from its memory of the last call."""
+        """`time` with exactly 0 at given positions, as networks get it: asked with the same times,
+        the process answers from its memory of the last call."""
         return torch.where(self.fixed.to(t.device), 0.0, t)
 
     def note(self, log_x0: Tensor, sure: Tensor, start: int) -> None:
-        """Note a prediction (B, n, V) for the columns from `start` on, and log of how sure is what
-        stands there (B, n)."""
+        """Note a prediction log_x0 (B, n, V) for the columns from `start` on, and the log of the
+        confidence in what stands there (B, n)."""
         here = slice(start, start + log_x0.shape[1])
         log_p, tokens = log_x0.topk(self.top_tokens.shape[-1])
         blank = self.tokens[:, here] == self.mask
@@ -132,8 +132,7 @@ class Board:
         )
 
     def see(self, x: Tensor, t: Tensor, log_x0: Tensor, new: Tensor, start: int) -> None:
-        """Note what the process shows of a step from x to `new`, for the columns from `start`
-        on."""
+        """Note the process's view of a step from x to `new`, for the columns from `start` on."""
         if name := self.process.view_name:
             view = self.process.noise.view(name, x, t, log_x0, new).float().cpu()
             if self.view is None:
@@ -142,7 +141,7 @@ class Board:
             self.view = paste(self.view, view, start)
 
     def picture(self) -> dict[str, Tensor]:
-        """The tensors of a Frame; none is written to again."""
+        """The tensors of a Frame; none of them is changed later."""
         names = (
             "tokens",
             "best",

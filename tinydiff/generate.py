@@ -1,9 +1,9 @@
-"""generate(): a sampler's Steps as Frames, one picture a step; the one place where text is made,
-for page, terminal and files.
+"""generate(): the Steps of a sampler as Frames, one a step. Page, terminal and files all make text
+here.
 
-It validates, lets guides wrap the process's denoise, counts the calls, and writes text that is
-longer than the network's window piece by piece: the last characters of a piece are given to the
-next. It does not know any process, sampler or guide by name.
+It checks the settings, lets guides wrap the process's denoise, counts the calls, and writes a text
+that is longer than the network's window in pieces: the last characters of a piece are given to the
+next. It knows no process, sampler or guide by name.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ MAX_STEPS = 4096
 
 
 class CountedDenoise:
-    """The process's denoise, without gradients, with a count of the network's calls; what guides
-    wrap and samplers call."""
+    """The process's denoise without gradients, counting the network's calls; guides wrap it,
+    samplers call it."""
 
     def __init__(
         self, process: Process, label: Tensor | None, autocast: Callable[[], AbstractContextManager]
@@ -126,8 +126,8 @@ def check_start(process: Process, canvas: Canvas, start: State) -> None:
 
 
 def joined(process: Process, canvas: Canvas, start: State) -> State:
-    """The state on a canvas: what the canvas gives is written into it, beside what was accepted
-    for good."""
+    """The state with what the canvas gives written into it, and the state's own given positions
+    kept: what was accepted for good."""
     canvas = canvas.with_written(start.canvas.tokens, start.canvas.given)
     with torch.no_grad():
         return start._replace(x=process.noise.pin(start.x, canvas), canvas=canvas)
@@ -144,8 +144,8 @@ def noised(process: Process, canvas: Canvas, t: float, seed: int = 0) -> State:
 
 
 def sampled(steps: Iterator[Step], changes: list, begin: State) -> Iterator[Step]:
-    """The steps, none of whose arithmetic is for learning; after each of them the guides may hand
-    the sampler another state to go on from. begin: the state that it begins with."""
+    """The sampler's steps, computed without gradients. After each of them the guides may hand the
+    sampler another state to go on from. begin: the state that the sampler starts from."""
     x, t, sent, canvas = begin.x, begin.t, None, begin.canvas
     while True:
         with torch.no_grad():
@@ -164,9 +164,10 @@ def sampled(steps: Iterator[Step], changes: list, begin: State) -> Iterator[Step
 
 @dataclass
 class Writing:
-    """A text on its way.
+    """A run of `generate`: the text while it is written.
 
-    plan(canvas): how many steps a window takes; write(denoise, state): a sampler's Steps
+    plan(canvas) is the number of steps that a window takes; write(denoise, state) are the Steps of
+    the sampler
     """
 
     process: Process
@@ -179,7 +180,7 @@ class Writing:
     memory: dict = field(default_factory=dict)  # what guides remember
 
     def frames(self, canvas: Canvas, start: State | None) -> Iterator[Frame]:
-        """The Frames of one window after the other, from a state where there is one."""
+        """The Frames of all windows in turn, from the state `start` if there is one."""
         self.process.eval()
         L, before, spent = canvas.tokens.shape[1], None, 0.0
         spans, board = windows(L, self.process.length), Board(self.process, canvas)
@@ -207,8 +208,8 @@ class Writing:
             canvas = canvas.with_written(board.tokens.to(done.device), done)
 
     def total(self, canvas, spans, start: State | None) -> int:
-        """How many Frames there will be, counted from noise; from a state without a number, from
-        there."""
+        """How many Frames there will be: all of a run from noise or, if the state has no number,
+        those from the state on."""
         planned = sum(self.plan(canvas.slice(fresh, stop)) for _, stop, fresh in spans)
         if start is None or start.step:
             return planned
@@ -219,7 +220,8 @@ class Writing:
         return State(self.process.noise.prior(part, self.rng), part)
 
     def window(self, begin: State, text: Canvas, left: int, number: int) -> Iterator[Step]:
-        """The Steps of a window whose first column is `left`, the first of them `number`."""
+        """The Steps of a window whose first column is `left`; the first Step has the number
+        `number`."""
         self.memory.clear()
         self.memory.update(guides.kept(begin.guides or {}))
         context = guides.Context(self.process, begin.canvas, text, left, self.rng, self.memory)
@@ -236,15 +238,14 @@ class Writing:
             number += 1
 
     def state(self, step: Step, part: Canvas, number: int) -> State:
-        """Where the writing stands after a step."""
+        """The state of the run after a step."""
         canvas, memory = step.canvas or part, guides.kept(self.memory)
         return State(step.x, canvas, step.t, step.memory, memory, self.rng.state(), number)
 
 
 def windows(L: int, window: int | None) -> list[tuple[int, int, int]]:
     """(start, stop, first fresh column) of the pieces in which L characters are written: each but
-    the first takes the last half window as given.
-    """
+    the first begins with half a window of what is written already, as given."""
     if window is None or window >= L:
         return [(0, L, 0)]
     spans, stop = [(0, window, 0)], window
@@ -304,8 +305,8 @@ def check_tokens(process: Process, canvas: Canvas) -> None:
 
 
 def check_visible(process: Process, canvas: Canvas, block: int | None) -> None:
-    """Raises ValueError where something is given further right than the network sees (`ahead`) when
-    it writes what is before it."""
+    """Raises ValueError where something is given to the right of what the network sees (`ahead`)
+    while it writes what stands before it."""
     ahead, L = process.ahead(block), canvas.tokens.shape[1]
     if ahead is None:
         return

@@ -1,7 +1,7 @@
 """Options: what samplers and guides declare in their signatures, and how a value is checked.
 
-Keyword-only parameters annotated with a Range, a Choice or a Words are options. Sliders and menus,
-command-line flags, settings, links and documentation are made from them; none is typed twice.
+Keyword-only parameters annotated with a Range, a Choice or a Words are options. Sliders, menus,
+command-line flags, settings, links and documentation are all made from the signature.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ __all__ = ["Annotated", "Choice", "Option", "Range", "Words", "check", "check_nu
 
 @dataclass(frozen=True)
 class Range:
-    """The values an option may take, ends included, and what it does, in one line. Where the
-    default is a whole number, so is every value."""
+    """The values that an option may take, both ends included, and in one line what it does. If the
+    default is a whole number, all values must be."""
 
     low: float
     high: float
@@ -29,8 +29,8 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """An option that takes one of a few values, which depend on the process; the first of them
-    where none is named."""
+    """An option with a few possible values, which depend on the process; the default is the first
+    of them."""
 
     of: Callable[[Any], Sequence]
     about: str
@@ -38,7 +38,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Words:
-    """An option that is a text of at most `most` characters; "" is none."""
+    """An option that is a text of at most `most` characters; "" stands for no text."""
 
     most: int
     about: str
@@ -69,8 +69,8 @@ def first_sentence(function: Callable, who: str) -> str:
 
 
 def annotation(hint, name: str) -> Range | Choice | Words:
-    """What stands beside the type. Python 3.10 puts Optional around a parameter whose default is
-    None. Raises ValueError where nothing does."""
+    """The Range, Choice or Words of a parameter's annotation. Python 3.10 wraps the annotation in
+    Optional if the default is None. Raises ValueError where there is none."""
     for part in (hint, *typing.get_args(hint)):
         if hasattr(part, "__metadata__"):
             return part.__metadata__[0]
@@ -96,7 +96,8 @@ def check(name: str, value: object, option: Option, process) -> None:
 
 
 def check_number(name: str, value: object, low: float, high: float, whole: bool = False) -> None:
-    """Raises ValueError unless value is a finite number (a whole one if asked) from low to high."""
+    """Raises ValueError unless value is a finite number from low to high, and a whole one if
+    `whole`."""
     if not is_number(value) or not low <= value <= high or (whole and value != int(value)):
         span = f"{plainly(low)} to {plainly(high)}"
         raise ValueError(
@@ -105,5 +106,5 @@ def check_number(name: str, value: object, low: float, high: float, whole: bool 
 
 
 def plainly(number: float) -> str:
-    """A limit as people write it."""
+    """A limit as people write it: 1 and not 1.0."""
     return str(number) if isinstance(number, int) else f"{number:g}"

@@ -1,9 +1,10 @@
-"""What makes one file a method: modules of a folder are imported, and register what they define.
+"""How one file becomes a method: the modules of a folder are imported, and register what they
+define.
 
-The package's own folders (noises/, nets/, processes/, samplers/, guides/, text/tokenizers/) are
-found so; so are the entry points `tinydiff.plugins` of installed packages, and the files of a
-folder that the owner of a machine names (`--plugins FOLDER`, or the variable TINYDIFF_PLUGINS).
-Such files are programs and are run: name only what you wrote or read.
+This is how the package's own folders (noises/, nets/, processes/, samplers/, guides/,
+text/tokenizers/) are read, the entry points `tinydiff.plugins` of installed packages, and the files
+of a folder that the machine's owner names (`--plugins FOLDER`, or the variable TINYDIFF_PLUGINS).
+Plug-ins are programs and are run: name only what you wrote or read.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class PluginError(ValueError):
 
 
 def register(registry: dict, kind: str, name: str, thing) -> None:
-    """Put a thing into a registry. Raises ValueError where another one has its name."""
+    """Put a thing into a registry. Raises ValueError where another thing has its name."""
     there = registry.get(name)
     if there is not None and where(there) != where(thing):
         raise ValueError(f"There is a {kind} {name!r} already, in {there.__module__}: rename it.")
@@ -40,7 +41,7 @@ def register(registry: dict, kind: str, name: str, thing) -> None:
 
 
 def check_class(cls: type, kind: str, needed: Sequence[str]) -> None:
-    """Raises ValueError, in one sentence, for a class that lacks what everybody asks of it."""
+    """Raises ValueError, in one sentence, for a class that lacks one of the attributes `needed`."""
     lacking = [name for name in needed if not hasattr(cls, name)]
     if lacking:
         raise ValueError(f"The {kind} {cls.name!r} does not say its {', '.join(lacking)}.")
@@ -57,7 +58,7 @@ def discover(package: str, path: list[str]) -> None:
 
 
 def folder_of(argv: Sequence[str]) -> tuple[str | None, list[str]]:
-    """The folder that a command line names, and the rest of it."""
+    """The folder that `--plugins` names in a command line, and the other arguments."""
     words, folder = list(argv), None
     for i, word in enumerate(words):
         if word == "--plugins" and i + 1 < len(words):
@@ -69,8 +70,8 @@ def folder_of(argv: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def load(folder: str | Path | None = None) -> list[str]:
-    """Import the installed plug-ins and the files of a folder, by default the one that the variable
-    names, once each; their names. Raises PluginError."""
+    """Import the installed plug-ins and the files of a folder, once each; returns their names. By
+    default the folder is the one in TINYDIFF_PLUGINS. Raises PluginError."""
     folder = folder or os.environ.get(VARIABLE) or None
     loaded = [import_entry(entry) for entry in entry_points(group=GROUP)]
     if folder is None:
@@ -83,8 +84,8 @@ def load(folder: str | Path | None = None) -> list[str]:
 
 
 def load_on_the_page() -> None:
-    """What `load` does, where the owner of a page has set the variable; strangers reach it, so that
-    else nothing is imported, not even what is installed."""
+    """`load` where the page's owner has set TINYDIFF_PLUGINS. Else nothing is imported, not even
+    installed plug-ins, because strangers reach the page."""
     if os.environ.get(VARIABLE):
         load()
 
@@ -99,7 +100,7 @@ def import_entry(entry) -> str:
 
 
 def import_file(path: Path) -> str:
-    """A file of a folder, under a name of its own; one that was imported already is left alone."""
+    """Import a file of a folder under a name of its own, unless it was imported already."""
     name = f"tinydiff_plugins.{path.stem}"
     known = sys.modules.get(name)
     if known is not None and getattr(known, "__file__", None) == str(path.resolve()):

@@ -1,7 +1,7 @@
-"""What a network says of the clean text, and the only ways from it to text.
+"""What a network predicts of the clean text, and the only ways from a prediction to text.
 
-`log_x0` is the language that every process speaks. Whoever needs text asks for a draw, the best or
-the mean; a guide that wants all three to obey something returns a Prediction of its own.
+Every process gives `log_x0`. Code that needs text asks for a draw, the best tokens or the mean
+code; a guide that wants all three to obey a constraint returns a Prediction of its own.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Prediction:
         self.averaged: tuple[Tensor, Tensor] | None = None  # codes, and the mean over them
 
     def draw(self, rng: Rng) -> Tensor:
-        """x_0, (B, L): all positions at once, here each on its own. Whoever asks again gets the
-        same text, so that a step that needs it in two places draws it once."""
+        """x_0, (B, L): all positions at once, by default each independently. Further calls return
+        the same text, so that a step which needs x_0 in two places draws it once."""
         if self.drawn is None:
             self.drawn = categorical(self.log_x0, rng)
         return self.drawn
@@ -47,23 +47,23 @@ class Prediction:
         return self.log_x0.exp().to(codes.dtype) @ codes
 
     def with_log_x0(self, log_x0: Tensor) -> Prediction:
-        """The same with other log-probabilities, of which nothing was drawn."""
+        """The same prediction with other log-probabilities, and no text drawn from it yet."""
         new = copy.copy(self)
         new.log_x0, new.drawn, new.averaged = log_x0, None, None
         return new
 
     def anew(self) -> Prediction:
-        """The same, of which nothing was drawn."""
+        """The same prediction, with no text drawn from it yet."""
         return self.with_log_x0(self.log_x0)
 
     def drawing(self, x0: Tensor) -> Prediction:
-        """The same, with this text (B, L) as what it draws."""
+        """The same prediction, with the text (B, L) as what `draw` returns."""
         new = self.anew()
         new.drawn = x0
         return new
 
     def columns(self, start: int, stop: int) -> Prediction:
-        """What it says of some columns."""
+        """The prediction for columns start .. stop alone."""
         new = self.with_log_x0(self.log_x0[:, start:stop])
         new.raw = self.raw[:, start:stop]
         return new

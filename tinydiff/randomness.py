@@ -1,10 +1,10 @@
 """Random numbers, through one small protocol.
 
-A number is asked for with its shape and a purpose ("reveal", "x0", ...), each once a turn of a
-step; the step and the first column of the window are noted by whoever writes the text (`generate`).
-Together with the seed they name the number, so that a generator which another language can repeat
-(a counter hashed with these) fits in the place of torch's. Torch's own goes on from number to
-number and does not look at them.
+Numbers are asked for with a shape and a purpose ("reveal", "x0", ...), each purpose once in a turn
+of a step. Whoever writes the text (`generate`) sets the step and the first column of the window.
+Together with the seed these name every number, so that torch's generator could be replaced by one
+that another language can repeat (a counter hashed with these). Torch's generator ignores the names
+and goes on from number to number.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Rng(Protocol):
         """Numbers in [0, 1) that are the same in every part of a batch."""
 
     def state(self) -> Tensor:
-        """How far it has come; `restore` takes it back there."""
+        """The generator's state, to which `restore` returns."""
 
     def restore(self, state: Tensor) -> None: ...
 
@@ -53,8 +53,8 @@ class TorchRng(torch.Generator):
     """torch's generator as an Rng, the one that everything here uses.
 
     With `parts` above 1 a batch is computed in parts, one after the other or on several machines:
-    each part draws the numbers of all and keeps its own rows, so that the parts together are the
-    batch computed at once.
+    each part draws the numbers of the whole batch and keeps its own rows, so that the parts
+    together are the batch computed at once.
     """
 
     step = turn = first = part = 0
@@ -112,9 +112,8 @@ def rand(like: Tensor, rng: Rng, purpose: str = "reveal") -> Tensor:
 
 
 def categorical(log_p: Tensor, rng: Rng, purpose: str = "x0") -> Tensor:
-    """One category for each row of log-probabilities (B, ..., V), by inversion in float64: float32
-    Gumbel noise cuts the tails off, which works like a lower temperature (arXiv:2409.02908).
-    """
+    """One category for each row of log-probabilities (B, ..., V), by inversion in float64: Gumbel
+    noise in float32 cuts off the tails, which works like a lower temperature (arXiv:2409.02908)."""
     u = rng.uniform(*log_p.shape[:-1], 1, purpose=purpose, dtype=torch.float64).to(log_p.device)
     if log_p.shape[-1] > MANY:
         return inverse_of_many(log_p, u)

@@ -74,8 +74,8 @@ def write(
 
 
 def usual_sampler(names: Sequence[str]) -> str:
-    """Of the samplers that fit: where there is so little to choose, the surest first is the best
-    order."""
+    """The sampler to rewrite with, among those that fit: "confidence" where there is one, because
+    the targets are nearly determined by their sources."""
     return "confidence" if "confidence" in names else names[0]
 
 
@@ -100,7 +100,8 @@ def best(
 
 
 def page(process: Process, data: Pairs, lines: int = 6) -> str:
-    """A few sources of validation with what is written for them: what training shows of itself."""
+    """Some sources of the validation pairs with what the model writes for them: the sample that
+    training shows."""
     sources, _ = data.texts(evenly(data.valid, lines))
     return "\n".join(
         f"{source} -> {written}" for source, written in zip(sources, write(process, sources))
@@ -108,7 +109,7 @@ def page(process: Process, data: Pairs, lines: int = 6) -> str:
 
 
 def evenly(rows: Tensor, count: int) -> Tensor:
-    """`count` rows at even distances; all where there are fewer."""
+    """`count` rows at equal distances; all rows where there are fewer."""
     return rows[torch.linspace(0, len(rows) - 1, min(count, len(rows))).long()]
 
 
@@ -116,8 +117,8 @@ def evenly(rows: Tensor, count: int) -> Tensor:
 
 
 def distance(one: str, other: str) -> int:
-    """Levenshtein: the fewest characters to put in, take out or change, row after row of the table
-    (Wagner and Fischer 1974)."""
+    """The Levenshtein distance: the fewest insertions, deletions and substitutions of characters,
+    row by row of the table (Wagner and Fischer 1974)."""
     row = list(range(len(other) + 1))
     for i, a in enumerate(one, 1):
         before, row[0] = row[0], i
@@ -127,13 +128,12 @@ def distance(one: str, other: str) -> int:
 
 
 def character_error_rate(written: Sequence[str], truth: Sequence[str]) -> float:
-    """Characters to change, over the characters of the truth; above 1 where more is wrong than
-    there is."""
+    """Edits over all texts, divided by the number of characters of the truth; can be above 1."""
     return sum(map(distance, written, truth)) / max(1, sum(map(len, truth)))
 
 
 def exact_match(written: Sequence[str], truth: Sequence[str]) -> float:
-    """Share of texts without a fault."""
+    """The share of texts that equal the truth."""
     return sum(a == b for a, b in zip(written, truth)) / max(1, len(truth))
 
 
@@ -156,10 +156,9 @@ def score(written: Sequence[str], truth: Sequence[str]) -> dict:
 
 
 def measured(process: Process, data: Pairs) -> dict:
-    """Of validation pairs: the source as it is, the first sampler at every number of steps, others
-    at the usual one, and the choice among candidates as the page makes it, beside what the
-    candidates are worth on average.
-    """
+    """Measurements over validation pairs: the source left as it is; the first sampler at every
+    number of steps; others at the usual number; and minimum Bayes risk among candidates, as on the
+    page, beside the mean of the candidates."""
     sources, truth = data.texts(evenly(data.valid, PAIRS))
     sampler = column(process)[0]
     counts = STEPS if SAMPLERS[sampler].steps_matter else (1,)

@@ -1,7 +1,7 @@
 """From settings to a run: the one way that the command line, the page, links and exports share.
 
-Settings are plain values by their names; every option of a guide is one. What is left out is as in
-`defaults`.
+Settings are plain values by name; every option of a guide is one. A setting that is left out has
+its value of `defaults`.
 """
 
 from __future__ import annotations
@@ -46,14 +46,15 @@ GENERATED = ("sampler", "steps", "seed", "spacing")
 
 
 def defaults() -> dict:
-    """All settings of which nothing was said: DEFAULTS, and each guide's options as it declares
-    them; None where that depends on the model."""
+    """The default of every setting: DEFAULTS, and for each guide's options the default of its
+    signature, None where that depends on the model."""
     return {name: option.default for name, option in guides.options().items()} | DEFAULTS
 
 
 @dataclass(frozen=True)
 class Request:
-    """Checked settings and what they mean: ready to run. settings: plain JSON, all there are."""
+    """Checked settings, and what they stand for: a run that is ready to start. settings: all of
+    them, as plain JSON."""
 
     settings: dict
     process: Process
@@ -61,7 +62,7 @@ class Request:
 
     @property
     def arguments(self) -> dict:
-        """What `generate` gets beside the process and the canvas."""
+        """The keyword arguments of `generate`."""
         named = {name: self.settings[name] for name in GENERATED}
         return named | steering(self.settings) | self.settings["options"]
 
@@ -72,9 +73,8 @@ class Request:
 
 
 def request(settings: Mapping, process: Process | None = None) -> Request:
-    """Make settings whole and check them; process is their model where it is open already. Raises
-    ValueError, in one sentence, before anything is computed.
-    """
+    """Complete settings and check them. process: the settings' model, if it is open already. Raises
+    ValueError, in one sentence, before anything is computed."""
     whole = complete(settings)
     process = catalogue.load(whole["model"]) if process is None else process
     if process.task:
@@ -98,8 +98,8 @@ def steering(settings: Mapping) -> dict:
 
 
 def complete(settings: Mapping) -> dict:
-    """All settings, those that were left out as in `defaults`, texts with plain line breaks. Raises
-    ValueError for names that are none, and for texts and options that are of another kind."""
+    """All settings, with `defaults` for those left out, and texts with plain line breaks. Raises
+    ValueError for unknown names, and for values of a wrong type."""
     usual = defaults()
     if unknown := sorted(set(settings) - set(usual)):
         known = [name for name in usual if name != "process"]
@@ -122,8 +122,8 @@ def text(name: str, value: object) -> str:
 
 
 def label(process: Process, settings: Mapping) -> str:
-    """The name of the label that settings mean by its name or its number, "" for none. Raises
-    ValueError for one that the model does not know."""
+    """The name of the label that settings give by name or number, "" for none. Raises ValueError
+    for a label that the model does not know."""
     wanted, known = settings["label"], process.labels
     if wanted == "":
         return ""
@@ -152,8 +152,8 @@ def canvas_of(process: Process, settings: Mapping) -> Canvas:
 
 
 def begin(settings: Mapping) -> tuple[dict, int, Iterator[Picture]]:
-    """Start a run: its settings made whole, the number of steps it will take, and its pictures as
-    they come. Raises as `request` does."""
+    """Start a run: the completed settings, the number of steps that it will take, and an iterator
+    of its pictures. Raises as `request` does."""
     asked = request(settings)
     frames = asked.frames()
     first = next(frames)

@@ -1,5 +1,5 @@
-"""What sentences to people are made of: values as they name them, what counts as a number or a
-text, and lines that are printed."""
+"""Parts of sentences to people: how values are named, what counts as a number or a text, and lines
+that are printed."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ PICTURES = {chr(i): chr(0x2400 + i) for i in range(0x20)} | {"\x7f": "\u2421"}
 
 
 def brief(value: object, room: int = 60) -> str:
-    """A value as a sentence names it: its repr, of a long one the beginning, so that no answer is
-    as long as what was sent."""
+    """A value as a sentence names it: its repr, shortened if it is long, so that no answer is as
+    long as what was sent."""
     try:
         words = repr(value)
     except ValueError:  # Python refuses to write out whole numbers of more than 4,300 digits
@@ -33,37 +33,36 @@ def brief(value: object, room: int = 60) -> str:
 
 
 def listed(names: Sequence[str], most: int = 40) -> str:
-    """Names as a sentence lists them, of very many the first."""
+    """Names as a sentence lists them; of very many, the first."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 def is_text(value: object) -> bool:
-    """Is it a text that can be written in UTF-8, without halves of characters?"""
+    """Whether it is a text that UTF-8 can encode, without lone surrogates."""
     return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
 
 
 def is_number(value: object) -> bool:
-    """Is it a finite number, and not so large that a float could not hold it?"""
+    """Whether it is a finite number that a float can hold."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= HUGE
 
 
 def clean(text: str) -> str:
-    """Text that a terminal shows and does not obey, whoever wrote it: of a control its picture, ␛
-    for ESC; else �. Line breaks and tabs stay.
-    """
+    """Text that a terminal shows and does not obey, whoever wrote it: controls become their
+    pictures, ␛ for ESC, other such signs �. Line breaks and tabs stay."""
     return OBEYED.sub(lambda found: PICTURES.get(found[0], "\ufffd"), text)
 
 
 def say(text: object, to: TextIO | None = None) -> None:
-    """Print a line, clean. All that these programs print goes through here, or through `clean` into
-    what rich draws."""
+    """Print a line, cleaned. Everything that these programs print goes through here, or through
+    `clean` into what rich draws."""
     stream = to or sys.stdout
     encoding = stream.encoding or "utf-8"
     print(clean(str(text)).encode(encoding, "replace").decode(encoding), file=stream, flush=True)
 
 
 def sentence(words: object) -> str:
-    """Words on one line, of which far too many are cut."""
+    """Words on one line, shortened if they are far too many."""
     line = " ".join(str(words).split())
     return line if len(line) <= SPOKEN else f"{line[: SPOKEN - 100]} ... {line[-100:]}"

@@ -1,15 +1,16 @@
-"""A guide changes what is written without learning anew: it wraps `denoise`, or looks at each step
-that was taken, and serves every sampler and every process that has what it needs.
+"""A guide changes what is written without any training: it wraps `denoise`, or looks at each step
+after it was taken, and works with every sampler and every process that has what it needs.
 
-One file here is one guide, or a few that belong together. Files are discovered, as samplers are;
-keyword-only parameters are a guide's options, which generate, the command line, links and the page
-have from there, each with a default that changes nothing. Names of options are unique, so that a
-setting needs no owner.
+One file here is one guide, or a few that belong together. Files are discovered, as samplers are.
+Keyword-only parameters are a guide's options: generate, the command line, links and the page read
+them from the signature. Each has a default that changes nothing. Names of options are unique over
+all samplers and guides, so that a setting need not name its owner.
 
-Most change the bet, log p(x_0 | x_t), and nothing else: a step is taken with the changed bet as if
-the network had said it. By Bayes' rule log_x0 is the sum of what the rest of the text says of a
-token and of what its own noisy state says (`Process.state_likelihood`); temperature, top-k and
-top-p act on the first alone, and the second is added again (`apart`, `joined`).
+Most guides change the prediction log p(x_0 | x_t) and nothing else: the sampler takes its step with
+the changed prediction as if the network had made it. By Bayes' rule log_x0 is the sum of two terms,
+what the rest of the text says of a token and what its own noisy state says
+(`Process.state_likelihood`). Temperature, top-k and top-p act on the first term alone; the second
+is added again afterwards (`apart`, `joined`).
 """
 
 from __future__ import annotations
@@ -54,23 +55,22 @@ __all__ = [
     "joined",
 ]
 
-# the one place where the order of wrapping is declared: what stands later is wrapped around what
-# stands before it; within a stage guides are wrapped in the order of their names
+# the order of wrapping, innermost stage first; within a stage, the order of the guides' names
 STAGES = {
-    "hint": "what the network is told beside the text",
-    "label": "what it says with a label and without becomes one bet",
-    "classifier": "another network weighs the bet",
-    "temperature": "how sure the bet is",
-    "cut": "which characters are left in the bet",
+    "hint": "what the network is given beside the text",
+    "label": "the predictions with a label and without become one",
+    "classifier": "another network reweighs the prediction",
+    "temperature": "how sharp the prediction is",
+    "cut": "which characters the prediction keeps",
     "pattern": "what the whole text may be",
 }
-# names that settings and arguments of `generate` have: no option of a guide may be called so
+# names of settings and of arguments of `generate`, which no option of a guide may have
 TAKEN = {"process", "canvas", "sampler", "steps", "seed", "spacing", "precision", "start"} | {
     *("model", "prompt", "template", "length", "until", "label", "options", "mode"),
     *("help", "run", "record", "files"),  # and flags of commands
 }
-# log of a probability that is as good as 0, and that float64 holds: what is surer is no longer
-# taken apart
+# the least log-likelihood of a state that `apart` subtracts: beyond it float64 has no digits left
+# for what the rest of the text says
 CERTAIN = -300.0
 
 Denoise = Callable[..., Prediction]  # (x, t, cache=None) -> Prediction
@@ -95,11 +95,11 @@ class Context:
 
 
 class Steered(NamedTuple):
-    """What a guide makes of a run: a wrapped denoise, and, where it must know to which time a step
-    leads, what it does between two steps.
+    """What a guide makes of a run: a wrapped `denoise`, and optionally `step`, which is called
+    after each step that was taken and therefore knows the time to which it led.
 
-    denoise(x, t, cache=None) is asked for a state from the window's first column on, and for that
-    column on or for the last ones alone (with a cache): `log_x0` may be shorter than x.
+    denoise(x, t, cache=None) gets the state from the window's first column on. With a cache it may
+    return a prediction for the last columns alone: `log_x0` may be shorter than x.
     """
 
     denoise: Denoise
@@ -129,12 +129,12 @@ class Guide:
         return {name: options[name] for name in self.options if name in options}
 
     def values(self, options: Mapping[str, Any], process: Process) -> dict[str, Any]:
-        """The value of each of its options, of which some may be named."""
+        """The value of each of its options: those given in `options`, else the default."""
         usual_ = {name: usual(option, process) for name, option in self.options.items()}
         return usual_ | self.own(options)
 
     def lacking(self, process: Process) -> list[str]:
-        """What it needs and the process has not: traits, or "labels"."""
+        """What it needs and the process does not have: traits, or "labels"."""
         has = process.traits | ({"labels"} if process.labels else set())
         return sorted(self.needs - has)
 
@@ -153,15 +153,17 @@ def guide(
 ):
     """Register a function (denoise, context, *, options) -> Denoise | Steered as the guide `name`.
 
-    It is called once for each window of a text, with each option that was asked for, and gives
-    `denoise` back as it is where its options leave nothing to do. stage: a key of STAGES. needs:
-    traits of the process, and "labels" where its network must know classes of text. check(process,
-    canvas, **options) raises ValueError, in one sentence, for what cannot be done; it is asked
-    before anything is computed, when an option is not at its default. asks(**options): how many
-    calls of the network it makes of one. The first sentence of the docstring is what the page says
-    of the guide.
+    It is called once for each window of a text, with the value of each option, and returns
+    `denoise` unchanged where its options leave nothing to do. The first sentence of its docstring
+    is what the page says of the guide.
 
-    Raises ValueError for a stage that there is not, and for an option whose name is taken.
+    stage:  a key of STAGES
+    needs:  traits of the process, and "labels" where its network must know classes of text
+    check:  check(process, canvas, **options) raises ValueError, in one sentence, for what cannot be
+            done; it is called before anything is computed, if an option is not at its default
+    asks:   asks(**options) returns how many calls of the network it makes of one
+
+    Raises ValueError for an unknown stage, and for an option whose name is taken.
     """
 
     def register(wrap):
@@ -186,7 +188,8 @@ def guide(
 
 
 def owner_of(option: str, other: str = "") -> str:
-    """Who has an option of this name, as a sentence says it; "" is nobody but the guide `other`."""
+    """Whose option has this name, in words for a sentence; "" if nobody but the guide `other` has
+    it."""
     if option in TAKEN:
         return "generate's settings"
     samplers = [
@@ -208,7 +211,7 @@ def options() -> dict[str, Option]:
 
 
 def usual(option: Option, process: Process | None = None) -> Any:
-    """The value of an option that was not named."""
+    """The default of an option; where it depends on the process, the first of its choices."""
     if option.default is None and process is not None:
         return option.span.of(process)[0]
     return option.default
@@ -222,7 +225,7 @@ def offered(process: Process) -> dict[str, Option]:
 
 def check_asked(process: Process, canvas: Canvas, asked: Mapping[str, Any]) -> None:
     """Raises ValueError, in one sentence, for a value that an option cannot have, and for a guide
-    that is asked for where it cannot be."""
+    that is asked for where the process lacks what it needs."""
     for each in in_order():
         own, known = each.own(asked), each.options
         for name, value in own.items():
@@ -239,7 +242,7 @@ def check_asked(process: Process, canvas: Canvas, asked: Mapping[str, Any]) -> N
 
 
 def asks(asked: Mapping[str, Any]) -> int:
-    """How many calls of the network one call becomes, with these options."""
+    """How many calls of the network one call of `denoise` becomes, with these options."""
     each = [one.asker(**one.own(asked)) for one in GUIDES.values() if one.asker]
     return math.prod(each)
 
@@ -247,17 +250,17 @@ def asks(asked: Mapping[str, Any]) -> int:
 def steered(
     denoise: Denoise, unlabelled: Denoise, context: Context, asked: Mapping[str, Any]
 ) -> tuple[Denoise, list[Change]]:
-    """denoise wrapped by every guide that the process can do, in the declared order, and what they
-    do between two steps, in the same order.
+    """`denoise` wrapped by every guide that the process can do, in the declared order, and the
+    guides' functions of a step, in the same order.
 
-    denoise, unlabelled: the network's own, with the label of the canvas and without.
+    denoise, unlabelled: the process's own, with the canvas's label and without one
     """
     able = [each for each in in_order() if not each.lacking(context.process)]
     return wrapped(able, denoise, unlabelled, context, asked)
 
 
 def wrapped(guides, denoise, unlabelled, context, asked) -> tuple[Denoise, list[Change]]:
-    """`steered` by these guides, the innermost first."""
+    """`steered` by the given guides, the innermost first."""
     changes: list[Change] = []
     for n, each in enumerate(guides):
 
@@ -274,8 +277,8 @@ def wrapped(guides, denoise, unlabelled, context, asked) -> tuple[Denoise, list[
 
 
 def kept(memory: Mapping[str, Any]) -> dict[str, Any]:
-    """What guides remember by now, to be kept while they go on: their dicts are copied, and values
-    are replaced, never changed."""
+    """A copy of what guides remember, which does not change while they go on: dicts are copied, and
+    guides replace values without changing them."""
     return {k: kept(value) if isinstance(value, dict) else value for k, value in memory.items()}
 
 
@@ -283,9 +286,8 @@ def kept(memory: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def apart(prediction: Prediction, x: Tensor, t: Tensor, process: Process) -> tuple[Tensor, Tensor]:
-    """log_x0 as what the rest of the text says and what its own noisy state says, which
-    `Process.state_likelihood` tells, each (B, L, V), float64, up to a constant in v.
-    """
+    """log_x0 in two terms, each (B, L, V), float64, up to a constant in v: what the rest of the
+    text says, and what the position's own noisy state says (`Process.state_likelihood`)."""
     # with a cache only the last columns are asked
     state = process.state_likelihood(x, t).double()[:, -prediction.log_x0.shape[1] :]
     state = (state - state.amax(-1, keepdim=True)).clamp_min(CERTAIN)
@@ -294,7 +296,7 @@ def apart(prediction: Prediction, x: Tensor, t: Tensor, process: Process) -> tup
 
 
 def joined(prediction: Prediction, rest: Tensor, state: Tensor) -> Prediction:
-    """The prediction with the bet that belongs to the two parts of `apart`, renormalised."""
+    """The prediction whose log_x0 is the sum of the two terms of `apart`, normalised."""
     return prediction.with_log_x0((rest + state).log_softmax(-1).clamp_min(LOG_ZERO))
 
 

@@ -1,18 +1,18 @@
-"""Classifier-free guidance: the bet with a label, carried on away from the bet without one.
+"""Classifier-free guidance: the prediction with a label, extrapolated away from the one without.
 
     (1 + w) log p(x_0 | x_t, label) - w log p(x_0 | x_t)
 
-renormalised (LLaDA, arXiv:2502.09992, eq. 16, with the same weight; others' scale is 1 + w).
+renormalised (LLaDA, arXiv:2502.09992, eq. 16, with the same weight; other papers' scale is 1 + w).
 Nisonoff et al. (arXiv:2406.01572) mix rates and do not renormalise, which also changes how fast
 text is revealed (arXiv:2507.08965).
 
-Bets are mixed, whatever the noise. What the state says is in both and so counts once, and every
-sampler serves. Over uniform noise the other choice is to mix the log-posteriors of a step,
-log p(x_s | x_t) (arXiv:2412.10193, section 4): that writes another text, which depends on the
-length of the steps, and serves the ancestral sampler alone. Of one character, mixed bets write
-exactly p(v | label)^(1 + w) p(v)^-w; of more there is no such distribution behind either way,
-except at w = 0, which is the label as learned. Where a network says a mean code in the place of a
-bet (gaussian.py), the means are mixed.
+Predictions of x_0 are mixed, whatever the noise. What the state says is in both of them and so
+counts once, and every sampler fits. Over uniform noise one could also mix the log-posteriors of a
+step, log p(x_s | x_t) (arXiv:2412.10193, section 4): that gives another text, which depends on the
+length of the steps, and fits the ancestral sampler alone. For a text of one character, mixed
+predictions sample exactly p(v | label)^(1 + w) p(v)^-w; for longer texts neither way has such a
+distribution behind it, except at w = 0, the label as learned. Where the network predicts a mean
+code (gaussian.py), the means are mixed.
 """
 
 from tinydiff.guides import Annotated, Range, guide
@@ -21,7 +21,7 @@ from tinydiff.sentences import listed
 
 
 def check(process, canvas, guidance):
-    """Without a label there is nothing to guide to."""
+    """Raises ValueError where the canvas has no label to guide to."""
     if canvas.label is None:
         raise ValueError(
             f"guidance is {guidance:g}, but the text has no label to be guided to: name one of "
@@ -45,7 +45,7 @@ def classifier_free(
         float, Range(0, 20, "how strongly the label is followed, 0: as learned")
     ] = 0.0,
 ):
-    """Write more clearly what the label asks for: away from what the network says without it."""
+    """Write more clearly what the label asks for: away from the prediction without it."""
     if guidance == 0:
         return denoise
     plain, process = context.unlabelled(), context.process

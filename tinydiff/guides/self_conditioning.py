@@ -10,12 +10,12 @@ def self_conditioning(
     *,
     self_conditioning: Annotated[
         int,
-        Range(0, 1, "1: the network is told its last estimate, as it learned to be; 0: it is not"),
+        Range(0, 1, "1: the network is given its last estimate, as in training; 0: it is not"),
     ] = 1,
 ):
-    """Tell each call what the one before made of the clean text.
+    """Give each call of the network the estimate of the clean text that the call before it made.
 
-    It begins anew with each window, and where the text has become longer.
+    It begins without an estimate in each window, and where the text has become longer.
     """
 
     def reminded(x, t, cache=None):

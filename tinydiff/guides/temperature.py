@@ -1,4 +1,4 @@
-"""Temperature: how sure the bet is."""
+"""Temperature: how sharp the prediction is."""
 
 from tinydiff.guides import Annotated, Range, apart, guide, joined
 
@@ -9,15 +9,16 @@ def temperature(
     context,
     *,
     temperature: Annotated[
-        float, Range(0, 10, "below 1 surer, 0 only its best bet, above 1 wilder, 2 near chance")
+        float, Range(0, 10, "below 1 sharper, 0 only the likeliest, above 1 wilder, 2 near chance")
     ] = 1.0,
 ):
-    """Make the bet surer or wilder: its log-probabilities are divided by the temperature.
+    """Make the prediction sharper or flatter: its log-probabilities are divided by the temperature.
 
-    What the rest of the text says of a character is divided; then what its own noisy state says is
-    added, as it is. At a mask the state says nothing, and this is log_x0 / temperature. Under other
-    noise, dividing the sum would make what stands as much surer of itself as the network, so that
-    less changes its mind: uniform noise then wrote as many wrong words at 0.5 as at 1.
+    Only what the rest of the text says of a character is divided; what its own noisy state says is
+    added afterwards, as it is. At a mask the state says nothing, and this is log_x0 / temperature.
+    Under other noise, dividing the sum would strengthen the character that stands there as much as
+    the network's prediction, so that fewer characters change: uniform noise then wrote as many
+    wrong words at 0.5 as at 1.
     """
 
     def warmed(x, t, cache=None):

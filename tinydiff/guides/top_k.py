@@ -1,4 +1,4 @@
-"""Top-k: of each bet the few best are left (Fan et al., arXiv:1805.04833)."""
+"""Top-k: of each prediction the k likeliest tokens are kept (Fan et al., arXiv:1805.04833)."""
 
 from tinydiff.guides import Annotated, Range, apart, guide, joined
 from tinydiff.predictions import LOG_ZERO
@@ -11,10 +11,10 @@ def top_k(
     *,
     top_k: Annotated[int, Range(0, 1000, "how many of the likeliest tokens are kept, 0: all")] = 0,
 ):
-    """Keep only the likeliest characters, this many of each bet.
+    """Keep only the likeliest characters, this many of each prediction.
 
-    They are the likeliest by what the rest of the text says, as with top-p; of equals those that
-    stand first in the vocabulary.
+    They are the likeliest by what the rest of the text says, as with top-p; of equally likely ones
+    those that stand first in the vocabulary.
     """
 
     def cut(x, t, cache=None):

@@ -1,4 +1,4 @@
-"""Top-p: of each bet a nucleus is left (Holtzman et al., arXiv:1904.09751)."""
+"""Top-p: of each prediction the nucleus is kept (Holtzman et al., arXiv:1904.09751)."""
 
 import torch
 
@@ -18,9 +18,9 @@ def top_p(
 ):
     """Keep only the fewest characters that have this share of probability together.
 
-    It is the share that the rest of the text gives them; what the state says of them is added
-    again. With the state's part left in, the character that stands there would always be one of
-    them: a nucleus of 0.5 then let through a third of what it should have cut.
+    It is the share by what the rest of the text says; what the state says is added afterwards. If
+    it were counted too, the character that stands there would always be in the nucleus: a nucleus
+    of 0.5 then let through a third of what it should have cut.
     """
 
     def cut(x, t, cache=None):

@@ -1,15 +1,15 @@
-"""What happens to text: a noise takes x_0 to x_t and knows the way back when x_0 is known.
+"""What happens to text: a noise takes x_0 to x_t, and takes x_t back to x_s when x_0 is known.
 
     q(x_t | x_0)        corrupt, likelihood; at t = 1 the prior
-    q(x_s | x_t, x_0)   reverse, for x_0 that a Prediction draws
+    q(x_s | x_t, x_0)   reverse, for the x_0 that a Prediction draws
 
 One file here is one noise, without a network: what is learned about it is a process's part
 (processes/), and several processes may learn about the same noise. Files are discovered: a class
 with a `name` in a new file of this folder is a new noise.
 
-Everything asks `alpha` and `slope` of the noise, at times (B, L): a noise may bend time along the
-text, so that one position is finished before another begins. A position at which alpha does not
-change in a step stays as it is, and it is clean where alpha is 1.
+Everything asks the noise for `alpha` and `slope`, at times (B, L): a noise may bend time along the
+text, so that one position is finished before another begins. A position whose alpha does not change
+in a step stays as it is, and it is clean where alpha is 1.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Noise(nn.Module, ABC):
         return self.schedule.slope(t)
 
     def weight(self, t: Tensor) -> Tensor:
-        """What multiplies the error of a prediction at time t in the bound (any shape)."""
+        """The weight of a prediction's error at time t in the bound (any shape)."""
         return -self.slope(t) / (1 - self.alpha(t))
 
     # ------------------------------------------------------------ from text to noise
@@ -124,14 +124,13 @@ class Noise(nn.Module, ABC):
         return x
 
     def certainty(self, x: Tensor, t: Tensor, log_x0: Tensor) -> Tensor:
-        """log of how sure the tokens are that `read` shows, (B, L), for x at times t. Here what the
-        prediction log_x0 (B, L, V) gives them.
-        """
+        """log of the confidence in the tokens that `read` shows, (B, L), for x at times t. By
+        default the probability that the prediction log_x0 (B, L, V) gives them."""
         return log_x0.gather(-1, self.read(x).clamp_max(self.V - 1)[..., None])[..., 0]
 
     def view(self, name: str, x: Tensor, t: Tensor, log_x0: Tensor, new: Tensor) -> Tensor:
-        """The picture `name`, one of `views`, of a step from x at times t > 0, of which log_x0 was
-        said, to `new`: (B, L, K) numbers from 0 to 1."""
+        """The picture `name`, one of `views`, of a step from x at times t > 0 to `new`, with the
+        prediction log_x0: (B, L, K) numbers from 0 to 1."""
         raise ValueError(f"The noise '{self.name}' has no view {name!r}.")
 
 
@@ -151,7 +150,7 @@ class Ratios(Noise):
 
     @abstractmethod
     def jumps(self, t: Tensor, s: Tensor) -> Tensor:
-        """`rate` summed up from s to t."""
+        """The integral of `rate` from s to t."""
 
     @abstractmethod
     def undone(self, log_r: Tensor, x: Tensor, t: Tensor, s: Tensor) -> Tensor:
@@ -159,11 +158,12 @@ class Ratios(Noise):
         (B, L, states)."""
 
     def jumped(self, prediction: Prediction, log_r: Tensor, rng: Rng) -> Tensor:
-        """What a token that jumps becomes, (B, L), in proportion to the ratios log_r (B, L, V)."""
+        """What each token becomes if it jumps, (B, L), drawn in proportion to the ratios log_r (B,
+        L, V)."""
         return categorical(log_r, rng, "jump to")
 
     def view(self, name, x, t, log_x0, new):
-        """How strongly the best other token pulls, r / (1 + r) for the largest ratio r."""
+        """r / (1 + r) for the largest ratio r to another token: how strongly that token pulls."""
         if name != "ratios":
             return super().view(name, x, t, log_x0, new)
         there = x[..., None] == torch.arange(self.V, device=x.device)

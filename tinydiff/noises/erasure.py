@@ -1,5 +1,5 @@
-"""Erasure from the right: at time t the first (1 - t) L tokens are left. What an autoregressive
-network undoes."""
+"""Erasure from the right: at time t the first (1 - t) L tokens are left. An autoregressive network
+undoes it."""
 
 from __future__ import annotations
 

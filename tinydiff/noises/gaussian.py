@@ -54,7 +54,7 @@ class Codes(Noise):
         return rng.normal(*like.shape[:2], self.D, purpose=purpose).to(like.device)
 
     def likelihood(self, x, t):
-        """The last answer is kept for whoever asks the same within a step."""
+        """The last answer is remembered for a call with the same arguments in the same step."""
         if torch.is_grad_enabled():
             return self.log_density(x, t)
         asked, last = (x, t, self.codes(), self.alpha(t)), self.last
@@ -80,12 +80,12 @@ class Codes(Noise):
         return (x @ self.codes().T).argmax(-1)
 
     def certainty(self, x, t, log_x0):
-        """What the state alone says of the nearest tokens: how near they are, for the noise that
+        """What the state alone says of the nearest tokens: their probability under the noise that
         there is."""
         return self.likelihood(x, t).amax(-1)
 
     def reverse(self, x, prediction, t, s, rng):
-        """Where alpha(s) is 1 the code of the best token (Diffusion-LM's rounding)."""
+        """A position with alpha(s) = 1 gets the code of its best token (Diffusion-LM rounds so)."""
         alpha_t, alpha_s = self.alpha(t)[..., None], self.alpha(s)[..., None]
         step, left = alpha_t / alpha_s, (1 - alpha_t).clamp_min(LEAST)
         middle = alpha_s.sqrt() * (1 - step) / left * prediction.mean(self.codes())
@@ -95,8 +95,8 @@ class Codes(Noise):
         return self.arrived(x, new, prediction, alpha_t, alpha_s)
 
     def arrived(self, x, new, prediction, alpha_t, alpha_s):
-        """`new`, but x where time did not move, and the code of the best token where the step ends
-        at clean text."""
+        """`new`, but x where time did not move, and the code of the best token where the position
+        becomes clean."""
         new = torch.where(alpha_t == alpha_s, x, new)
         ends = (alpha_s == 1) & (alpha_t < 1)
         return torch.where(ends, self.nearest(prediction).to(x.dtype), new) if ends.any() else new
@@ -154,14 +154,13 @@ class LearnedCodes(Codes):
         return self.on_map(new) if name == "walk" else super().view(name, x, t, log_x0, new)
 
     def on_map(self, x: Tensor) -> Tensor:
-        """Points (..., D) seen along the two directions in which the codes differ most, (..., 2).
-        From 0 to 1 is what a code can reach; each axis points to where its largest number is
-        positive.
-        """
+        """Points (..., D) projected onto the two directions in which the codes differ most, (...,
+        2). The range 0 to 1 holds what a code can reach; each axis is oriented so that its largest
+        component is positive."""
         return (0.5 + x @ self.axes().to(x) / (2 * math.sqrt(self.D))).clamp(0, 1)
 
     def axes(self) -> Tensor:
-        """The two directions, (D, 2); found once, as long as nobody moves the points."""
+        """The two directions, (D, 2), computed once for as long as the codes do not change."""
         if self.map is None or not same(self.map[0], self.points):
             codes = self.codes().detach()
             apart = codes - codes.mean(0)

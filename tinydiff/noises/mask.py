@@ -40,14 +40,14 @@ class Mask(Ratios):
         return torch.where((x == self.mask_id)[..., None], written, LOG_ZERO)
 
     def rate(self, t):
-        """How fast noise makes a mask of a token, each of them alike."""
+        """The rate at which noise masks a token, the same for every token."""
         return -self.slope(t) / self.alpha(t)
 
     def jumps(self, t, s):
         return self.alpha(s).log() - self.alpha(t).log()
 
     def jumped(self, prediction, log_r, rng):
-        """The ratios of what a mask becomes are those of x_0 itself."""
+        """A mask becomes x_0: its ratios are proportional to the prediction."""
         return prediction.draw(rng)
 
     def undone(self, log_r, x, t, s):

@@ -57,7 +57,7 @@ class UniformNoise(Ratios):
         return (self.alpha(s).log() - self.alpha(t).log()) / self.V
 
     def undone(self, log_r, x, t, s):
-        """(B, L, V). What no noise can have made counts as 0."""
+        """(B, L, V). States that no noise can have made get probability 0."""
         kept = self.alpha(t.double()) / self.alpha(s.double())
         r = log_r.double().exp()
         # p_s(y) / p_t(x), times `kept`

@@ -1,10 +1,10 @@
-"""A process is a way to learn to undo a noise: it owns its network, its loss, its bound, and how
-the network's output is read.
+"""A process is a way to learn to undo a noise: it owns the network's arguments, the loss, the
+bound, and how the network's output is read.
 
 One file here is one family, and reads like a section of its paper. What happens to text is the
-noise's part (noises/); in which order text is revealed or corrected is the samplers' (samplers/).
-Files are discovered: a class with a `name` in a new file of this folder is a new process, and the
-samplers whose `needs` are among its `traits` are its samplers.
+noise's part (noises/); the order in which text is revealed or corrected is the samplers'
+(samplers/). Files are discovered: a class with a `name` in a new file of this folder is a new
+process, and the samplers whose `needs` are among its `traits` fit it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ TRAITS = noises.TRAITS | {
 
 
 class Piece(NamedTuple):
-    """Part of a text as a text of its own, for a sampler: what it is written with, and on."""
+    """Part of a text as a text of its own, for a sampler: the process and the denoise that write
+    it, and the canvas that it is written on."""
 
     process: Process
     canvas: Canvas
@@ -56,8 +57,11 @@ class Process(nn.Module, ABC):
 
     Times t are (B, L), 0 at given positions. rng is the only source of randomness.
 
-    schedule: of the noise, or the noise itself. options: what the process leaves open, {name:
-    value}; what is not named is the first of its choices. Raises ValueError.
+    schedule: the noise's schedule, or a noise that is made already
+    options:  what the process leaves open, {name: value}; an option that is not named takes the
+              first of its choices
+
+    Raises ValueError for an option or a value that does not exist.
     """
 
     name: ClassVar[str]  # "masked"
@@ -119,8 +123,8 @@ class Process(nn.Module, ABC):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes of text that its network knows, by their names, or by numbers where they have
-        none; () where it knows none."""
+        """The classes of text that its network knows, by their names or, without names, by numbers;
+        () where it knows none."""
         return self.label_names or tuple(map(str, range(getattr(self.net, "labels", 0))))
 
     @property
@@ -129,20 +133,21 @@ class Process(nn.Module, ABC):
 
     @abstractmethod
     def network(self) -> dict:
-        """What this process asks of its network: the arguments of Transformer beyond the shape."""
+        """What this process needs of its network: the arguments of Transformer other than the
+        shape."""
 
     @abstractmethod
     def loss(self, canvas: Canvas, rng: Rng) -> Tensor:
-        """(B,) the training objective: nats of what is not given, over the length of the row. So in
-        the mean over rows every open token weighs the same. Over what is open in its own row,
-        one that is open alone would weigh L times as much as one in an open row, and its noise,
-        which nothing beside it evens out, would be most of the gradient's.
+        """The training objective of each row, (B,): nats of the open tokens, divided by the length
+        of the row. So every open token has the same weight in the mean over rows. Divided by the
+        number of open tokens in the row, a single open token would weigh as much as a whole open
+        row, and its noise, which nothing averages out, would dominate the gradient.
         """
 
     @abstractmethod
     def bound(self, canvas: Canvas, rng: Rng) -> Tensor:
-        """(B,) nats, one draw: its mean is an upper bound on -log p(what is not given | what is
-        given)."""
+        """One draw of the bound of each row, (B,), in nats: its mean is an upper bound on -log
+        p(open tokens | given tokens)."""
 
     @abstractmethod
     def denoise(
@@ -153,47 +158,50 @@ class Process(nn.Module, ABC):
 
     @abstractmethod
     def predict(self, raw: Tensor, x: Tensor, t: Tensor) -> Prediction:
-        """What an output of the network says of the clean text, at state x and times t (B, L)."""
+        """The prediction that an output of the network stands for, at state x, times t (B, L)."""
 
     def taught_by(self, teacher: Process) -> None:
-        """Take a teacher, of the same tokens; where `learns_from` its `loss` asks `teacher`."""
+        """Set the teacher, a process over the same tokens, for a `loss` that asks for one
+        (`learns_from`)."""
         self.teachers = (teacher,)
 
     @property
     def teacher(self) -> Process:
-        """Raises ValueError where there is none."""
+        """The teacher. Raises ValueError where there is none."""
         if not self.teachers:
             raise ValueError(f"'{self.name}' learns from a teacher: name one.")
         return self.teachers[0]
 
     def tune(self, canvas: Canvas, rng: Rng) -> dict:
-        """Called now and then in training, on text to learn from: what the process decides for
-        itself, to be noted as JSON."""
+        """Called now and then in training, with text to learn from, for what the process decides
+        itself; returns what to record, as JSON."""
         return {}
 
     def check(self) -> None:
-        """Raises ValueError, in one sentence, if weights that were loaded cannot be used."""
+        """Raises ValueError, in one sentence, if the weights that were loaded cannot be used."""
 
     def state_likelihood(self, x: Tensor, t: Tensor) -> Tensor:
-        """What of log_x0 is told by each position's own noisy state and not by the network, (B, L,
-        V), up to a constant; nothing where the noise has no likelihood per position."""
+        """The part of log_x0 that comes from each position's own noisy state and not from the
+        network, (B, L, V), up to a constant; zeros where the noise has no likelihood per position.
+        """
         if "likelihood" not in self.traits:
             return x.new_zeros(*x.shape[:2], self.V)
         return self.noise.likelihood(x, t)
 
     @property
     def mixes_raw(self) -> bool:
-        """Does guidance mix outputs of the network (mean codes) and not log-probabilities?"""
+        """Whether guidance mixes outputs of the network (mean codes), not log-probabilities."""
         return False
 
     def pieces(self, size: int, cache: str) -> Callable[..., Piece]:
-        """How a text is written in pieces of `size`: a function (canvas, start, stop, denoise,
-        noise) -> Piece, which a sampler asks for columns start .. stop when all before them is
-        given. noise: x_1 of the whole canvas, with what is given in it. cache: one of `caches`.
+        """How a text is written in pieces of `size` tokens: a function (canvas, start, stop,
+        denoise, noise) -> Piece, which a sampler calls for columns start .. stop once all columns
+        before them are given. noise: x_1 of the whole canvas, with what is given in it. cache: one
+        of `caches`.
 
-        Here the process itself, on the text so far, which is read again at each call; where
-        something is given behind it, on the whole text: what is open there stays at time 1, pure
-        noise that tells nothing.
+        By default the piece is the text so far, which is read again at each call. Where something
+        is given to the right of it, the piece is the whole text: its open positions stay at time 1,
+        pure noise that says nothing.
         """
 
         def piece(canvas, start, stop, denoise, noise):
@@ -212,22 +220,22 @@ class Process(nn.Module, ABC):
         return piece
 
     def ahead(self, size: int | None = None) -> int | None:
-        """How far the network sees to the right: to the end of the tokens, this many at a time
-        counted from the window's first, among which the one is that it is asked for; None is to the
-        end of the text. size: that of the pieces in which is written, the usual one if it is None.
+        """How many tokens form a group within which the network sees to the right: a position sees
+        to the end of its own group, groups being counted from the window's first token. None: it
+        sees to the end of the text. size: the size of the pieces in which text is written; None is
+        the usual one.
         """
         return None
 
     def perfect(self, language, x: Tensor, t: Tensor) -> Tensor:
-        """What this process's network would put out if it knew the language exactly (exact.py):
-        Bayes' rule. For noises with the trait "likelihood"."""
+        """The output that this process's network would have if it knew the language exactly
+        (exact.py): Bayes' rule. For noises with the trait "likelihood"."""
         return language.posterior(self.noise.likelihood(x, t))
 
     def times(self, batch: int, rng: Rng) -> Tensor:
-        """Training times (B,) in [T_MIN, 1], stratified over the batch: uniform, or where
-        `time_spread` is set, normal around 1/2 with that standard deviation (arXiv:2605.13026).
-        Losses do not weigh that out again, so they are then no bound; `bound` is.
-        """
+        """Training times (B,) in [T_MIN, 1], stratified over the batch: uniform or, if
+        `time_spread` is set, normal around 1/2 with that standard deviation (arXiv:2605.13026). The
+        loss is not reweighted for that, so it is then no bound; `bound` is."""
         u = stratified(batch, rng)
         if self.time_spread:
             low, high = torch.special.ndtr(
@@ -240,8 +248,8 @@ class Process(nn.Module, ABC):
 def chosen(
     name: str, choices: dict[str, tuple[str, ...]], options: Mapping[str, str]
 ) -> dict[str, str]:
-    """The value of every option. Raises ValueError, in one sentence, for a name or a value that
-    there is not."""
+    """The value of every option. Raises ValueError, in one sentence, for an unknown option or
+    value."""
     for key, value in options.items():
         if key not in choices:
             raise ValueError(
@@ -271,9 +279,8 @@ def build(
     network: str = "transformer",
     options: Mapping[str, str] = MappingProxyType({}),
 ) -> Process:
-    """An untrained process. noise: a schedule or the name of one, "" for the usual. Raises
-    ValueError for an unknown name or option.
-    """
+    """An untrained process. noise: a schedule or its name, "" for the usual one. Raises ValueError
+    for an unknown name or option."""
     if name not in PROCESSES:
         raise ValueError(f"There is no process {name!r}; there are {', '.join(PROCESSES)}.")
     if network not in NETS:

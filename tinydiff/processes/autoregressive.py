@@ -2,9 +2,10 @@
 
     p(x_0) = product over i of p(x_0_i | x_0_1 .. x_0_{i-1})
 
-The same network as everybody's, with causal attention; the first input is the mask id, "nothing
-yet". What it undoes is erasure from the right (noises/erasure.py). Its likelihood is exact. It does
-not see what is given to the right of a token, so it cannot fill a gap knowing what comes after.
+The Transformer of all processes, with causal attention; the first input is the mask id, which
+stands for "nothing yet". The noise that it undoes is erasure from the right (noises/erasure.py).
+Its likelihood is exact. It does not see what is given to the right of a token, so it cannot fill a
+gap knowing what comes after.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Autoregressive(Process):
 
     def denoise(self, x, t, label=None, cache=None):
         """With a cache: the prediction for the positions from len(cache) on, (B, L - len(cache),
-        V); x itself is whole."""
+        V); x is always the whole text."""
         start = 0 if cache is None else len(cache)
         return self.predict(self.logits(x, t, label, cache), x[:, start:], t[:, start:])
 
@@ -54,8 +55,8 @@ class Autoregressive(Process):
         return torch.where(canvas.counted, surprise, 0).sum(1)
 
     def logits(self, x, t, label, cache=None):
-        """Of p(x_i | x_1 .. x_{i-1}), (B, L - len(cache), V): the input is moved one place to the
-        right."""
+        """Logits of p(x_i | x_1 .. x_{i-1}), (B, L - len(cache), V): the input is x shifted right
+        by one."""
         moved = F.pad(x[:, :-1], (1, 0), value=self.mask_id)
         start = 0 if cache is None else len(cache)
         return self.net(moved[:, start:], t[:, start:], label, cache=cache)

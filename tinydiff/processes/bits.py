@@ -1,13 +1,13 @@
 """Analog bits (Chen, Zhang and Hinton, arXiv:2208.04202): the number of a character, in binary, as
 real numbers.
 
-A character is ceil(log2 V) bits, each -1 or 1, and the noise on them is Gaussian (gaussian.py). The
-network says one number a bit; p(x_0) is the product of its bits' probabilities over the codes that
-are in use: 65 characters leave 63 of the 128 codes of 7 bits without one. The paper learns the bits
-by squared error; here the same numbers are logits, learned by the cross-entropy of the code, whose
-best answer has the same mean E[bits | x_t], but stays between -1 and 1. A product cannot say that
-two bits hang together: what is drawn from it need not be what was there, so this process lacks the
-trait "posterior".
+A character is ceil(log2 V) bits, each -1 or 1, with Gaussian noise on them (gaussian.py). The
+network puts out one number a bit; p(x_0) is the product of its bits' probabilities, normalised over
+the codes that are in use: 65 characters leave 63 of the 128 codes of 7 bits unused. The paper
+learns the bits by squared error; here the numbers are logits, learned by the cross-entropy of the
+code. The optimum has the same mean E[bits | x_t], but stays between -1 and 1. A product of bits
+cannot express that two bits depend on each other, so a draw from it is not a draw from p(x_0 |
+x_t), and this process lacks the trait "posterior".
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Bits(Reals):
         return Prediction(logits.log_softmax(-1), raw)
 
     def state_likelihood(self, x, t):
-        """Cut where it is surer than the product of bits of a perfect network, whose means
-        `natural` keeps off their edge, and would seem to be contradicted.
-        """
+        """Clamped where it is more certain than the product of bits of a perfect network can be:
+        the means of that product stay off their limits (`natural`), and the two would seem to
+        contradict each other."""
         state = super().state_likelihood(x, t)
         return (state - state.amax(-1, keepdim=True)).clamp_min(CERTAIN)
 
@@ -53,10 +53,9 @@ class Bits(Reals):
 
 
 def natural(mean: torch.Tensor, codes: torch.Tensor, rounds: int = 60) -> torch.Tensor:
-    """h (N, D) for which the distribution softmax(h . codes) has this mean (N, D): Newton's method
-    on a convex function. Means at the edge of what the codes can give are taken a hair inside it,
-    where h is finite.
-    """
+    """The h (N, D) for which the distribution softmax(h . codes) has the given mean (N, D), by
+    Newton's method on a convex function. Means on the boundary of what codes can give are moved
+    slightly inside, where h is finite."""
     mean = mean + 1e-7 * (codes.mean(0) - mean)
     h = torch.atanh(mean.clamp(-1 + 1e-7, 1 - 1e-7))
     open_ = torch.arange(len(h))  # rows that are not there yet

@@ -79,12 +79,12 @@ class Block(Process):
     # ------------------------------------------------------------ the network
 
     def denoise(self, x, t, label=None, cache=None):
-        """Each position from its own block and what is written before it; masks stand for what the
-        last block lacks.
+        """Each position's prediction from its own block and the text before it; positions that the
+        last block lacks count as masks.
 
-        Without a cache: all of x, (B, L, V), in blocks of the usual size. With a BlockCache: of the
-        last block of x alone, (B, n, V), in blocks of the cache's size; what stands before it is
-        finished and is read into the cache.
+        Without a cache: for all of x, (B, L, V), in blocks of the usual size. With a BlockCache:
+        for the last block of x alone, (B, n, V), in blocks of the cache's size; the blocks before
+        it are finished, and are read into the cache.
         """
         n, size = x.shape[1], self.sizes[0] if cache is None else cache.size
         start, lacking = (n - 1) // size * size, min(-n % size, max(0, (self.length or n) - n))
@@ -100,8 +100,7 @@ class Block(Process):
 
     def onward(self, x, label, cache, start):
         """The network's output for the last block of x, whose first column is `start`; the blocks
-        between the cache's end and that one are read in the same pass, and kept.
-        """
+        between the cache's end and that one are read in the same pass, and stay in the cache."""
         block = torch.arange(x.shape[1], device=x.device) // cache.size
         mask, known, whole = block[len(cache) :, None] >= block, len(cache), cache.fork()
         raw = self.net(x[:, known:], None, label, cache=whole, mask=mask)
@@ -112,7 +111,7 @@ class Block(Process):
         return size or self.sizes[0]
 
     def at(self, size: int) -> Block:
-        """The same network with blocks of `size` alone, one of `sizes`."""
+        """The same network with blocks of `size` only, which is one of `sizes`."""
         one = copy.copy(self)
         one.sizes = (size,)
         return one
@@ -132,7 +131,7 @@ class Block(Process):
         return piece
 
     def both(self, x, clean, label, size):
-        """The network's output for noisy x given clean text, (B, L, V): one pass over both."""
+        """The network's output for noisy x given clean text, (B, L, V), in one pass over both."""
         L = x.shape[1]
         places = torch.arange(L, device=x.device)
         return self.net(
@@ -151,8 +150,8 @@ class Block(Process):
         return nats.sum(1) / canvas.given.shape[1]
 
     def nats(self, canvas, rng, size, low, high):
-        """The integrand of the bound at one t for each block, drawn evenly from [low, high], and
-        those t, each (B, L)."""
+        """The integrand of the bound at one t for each block, drawn uniformly from [low, high], and
+        those times, both (B, L)."""
         B, L = canvas.tokens.shape
         drawn = strata(B, -(-L // size), rng) * (high - low) + low
         t = canvas.time(drawn.clamp_min(T_MIN).to(self.device).repeat_interleave(size, 1)[:, :L])
@@ -161,7 +160,7 @@ class Block(Process):
         return weight * self.surprise(x, canvas, size), t
 
     def bound(self, canvas, rng):
-        """As Masked's in every block: exactly k masks, each number of them with its weight."""
+        """As Masked's, in every block: exactly k masks, k drawn with its weight."""
         L = canvas.tokens.shape[1]
         size = min(self.sizes[0], L)
         x, weight, _ = some_masked(blocks_of(canvas, size), self.mask_id, rng)
@@ -177,11 +176,11 @@ class Block(Process):
 
     @torch.no_grad()
     def tune(self, canvas, rng) -> dict:
-        """Find for each size the window in which a block's estimate of the loss varies least, and
-        train in it from now on (BD3-LM, section 5.3). One evenly drawn t a block serves all
-        windows: each looks at the blocks whose t it holds.
+        """Find for each size the window in which a block's estimate of the loss has the least
+        variance, and train in it from now on (BD3-LM, section 5.3). One uniform t a block serves
+        all windows: each window takes the blocks whose t lies in it.
 
-        What was found: {"windows": {size: [low, high]}, "variances": {size: {"low-high": that of a
+        Returns {"windows": {size: [low, high]}, "variances": {size: {"low-high": the variance of a
         block's nats a character}}}.
         """
         windows, variances = {}, {}
@@ -213,7 +212,7 @@ def sizes_of(option: str, length: int | None) -> tuple[int, ...]:
 
 
 def variances_of(nats: Tensor, t: Tensor) -> dict[str, float]:
-    """Variance of the blocks' nats (n,) within each of WINDOWS, by "low-high"."""
+    """The variance of the blocks' nats (n,) within each of WINDOWS, by "low-high"."""
     inside = {f"{low:.2f}-{high:.2f}": nats[(t >= low) & (t <= high)] for low, high in WINDOWS}
     return {
         window: part.double().var().item() if len(part) > 1 else math.inf
@@ -222,7 +221,8 @@ def variances_of(nats: Tensor, t: Tensor) -> dict[str, float]:
 
 
 def block_means(x: Tensor, canvas: Canvas, size: int) -> Tensor:
-    """Mean of x (B, L) over what is open in each block, (blocks with something open,)."""
+    """The mean of x (B, L) over the open positions of each block, for the blocks that have any,
+    (blocks,)."""
     short = -x.shape[1] % size
     open_ = F.pad(~canvas.given, (0, short)).reshape(-1, size)
     total = F.pad(x, (0, short)).reshape(-1, size).mul(open_).sum(1)
@@ -240,16 +240,16 @@ def may_see(L: int, size: int, device=None) -> Tensor:
 
 
 def blocks_of(canvas: Canvas, size: int) -> Canvas:
-    """Every block as a canvas of its own, (B blocks, size); where the last one is short, what is
-    missing is given."""
+    """Every block as a canvas of its own, (B blocks, size); a short last block is filled up with
+    given positions."""
     short = -canvas.tokens.shape[1] % size
     tokens, given = F.pad(canvas.tokens, (0, short)), F.pad(canvas.given, (0, short), value=True)
     return Canvas(tokens.reshape(-1, size), given.reshape(-1, size))
 
 
 def strata(batch: int, columns: int, rng: Rng) -> Tensor:
-    """Uniform numbers in [0, 1), (batch, columns); in each column one in each of `batch` equal
-    parts, in any order."""
+    """Uniform numbers in [0, 1), (batch, columns), stratified: each column has one number in each
+    of `batch` equal parts, in random order."""
 
     def drawn(n: int) -> Tensor:
         order, within = rng.common(2, n, columns, purpose="time")

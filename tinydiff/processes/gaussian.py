@@ -10,12 +10,13 @@ discrete families. `Reals` is what all such processes share, `Gaussian` learns t
 has fixed ones.
 
 The network's output is read in one of four ways, each a class. "x0-ce": logits of p(x_0 | x_t),
-trained by cross-entropy (CDCD); the mean is taken over it. "x0", "epsilon", "v": the mean code, the
-noise, or sqrt(alpha) noise - sqrt(1 - alpha) code, trained by squared error (Diffusion-LM; DDPM;
-arXiv:2202.00512); what they say of tokens is how near each code is (`nearness`), no posterior.
-Where a bet on tokens is changed (temperature, top-p), the mean code that a network said moves as
-the mean over the bet does. With "x0-ce" the network says what the rest of the text tells, and the
-token's own noisy code is added by Bayes' rule.
+trained by cross-entropy (CDCD), over which the mean code is taken. "x0", "epsilon", "v": the mean
+code, the noise, or sqrt(alpha) noise - sqrt(1 - alpha) code, trained by squared error
+(Diffusion-LM; DDPM; arXiv:2202.00512); their log_x0 is a distribution with that mean code
+(`nearness`), not a posterior. Where a guide changes the distribution of tokens (temperature,
+top-p), the mean code that the network predicted moves as the mean over the distribution does. With
+"x0-ce" the network predicts from the rest of the text, and the token's own noisy code is added by
+Bayes' rule.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ LOG_SNR_END = 7.0
 
 
 class Reals(Process):
-    """What processes on (B, L, D) numbers share. Subclasses say how the network's output is
+    """What processes on (B, L, D) numbers share. Subclasses define how the network's output is
     read."""
 
     noise: Codes
@@ -49,12 +50,12 @@ class Reals(Process):
         self.traits = type(self).traits - self.lost()
 
     def lost(self) -> set[str]:
-        """Traits that the options take away."""
+        """The traits that the options take away."""
         return set() if self.options["self_conditioning"] == "yes" else {"hint"}
 
     @abstractmethod
     def outputs(self) -> int:
-        """Numbers that the network puts out for a token."""
+        """How many numbers the network puts out for a token."""
 
     # ------------------------------------------------------------ the network
 
@@ -77,19 +78,20 @@ class Reals(Process):
         return [torch.zeros_like(x) if hint is None else hint.to(x.dtype)]
 
     def hint(self, prediction: Prediction) -> Tensor:
-        """What a later call is told of this one: the mean code, (B, L, D)."""
+        """What self-conditioning hands to the next call: the mean code, (B, L, D)."""
         return prediction.mean(self.noise.codes())
 
     def denoise_twice(self, x, t, label=None):
-        """The prediction with its own first answer as the hint (arXiv:2208.04202, section 3.2): a
-        function of x_t alone."""
+        """The prediction with its own first answer as the hint (arXiv:2208.04202, section 3.2); it
+        depends on x_t alone."""
         first = self.denoise(x, t, label)
         if "hint" not in self.traits:
             return first
         return self.denoise(x, t, label, hint=self.hint(first))
 
     def hinted(self, x, t, label, rng):
-        """As in training: with a hint in half of the batches, through which no gradient goes."""
+        """The prediction as in training: half of the batches with a hint, through which no gradient
+        flows."""
         if "hint" not in self.traits or rng.common(1, purpose="hint") < 0.5:
             return self.denoise(x, t, label)
         with torch.no_grad():
@@ -97,7 +99,7 @@ class Reals(Process):
         return self.denoise(x, t, label, hint=hint)
 
     def perfect(self, language, x, t):
-        """As everybody's, (B, L, V), without the hint, which a perfect network does not need."""
+        """(B, L, V). A perfect network needs no hint."""
         return super().perfect(language, x[..., : self.noise.D], t)
 
     # ------------------------------------------------------------ loss and bound
@@ -111,8 +113,8 @@ class Reals(Process):
         return torch.where(canvas.given, 0, nats).sum(1) / canvas.given.shape[1]
 
     def bound(self, canvas, rng):
-        """Noise levels are drawn evenly in log SNR, which the integral does not mind (VDM, section
-        5.1)."""
+        """Noise levels are drawn uniformly in log SNR; the integral is the same for any density
+        that they are drawn from (VDM, section 5.1)."""
         schedule, noise = self.noise.schedule, self.noise
         start = math.log(schedule.floor / (1 - schedule.floor))
         u = stratified(len(canvas.tokens), rng).double().to(self.device)
@@ -122,12 +124,12 @@ class Reals(Process):
         mean = self.denoise_twice(x, t, canvas.label).mean(noise.codes())
         error = (noise.codes()[canvas.tokens] - mean).double().square().sum(-1)
         nats = 0.5 * (LOG_SNR_END - start) * log_snr.exp()[:, None] * error
-        nats = nats + noise.unfinished() + self.unread(canvas, rng)
+        nats = nats + noise.unfinished() + self.reconstruction(canvas, rng)
         return torch.where(canvas.given, 0, nats).sum(1)
 
-    def unread(self, canvas, rng):
-        """-log p(x_0 | x_t) at the end of the bound, read from the nearest codes without the
-        network, (B, L)."""
+    def reconstruction(self, canvas, rng):
+        """The reconstruction term -log p(x_0 | x_0+), (B, L): what is lost by reading the hardly
+        noised codes as their nearest tokens, without the network."""
         end = self.noise.schedule.time(torch.tensor(LOG_SNR_END).double().sigmoid()).item()
         t = torch.full(canvas.tokens.shape, end, device=self.device)
         log_p = self.noise.likelihood(self.noise.corrupt(canvas.tokens, t, rng), t)
@@ -138,25 +140,26 @@ class Reals(Process):
 
 
 class Reading(ABC):
-    """How an output of the network is read, and what it is trained to be."""
+    """How an output of the network is read, and what target it is trained on."""
 
     posterior = False  # is log_x0 p(x_0_i | x_t) itself?
 
     @abstractmethod
     def outputs(self, noise: Codes) -> int:
-        """Numbers a token."""
+        """How many numbers the network puts out for a token."""
 
     @abstractmethod
     def predict(self, noise: Codes, raw: Tensor, x: Tensor, t: Tensor) -> Prediction:
-        """What an output says."""
+        """The prediction that an output stands for."""
 
     @abstractmethod
     def perfect(self, noise: Codes, log_p: Tensor, x: Tensor, t: Tensor) -> Tensor:
-        """The output that says the posterior log_p (B, L, V)."""
+        """The output that stands for the posterior log_p (B, L, V)."""
 
 
 class Logits(Reading):
-    """What the rest of the text says of each token; its noisy code is added by Bayes' rule."""
+    """Logits of each token from the rest of the text; the token's own noisy code is added by Bayes'
+    rule."""
 
     posterior = True
 
@@ -171,7 +174,7 @@ class Logits(Reading):
 
 
 class MeanCode(Reading):
-    """The mean code itself, "x0". Subclasses say something else from which it is computed."""
+    """The mean code itself, "x0". Subclasses have an output from which it is computed."""
 
     def outputs(self, noise):
         return noise.D
@@ -191,7 +194,7 @@ class MeanCode(Reading):
         return raw
 
     def target(self, mean: Tensor, x: Tensor, alpha: Tensor) -> Tensor:
-        """The output that stands for a mean code; of the true code, what is to be learned."""
+        """The output that stands for a mean code; of the true code, the training target."""
         return mean
 
 
@@ -217,8 +220,8 @@ class Velocity(MeanCode):
 
 
 class SaidMean(Prediction):
-    """A prediction whose mean the network said itself. Where its log-probabilities are changed, the
-    mean moves by as much as the mean over them does."""
+    """A prediction whose mean code the network predicted itself. Where a guide changes its
+    log-probabilities, the mean moves by as much as the mean over them does."""
 
     def __init__(self, log_x0: Tensor, raw: Tensor, said: Tensor):
         super().__init__(log_x0, raw)
@@ -305,10 +308,11 @@ class Gaussian(Reals):
 
 
 def nearness(mean: Tensor, near: Tensor) -> Tensor:
-    """A bet on tokens, log p (B, L, V), that a mean code (B, L, D) may be the mean of: p ~
-    exp(sharpness * near), near (B, L, V) its product with every code, with so much sharpness that
-    the mean over p lies as far along it as it does itself. Of two tokens that is the only bet
-    with this mean; of more the evenest that knows of its direction alone.
+    """A distribution of tokens, log p (B, L, V), with the mean code (B, L, D): p ~ exp(sharpness *
+    near), where near (B, L, V) is the product of the mean with every code, and the sharpness is
+    such that the mean over p has the same component along the mean. Of two tokens it is the only
+    distribution with this mean; of more, the one of most entropy among those that fit along its
+    direction.
     """
     far = mean.square().sum(-1, keepdim=True)
     low, high = torch.full_like(far, -8.0), torch.full_like(far, 3.0)  # of log2 of the sharpness

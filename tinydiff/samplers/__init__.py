@@ -1,10 +1,10 @@
 """A sampler owns the control flow: in which order text is written, when it is corrected, how long a
 step is.
 
-It is a generator of Steps. What a step means (how noise comes off) is the process's; a sampler only
-says what it `needs` of one, and `matrix()` is the table of all pairs that fit. Its keyword-only
-parameters, annotated with a Range, are its options: sliders, command-line flags and documentation
-are made from them. Files are discovered, as processes are.
+It is a generator of Steps. How noise comes off in a step is the noise's and the process's part; a
+sampler only says which traits it `needs`, and `matrix()` is the table of all pairs that fit. Its
+keyword-only parameters, annotated with a Range, are its options: sliders, command-line flags and
+documentation are made from them. Files are discovered, as processes are.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = [
 
 
 class State(NamedTuple):
-    """Where the writing of a text stands: what a sampler starts from, and may be sent."""
+    """The state of a run: what a sampler starts from, and what it may be sent to go on from."""
 
     x: Tensor  # tokens (B, L), or numbers (B, L, D)
     canvas: Canvas  # what is given, and by now accepted for good: at time 0
@@ -55,7 +55,7 @@ class State(NamedTuple):
 
 class Step(NamedTuple):
     """What a sampler yields after each step: the new state, the prediction that led to it, and the
-    time it is now. Whoever sends it a State in return has it go on from there."""
+    time reached. A caller that sends a State in return makes the sampler go on from that."""
 
     x: Tensor
     prediction: Prediction
@@ -68,8 +68,8 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Sampler:
-    """A registered sampler. `steps_matter` is False for those that take a call for each character,
-    whatever is asked."""
+    """A registered sampler. `steps_matter` is False for those that take one call for each
+    character, whatever number of steps is asked for."""
 
     name: str
     run: Callable[..., Iterator[Step]]
@@ -97,8 +97,8 @@ class Sampler:
         return self.asker(process, **options) if self.asker else 1
 
     def different(self, process: Process, canvas: Canvas, counts: Sequence[int]) -> tuple[int, ...]:
-        """Of the numbers of steps those that differ: of several that it turns into the same number,
-        the largest."""
+        """Those of `counts` that make a difference: of several that the sampler turns into the same
+        number of steps, the largest."""
         return tuple({self.planned(process, canvas, count): count for count in counts}.values())
 
     def fits(self, traits: frozenset[str]) -> bool:
@@ -118,13 +118,14 @@ def sampler(
     asks: Callable[..., int] | None = None,
 ):
     """Register a generator function (process, denoise, start, times, rng, *, options) as the
-    sampler `name`: it yields Steps from the State `start` to the text at time 0. Where it takes
-    another number of steps than is asked for, planned(process, canvas, steps, **options) says how
-    many at the most; where a step is more than one call, asks(process, **options) does.
+    sampler `name`: it yields Steps from the State `start` to the text at time 0. The first sentence
+    of its docstring is what the page says of it.
 
-    denoise(x, t, cache=None) is the process's, perhaps wrapped (guides/); times falls from 1 to 0,
-    and `moves` gives those below the state's. The first sentence of the docstring is what the page
-    says of it.
+    denoise: the process's denoise(x, t, cache=None), perhaps wrapped by guides
+    times:   falls from 1 to 0; `moves` gives the steps below the start's time
+    planned: planned(process, canvas, steps, **options), the most steps it takes, where that is not
+             the number that is asked for
+    asks:    asks(process, **options), the most calls of the network in a step, where it is not one
     """
 
     def register_it(run):
@@ -150,13 +151,13 @@ def matrix() -> dict[tuple[str, str], bool]:
 
 
 def moves(start: State, times: Sequence[float]) -> Iterator[tuple[float, float]]:
-    """The steps (t, s) of a grid from the time of a state on."""
+    """The steps (t, s) of a grid that lie below the time of the start."""
     return pairwise([start.t, *(t for t in times if t < start.t - 1e-9)])
 
 
 def after(sent: State | None, x: Tensor, canvas: Canvas) -> tuple[Tensor, Canvas]:
-    """x and the canvas with which a sampler goes on after a step: its own, or those that it was
-    sent."""
+    """x and the canvas with which a sampler goes on after a step: its own, or those of the State
+    that it was sent."""
     return (x, canvas) if sent is None else (sent.x, sent.canvas)
 
 
@@ -166,8 +167,8 @@ def hidden(x: Tensor, process: Process) -> Tensor:
 
 
 def place_of(score: Tensor, allowed: Tensor) -> Tensor:
-    """(B, L): the place of each allowed position when the highest score comes first; positions not
-    allowed come last."""
+    """The rank of each allowed position by score, the highest score first, (B, L); positions that
+    are not allowed rank last."""
     return (
         torch.where(allowed, score, -torch.inf)
         .argsort(dim=1, descending=True, stable=True)

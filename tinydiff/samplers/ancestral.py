@@ -39,8 +39,8 @@ def ancestral(
 
 
 def greedy_tail(prediction, noise, s, rng):
-    """The prediction, which draws the best token where a position becomes clean (Duo,
-    arXiv:2506.10892)."""
+    """The prediction, made to draw its best token at each position that becomes clean in this step
+    (Duo, arXiv:2506.10892)."""
     ends = noise.alpha(s) == 1
     if not ends.any():
         return prediction.anew()

@@ -1,7 +1,6 @@
-"""Writing block by block: each block with an order of its own, given all blocks before it. Between
-autoregression (blocks of one character) and diffusion (one block): BD3-LM (arXiv:2503.09573), and
-LLaDA's semi-autoregressive decoding (arXiv:2502.09992).
-"""
+"""Writing block by block: each block in an order of its own, given all blocks before it. It lies
+between autoregression (blocks of one character) and diffusion (one block): BD3-LM
+(arXiv:2503.09573), and LLaDA's semi-autoregressive decoding (arXiv:2502.09992)."""
 
 import torch
 
@@ -31,7 +30,8 @@ def planned(
     order: str | None = None,
     **_,
 ) -> int:
-    """Of the steps for the whole canvas each block takes its share, one at least."""
+    """How many steps it takes in all: each block gets its share of `steps` by its length, but one
+    at least."""
     block, order = block or process.sizes[0], SAMPLERS[order or orders(process)[0]]
     return sum(
         order.planned(process, canvas.slice(*span), share(steps, canvas, *span))
@@ -44,7 +44,7 @@ def share(steps: int, canvas: Canvas, start: int, stop: int) -> int:
 
 
 def asks(process: Process, order: str | None = None, **_) -> int:
-    """What its order asks."""
+    """As many as the sampler that writes its blocks."""
     return SAMPLERS[order or orders(process)[0]].asks(process)
 
 
@@ -104,15 +104,15 @@ def blockwise(
 
 
 def read(part, x, canvas, stop):
-    """The tokens of the text up to column `stop`, of which x is the part that was written last, and
-    where they stand."""
+    """(tokens, where), both (B, L): the canvas's tokens with those of x, the part written last, up
+    to column `stop`; and True up to that column."""
     before, behind = canvas.tokens[:, : part.first], canvas.tokens[:, stop:]
     tokens = torch.cat([before, part.process.noise.read(x), behind], 1)
     return tokens, (torch.arange(tokens.shape[1], device=x.device) < stop).expand(tokens.shape)
 
 
 def next_step(writing, sent):
-    """The next step of a sampler, which is sent a State where it is to go on from another; None at
+    """The sampler's next step, after sending it a State where it is to go on from another; None at
     its end."""
     try:
         return writing.send(sent)

@@ -51,12 +51,12 @@ def renoise(
         Range(0, 1, "how many of the characters forget, each step: 0 is ancestral, 1 all of them"),
     ] = 0.05,
 ):
-    """At every step a few characters forget how they came to be: x_0 from the bet, noised anew; the
+    """At every step a few characters are drawn anew: x_0 from the prediction, then noised; the
     others step back.
 
     The psi-samplers of Duo's second chapter: a mixture of q(x_s | x_0) and q(x_s | x_t, x_0) leaves
-    every q(x_s | x_0) as it is, whatever the noise. Characters that forget in one step are drawn as
-    if independent, so only few of them are exact.
+    every q(x_s | x_0) as it is, whatever the noise. Characters that are drawn anew in the same step
+    are drawn as if independent, so this is exact only if they are few.
     """
     noise, x, canvas = process.noise, start.x, start.canvas
     for t, s in moves(start, times):
@@ -87,8 +87,8 @@ def gibbs(
         int, Range(0, 64, "characters drawn anew a correction: one is exact, many correct more")
     ] = 4,
 ):
-    """After each step, draw a few characters anew at the same noise level: x_0 from the bet, then
-    its noise again.
+    """After each step, draw a few characters anew at the same noise level: x_0 from the prediction,
+    then its noise again.
 
     One position at a time, this leaves the text's distribution at that level as it is. With masks
     it makes the jumps of the corrector of Campbell et al. (section 4.4), in the same proportions.

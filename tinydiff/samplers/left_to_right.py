@@ -1,5 +1,5 @@
-"""Writing order: one token after the other. The only way for an autoregressive network, one of many
-for a masked one."""
+"""Left to right, one token after the other: the only order for an autoregressive network, one of
+many for a masked one."""
 
 import torch
 
@@ -32,5 +32,5 @@ def left_to_right(process, denoise, start, times, rng):
 
 
 def when(process, left, total):
-    """The time at which `left` of `total` tokens are masked, for networks that are told it."""
+    """The time at which `left` of `total` tokens are masked, for networks that take the time."""
     return process.noise.schedule.time(torch.tensor(1 - left / total, dtype=torch.float64)).item()

@@ -1,7 +1,7 @@
-"""Steps that are written in ratios, for every noise that knows p_t(y) / p_t(x) of x's neighbours y:
-SEDD (arXiv:2310.16834), Campbell et al. (arXiv:2205.14987). The ratios are those of the prediction,
-so that temperature and top-p act on them too. The last step of both is the noise's own, which
-leaves no noise.
+"""Steps by ratios, for every noise that knows p_t(y) / p_t(x) for the neighbours y of x: SEDD
+(arXiv:2310.16834), Campbell et al. (arXiv:2205.14987). The ratios follow from the prediction, so
+temperature and top-p act on them too. The last step of both samplers is the noise's own reverse
+step, after which no noise is left.
 """
 
 import torch
@@ -13,7 +13,7 @@ from tinydiff.samplers import Step, after, moves, sampler
 
 
 def each_step(step, process, denoise, start, times, rng):
-    """step(x, prediction, t, s) -> x_s, times (B, L), from noise to text."""
+    """Take steps from noise to text with step(x, prediction, t, s) -> x_s, times (B, L)."""
     noise, x, canvas = process.noise, start.x, start.canvas
     for t, s in moves(start, times):
         prediction, t_all, s_all = denoise(x, canvas.time(t)), canvas.time(t), canvas.time(s)
@@ -22,7 +22,7 @@ def each_step(step, process, denoise, start, times, rng):
 
 
 def moved(step, noise, x, prediction, t, s, rng):
-    """The step, but the noise's own at each position that it makes clean."""
+    """The step, but the noise's own reverse step at each position that becomes clean."""
     ends = noise.alpha(s) == 1
     if ends.all():
         return noise.reverse(x, prediction, t, s, rng)
@@ -34,7 +34,7 @@ def moved(step, noise, x, prediction, t, s, rng):
 
 @sampler("euler", needs={"ratios"}, paper="arXiv:2205.14987")
 def euler(process, denoise, start, times, rng):
-    """Let every position jump on its own, at the speed that the ratios had when the step began
+    """Let every position jump on its own, at the rate that the ratios had when the step began
     (tau-leaping)."""
     noise = process.noise
 
@@ -52,10 +52,10 @@ def euler(process, denoise, start, times, rng):
 
 @sampler("tweedie", needs={"ratios"}, paper="arXiv:2310.16834")
 def tweedie(process, denoise, start, times, rng):
-    """Undo exactly the noise of one step, position by position: the best step in which none waits
-    for the others (SEDD).
+    """Undo exactly the noise of one step, each position on its own: the best step that treats
+    positions as independent (SEDD).
 
-    Eq. 19 and theorem 4.2: for ratios that a prediction of x_0 implies this is the mixture of
-    q(x_s | x_t, x_0) over it, whatever the noise, so x_0 is drawn first.
+    Eq. 19 and theorem 4.2: for ratios that a prediction of x_0 implies, this is the mixture of
+    q(x_s | x_t, x_0) over the prediction, whatever the noise. So x_0 is drawn first.
     """
     yield from each_step(process.noise.reverse, process, denoise, start, times, rng)

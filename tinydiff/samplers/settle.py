@@ -1,7 +1,6 @@
-"""Accept the surest tokens for good and keep denoising the rest: what an entropy budget
-(arXiv:2505.24857) is for noise that is not a mask. What is accepted counts as given from then on:
-it is clean, at time 0, and the network is told so.
-"""
+"""Accept the least uncertain tokens for good and keep denoising the rest: what an entropy budget
+(arXiv:2505.24857) is for noise that is not a mask. An accepted token counts as given from then on:
+it is clean, and its time, which the network gets, is 0."""
 
 from tinydiff.samplers import Step, after, moves, sampler
 from tinydiff.samplers.unmask import Budget, within_budget
@@ -17,8 +16,9 @@ def settle(process, denoise, start, times, rng, *, budget: Budget = 0.5):
     """Accept the least uncertain characters for good, keep denoising the rest; stops when all are
     accepted.
 
-    A token drawn from p(x_0_i | x_t) is as good as the true one, whichever noise stood there: one a
-    step is exact but for the length of the others' step.
+    A token drawn from p(x_0_i | x_t) has the distribution of the true one, whichever noise stood
+    there. So one token a step is exact, but for the length of the steps that the other positions
+    take.
     """
     noise, x, canvas = process.noise, start.x, start.canvas
     for t, s in moves(start, times):

@@ -1,7 +1,6 @@
-"""Solvers for real-valued states: ways from x_t to x_s that trust one estimate of the clean codes.
-All of them write x_t as sqrt(alpha) mean + sqrt(1 - alpha) noise, and differ in how much of the
-noise they keep, and in what they remember.
-"""
+"""Solvers for real-valued states: ways from x_t to x_s that take one estimate of the clean codes as
+the truth. All write x_t as sqrt(alpha) mean + sqrt(1 - alpha) noise, and differ in how much of the
+noise they keep and in what they carry over from the last step."""
 
 import torch
 
@@ -26,9 +25,9 @@ NONE = 1e-12  # in the place of the noise of what is clean, by which nobody divi
 
 
 def solve(step, process, denoise, start, times, rng, clamp, shift=0.0):
-    """step(x, mean, (a_t, b_t), (a_s, b_s), memory) -> x_s and the memory that the next step is
-    told, from noise to text; a and b are `levels`. Where a position becomes clean stands the code
-    of the likeliest token."""
+    """Take steps from noise to text with step(x, mean, (a_t, b_t), (a_s, b_s), memory) -> (x_s, the
+    memory of the next step); a and b are `levels`. A position that becomes clean gets the code of
+    its likeliest token."""
     noise, x, canvas, memory = process.noise, start.x, start.canvas, start.memory
     for t, s in moves(start, times):
         prediction, codes = denoise(x, canvas.time(t)), noise.codes()

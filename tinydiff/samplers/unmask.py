@@ -1,7 +1,7 @@
-"""Orders of reveal for masked diffusion. All of them ask the network about every mask, draw a
-character for each, and keep some; they differ in which. Ranking by a function of the state (the
-largest probability, the entropy) and then drawing is exact at one reveal a step; several reveals a
-step take the characters for independent, which is the error one sees.
+"""Orders of reveal for masked diffusion. Each sampler asks the network about every mask, draws a
+character for each, and keeps some of them; the samplers differ in which. Ranking positions by a
+function of the state (the largest probability, the entropy) and then drawing is exact at one reveal
+a step; several reveals a step treat the characters as independent, which is the error one sees.
 """
 
 import torch
@@ -25,8 +25,8 @@ Budget = Annotated[
 
 
 def reveal_by(score, process, denoise, start, times, rng):
-    """Reveal as many tokens a step as the schedule says, those first for which score(log_x0, rng)
-    is highest."""
+    """Reveal as many tokens a step as the schedule says, in the order of score(log_x0, rng), the
+    highest first."""
     x, canvas = start.x, start.canvas
     total = masks_at_first(start, process)
     prediction = None
@@ -44,7 +44,7 @@ def reveal_by(score, process, denoise, start, times, rng):
 
 
 def masked_share(process, canvas, t):
-    """Of what is masked at time 1, the share that is at time t, (B, 1)."""
+    """The share at time t of the tokens that are masked at time 1, (B, 1)."""
     open_ = (~canvas.given).double()
     masked = 1 - process.noise.alpha(canvas.time(t, torch.float64))
     first = 1 - process.noise.alpha(canvas.time(1.0, torch.float64))
@@ -56,8 +56,8 @@ def masked_share(process, canvas, t):
 
 
 def masks_at_first(start, process):
-    """How many masks there are at time 1, (B, 1): those of a state at an earlier time are the share
-    that the noise leaves."""
+    """How many masks there are at time 1, (B, 1). A state at an earlier time has the share of them
+    that the noise leaves there."""
     if start.memory is not None:
         return start.memory
     there = hidden(start.x, process).sum(1, keepdim=True)
@@ -110,7 +110,7 @@ def margin(process, denoise, start, times, rng):
 
 @sampler("entropy", needs={"mask", "clock"}, paper="arXiv:2508.15487")
 def entropy(process, denoise, start, times, rng):
-    """Reveal where the whole bet is least spread out (lowest entropy)."""
+    """Reveal where the prediction has the lowest entropy."""
     yield from reveal_by(
         lambda log_p, rng: negative_entropy(log_p), process, denoise, start, times, rng
     )
@@ -125,10 +125,9 @@ def random(process, denoise, start, times, rng):
 
 
 def reveal_while(enough, process, denoise, start, times, rng):
-    """Reveal the places for which enough(log_x0, masked) is True, however many; what is left at the
-    last step comes at once. The time is not the step's but that at which as much is masked, for
-    networks that are told it.
-    """
+    """Reveal the places for which enough(log_x0, masked) is True, however many; at the last step,
+    all that are left. Networks that take the time get the time at which as many tokens are masked,
+    not that of the step."""
     x, canvas = start.x, start.canvas
     total, t = start.memory or (masks_at_first(start, process)[:, 0].clamp_min(1).double(), start.t)
     for _, s in moves(start._replace(t=t), times):

@@ -36,7 +36,7 @@ CONTROLS = {"\n": "↵", "\t": "⇥", MASK: MASK_SIGN}
 MAX_JSON = 1 << 28  # bytes
 MAX_DRAWN = 1 << 31  # bytes of all pictures of a film together
 MAX_SIDE = 65_535  # pixels of a side that a GIF may have
-MOST_NATS = 14.0  # of a bet: more than the log of all characters there are
+MOST_NATS = 14.0  # of a prediction: more than the log of all characters there are
 
 
 def plain(text: str) -> str:
