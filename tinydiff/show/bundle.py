@@ -1,16 +1,16 @@
-"""The page's scripts as one: ES modules that import from each other, put one after the other.
+"""The page's scripts as one: ES modules that import from each other, joined into a plain script.
 
 A component of Gradio takes the body of a function, and an exported page may fetch nothing: neither
-can import. So the modules of ui/static are joined here, each in a function of its own, in the order
-in which they need each other. Of the language of modules three forms are understood, each on lines
-of its own, and anything else is refused:
+can import. So the modules of ui/static are joined here, each in a function of its own, ordered by
+their imports. Three forms of the language of modules are understood, each on lines of its own, and
+anything else is refused:
 
     import {a, b} from "./x.js";              its path from the file that asks
     import * as views from "./views/*.js";    what all files of a folder export
     export function a ... | export class a ... | export const a ...
 
-"./views/*.js" are also the files that lie beside a noise or a process from outside the package:
-simplex.py brings simplex.js, written as if it lay in views. This file does not know gradio.
+"./views/*.js" also stands for the scripts beside noises and processes from outside the package:
+simplex.py may bring simplex.js, written as if it lay in views. This file does not know gradio.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ VIEWS = STATIC / "views"  # a view for each kind of noise, by name
 
 
 def bundle(entry: str) -> str:
-    """A module of ui/static and all that it imports, as a plain script that leaves what the module
-    exports in the global `tinydiff`.
+    """A module of ui/static and all that it imports, as a plain script that puts the module's
+    exports into the global `tinydiff`.
 
-    Raises ValueError, in one sentence, for modules that need each other, for what a module imports
-    and none exports, and for other forms than the three.
+    Raises ValueError, in one sentence, for circular imports, for an import of what is not exported,
+    and for any form other than the three.
     """
     done: dict[Path, str] = {}
     join(STATIC / entry, done, ())
@@ -44,7 +44,7 @@ def bundle(entry: str) -> str:
 
 
 def join(path: Path, done: dict[Path, str], above: tuple[Path, ...]) -> None:
-    """Put a module into `done`, after those that it imports."""
+    """Put a module into `done`, after the modules that it imports."""
     if path in above:
         raise ValueError(
             f"{path.name} and {above[-1].name} import each other: part what both need."
@@ -64,7 +64,7 @@ def join(path: Path, done: dict[Path, str], above: tuple[Path, ...]) -> None:
 
 
 def wrapped(path: Path, text: str) -> str:
-    """A module as a constant that holds what it exports."""
+    """A module as a constant that holds its exports."""
     body = EXPORT.sub("", IMPORT.sub(lambda found: imported(found, path), text))
     if other := OTHER.search(body):
         raise ValueError(f"{path.name} has {other[0]!r}, a form that is not understood here.")
@@ -93,7 +93,7 @@ def exports(text: str) -> list[str]:
 
 
 def files(asked: str, path: Path) -> list[Path]:
-    """The modules that an import of the module at `path` names. Raises ValueError if there are
+    """The modules that an import in the module at `path` names. Raises ValueError if there are
     none."""
     home = path.parent if path.is_relative_to(STATIC) else VIEWS
     folder = (home / asked).resolve().parent
@@ -104,8 +104,8 @@ def files(asked: str, path: Path) -> list[Path]:
 
 
 def brought() -> list[Path]:
-    """The scripts that lie beside noises and processes from outside the package, under the same
-    names."""
+    """The scripts beside noises and processes from outside the package that share their file's
+    name."""
     kinds = [*NOISES.values(), *PROCESSES.values()]
     modules = (sys.modules.get(cls.__module__) for cls in kinds)
     homes = {
@@ -116,6 +116,6 @@ def brought() -> list[Path]:
 
 
 def place(path: Path) -> str:
-    """The constant that holds a module."""
+    """The name of the constant that holds a module."""
     name = path.relative_to(STATIC) if path.is_relative_to(STATIC) else Path("views", path.name)
     return "$" + re.sub(r"\W", "_", str(name.with_suffix("")))

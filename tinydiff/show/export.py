@@ -1,8 +1,9 @@
-"""Runs as files: GIF, MP4, one HTML page that needs nothing else, and JSON that holds all of it.
+"""Runs as files: GIF, MP4, one HTML page that needs nothing else, and JSON that holds the whole
+run.
 
 The pictures are drawn in the page's colours with the fonts that matplotlib carries, so a GIF is the
 same on every machine: 64 columns, a cell a character, no re-flow. A new character appears in the
-accent colour and dries to ink in a few frames. Text of a visitor enters the HTML page only as JSON
+accent colour and fades to ink in a few frames. Text of a visitor enters the HTML page only as JSON
 in a script tag, where `<` is escaped.
 """
 
@@ -45,7 +46,7 @@ def plain(text: str) -> str:
 
 
 def glyph(character: str) -> str:
-    """What is drawn in a cell."""
+    """The sign that is drawn for a character."""
     return CONTROLS.get(character, character)
 
 
@@ -66,7 +67,7 @@ def caption(settings: dict, step: int, calls: int, total: int) -> str:
 
 
 def json(run: Run, path: str | Path) -> None:
-    """Everything that the run holds, numbers to five decimals."""
+    """Write everything that the run holds as JSON, numbers to five decimals."""
     data = {
         "format": FORMAT,
         "settings": shared(run.settings),
@@ -76,7 +77,8 @@ def json(run: Run, path: str | Path) -> None:
 
 
 def shared(settings: dict) -> dict:
-    """Settings as others may read them: of a model in a folder of this machine its name alone."""
+    """Settings as others may read them: a model in a folder of this machine appears by its name
+    alone."""
     model = settings.get("model")
     here = isinstance(model, (str, Path)) and (
         Path(model).is_dir() or str(model).startswith((".", "/", "~"))
@@ -85,12 +87,12 @@ def shared(settings: dict) -> dict:
 
 
 def rounded(row: dict) -> dict:
-    """A picture's channels, short enough to be stored."""
+    """The channels of a picture with its numbers shortened."""
     return row | {name: [round(x, 5) for x in row[name]] for name in ("confidence", "entropy")}
 
 
 def load_json(path: str | Path) -> Run:
-    """What `json` wrote. Raises ValueError, in one sentence, for anything else."""
+    """The run that `json` wrote. Raises ValueError, in one sentence, for anything else."""
     path = Path(path)
     try:
         text = read_whole(path, MAX_JSON)
@@ -107,11 +109,11 @@ def load_json(path: str | Path) -> Run:
 
 
 class Strange(ValueError):
-    """What is no run of ours."""
+    """Raised for JSON that is no run of ours."""
 
 
 def refuse(value: object) -> None:
-    """Raises Strange: NaN and Infinity are no JSON, and browsers do not read them."""
+    """Raises Strange for NaN and Infinity, which are no JSON, and which browsers do not read."""
     raise Strange(str(value))
 
 
@@ -127,8 +129,8 @@ def run_of(data: dict) -> Run:
 
 
 def is_settings(found: object) -> bool:
-    """Plain values by their names, one level of options, and what is drawn or printed of them on
-    one short line."""
+    """Whether it is plain values by name, with one level of options, and short one-line texts where
+    it is drawn or printed."""
     options = found.get("options") or {}
     values = [*(value for name, value in found.items() if name != "options"), *options.values()]
     lines = [found.get(name) or "" for name in ("model", "process", "sampler")]
@@ -140,8 +142,8 @@ def is_settings(found: object) -> bool:
 
 
 def picture_of(row: dict) -> Picture:
-    """A picture from JSON; every channel must have a value a character, of its kind and within its
-    limits."""
+    """A picture from JSON; every channel must have a value for each character, of its type and
+    within its limits."""
     row = render.renamed(row)
     if isinstance(row.get("scene"), dict):
         row["scene"] = render.renamed(row["scene"])
@@ -193,12 +195,12 @@ def html(run: Run, path: str | Path) -> None:
 
 
 def played_html(value: dict, path: str | Path) -> None:
-    """The same of what a player plays, as it was packed for that."""
+    """`html` for a value that was packed for the player already."""
     write_text(Path(path), page(value))
 
 
 def page(value: dict) -> str:
-    """The page of a value for the player, whose address it leaves alone."""
+    """The HTML page of a value for the player; it leaves the address bar alone."""
     head = {name: part for name, part in value["head"].items() if name != "query"}
     head["settings"] = shared(head.get("settings", {}))
     last = plain_json.loads(value["chunks"][-1])[-1]
@@ -214,8 +216,8 @@ def page(value: dict) -> str:
 
 
 def filled(name: str, parts: dict[str, str]) -> str:
-    """A page of ui/static with each {{NAME}} in it replaced by that part; what stands in a part
-    stays as it is."""
+    """A page of ui/static with each {{NAME}} replaced by that part; a {{NAME}} inside a
+    part stays."""
     head, *rest = (STATIC / name).read_text("utf-8").split("{{")
     return head + "".join(
         parts[name] + after for name, after in (piece.split("}}", 1) for piece in rest)
@@ -243,7 +245,7 @@ UNDER = {render.GIVEN: (23, 24), render.AGAIN: (22, 24)}  # lines under a cell, 
 
 @lru_cache(maxsize=4)
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans Mono, which matplotlib carries: its cell is 0.602 of its size."""
+    """DejaVu Sans Mono, which matplotlib carries; its cells are 0.602 of its size wide."""
     from matplotlib import font_manager  # takes a while to load
 
     name = font_manager.FontProperties(
@@ -258,14 +260,14 @@ def inks() -> dict[str, tuple[int, ...]]:
 
 
 def mixed(a: tuple[int, ...], b: tuple[int, ...], share: float) -> tuple[int, ...]:
-    """`share` of a, the rest b."""
+    """`share` of colour a, the rest of b."""
     return tuple(round(share * x + (1 - share) * y) for x, y in zip(a, b))
 
 
 @lru_cache(maxsize=8192)
 def tile(character: str, state: str, wet: float) -> Image.Image:
-    """A cell: its character in its state, and how much of the accent is still on it (1 as it is
-    written, 0 when dry)."""
+    """One drawn cell: a character in its state; `wet` is how much of the accent colour is left, 1
+    when it is written, 0 when it has faded."""
     ink = inks()
     struck = state == render.NEW and wet == 1
     image = Image.new(
@@ -288,7 +290,7 @@ def tile(character: str, state: str, wet: float) -> Image.Image:
 
 
 def images(run: Run) -> Iterator[Image.Image]:
-    """The run as pictures, one a step, and a few more in which the last characters dry."""
+    """The run as images, one a step, and a few more in which the last characters fade."""
     total = len(run.frames) - 1
     wet = [0.0] * len(run.frames[0].text)
     kinds = [""] * len(run.frames[0].text)
@@ -313,7 +315,7 @@ def images(run: Run) -> Iterator[Image.Image]:
 
 
 def lines_of(run: Run) -> int:
-    """The lines that the longest picture of a run takes."""
+    """How many lines the longest picture of a run takes."""
     spelling, most = render.Spelling(), 0
     for picture in run.frames:
         spelling.take(picture)
@@ -322,8 +324,8 @@ def lines_of(run: Run) -> int:
 
 
 def drawn(cells: list[tuple[str, str, float]], lines: int, words: str, done: float) -> Image.Image:
-    """One picture: the sheet with its cells, (character, state, wet) each, and under it the caption
-    and how far the run is."""
+    """One image: the cells, (character, state, wet) each, and under them the caption and a bar of
+    progress."""
     image, (x, y) = background(lines).copy(), (EDGE + INSET, EDGE + INSET)
     for i, (character, kind, w) in enumerate(cells):
         image.paste(
@@ -342,8 +344,8 @@ def drawn(cells: list[tuple[str, str, float]], lines: int, words: str, done: flo
 
 @lru_cache(maxsize=4)
 def background(lines: int) -> Image.Image:
-    """An empty sheet on paper, with room for `lines` rows of cells. Its sides are even, as H.264
-    wants them."""
+    """An image of empty paper with room for `lines` rows of cells. Its sides are even, as H.264
+    requires."""
     ink = inks()
     image = Image.new("RGB", background_size(lines), ink["paper"])
     width, low = image.width, image.height - FOOT
@@ -362,7 +364,8 @@ def background_size(lines: int) -> tuple[int, int]:
 
 
 def milliseconds(frames: int) -> int:
-    """How long a picture stands: a run takes about five seconds, whatever its steps."""
+    """How long each picture is shown: a run takes about five seconds, whatever its number
+    of steps."""
     return 10 * min(50, max(3, round(500 / frames)))
 
 
@@ -370,8 +373,8 @@ def milliseconds(frames: int) -> int:
 
 
 def gif(run: Run, path: str | Path, pause: float = 3.0) -> None:
-    """An endless GIF; the finished text stands for `pause` seconds. Only what changes from picture
-    to picture is stored."""
+    """Write an endlessly repeated GIF; the finished text is shown for `pause` seconds. Only what
+    changes from picture to picture is stored."""
     pictures = drawable(run)
     common = commonest(a_few(pictures))
     frames = [picture.quantize(palette=common, dither=Image.Dither.NONE) for picture in pictures]
@@ -394,7 +397,7 @@ def gif(run: Run, path: str | Path, pause: float = 3.0) -> None:
 
 
 def drawable(run: Run) -> list[Image.Image]:
-    """All pictures of a film. Raises ValueError, before the first is drawn, if they are too large
+    """All pictures of a film. Raises ValueError, before the first is drawn, if they are too large,
     or too many for memory."""
     size, count = background_size(lines_of(run)), len(run.frames) + DRY
     if max(size) > MAX_SIDE or 3 * count * math.prod(size) > MAX_DRAWN:
@@ -406,8 +409,8 @@ def drawable(run: Run) -> list[Image.Image]:
 
 
 def commonest(image: Image.Image, colours: int = 96) -> Image.Image:
-    """A palette of the colours that an image has most of, so that paper and ink stay exactly what
-    they are."""
+    """The palette of an image's most frequent colours, so that paper and ink keep their exact
+    colours."""
     counted = sorted(image.getcolors(image.width * image.height), reverse=True)[:colours]
     palette = Image.new("P", (1, 1))
     palette.putpalette([channel for _, colour in counted for channel in colour])
@@ -415,7 +418,7 @@ def commonest(image: Image.Image, colours: int = 96) -> Image.Image:
 
 
 def a_few(pictures: list[Image.Image]) -> Image.Image:
-    """Six of the pictures on one image, from which all take their colours."""
+    """Six of the pictures on one image, from which the palette is taken."""
     some = [pictures[i * (len(pictures) - 1) // 5] for i in range(6)]
     image = Image.new("RGB", (some[0].width, some[0].height * len(some)))
     for i, picture in enumerate(some):
@@ -424,7 +427,7 @@ def a_few(pictures: list[Image.Image]) -> Image.Image:
 
 
 def mp4(run: Run, path: str | Path, pause: float = 3.0) -> None:
-    """An H.264 film, by ffmpeg. Raises ValueError where there is none."""
+    """Write an H.264 film, with ffmpeg. Raises ValueError where there is no ffmpeg."""
     if shutil.which("ffmpeg") is None:
         raise ValueError(
             "MP4 needs the program ffmpeg, which is not here: install it, or export a GIF."
@@ -476,8 +479,8 @@ WRITERS: dict[str, Callable[[Run, Path], None]] = {
 
 
 def writer(path: str | Path) -> Callable[[Run, Path], None]:
-    """The function that writes a file of this ending. Raises ValueError that lists the endings, or
-    if there is no folder."""
+    """The function that writes a file with this ending. Raises ValueError that lists the endings,
+    or for a folder that does not exist."""
     path = Path(path)
     if path.suffix.lower() not in WRITERS:
         raise ValueError(

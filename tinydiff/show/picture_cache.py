@@ -1,10 +1,10 @@
-"""What is made again and again from the same numbers, made once: plain data in assets/pictures,
-each file named after what it was made from.
+"""A cache of pictures: plain data in assets/pictures, each file named after what it was computed
+from.
 
-The name is a hash of everything that the data depends on: the text of the file in which the
-function stands that makes it, what the function was given, and what else it reads. So what is found
-is what would be made, and where anything has changed nothing is found and it is made. `python -m
-tinydiff.ui.pictures` makes all that the page opens with, and throws the rest away.
+The name is a hash of everything that the data depends on: the source file of the function that
+makes it, the function's arguments, and what else it reads. So what is found is what would be
+computed, and after any change it is not found and is computed. `python -m tinydiff.ui.pictures`
+makes all pictures that the page opens with, and deletes the others.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ FOLDER = ASSETS / "pictures"
 
 
 def stored(make: Callable[..., Plain], *what, reads: object = ()) -> Plain:
-    """make(*what), or what it once was for the same. `what` and `reads` are plain data, dataclasses
-    of it, or functions; reads is what else the result depends on.
-    """
+    """make(*what), taken from the cache if it is there. `what` and `reads` are plain data,
+    dataclasses of plain data, or functions; reads is what the result depends on beside the
+    arguments."""
     path = FOLDER / f"{key(make, what, reads)}.json.gz"
     return read(path) if path.is_file() else make(*what)
 
@@ -37,13 +37,13 @@ def read(path: Path):
 
 
 def write(path: Path, value) -> None:
-    """The same bytes for the same value, whenever it is written."""
+    """Write a value; the same value always gives the same bytes."""
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(gzip.compress(json.dumps(value, ensure_ascii=False).encode(), mtime=0))
 
 
 def key(make: Callable, what: tuple, reads: object) -> str:
-    """20 hexadecimal digits."""
+    """The name of a cached value: 20 hexadecimal digits."""
     depends = [
         text(make.__code__.co_filename),
         make.__qualname__,
@@ -54,11 +54,11 @@ def key(make: Callable, what: tuple, reads: object) -> str:
 
 
 def named(part: object) -> object:
-    """A function counts by its name: its text is part of the file's."""
+    """A function is represented by its name, because its text is part of the source file's."""
     return getattr(part, "__qualname__", part)
 
 
 @lru_cache(maxsize=8)
 def text(path: str | Path) -> str:
-    """The text of a file, for `reads`."""
+    """The text of a source file."""
     return Path(path).read_text("utf-8")

@@ -85,8 +85,8 @@ class Run:
 def record(
     process: Process, canvas: Canvas, frames: Iterable[Frame], row: int = 0
 ) -> Iterator[Picture]:
-    """A Picture for each Frame of one row of the batch, and before the first one the noise that it
-    came from."""
+    """A Picture for each Frame of one row of the batch, preceded by one of the noise that the run
+    starts from."""
     stage = scene(process, canvas, row)
     signs = process.tokenizer.signs + MASK
     naming = Naming(process.tokenizer)
@@ -104,7 +104,7 @@ def record(
 
 
 class Naming:
-    """Tells with each picture what its signs spell, each sign once."""
+    """Tells with each picture what its signs spell, each sign only once in a run."""
 
     def __init__(self, tokenizer: Tokenizer):
         signs, spelled = tokenizer.signs, tokenizer.pieces
@@ -124,7 +124,7 @@ class Naming:
 
 
 def spelled(text: str, tokenizer: Tokenizer) -> str:
-    """What the signs of a picture spell, MASK where nothing is written."""
+    """What each sign of a picture spells; MASK where nothing is written."""
     if tokenizer.signs == tokenizer.pieces:
         return text
     return joined(
@@ -134,7 +134,7 @@ def spelled(text: str, tokenizer: Tokenizer) -> str:
 
 
 def is_naming(found: object) -> bool:
-    """Could this have come from `Naming`? For files that anybody wrote."""
+    """Whether `Naming` could have made it; for files that anybody may have written."""
     return isinstance(found, dict) and all(
         is_text(sign) and len(sign) == 1 and is_text(piece) and len(piece) <= PIECE
         for sign, piece in found.items()
@@ -142,7 +142,7 @@ def is_naming(found: object) -> bool:
 
 
 class Spelling:
-    """What the signs of a run spell, as far as its pictures told."""
+    """What the signs of a run spell, as far as its pictures have told (`Naming`)."""
 
     def __init__(self):
         self.pieces: dict[str, str] = {}
@@ -159,8 +159,8 @@ class Spelling:
 
 
 def has_top(frame: Frame) -> bool:
-    """Does its picture hold the likeliest tokens? Of every frame they would be more than all
-    the rest."""
+    """Whether the picture of this frame holds the likeliest tokens: in every picture they would be
+    more than all the rest."""
     return (
         frame.step == frame.steps
         or frame.step * TOPS // frame.steps != (frame.step - 1) * TOPS // frame.steps
@@ -168,7 +168,7 @@ def has_top(frame: Frame) -> bool:
 
 
 def picture(frame: Frame, signs: str, row: int, top: str, stage: dict, first: bool) -> Picture:
-    """A Picture of one row; `top` has those of cells where they changed."""
+    """The Picture of one row; `top` holds the likeliest tokens of the cells where they changed."""
     view = "" if frame.view is None else levels(frame.view[row, stage["spots"]].flatten().tolist())
     return Picture(
         frame.step,
@@ -217,7 +217,8 @@ def scene(process: Process, canvas: Canvas, row: int = 0) -> dict:
 
 
 def is_scene(found: object, L: int) -> bool:
-    """Could this have come from `scene` for L characters? For files that anybody wrote."""
+    """Whether `scene` could have made it for L characters; for files that anybody may have
+    written."""
     if (
         not isinstance(found, dict)
         or not is_text(found.get("view"))
@@ -241,7 +242,7 @@ def spell(ids: list[int], signs: str) -> str:
 
 
 def likeliest(frame: Frame, signs: str, row: int) -> list[str]:
-    """For each cell its likeliest tokens, each followed by its probability; "" where the prediction
+    """The likeliest tokens of each cell, each followed by its probability; "" where the prediction
     is certain or uniform."""
     tokens, p = frame.top_tokens[row], frame.top_probabilities[row]
     pairs = [""] * (2 * tokens.numel())
@@ -257,9 +258,8 @@ def likeliest(frame: Frame, signs: str, row: int) -> list[str]:
 
 
 class States:
-    """Called with one picture after the other, gives a letter a cell: given, masked or noise, new,
-    changed again, unsure or written.
-    """
+    """Called with one picture after the other, it gives the state of each cell as a letter: given,
+    masked or noise, new, changed again, unsure or written."""
 
     def __init__(self):
         self.before, self.seen, self.masks, self.least = "", [], True, 0.0
@@ -293,7 +293,7 @@ class States:
 
 
 def states(pictures: Iterable[Picture]) -> Iterator[str]:
-    """The states of each picture of a run, from its first on."""
+    """The states of the cells of each picture of a run, which begins with the first."""
     return map(States(), pictures)
 
 
@@ -306,18 +306,19 @@ def level(share: float) -> str:
 
 
 def levels(shares: Iterable[float], scale: float = 1.0) -> str:
-    """`level` of each share over `scale`; for many at once, all of them from 0 to `scale` but for
-    rounding."""
+    """`level` of each share divided by `scale`, for many at once; the shares lie between 0 and
+    `scale`, up to rounding."""
     return "".join([SIGNS[int(LEVELS * share / scale + 0.5)] for share in shares])
 
 
 def share_of(sign: str) -> float:
-    """What `level` wrote."""
+    """The share that `level` encoded."""
     return (ord(sign) - FIRST) / LEVELS
 
 
 def delta(before: str, now: str) -> list | str:
-    """What changed: [place, character, ...], or the whole of `now` where that is shorter."""
+    """The change from one picture's string to the next: [place, character, ...], or all of `now`
+    where that is shorter."""
     if before == now:
         return []
     changes = [y for i, (a, b) in enumerate(zip(before, now)) if a != b for y in (i, b)]
@@ -325,7 +326,7 @@ def delta(before: str, now: str) -> list | str:
 
 
 def apply(before: str, change: list | str) -> str:
-    """What `delta` was made from."""
+    """The string after a change that `delta` made."""
     if isinstance(change, str):
         return change
     now = list(before)
@@ -338,7 +339,7 @@ RUNS = itertools.count(time.monotonic_ns() // 1000)
 
 
 def fresh_run() -> int:
-    """The number of a run, which no other has: it is no time, since clocks are put back."""
+    """A number that no other run of this program has. Not a time: clocks may be set back."""
     return next(RUNS)
 
 
@@ -348,7 +349,7 @@ OLDER = {"spread": "entropy", "bets": "top", "sight": "view"}
 
 
 def renamed(stored: dict) -> dict:
-    """A part of a stored run with today's keys, whatever version wrote it."""
+    """A part of a stored run with its keys as they are called today."""
     return {OLDER.get(key, key): value for key, value in stored.items()}
 
 
@@ -400,7 +401,7 @@ class Wire:
         )
 
     def value(self, done: bool = False, **tail) -> dict:
-        """The run so far. With `done`, the likeliest tokens ride along, and what `tail` adds
+        """The run so far. With `done` it includes the likeliest tokens, and the entries of `tail`
         (`stats`, `stopped`)."""
         if self.buffer:
             packed = json.dumps(self.buffer, ensure_ascii=False, separators=(",", ":"))
@@ -418,9 +419,8 @@ class Wire:
 
 def stream(pictures: Iterable[Picture], wire: Wire, every: float = EVERY) -> Iterator[dict]:
     """Values for the player: at once for the first two pictures, then at most one every `every`
-    seconds. The last pictures may still wait in the wire when this ends: `wire.value(done=True)`
-    takes them along.
-    """
+    seconds. The last pictures may still be in the wire when this ends; `wire.value(done=True)`
+    includes them."""
     sent = 0.0
     for count, picture in enumerate(pictures):
         wire.add(picture)
@@ -438,7 +438,7 @@ def pack(run: Run, V: int, **head) -> dict:
 
 
 def unpack(value: dict) -> Run:
-    """The run in a player's value; shares come back to within a percent."""
+    """The run in a player's value; shares are restored to within a percent."""
     last, frames, nats = dict.fromkeys(CHANNELS, ""), [], value["head"]["nats"]
     value = renamed(value)
     scene = value["head"].get("scene")
@@ -470,14 +470,13 @@ def unpack(value: dict) -> Run:
 
 def palette(dark: bool = False) -> dict[str, str]:
     """The page's colours by name ("paper", "ink", "new", "masked", ...), read from the one place
-    where they stand: the two blocks of custom properties at the top of ui/static/style.css.
-    """
+    that defines them: the two blocks of custom properties at the top of ui/static/style.css."""
     light, shade = re.findall(r"\{([^}]*--td-paper[^}]*)\}", STYLE.read_text("utf-8"))[:2]
     names = dict(re.findall(COLOUR, light))
     return names | (dict(re.findall(COLOUR, shade)) if dark else {})
 
 
 def colour_name(family: str) -> str:
-    """The name of a family's colour in `palette`: its own, or one of those to spare for families
-    that the style does not name, as `ink` of ui/static/dom.js chooses it."""
+    """The name in `palette` of a family's colour: its own, or a spare one for families that the
+    style does not name, chosen as `ink` of ui/static/dom.js chooses it."""
     return family if family in palette() else f"spare-{sum(map(ord, family)) % SPARE}"

@@ -37,8 +37,8 @@ LOADED = re.compile(r'(?<=tinydiff\.load\(")[^"\n]*(?="\))')
 
 
 def write(folder: str | Path, source: str = "") -> None:
-    """Write README.md and its pictures. source: the Hub id to load it by; without one, the folder's
-    name."""
+    """Write README.md and its pictures. source: the Hub id to load the checkpoint by; "" is its
+    folder's name."""
     known = checkpoint.card(folder)
     for name, data in pictures(known).items():
         (known.path / name).write_bytes(data)
@@ -46,7 +46,7 @@ def write(folder: str | Path, source: str = "") -> None:
 
 
 def files_for(folder: Path, source: str) -> dict[str, bytes]:
-    """The card and its pictures for a Hub id: the card that is there with the id in its lines of
+    """The card and its pictures for a Hub id: the existing card with the id put into its lines of
     use, or a new one."""
     path = folder / "README.md"
     if path.is_file():
@@ -82,8 +82,7 @@ def text(known: Card, source: str = "") -> str:
 
 
 def bits(known: Card) -> str | None:
-    """Bits a character on held-out text: of all of it where it was evaluated, else the last
-    validation."""
+    """Bits a character on held-out text: the evaluation's bound, or else the last validation."""
     if "bound" in known.evaluation:
         return bits_of(known.evaluation["bound"])
     rows = drawable(known.metrics)
@@ -91,7 +90,7 @@ def bits(known: Card) -> str | None:
 
 
 def drawable(metrics: list[dict]) -> list[dict]:
-    """The rows that can be drawn: others may be cut short or of a run that went wrong."""
+    """The rows that can be drawn; others may be cut short, or hold no finite numbers."""
     return [
         row for row in metrics if all(is_number(row.get(key)) for key in ("step", "loss", "valid"))
     ]
@@ -101,7 +100,7 @@ def drawable(metrics: list[dict]) -> list[dict]:
 
 
 def front_matter(known: Card) -> str:
-    """What the Hub reads. YAML reads JSON, so names of any kind are safe."""
+    """The metadata that the Hub reads. YAML includes JSON, so names are written as JSON."""
     process, corpus = known.config["process"], known.config["corpus"]
     kind = "text2text-generation" if known.config.get("task") else "text-generation"
     lines = ["---", "library_name: tinydiff", f"pipeline_tag: {kind}", "license: mit"]
@@ -190,7 +189,7 @@ def measured_with(known: Card) -> list[str]:
 
 
 def pieces(config: dict) -> str:
-    """What a window is counted in."""
+    """What a window's length counts: characters, or pieces of words."""
     return (
         "characters"
         if "tokenizer" not in config
@@ -199,7 +198,7 @@ def pieces(config: dict) -> str:
 
 
 def flag(name: str, value: object) -> str:
-    """As the trainer's command line takes it."""
+    """A setting as the trainer's command line takes it."""
     dashed = name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{dashed}" if value else f"--no-{dashed}"
@@ -253,7 +252,7 @@ def measurements(result: dict) -> list[str]:
 
 
 def nats(bound: dict) -> str:
-    """The bound as its error allows."""
+    """The bound in nats, to the digits that its error allows."""
     return written(bound["nats"], bound["error"])
 
 
@@ -262,7 +261,7 @@ def bits_of(bound: dict) -> str:
 
 
 def errors_of(held: dict) -> str:
-    """What the error of a bound is."""
+    """What the error of a bound stands for."""
     if held.get("each"):
         return (
             "Errors are standard errors, of the last 10 % by blocks of consecutive windows, "
@@ -278,7 +277,7 @@ def errors_of(held: dict) -> str:
 
 
 def quality_of(row: dict, real: dict) -> list[str]:
-    """What was measured of texts, in words, beside real text."""
+    """The measured quality of texts in words, with that of real text."""
     words = (
         [f"{percent(row['words'], row.get('words_error'))} real words"]
         if row["words"] is not None
@@ -307,7 +306,7 @@ def judge(row: dict) -> str:
 
 
 def about_words(result: dict) -> str:
-    """What a share of real words is to be compared with."""
+    """How to read a share of real words."""
     if not result.get("letters"):
         return (
             "Real words were not measured as they are today, in words of four letters or more, "
@@ -355,7 +354,7 @@ def pictures(known: Card) -> dict[str, bytes]:
 
 
 def quality(known: Card) -> list[plots.Curve]:
-    """The line of the sampler that comes first, the family's own; the others stand in the table."""
+    """The curve of the family's first sampler; the other samplers are in the table."""
     rows = [row for row in known.evaluation.get("steps", ()) if row.get("bits") is not None]
     points = sorted(
         (row["calls"], row["bits"]) for row in rows if row["sampler"] == rows[0]["sampler"]
@@ -368,7 +367,7 @@ def quality(known: Card) -> list[plots.Curve]:
 
 
 def shown(known: Card) -> list[str]:
-    """The lines that show the pictures."""
+    """The lines of the card that show its pictures."""
     rows = drawable(known.metrics)
     curve = (
         f"![Training loss and validation bound over {rows[-1]['step']:,} steps]({TRAINING})"

@@ -1,9 +1,9 @@
-"""What there is to play with: the bundled checkpoints and the perfect networks, by name; and
-load(), which opens anything.
+"""The models that are there: the bundled checkpoints and the perfect networks, by name; and load(),
+which opens anything.
 
 A model is "masked" or "autoregressive" (a folder of assets/checkpoints) or "perfect-masked" (the
 Markov language of the bundled bigrams with the exact denoiser of that noise). Checkpoints with a
-task, the `rewriters`, are listed apart: from nothing they write nothing.
+task, the `rewriters`, are listed apart: they need a source to write from.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ BIGRAMS = "tiny_shakespeare"  # the corpus whose pairs of characters the perfect
 
 @dataclass(frozen=True)
 class Model:
-    """A model that can be chosen. `folder` is None for a perfect network and where it is still on
-    the Hub."""
+    """A model that can be chosen. `folder` is None for a perfect network, and for a model of the
+    Hub that is not pulled yet."""
 
     key: str
     process: str
@@ -42,8 +42,8 @@ class Model:
 
     @property
     def playable(self) -> bool:
-        """Are its weights there? For want of room a checkpoint may keep its card and its numbers
-        alone."""
+        """Whether its weights are there. To save room a checkpoint may come with its card and
+        evaluation alone."""
         return self.folder is None or (self.folder / "model.safetensors").is_file()
 
 
@@ -68,8 +68,8 @@ def perfect_families() -> list[str]:
 
 
 def hub_models(source: str, seconds: float = hub.PATIENCE) -> tuple[dict[str, Model], Process]:
-    """What a repository of the Hub holds that writes plain text, by its pinned id, and the first of
-    them, which is pulled. Raises CheckpointError."""
+    """The models in a repository of the Hub that write plain text, by their pinned ids, and the
+    first of them, pulled and opened. Raises CheckpointError."""
     end = time.monotonic() + seconds
     found = [hub_model(*one) for one in hub.contents(source, seconds) if not one.config.get("task")]
     if not found:
@@ -88,8 +88,8 @@ def hub_model(source: hub.Source, config: dict) -> Model:
 
 
 def find(name: str) -> tuple[Model, Process]:
-    """A model by its key, or by its id on the Hub, from which it is pulled once; its key then names
-    the commit. Raises ValueError."""
+    """A model by its key, or by its id on the Hub, from which it is pulled once; the model's key
+    then names the commit. Raises ValueError."""
     if not hub.is_source(name):
         process = opened(name)
         return (models() | rewriters())[name], process
@@ -105,8 +105,7 @@ def rewriters() -> dict[str, Model]:
 
 
 def bundled() -> dict[str, Model]:
-    """The checkpoints in `assets/`, in the order of their names; also those that left their weights
-    out."""
+    """The checkpoints in `assets/`, in the order of their names, with weights or without."""
     folders = {
         folder.parent.name: folder.parent for folder in sorted(CHECKPOINTS.glob("*/config.json"))
     }
@@ -129,14 +128,14 @@ def describe(name: str, config: dict) -> str:
 
 
 def open_model(key: str) -> Process:
-    """A model by its key, loaded once, or from the Hub as "user/name/folder@commit". Raises
-    ValueError that lists the keys."""
+    """The process of a model by its key, loaded once, or by its Hub id, "user/name/folder@commit".
+    Raises ValueError that lists the keys."""
     return from_hub(*hub.pull(key)) if hub.is_source(key) else opened(key)
 
 
 @lru_cache(maxsize=3)
 def from_hub(folder: Path, source: hub.Source) -> Process:
-    """A checkpoint that was pulled; a few of them are kept."""
+    """The process of a pulled checkpoint; a few are kept in memory."""
     return checkpoint.load(folder)
 
 
@@ -155,7 +154,7 @@ def opened(key: str) -> Process:
 
 @lru_cache(maxsize=64)
 def fingerprint(key: str) -> str:
-    """A name for the weights of a bundled model, or for the language of a perfect network."""
+    """The hash of a bundled model's weights, or of the language of a perfect network."""
     return checkpoint.fingerprint(
         ((models() | rewriters())[key].folder or LANGUAGE) / "model.safetensors"
     )
@@ -179,14 +178,14 @@ def found_card(source: str) -> Card:
 
 
 def real_text() -> dict:
-    """What real text is worth (evaluate.Quality), as the first checkpoint found that was evaluated;
-    {} if none was."""
+    """The quality of real text (evaluate.Quality), from the first checkpoint that was evaluated; {}
+    if none was."""
     return next((real for key in bundled() if (real := card_of(key).evaluation.get("real"))), {})
 
 
 def yardsticks() -> dict:
-    """Both ends of the scale of real words (evaluate.yardsticks), as the first checkpoint found
-    that has them; {} if none has."""
+    """Both ends of the scale of real words (evaluate.yardsticks), from the first checkpoint that
+    has them; {} if none has."""
     return next(
         (ends for key in bundled() if (ends := card_of(key).evaluation.get("yardsticks"))), {}
     )
@@ -208,12 +207,12 @@ def words() -> frozenset[str]:
 
 
 def has_judge() -> bool:
-    """Is the model in this copy that judges what others write?"""
+    """Whether this copy holds the judge."""
     return JUDGE in models()
 
 
 def judge() -> Process:
-    """The bundled autoregressive model, which judges what others write."""
+    """The bundled autoregressive model, under which the texts of all models are scored."""
     return open_model(JUDGE)
 
 
@@ -236,7 +235,7 @@ def load(source: str | Path, device: str = "cpu") -> Process:
 
 
 def unknown(name: str, known: Iterable[str]) -> CheckpointError:
-    """The sentence for a name that no model of this copy has."""
+    """The error for a name that no model of this copy has."""
     kinds = "a checkpoint folder or a Hub id (user/name)"
     if not (listed := ", ".join(known)):
         return CheckpointError(
@@ -247,8 +246,8 @@ def unknown(name: str, known: Iterable[str]) -> CheckpointError:
 
 
 def check_assets(user: str) -> None:
-    """Raises CheckpointError where the bundled models are missing that `user`, a command or the
-    page, is made of."""
+    """Raises CheckpointError where the bundled models are missing. user: what needs them, a command
+    or the page."""
     if not CHECKPOINTS.is_dir():
         raise CheckpointError(
             f"{user} is made of the bundled models, and this installation carries none: run it in "

@@ -50,7 +50,7 @@ SCALE, ROW = ".scale", 64  # the name behind a matrix of whole numbers; its shor
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a loaded checkpoint beside its weights."""
+    """What a checkpoint holds beside its weights."""
 
     path: Path
     config: dict
@@ -79,8 +79,8 @@ def network_of(process: Process) -> str:
 
 
 def save(process: Process, config: dict, folder: str | Path) -> Path:
-    """Write config.json and model.safetensors, both or none; weights that are computed from others
-    are left out."""
+    """Write config.json and model.safetensors, both or neither; weights that are computed from
+    others are left out."""
     with replacing(folder) as new:
         write(process, config, new)
     return Path(folder)
@@ -148,7 +148,7 @@ def read_config(folder: Path) -> dict:
 
 
 def renamed(settings: dict) -> dict:
-    """Settings of a training by their names of today, whatever version wrote them."""
+    """Settings of a training with their names of today, whatever version wrote them."""
     return {RENAMED.get(name, name): value for name, value in settings.items()}
 
 
@@ -174,8 +174,7 @@ def read_object(folder: Path, name: str, limit: int = MAX_CONFIG) -> dict:
 
 
 def check_config(config: dict, folder: Path) -> dict[str, int]:
-    """The shape of the network that a config describes, once all of the config is known to be
-    sound."""
+    """The shape of the network that a config describes, after checking the whole config."""
     with blamed(folder):
         check_names(config)
         tokenizers.check(config), noise_of(config)
@@ -185,7 +184,7 @@ def check_config(config: dict, folder: Path) -> dict[str, int]:
 
 @contextmanager
 def blamed(folder: Path) -> Iterator[None]:
-    """What goes wrong inside is the config's fault."""
+    """A context in which errors become a CheckpointError that names the config."""
     try:
         yield
     except CheckpointError:
@@ -210,9 +209,8 @@ def tokenizer_of(config: dict, folder: Path) -> Tokenizer:
 
 
 def cutter(folder: Path) -> str | Tokenizer:
-    """How a corpus is to be cut for a checkpoint: into the characters that it has, or by the
-    checkpoint's own tokenizer. Raises CheckpointError.
-    """
+    """How to cut a corpus for a checkpoint: into its characters, or by its own tokenizer. Raises
+    CheckpointError."""
     config = read_config(folder)
     with blamed(folder):
         found = tokenizer_of(config, folder)
@@ -235,8 +233,7 @@ def bounded(net: dict, key: str, folder: Path) -> int:
 
 
 def check_names(config: dict) -> None:
-    """Raises ValueError where what a config calls by a name or a number is nothing that could
-    be."""
+    """Raises ValueError where a name or a number in a config is invalid."""
     corpus, floor = config["corpus"], config["schedule"]["floor"]
     if config["process"] not in PROCESSES:
         raise ValueError(
@@ -259,8 +256,7 @@ def check_names(config: dict) -> None:
 
 
 def check_story(config: dict) -> None:
-    """Raises ValueError where what a config tells of its training, for people to read, is of
-    another kind than it should be."""
+    """Raises ValueError where what a config tells people about its training has a wrong type."""
     kinds = {"training": dict, "hardware": str, "labels": list, "fingerprint": str}
     if wrong := [
         key for key, kind in kinds.items() if key in config and not isinstance(config[key], kind)
@@ -282,9 +278,9 @@ def check_story(config: dict) -> None:
 
 
 def check_text(config: dict, folder: Path, data: Corpus | Documents | Pairs) -> None:
-    """Raises CheckpointError unless a corpus is what a checkpoint learned from: the same tokens,
-    for a token is known by its number, and, where the checkpoint tells it, the same text.
-    """
+    """Raises CheckpointError unless a corpus is what a checkpoint learned from: it has the same
+    tokens in the same order, because tokens are stored as numbers, and, where the checkpoint holds
+    its hash, the same text."""
     with blamed(folder):
         here, there = data.tokenizer, tokenizer_of(config, folder)
     learned = f"{folder.name!r} learned from {brief(config['corpus'])}"
@@ -315,8 +311,8 @@ def check_weights(folder: Path) -> None:
 
 
 def read_header(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the weights, as their file's header tells them, after comparing that with
-    the file's own size."""
+    """Names and shapes of the weights from the header of their file, after checking it against the
+    size of the file."""
     check_weights(folder)
     path = folder / "model.safetensors"
     size = path.stat().st_size
@@ -339,7 +335,7 @@ def read_header(folder: Path) -> dict[str, tuple[int, ...]]:
 
 
 def entries(header: dict) -> list[tuple[str, dict]]:
-    """The tensors of a header. Raises ValueError if they are too many."""
+    """The tensors that a header lists. Raises ValueError if they are too many."""
     found = [(name, tensor) for name, tensor in header.items() if name != "__metadata__"]
     if len(found) > MAX_TENSORS:
         raise ValueError(f"{len(found):,} tensors")
@@ -376,8 +372,8 @@ def placed(tensor: dict, room: int) -> tuple[str, tuple[int, ...]]:
 def check_room(
     net: type[Network], shape: dict[str, int], found: dict[str, tuple[int, ...]], folder: Path
 ) -> None:
-    """Are there as many weights as the network has at the least? Asked before any memory is taken
-    for it."""
+    """Raises CheckpointError if there are fewer weights than the network has at the least, before
+    memory is taken for it."""
     needed, there = net.least_weights(shape), sum(math.prod(s) for s in found.values())
     if needed > there:
         raise CheckpointError(
@@ -389,8 +385,8 @@ def check_room(
 def read_weights(
     folder: Path, process: Process, found: dict[str, tuple[int, ...]]
 ) -> dict[str, torch.Tensor]:
-    """The weights as float32, after comparing their shapes with what the process needs, and the
-    values with finiteness."""
+    """The weights as float32, after checking that their shapes are those of the process, and that
+    all values are finite."""
     needed = {name: tuple(p.shape) for name, p in process.state_dict().items()}
     stored = {new: old for old, new in process.stored_as.items() if old in found}
     found = {process.stored_as.get(name, name): shape for name, shape in found.items()}
@@ -423,9 +419,7 @@ def numbers(file, name: str) -> torch.Tensor:
 
 def card(folder: str | Path) -> Card:
     """Config, training curve and evaluation of a checkpoint; only the config must be there. Shares
-    of real words that were measured before it was said of how many letters ("letters"), when short
-    words counted too, are left out.
-    """
+    of real words from evaluations without "letters" are left out: they counted short words too."""
     folder = Path(folder)
     config, evaluation = read_config(folder), read_json(folder / "evaluation.json")
     evaluation = evaluation if "letters" in evaluation else without_words(evaluation)
@@ -433,7 +427,7 @@ def card(folder: str | Path) -> Card:
 
 
 def without_words(found):
-    """An evaluation, or a part of it, with None for every share of real words."""
+    """An evaluation, or a part of it, with every share of real words set to None."""
     if isinstance(found, list):
         return [without_words(part) for part in found]
     if isinstance(found, dict):
@@ -442,7 +436,7 @@ def without_words(found):
 
 
 def fingerprint(weights: Path) -> str:
-    """A name for a file of weights: two are the same if all weights are."""
+    """The hash of a file of weights, 16 hexadecimal digits."""
     return hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
 
 
@@ -452,8 +446,7 @@ def read_json(path: Path) -> dict:
 
 
 def read_jsonl(path: Path) -> list[dict]:
-    """The rows of a JSON-lines file; a last row that was cut short is left out, and so is all after
-    a damaged one."""
+    """The rows of a JSON-lines file up to the first that is damaged or cut short."""
     rows = []
     try:
         data = read_whole(path, MAX_MEASURED) or b""
@@ -472,5 +465,5 @@ def read_jsonl(path: Path) -> list[dict]:
 
 
 def finite(value: float) -> float | None:
-    """A number that JSON can hold."""
+    """The number, or None if JSON cannot hold it."""
     return value if math.isfinite(value) else None

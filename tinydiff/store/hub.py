@@ -1,11 +1,11 @@
 """The Hugging Face Hub: pull() a checkpoint that anybody made, contents() of a repository, push()
 one of ours.
 
-A repository holds one checkpoint, or a folder for each of several. Pulling trusts nothing. It asks
-with plain GETs, which know no login, so that nobody can have a private repository of this machine's
-owner read to them; all of them together end in time; of each file no more is read than the Hub said
-it has; the commit is pinned; only config.json and model.safetensors are read (checkpoint.py says
-how), and what was not found sound is not kept.
+A repository holds one checkpoint, or a folder for each of several. Pulling trusts nothing. It sends
+plain GETs without a login, so that nobody can read private repositories of this machine's owner
+through it; all requests together have a time limit; no more is read of a file than the Hub listed;
+the commit is pinned; only config.json and model.safetensors (and a tokenizer's file) are read, as
+checkpoint.py describes; and what is found unsound is deleted.
 """
 
 from __future__ import annotations
@@ -82,11 +82,11 @@ class Source:
 
     @property
     def name(self) -> str:
-        """What it is called: its folder, or its repository."""
+        """Its folder's name, or its repository's."""
         return self.folder or self.repo.split("/")[1]
 
     def path(self, file: str) -> str:
-        """The path of a file of it inside the repository."""
+        """The path inside the repository of one of its files."""
         return f"{self.folder}/{file}" if self.folder else file
 
 
@@ -114,25 +114,24 @@ def is_source(text: str) -> bool:
 
 
 class Requests:
-    """Plain GETs without a login, which have so many seconds together. Raises CheckpointError, in
-    one sentence, naming `what`."""
+    """Plain GETs without a login, which share a time limit. Raises CheckpointError, in one sentence
+    that names `what`."""
 
     def __init__(self, what: str, seconds: float):
         check_number("seconds", seconds, 0, LONGEST)
         self.what, self.seconds, self.end = what, seconds, time.monotonic() + seconds
 
     def read(self, url: str, limit: int) -> bytes:
-        """What a URL answers, at most `limit` bytes."""
+        """The answer of a URL, at most `limit` bytes."""
         with tempfile.SpooledTemporaryFile(limit) as sink:
             self.fetch(url, sink, limit)
             sink.seek(0)
             return sink.read()
 
     def fetch(self, url: str, sink: BinaryIO, limit: int) -> None:
-        """Write what a URL answers into `sink`. It is asked for in a thread, because a server that
-        sends its head byte by byte, or a name that is looked up without end, would outlast every
-        timeout there is; a thread that comes too late finds its connection closed.
-        """
+        """Write the answer of a URL into `sink`. A thread asks for it, because a server that sends
+        its head byte by byte, or a name lookup without end, outlasts every timeout of a connection;
+        a thread that is late finds its connection closed."""
         from httpx import Client
 
         failed: list[Exception] = []
@@ -172,7 +171,7 @@ class Requests:
         )
 
     def error(self, error: Exception) -> CheckpointError:
-        """The CheckpointError, in one sentence, for whatever a request raised."""
+        """The CheckpointError, in one sentence, for an exception of a request."""
         if isinstance(error, CheckpointError):
             return error
         if isinstance(error, OSError):
@@ -229,17 +228,15 @@ def temporary_error(what: str, status: int) -> str:
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a repository at a commit: size in bytes and, where the Hub says it, what each is
-    known by: git's name of it (the SHA-1 of its blob) or, of a large one that is stored apart, its
-    SHA-256.
-    """
+    """The files of a repository at a commit: size in bytes and, where the Hub lists it, a hash:
+    git's (the SHA-1 of the blob) or, for a large file that is stored apart, SHA-256."""
 
     sha: str
     sizes: dict[str, int]
     digests: dict[str, str]
 
     def is_file(self, path: str, data: bytes) -> bool:
-        """Is this the content that the file is listed with?"""
+        """Whether this is the content of the file that is listed."""
         known = self.digests.get(path)
         return known is None or known == (
             git_name(data) if len(known) == 40 else hashlib.sha256(data).hexdigest()
@@ -247,15 +244,14 @@ class Listing:
 
 
 def git_name(data: bytes) -> str:
-    """As git calls a file's content."""
+    """git's hash of a file's content."""
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def pull(source: Source | str, seconds: float = PATIENCE) -> Pulled:
-    """A public checkpoint on the Hub, fetched unless that commit of it is here already. Raises
-    CheckpointError, in one sentence, for anything that is no sound checkpoint or does not come
-    within so many seconds.
-    """
+    """A public checkpoint on the Hub, fetched unless that commit is here already. Raises
+    CheckpointError, in one sentence, for anything that is no sound checkpoint or does not arrive
+    within the seconds."""
     source = source if isinstance(source, Source) else Source.parse(source)
     requests = Requests(str(source), seconds)
     if not (SHA.fullmatch(source.revision) and place(source).is_dir()):
@@ -268,7 +264,7 @@ def pull(source: Source | str, seconds: float = PATIENCE) -> Pulled:
 
 
 def fetched(requests: Requests, source: Source, found: Listing) -> None:
-    """Fetch a checkpoint to its place, once it is known to be sound. Raises CheckpointError."""
+    """Fetch a checkpoint, check it, and move it to its place. Raises CheckpointError."""
     check_sizes(source, found)
     try:
         with apart(place(source)) as partial:
@@ -280,10 +276,8 @@ def fetched(requests: Requests, source: Source, found: Listing) -> None:
 
 
 def use(folder: Path) -> None:
-    """Note that a pulled checkpoint is used now, and throw those away that were used least
-    recently, until the others are no more and no larger than KEPT; also what a killed program has
-    left behind.
-    """
+    """Mark a pulled checkpoint as used now, and delete the least recently used ones until the rest
+    is within KEPT in number and size; delete also what killed programs left behind."""
     with contextlib.suppress(
         OSError
     ):  # another program may tidy up, too, or the disk is only to be read
@@ -303,9 +297,8 @@ def use(folder: Path) -> None:
 
 
 def forget(folder: Path) -> None:
-    """Delete a pulled checkpoint, and the folders above it that are empty then. It goes at once or
-    not at all: whoever looks for it finds it whole, or not there.
-    """
+    """Delete a pulled checkpoint, and the folders above it that this leaves empty. It disappears in
+    one move: whoever looks for it finds all of it or nothing."""
     with tempfile.TemporaryDirectory(prefix="partial-", dir=cache()) as gone:
         os.replace(folder, Path(gone) / "it")
     for parent in list(folder.parents)[:3]:
@@ -315,9 +308,7 @@ def forget(folder: Path) -> None:
 
 def contents(source: Source | str, seconds: float = PATIENCE) -> list[Listed]:
     """The checkpoints in a repository, or the one in the folder that is named, in the order of
-    their names; only their configs are fetched. Raises CheckpointError if there is none that could
-    be read.
-    """
+    their names; only their configs are fetched. Raises CheckpointError if none can be read."""
     source = source if isinstance(source, Source) else Source.parse(source)
     requests = Requests(str(source), seconds)
     found = listing(requests, source)
@@ -342,7 +333,7 @@ def contents(source: Source | str, seconds: float = PATIENCE) -> list[Listed]:
 
 
 def folders(found: Listing) -> list[str]:
-    """Where checkpoints lie: "" for the root."""
+    """The folders that hold checkpoints; "" is the root."""
     places = {
         name.removesuffix("config.json").removesuffix("/")
         for name in found.sizes
@@ -352,8 +343,7 @@ def folders(found: Listing) -> list[str]:
 
 
 def listing(requests: Requests, source: Source) -> Listing:
-    """What the Hub says of a repository; nothing of it is believed unless it has the form it should
-    have."""
+    """The Hub's description of a repository, of which only what has the right form is accepted."""
     at = f"/revision/{quote(source.revision, safe='')}" if source.revision else ""
     data = requests.read(f"{endpoint()}/api/models/{source.repo}{at}?blobs=true", MAX_LISTING)
     try:
@@ -396,7 +386,7 @@ def check_sizes(source: Source, found: Listing) -> None:
 
 
 def fetch(requests: Requests, source: Source, name: str, found: Listing, folder: Path) -> None:
-    """One file into a folder, as long as the listing says and with that content."""
+    """Fetch one file into a folder and check its size and content against the listing."""
     path = source.path(name)
     with open(folder / name, "wb+") as file:
         requests.fetch(
@@ -423,7 +413,7 @@ def config_of(requests: Requests, source: Source, found: Listing) -> dict:
 
 
 def place(source: Source) -> Path:
-    """Where a pinned checkpoint lies on this machine."""
+    """The folder of a pinned checkpoint on this machine."""
     return (
         cache()
         / source.repo.replace("/", "--")
@@ -435,7 +425,8 @@ def place(source: Source) -> Path:
 
 @contextmanager
 def apart(folder: Path) -> Iterator[Path]:
-    """A folder to work in, which becomes `folder` if all goes well and is deleted if not."""
+    """A context with a temporary folder that becomes `folder` at its end, and is deleted if
+    something fails."""
     cache().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="partial-", dir=cache()) as work:
         partial = Path(work) / folder.name
@@ -450,7 +441,7 @@ def apart(folder: Path) -> Iterator[Path]:
 
 
 def endpoint() -> str:
-    """Where the Hub is. Raises CheckpointError under HF_HUB_OFFLINE."""
+    """The Hub's address. Raises CheckpointError under HF_HUB_OFFLINE."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
@@ -521,7 +512,7 @@ def push(
 
 
 def set_tag(api, repo_id: str, tag: str, commit: str) -> None:
-    """Let a tag name a commit, also where it named another."""
+    """Make a tag name a commit, also if it named another."""
     known = {ref.name: ref.target_commit for ref in api.list_repo_refs(repo_id).tags}
     if known.get(tag, commit) != commit:
         api.delete_tag(repo_id, tag=tag)
@@ -529,7 +520,7 @@ def set_tag(api, repo_id: str, tag: str, commit: str) -> None:
 
 
 def card_of(folder: Path, source: str) -> dict[str, bytes]:
-    """The card and its pictures. Raises CheckpointError where what they are made from is
+    """The card and its pictures. Raises CheckpointError where the files that they are made from are
     damaged."""
     try:
         return card.files_for(folder, source)
@@ -550,17 +541,16 @@ def push_target(repo_id: str, inside: str) -> Source:
 
 
 def message(config: dict, known: checkpoint.Card, inside: str) -> str:
-    """What a commit is called: "masked: step 6000, 2.42 ± 0.06 bits a character"."""
+    """The title of a commit: "masked: step 6000, 2.42 ± 0.06 bits a character"."""
     bits = card.bits(known)
     said = f"step {config.get('step', 0)}" + ("" if bits is None else f", {bits} bits a character")
     return f"{inside or config['process']}: {said}"
 
 
 def pull_run(repo_id: str, folder: str | Path, token: str | None = None) -> bool:
-    """Bring back a training run that was pushed with `resume`, from one's own repository and with
-    one's own login, into a folder. False if there is none. Files come whole or not at all, those
-    that resuming begins with last. Raises CheckpointError, in one sentence.
-    """
+    """Fetch a training run that was pushed with `resume` from one's own repository, with one's own
+    login, into a folder. False if there is none. Each file arrives whole or not at all, and those
+    that resuming starts from arrive last. Raises CheckpointError, in one sentence."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
 
@@ -587,8 +577,8 @@ def pull_run(repo_id: str, folder: str | Path, token: str | None = None) -> bool
 
 
 def patient() -> None:
-    """The client of huggingface_hub waits for ever where nobody answers; a minute without a byte is
-    enough."""
+    """huggingface_hub's client waits for ever where nobody answers; here it gives up after a minute
+    without a byte."""
     from huggingface_hub import get_session
 
     get_session().timeout = 60
@@ -596,8 +586,8 @@ def patient() -> None:
 
 @contextmanager
 def write_errors(repo_id: str) -> Iterator[None]:
-    """Raise a CheckpointError of one sentence for every error inside; none quotes an answer of the
-    Hub, which could hold a login."""
+    """A context that turns every error into a CheckpointError of one sentence; none quotes an
+    answer of the Hub, which could hold a login."""
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
     try:

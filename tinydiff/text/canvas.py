@@ -60,8 +60,8 @@ class Canvas:
 
     @staticmethod
     def template(tokenizer: Tokenizer, text: str, batch: int = 1) -> Canvas:
-        """`text` given, except at every blank, each of which is a token to be written: BLANK, and
-        UNDERSCORE where the tokenizer has no such character.
+        """`text` given except at its blanks, each of which is one token to be written. A blank is
+        BLANK, and UNDERSCORE too if the tokenizer has no such character.
 
         Raises ValueError if there is no blank, and for what the tokenizer cannot write.
         """
@@ -87,26 +87,26 @@ class Canvas:
 
     @property
     def counted(self) -> Tensor:
-        """(B, L) bool: the characters by which nats are divided.
+        """The tokens over which nats are averaged, (B, L) bool.
 
-        Losses and bounds are sums over all that is open, padding too, because it tells where the
-        text ends: a bound that left it out, but let the network see it, would get the length for
-        nothing and lie below -log p of the text. As the padding follows from the text, p(text) =
-        p(text and padding), and the sum over both is the bound on the text.
+        Losses and bounds are sums over all open positions, padding too, because padding tells where
+        the text ends: a bound that left it out, but let the network see it, would get the length
+        for free and lie below -log p of the text. As the padding follows from the text, p(text) =
+        p(text and padding), and the sum over both is a bound on the text.
         """
         return ~self.given if self.padding is None else ~(self.given | self.padding)
 
     def characters(self, tokenizer: Tokenizer) -> Tensor:
-        """How many characters the tokens spell that count, in each row, (B,)."""
+        """How many characters the counted tokens of each row spell, (B,)."""
         return torch.where(self.counted, tokenizer.counts(self.tokens), 0).sum(1)
 
     def with_written(self, tokens: Tensor, where: Tensor) -> Canvas:
-        """The canvas with `tokens` (B, L) given as well, `where` (B, L) bool is True."""
+        """The canvas with `tokens` (B, L) given as well where `where` (B, L) is True."""
         tokens = torch.where(where & ~self.given, tokens, self.tokens)
         return replace(self, tokens=tokens, given=self.given | where)
 
     def slice(self, start: int, stop: int) -> Canvas:
-        """Columns start .. stop of it."""
+        """Columns start .. stop of the canvas."""
         padding = None if self.padding is None else self.padding[:, start:stop]
         return replace(
             self,
@@ -128,7 +128,7 @@ class Canvas:
         return self.each(lambda x: x.to(device))
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Canvas:
-        """The canvas with every tensor changed."""
+        """The canvas with `change` applied to every tensor."""
         parts = (self.tokens, self.given, self.label, self.padding)
         return Canvas(*(None if x is None else change(x) for x in parts))
 

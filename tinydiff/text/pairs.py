@@ -76,9 +76,8 @@ def pairs(corpus: Corpus, task: str = "restore", length: int = 128) -> Pairs:
 
 
 def plain(text: str) -> str:
-    """Lower case, without punctuation: apostrophes close up, all else that is no letter, digit or
-    accent becomes a space, and spaces are squeezed.
-    """
+    """Lower case without punctuation: apostrophes are dropped, every other sign that is no letter,
+    digit or accent becomes a space, and runs of spaces become one."""
     bare = re.sub("['’]", "", text.lower())
     return " ".join(
         "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in bare).split()
@@ -89,8 +88,8 @@ TASKS: dict[str, Callable[[str], str]] = {"restore": plain}  # the source that b
 
 
 def usable(lines: list[str], task: str, tokenizer: Tokenizer, room: int) -> list[tuple[str, str]]:
-    """(source, target) of the lines of which both fit into `room` tokens, whose source is not empty
-    and can be written."""
+    """(source, target) for the lines of which both fit into `room` tokens, and whose source is not
+    empty and can be written."""
     made = [(TASKS[task](line), line) for line in lines]
     made = [
         (source, line) for source, line in made if source and all(map(tokenizer.writes, source))
@@ -100,7 +99,7 @@ def usable(lines: list[str], task: str, tokenizer: Tokenizer, room: int) -> list
 
 
 def end_of(tokenizer: Tokenizer) -> int:
-    """The token that END is. Raises ValueError where it is none, or several."""
+    """The token of END. Raises ValueError where it is no token, or several."""
     ids = tokenizer.encode(END).tolist()
     if len(ids) != 1:
         raise ValueError(
@@ -110,8 +109,8 @@ def end_of(tokenizer: Tokenizer) -> int:
 
 
 def halves(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> Tensor:
-    """Texts, each followed by END to the end of its half of a window of `length`, (N, length // 2)
-    int64."""
+    """Texts, each followed by END up to the end of its half of a window of `length`, (N, length //
+    2) int64."""
     rows = torch.full((len(texts), length // 2), end_of(tokenizer))
     for row, ids in zip(rows, tokenizer.encode_all(list(texts))):
         row[: len(ids)] = torch.tensor(ids)
@@ -119,8 +118,8 @@ def halves(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> Tensor:
 
 
 def paired(tokens: Tensor, tokenizer: Tokenizer) -> Canvas:
-    """The canvas of pairs (B, L): the first half given, the second open; of its ENDs the first
-    counts, the others are padding."""
+    """The canvas of pairs (B, L): the first half given, the second open; in it the first END counts
+    and the others are padding."""
     tokens = tokens.long()
     given = (torch.arange(tokens.shape[1]) < tokens.shape[1] // 2).expand(tokens.shape)
     ends = (tokens == end_of(tokenizer)) & ~given
@@ -128,5 +127,5 @@ def paired(tokens: Tensor, tokenizer: Tokenizer) -> Canvas:
 
 
 def ended(text: str) -> str:
-    """The text up to its END; what stands behind it means nothing."""
+    """The text up to its first END."""
     return text.partition(END)[0]

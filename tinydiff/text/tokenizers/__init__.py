@@ -30,11 +30,11 @@ class Tokenizer(ABC):
     pieces:  what each token spells by itself, (V,); a byte that is no whole character is one of
              HALVES there, and `joined` makes characters of them
     end_id:  the token that ends a text and spells nothing; None where there is none
-    one_way: is there one way alone to cut a text? Else what a text costs is an upper bound
+    one_way: whether a text can be cut into tokens in one way only; if not, bits are an upper bound
     """
 
     kind: ClassVar[str]  # its name in a checkpoint
-    unit: ClassVar[str]  # what people call its tokens
+    unit: ClassVar[str]  # the word for its tokens in sentences
     one_way: ClassVar[bool]
     pieces: Sequence[str]
     end_id: int | None = None
@@ -55,24 +55,24 @@ class Tokenizer(ABC):
 
     @property
     def signs(self) -> str:
-        """For each token a character of its own, by which it travels."""
+        """One character for each token, by which the token travels to the browser."""
         return "".join(map(chr, range(FIRST_SIGN, FIRST_SIGN + len(self))))
 
     def tokens(self, signs: str) -> Tensor:
-        """The tokens (L,) of signs; of any other character, the mask."""
+        """The tokens (L,) of signs; any other character becomes the mask."""
         found = (ord(sign) - FIRST_SIGN for sign in signs)
         return torch.tensor([i if 0 <= i < len(self) else self.mask_id for i in found])
 
     @abstractmethod
     def writes(self, character: str) -> bool:
-        """Can it write that character?"""
+        """Whether it can write that character."""
 
     @abstractmethod
     def encode(self, text: str, place: int = 0) -> Tensor:
         """`typed(text)` as tokens, (L,) int64.
 
-        Raises ValueError if it cannot be written, in a sentence that says where, `place`
-        characters being before it.
+        Raises ValueError if it cannot be written, in a sentence that says where; `place` is the
+        number of characters that stand before `text`.
         """
 
     def encode_all(self, texts: list[str]) -> list[list[int]]:
@@ -81,14 +81,14 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def spell(self, ids: Tensor) -> list[str]:
-        """What each token of a text adds to it; joined, the text. The mask is MASK_SIGN."""
+        """What each token adds to the text; joined, the text. The mask becomes MASK_SIGN."""
 
     def decode(self, ids: Tensor) -> str:
         """The text of tokens (L,)."""
         return "".join(self.spell(ids))
 
     def encoded(self, ids: Tensor) -> bytes:
-        """The text of tokens (L,) in UTF-8; also where they begin or end within a character."""
+        """The text of tokens (L,) in UTF-8, which may begin or end within a character."""
         return self.decode(ids).encode("utf-8", "surrogatepass")
 
     @abstractmethod
@@ -97,10 +97,10 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def config(self) -> dict:
-        """What config.json holds of it."""
+        """Its entry in config.json."""
 
     def files(self) -> dict[str, bytes]:
-        """What else a checkpoint holds of it: the contents of files by name."""
+        """Its other files in a checkpoint: contents by name."""
         return {}
 
     @classmethod
@@ -117,8 +117,8 @@ class Tokenizer(ABC):
         """
 
     def unlike(self, other: Tokenizer) -> str:
-        """How its tokens differ from another one's, to go behind its name; "" where in numbers
-        alone."""
+        """How its tokens differ from those of another tokenizer, as words that follow its name; ""
+        where the tokens differ only in their numbers."""
         mine, its = set(self.pieces), set(other.pieces)
         sides = ("has not", its - mine), ("has", mine - its)
         return " but ".join(f"{some} {brief(''.join(sorted(p)), 20)}" for some, p in sides if p)
@@ -131,11 +131,11 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def identity(self) -> bytes:
-        """Two tokenizers of a kind are the same if this is."""
+        """Equal for two tokenizers of a kind if and only if they are the same."""
 
 
 def joined(pieces: Iterable[str]) -> str:
-    """The text of pieces that stand side by side; bytes that make no character are U+FFFD."""
+    """The text of pieces in a row; bytes that form no character become U+FFFD."""
 
     def whole(found: re.Match) -> str:
         return bytes(ord(half) - HALF for half in found[0]).decode("utf-8", "replace")

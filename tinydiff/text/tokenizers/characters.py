@@ -47,10 +47,10 @@ class Characters(Tokenizer):
         return cls("".join(sorted(set(text))))
 
     def typed(self, text: str) -> str:
-        """`text` with the characters that the vocabulary lacks written plainly where it has what
-        that takes: curly quotes, dashes, ellipses, ligatures and odd spaces (PLAIN, else Unicode's
-        NFKC). What it has stays, and so does what cannot be written: `encode` names that. The
-        length may change.
+        """`text` with characters outside the vocabulary written plainly where that is possible:
+        curly quotes, dashes, ellipses, ligatures and odd spaces (PLAIN, else Unicode's NFKC). Other
+        characters stay, also those that cannot be written, which `encode` reports. The length may
+        change.
         """
         if self.ids.keys() >= set(text):
             return text
@@ -58,8 +58,8 @@ class Characters(Tokenizer):
         return "".join(c if c in self.ids else self.plainly(c) for c in whole)
 
     def plainly(self, c: str) -> str:
-        """A character outside the vocabulary in characters of it, or itself where that cannot be
-        done."""
+        """A character outside the vocabulary in characters of the vocabulary, or itself where that
+        is not possible."""
         folded = unicodedata.normalize("NFKC", c)
         for way in (*PLAIN.get(c, ()), folded, *PLAIN.get(folded, ())):
             if self.ids.keys() >= set(way):
@@ -84,7 +84,7 @@ class Characters(Tokenizer):
 
     @staticmethod
     def refused(strange: list[str], place: int) -> str:
-        """The sentence on characters outside the vocabulary, the first of which stands at
+        """The sentence about characters outside the vocabulary; the first of them stands at
         `place`."""
         first, *others = map(repr, strange[:NAMED])
         more = [f"{len(strange) - NAMED} more"] * (len(strange) > NAMED)
@@ -128,8 +128,8 @@ class Characters(Tokenizer):
 
 
 def written(signs: str, ids: Tensor) -> str:
-    """signs[i] for each id (N,), through a table: a list of a long text's characters would take
-    fifty times its room."""
+    """signs[i] for each id (N,), through a lookup table: a Python list of a long text's characters
+    would take fifty times the memory."""
     table = np.frombuffer(signs.encode("utf-32-le", "surrogatepass"), np.uint32)
     return "".join(
         table[part.numpy()].tobytes().decode("utf-32-le", "surrogatepass")

@@ -51,8 +51,8 @@ class Subwords(Tokenizer):
 
     @classmethod
     def learned(cls, texts: Iterable[str], size: int) -> Subwords:
-        """`size` tokens for the texts, or as many as they have: END, the 256 bytes, and the pairs
-        that are met most often.
+        """A tokenizer learned from texts, with `size` tokens or as many as they yield: END, the 256
+        bytes, and the most frequent pairs.
 
         Raises ValueError for a size that is too small or too large.
         """
@@ -88,8 +88,8 @@ class Subwords(Tokenizer):
         return [one.ids for one in found]
 
     def spell(self, ids):
-        """A character of several tokens stands at the one that completes it; bytes that are no
-        character are U+FFFD."""
+        """A character that several tokens spell stands at the last of them; bytes that form no
+        character become U+FFFD."""
         reader, found = codecs.getincrementaldecoder("utf-8")("replace"), []
         for i in ids.tolist():
             if i == self.mask_id:
@@ -132,7 +132,7 @@ class Subwords(Tokenizer):
 
 
 def made(how: str, texts: list[str]) -> Subwords:
-    """The tokenizer that is asked for: "bpe-N", which is learned from texts, or the path of a
+    """A tokenizer by name: "bpe-N" is learned from texts, anything else is the path of a
     tokenizer.json. Raises ValueError, in one sentence."""
     size = how.removeprefix("bpe-")
     if how.startswith("bpe-") and size.isdecimal() and len(size) < 9:
@@ -154,12 +154,12 @@ def made(how: str, texts: list[str]) -> Subwords:
 
 
 def characters(piece: bytes) -> int:
-    """How many characters begin in a piece: its bytes that continue none."""
+    """How many characters begin in a piece: its bytes that are no UTF-8 continuation."""
     return sum(byte & 0xC0 != 0x80 for byte in piece)
 
 
 def halves(error: UnicodeDecodeError) -> tuple[str, int]:
-    """Bytes that are no character, as code points of their own."""
+    """An error handler: bytes that form no character become code points of their own."""
     return "".join(chr(HALF + b) for b in error.object[error.start : error.end]), error.end
 
 
@@ -167,8 +167,8 @@ codecs.register_error("halves", halves)
 
 
 def byte_signs() -> dict[str, int]:
-    """The sign that stands for each byte in a byte-level vocabulary (GPT-2): itself where it is
-    printable in Latin-1, else one from U+0100 on."""
+    """The character that stands for each byte in a byte-level vocabulary (GPT-2): the byte's own
+    where it is printable in Latin-1, else one from U+0100 on."""
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in plain]
     return {chr(b): b for b in plain} | {chr(0x100 + i): b for i, b in enumerate(others)}
@@ -224,7 +224,8 @@ def contents(data: bytes) -> tuple[list[bytes], dict[int, str]]:
 
 
 def parts_of(part: dict | None) -> Iterator[dict]:
-    """A part of a tokenizer.json and those within it, where it is a sequence."""
+    """The parts of an entry of tokenizer.json: the entry itself or, if it is a sequence, its
+    members."""
     if part is not None:
         yield part
         for one in (*(part.get("pretokenizers") or ()), *(part.get("normalizers") or ())):
@@ -232,7 +233,8 @@ def parts_of(part: dict | None) -> Iterator[dict]:
 
 
 def cutter(data: bytes):
-    """The library's tokenizer. In what people write no name of a token is a token."""
+    """The library's tokenizer. Names of special tokens in what people write are read as
+    plain text."""
     from tokenizers import Tokenizer as Cutter
 
     try:
