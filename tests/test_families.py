@@ -166,4 +166,4 @@ def test_what_is_recorded_is_not_measured_again(monkeypatch):
     assert first == {(name, sampler) for name in whole for sampler in whole[name]}
     asked.clear()
     del whole["masked"]["gibbs"]
-    assert families.errors(known=whole)["masked"]["gibbs"] and set(asked) == {("masked", "gibbs")}
+    assert families.errors(before=whole)["masked"]["gibbs"] and set(asked) == {("masked", "gibbs")}

@@ -22,7 +22,7 @@ from tinydiff.cli.commands import main, parser
 from tinydiff.deploy import spaces
 from tinydiff.measure import bench, evaluate, families
 from tinydiff.store import checkpoint
-from tinydiff.train.loop import Run
+from tinydiff.train.loop import TrainingRun
 
 LARGE = "9" * 400
 RUBBISH = [
@@ -114,7 +114,7 @@ def spared(monkeypatch, tmp_path):
     def far_enough(*_, **__):
         raise ValueError("So far it is sound, and here the work would begin.")
 
-    monkeypatch.setattr(Run, "steps", lambda self: iter(()))
+    monkeypatch.setattr(TrainingRun, "steps", lambda self: iter(()))
     for module, name in (
         (bench, "product_rate"),
         (evaluate, "of_texts"),
@@ -261,11 +261,11 @@ def test_a_batch_beyond_memory_is_refused(spared, corpus, tmp_path, capsys, monk
     trainer = sys.modules["tinydiff.train.loop"]
     monkeypatch.setattr(trainer, "memory", lambda: 16e9)
     argv = ["train", *base("train", "", corpus, tmp_path / "run")]
-    monkeypatch.setattr(trainer, "Run", lambda *_: pytest.fail("A network was built."))
+    monkeypatch.setattr(trainer, "TrainingRun", lambda *_: pytest.fail("A network was built."))
     assert main([*map(str, argv), *more]) == 2
     assert "GB of memory and there are 16: give a smaller batch" in capsys.readouterr().err
     monkeypatch.setattr(
-        trainer, "Run", lambda *_: (_ for _ in ()).throw(ValueError("It would begin."))
+        trainer, "TrainingRun", lambda *_: (_ for _ in ()).throw(ValueError("It would begin."))
     )
     main([*map(str, argv), "--batch", "100000", "--accumulate", "10000"])
     assert "It would begin." in capsys.readouterr().err

@@ -38,7 +38,7 @@ def test_a_family_that_nobody_met_yet():
 
     before = dict(PROCESSES)
     registered("stranger"), registered("latent", {"likelihood"})
-    caches = (noise.dissolved, noise.known_pictures, noise.pictures, noise.process_of)
+    caches = (noise.dissolved, noise.information_pictures, noise.pictures, noise.process_of)
     for cache in caches:
         cache.cache_clear()
     try:

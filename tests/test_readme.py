@@ -15,7 +15,7 @@ from tinydiff.deploy import spaces
 from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES
 from tinydiff.store import catalogue
-from tinydiff.train.loop import Run
+from tinydiff.train.loop import TrainingRun
 
 ROOT = Path(__file__).resolve().parent.parent
 # in the order of what they tell people to do
@@ -119,7 +119,9 @@ def test_every_command_runs(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(evaluate, curve, lambda process: [])
     # a minute, measured in test_block
     monkeypatch.setattr(PROCESSES["block"], "tune", lambda *_: {})
-    monkeypatch.setattr(Run, "validate", partialmethod(Run.validate, batches=1, batch=2))
+    monkeypatch.setattr(
+        TrainingRun, "validate", partialmethod(TrainingRun.validate, batches=1, batch=2)
+    )
     deployed = []
     monkeypatch.setattr(
         spaces, "deploy", lambda target, *_: (spaces.check(target), deployed.append(target))

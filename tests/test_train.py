@@ -18,8 +18,8 @@ from tinydiff.train.loop import (
     PRESETS,
     SHAPES,
     Config,
-    Run,
     TrainingError,
+    TrainingRun,
     check,
     pick_device,
     rate,
@@ -267,7 +267,7 @@ def test_muon_takes_the_matrices_of_the_blocks(config):
     """Every parameter is in exactly one optimizer; embeddings and head are AdamW's."""
     from tinydiff.text import corpus
 
-    run = Run(config, corpus(config.corpus), resume=False)
+    run = TrainingRun(config, corpus(config.corpus), resume=False)
     adam, muon = ([p for group in o.param_groups for p in group["params"]] for o in run.optimizers)
     assert (
         len(adam) + len(muon)
@@ -359,7 +359,7 @@ def test_what_the_trial_finds_is_kept_and_resumed(config, monkeypatch, faster, f
             raise RuntimeError("no compiler")
         return next(seconds)
 
-    monkeypatch.setattr(Run, "trial_seconds", trial)
+    monkeypatch.setattr(TrainingRun, "trial_seconds", trial)
     run = start(long)
     run.speed_up()
     assert run.compiled is faster and (run.process.net._compiled_call_impl is not None) == faster

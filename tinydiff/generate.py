@@ -200,8 +200,8 @@ class Writing:
                 board.take(step)
                 number, spent = number + 1, spent + time.perf_counter() - clock
                 state = self.state(step, part, number) if len(spans) == 1 else None
-                told = (number, total, step.t, self.denoise.calls, spent)
-                yield Frame(*told, **board.picture(), before=before, state=state)
+                facts = (number, total, step.t, self.denoise.calls, spent)
+                yield Frame(*facts, **board.picture(), before=before, state=state)
                 clock, before = time.perf_counter(), None
             # what was written is given to the next window
             done = (torch.arange(L, device=canvas.tokens.device) < stop).expand(canvas.given.shape)

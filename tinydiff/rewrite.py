@@ -204,12 +204,17 @@ def measurements(result: dict) -> list[str]:
         if result["bound"].get("each")
         else " of lines taken for independent"
     )
-    held, seen, choice, copy = result["bound"], result["train_bound"], result["mbr"], result["copy"]
+    heldout, seen, choice, copy = (
+        result["bound"],
+        result["train_bound"],
+        result["mbr"],
+        result["copy"],
+    )
     return [
         "",
         "Bound on the lines of the last 10 %: "
-        f"**{uncertainty.written(held['nats'], held['error'])} nats** a character, over "
-        f"{held['windows']} lines; "
+        f"**{uncertainty.written(heldout['nats'], heldout['error'])} nats** a character, over "
+        f"{heldout['windows']} lines; "
         f"on lines it was trained on {uncertainty.written(seen['nats'], seen['error'])} "
         "nats. Errors are standard errors"
         f"{how}.",

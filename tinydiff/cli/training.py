@@ -17,7 +17,7 @@ from rich.text import Text
 from tinydiff.cli.flags import config_of, out_of
 from tinydiff.sentences import clean, say
 from tinydiff.store import hub
-from tinydiff.train.loop import Config, Progress, Run, start
+from tinydiff.train.loop import Config, Progress, TrainingRun, start
 from tinydiff.train.pace import Pace, Stop
 from tinydiff.train.pushing import Keeper
 
@@ -52,7 +52,7 @@ def train_command(args: argparse.Namespace, program: str) -> int:
     return stop.status
 
 
-def ended(run: Run, program: str) -> str:
+def ended(run: TrainingRun, program: str) -> str:
     """What to do with a run that has stopped or is at its end."""
     out = run.config.out
     if run.share < 1:
@@ -69,14 +69,14 @@ def fetched_config(args: argparse.Namespace) -> Config:
     return config_of(args)
 
 
-def reported(run: Run) -> Iterator[Progress]:
+def reported(run: TrainingRun) -> Iterator[Progress]:
     """The run's steps, while they are shown: on a terminal as a bar, else in lines, of several
     processes by the first."""
     show = bar if sys.stdout.isatty() else lines
     return show(run) if run.writes else run.steps()
 
 
-def bar(run: Run) -> Iterator[Progress]:
+def bar(run: TrainingRun) -> Iterator[Progress]:
     """Progress on a terminal: a bar, and a sample of the text at each validation."""
     columns = (
         TextColumn("{task.description}"),
@@ -94,7 +94,7 @@ def bar(run: Run) -> Iterator[Progress]:
             yield now
 
 
-def lines(run: Run) -> Iterator[Progress]:
+def lines(run: TrainingRun) -> Iterator[Progress]:
     """Progress where there is no terminal: a line at each validation and now and then between."""
     clock, said = Pace(run), 0.0
     for now in run.steps():

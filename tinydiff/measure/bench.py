@@ -31,7 +31,7 @@ from tinydiff.processes import PROCESSES, Process, build
 from tinydiff.randomness import seeded
 from tinydiff.samplers import column
 from tinydiff.text import Canvas, Characters, Corpus
-from tinydiff.train.loop import SHAPES, Config, Run, hardware, pick_device
+from tinydiff.train.loop import SHAPES, Config, TrainingRun, hardware, pick_device
 
 CHARACTERS = 65  # of Tiny Shakespeare
 LENGTH = 256
@@ -249,7 +249,7 @@ def training_row(preset: str, products: dict, repeats: int, compile: bool, devic
         config = Config(
             preset=preset, batch=TRAINING_BATCH, compile=False, device=device, out=folder
         )
-        run = Run(config, noise(), resume=False)
+        run = TrainingRun(config, noise(), resume=False)
         run.speed_up()
         if compile:
             run.process.net.compile()

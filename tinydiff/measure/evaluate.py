@@ -56,9 +56,9 @@ TEMPERATURES = (0.5, 0.7, 0.8, 0.9, 1.0, 1.1)
 
 @dataclass(frozen=True)
 class Quality:
-    """Of texts. None where it cannot be told: too short, or written in characters that the judge
-    does not know; errors are standard errors over texts, None of one alone.
-    """
+    """The quality of some texts. A figure is None where it cannot be measured: the text is too
+    short, or has characters that the judge does not know. Errors are standard errors over texts,
+    None for a single text."""
 
     bits: float | None  # bits a character under the judge
     words: float | None  # share of real words, 0 .. 1
@@ -96,7 +96,7 @@ class Bound:
         return len(self.each)
 
     def row(self) -> dict:
-        """As it is kept in evaluation.json; equal counts in a row are [how many, count]."""
+        """Its entry in evaluation.json; counts are run-length encoded, [how many, count]."""
         counts = [[len(list(same)), count] for count, same in groupby(self.counts)]
         return dict(
             nats=self.nats,
@@ -132,9 +132,8 @@ def compare(one: dict, other: dict) -> Mean:
 
 
 def bound(process: Process, ids: Tensor, draws: int = 16, batch: int = 16) -> Bound:
-    """The bound on all of `ids` (N,), in windows of the process's length; what of the last window
-    was counted before is given. More in `bound_over`.
-    """
+    """The bound on all of `ids` (N,), in windows of the process's length; in the last window, what
+    an earlier one counted is given. See `bound_over`."""
     length = process.length or 256
     starts = [*range(0, len(ids) - length, length), len(ids) - length]
     tokens = torch.stack([ids[a : a + length] for a in starts]).long()
@@ -165,7 +164,7 @@ def bound_over(
 
 
 def named(process: Process, texts: Canvas) -> str:
-    """A name for windows: two are the same if all characters are, and all that is given."""
+    """A hash of windows: of all their characters, and of what is given."""
     parts = (
         process.tokenizer.identity(),
         *(part.cpu().numpy().tobytes() for part in (texts.tokens, texts.given)),
@@ -177,17 +176,17 @@ def named(process: Process, texts: Canvas) -> str:
 
 
 def judged(
-    texts: list[str], process: Process | None = None, known: frozenset[str] | None = None
+    texts: list[str], process: Process | None = None, lexicon: frozenset[str] | None = None
 ) -> Quality:
-    """Quality of texts, all together.
+    """The quality of texts, all together.
 
-    process:  what wrote them; of one that learned another text than the judge neither the judge's
-              bits nor the share of Shakespeare's words say anything, and they are None
-    known:    words that are real where it did, instead of Shakespeare's
+    process: what wrote them. If it learned another text than the judge, the judge's bits and the
+             share of Shakespeare's words say nothing, and are None
+    lexicon: the words that count as real then, instead of Shakespeare's
     """
     fit = process is None or judges(process)
     bits = judge_bits(texts) if fit else None
-    words = real_words(texts, known=known) if fit or known is not None else None
+    words = real_words(texts, lexicon=lexicon) if fit or lexicon is not None else None
     return Quality(
         bits and bits.value,
         words and words.value,
@@ -199,8 +198,8 @@ def judged(
 
 
 def judges(process: Process) -> bool:
-    """Did a process learn what the judge did? By its corpus and its alphabet; where there is no
-    judge, nobody did."""
+    """Whether the judge can score a process's texts: both learned the same corpus with the same
+    alphabet. False where there is no judge."""
     if not catalogue.has_judge():
         return False
     judge = catalogue.judge()
@@ -208,9 +207,8 @@ def judges(process: Process) -> bool:
 
 
 def vocabulary(process: Process, corpus: Corpus) -> frozenset[str]:
-    """What a process that learned a corpus can be expected to know as words: with the judge's
-    corpus catalogue.words(), else the words of the training text.
-    """
+    """The words that count as real for a process: catalogue.words() if it learned the judge's
+    corpus, else the words of its training text."""
     if judges(process):
         return catalogue.words()
     return frozenset(
@@ -239,32 +237,32 @@ def judge_bits(texts: list[str]) -> Mean | None:
 
 
 def real_words(
-    texts: list[str], consecutive: bool = False, known: frozenset[str] | None = None
+    texts: list[str], consecutive: bool = False, lexicon: frozenset[str] | None = None
 ) -> Mean | None:
-    """Share of words of LETTERS letters or more that are real, over all texts: `known`, or else in
-    catalogue.words()."""
-    real, all_ = zip(*(word_counts(text, known) for text in texts)) if texts else ((), ())
+    """The share of words of LETTERS letters or more that are in `lexicon`, by default
+    catalogue.words(), over all texts."""
+    real, all_ = zip(*(word_counts(text, lexicon) for text in texts)) if texts else ((), ())
     return uncertainty.mean(real, all_, consecutive=consecutive) if sum(all_) else None
 
 
-def word_counts(text: str, known: frozenset[str] | None = None) -> tuple[int, int]:
-    """Of the words of LETTERS letters or more: those that are `known` (catalogue.words(), the
-    dictionary and the training text), and all. Words that touch an end are left out, they may be
-    cut.
-    """
-    known = catalogue.words() if known is None else known
+def word_counts(text: str, lexicon: frozenset[str] | None = None) -> tuple[int, int]:
+    """How many words of LETTERS letters or more are in `lexicon` (by default catalogue.words(), the
+    dictionary and the training text), and how many there are. Words at either end are left out,
+    because they may be cut."""
+    lexicon = catalogue.words() if lexicon is None else lexicon
     inner = [
         m.group().lower() for m in WORD.finditer(text) if m.start() > 0 and m.end() < len(text)
     ]
     long = [word for word in inner if len(word.replace("'", "")) >= LETTERS]
-    return sum(word in known for word in long), len(long)
+    return sum(word in lexicon for word in long), len(long)
 
 
-def yardsticks(corpus: Corpus, length: int, known: frozenset[str] | None = None) -> dict[str, dict]:
-    """Both ends of the scale of real words, in texts of `length` characters: "letters" drawn as
-    often as the training text has them, each by itself; "pairs", each drawn as it follows the one
-    before it there; "real", all of the held-out text.
-    """
+def yardsticks(
+    corpus: Corpus, length: int, lexicon: frozenset[str] | None = None
+) -> dict[str, dict]:
+    """Both ends of the scale of real words, in texts of `length` characters: "letters", drawn
+    independently with the frequencies of the training text; "pairs", each drawn given the one
+    before it; "real", all of the held-out text."""
     rng, text = seeded(0), corpus.tokenizer.decode(corpus.train[:ENOUGH])
     alphabet = Characters.of(text)
     train = alphabet.encode(text)
@@ -272,7 +270,7 @@ def yardsticks(corpus: Corpus, length: int, known: frozenset[str] | None = None)
     made = dict(letters=letters, pairs=followed(train, letters[:, 0], length, rng))
     texts = {name: list(map(alphabet.decode, rows)) for name, rows in made.items()}
     texts["real"] = list(map(corpus.tokenizer.decode, corpus.valid.split(length)))
-    shares = {name: real_words(some, name == "real", known) for name, some in texts.items()}
+    shares = {name: real_words(some, name == "real", lexicon) for name, some in texts.items()}
     return {
         name: dict(words=share and share.value, error=share and share.error)
         for name, share in shares.items()
@@ -280,10 +278,8 @@ def yardsticks(corpus: Corpus, length: int, known: frozenset[str] | None = None)
 
 
 def followed(train: Tensor, first: Tensor, length: int, rng: torch.Generator) -> Tensor:
-    """Texts (B, length) that begin with `first` (B,) and in which every character is one that
-    follows, at a random place of `train`, the one before it: the chain of pairs, without a table of
-    them.
-    """
+    """Texts (B, length) that begin with `first` (B,), in which each next character is the one that
+    follows the last at a random occurrence of it in `train`: the bigram chain, without a table."""
     order = train[:-1].argsort(stable=True)
     many = torch.bincount(train[:-1], minlength=int(train.max()) + 1)
     start, rows = many.cumsum(0) - many, [first]
@@ -331,21 +327,21 @@ def samples(
 
 def point(
     process: Process,
-    known: frozenset[str],
+    lexicon: frozenset[str],
     sampler: str,
     steps: int,
     batch: int,
     temperature: float = 1.0,
 ) -> dict:
-    """One row of the curve: how good the texts of a sampler are at a number of steps. known: what
-    real words are."""
+    """One row of a curve: the quality of a sampler's texts at a number of steps. lexicon: the words
+    that count as real."""
     texts, cost = samples(process, sampler, steps, batch, temperature=temperature)
     return dict(
         sampler=sampler,
         steps=steps,
         temperature=temperature,
         **cost,
-        **asdict(judged(texts, process, known)),
+        **asdict(judged(texts, process, lexicon)),
     )
 
 
@@ -397,26 +393,28 @@ def compact(result: dict) -> str:
 
 
 def of_task(process: Process, corpus: Corpus, task: str, draws: int) -> dict:
-    """What is measured of a process that rewrites."""
+    """The evaluation of a process that rewrites."""
     data = pairs(corpus, task, process.length)
-    held, seen = (
+    heldout, seen = (
         paired(rows, data.tokenizer) for rows in (data.valid, rewrite.evenly(data.train, 512))
     )
     return dict(
         corpus=corpus.name,
-        bound=bound_over(process, held, draws).row(),
+        bound=bound_over(process, heldout, draws).row(),
         train_bound=bound_over(process, seen, max(1, draws // 4), consecutive=False).row(),
         **rewrite.measured(process, data),
     )
 
 
 def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
-    """What is measured of a process that writes plain text."""
-    length, known = process.length, vocabulary(process, corpus)
-    own = dict(caches=caches(process, known, batch)) if len(process.caches) > 1 else {}
+    """The evaluation of a process that writes plain text."""
+    length, lexicon = process.length, vocabulary(process, corpus)
+    own = dict(caches=caches(process, lexicon, batch)) if len(process.caches) > 1 else {}
     if "blocks" in process.traits:
-        sizes = [of_size(process.at(n), corpus, known, batch, draws) for n in sorted(process.sizes)]
-        own |= dict(blocks=sizes, long=along(process, known))
+        sizes = [
+            of_size(process.at(n), corpus, lexicon, batch, draws) for n in sorted(process.sizes)
+        ]
+        own |= dict(blocks=sizes, long=along(process, lexicon))
     pages = corpus.valid.split(length)[:-1]
     # spread over the text
     real = [corpus.tokenizer.decode(pages[i * len(pages) // batch]) for i in range(batch)]
@@ -432,24 +430,24 @@ def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
         bound=bound(process, corpus.valid, draws).row(),
         train_bound=bound_over(process, seen, max(1, draws // 4), consecutive=False).row(),
         letters=LETTERS,
-        real=asdict(judged(real, process, known)),
-        yardsticks=yardsticks(corpus, length, known),
+        real=asdict(judged(real, process, lexicon)),
+        yardsticks=yardsticks(corpus, length, lexicon),
         texts=batch,
-        default={**settings, **asdict(judged(texts, process, known))},
+        default={**settings, **asdict(judged(texts, process, lexicon))},
         longest_copy=max(longest_copy(text, corpus.text) for text in texts),
         real_longest_copy=max(longest_copy(text, corpus.text) for text in real),
         steps=[
-            point(process, known, name, n, batch // 2)
+            point(process, lexicon, name, n, batch // 2)
             for name in curve_samplers(process)
             for n in counts(process, name)
         ],
         single=[
-            point(process, known, name, 1, batch // 2)
+            point(process, lexicon, name, 1, batch // 2)
             for name in column(process)
             if not SAMPLERS[name].steps_matter
         ],
         temperatures=[
-            point(process, known, name, 128, batch, t)
+            point(process, lexicon, name, 128, batch, t)
             for name in trade_samplers(process)
             for t in TEMPERATURES
         ],
@@ -459,10 +457,10 @@ def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
 
 
 def along(
-    process: Process, known: frozenset[str], length: int = LONG, part: int = 1000
+    process: Process, lexicon: frozenset[str], length: int = LONG, part: int = 1000
 ) -> list[dict]:
-    """Does a long text wear out? The quality of every thousand characters of one, written a
-    character a call."""
+    """Does the quality of a long text fall? The quality of every `part` characters of one text,
+    written one character a call."""
     canvas = Canvas.blank(length)
     *_, frame = generate(
         process,
@@ -474,16 +472,15 @@ def along(
     )
     text = process.tokenizer.decode(frame.tokens[0])
     return [
-        dict(until=stop, **asdict(judged([text[stop - part : stop]], process, known)))
+        dict(until=stop, **asdict(judged([text[stop - part : stop]], process, lexicon)))
         for stop in range(part, length + 1, part)
     ]
 
 
-def caches(process: Process, known: frozenset[str], batch: int) -> list[dict]:
-    """What each cache of a process costs in exactness and gains in time, in blocks of its usual
-    size: nats by which predictions differ (`cache_error`), the quality of texts, calls and
-    milliseconds a text.
-    """
+def caches(process: Process, lexicon: frozenset[str], batch: int) -> list[dict]:
+    """What each cache of a process costs in exactness and saves in time, in blocks of the usual
+    size: the divergence of its predictions (`cache_error`), the quality of texts, calls and
+    milliseconds a text."""
     rows = []
     for name in process.caches:
         texts, cost = samples(
@@ -500,7 +497,7 @@ def caches(process: Process, known: frozenset[str], batch: int) -> list[dict]:
                 block=process.sizes[0],
                 nats=cache_error(process, name, batch),
                 **cost,
-                **asdict(judged(texts, process, known)),
+                **asdict(judged(texts, process, lexicon)),
             )
         )
     return rows
@@ -508,10 +505,9 @@ def caches(process: Process, known: frozenset[str], batch: int) -> list[dict]:
 
 @torch.no_grad()
 def cache_error(process: Process, cache: str, batch: int) -> float:
-    """KL(p without a cache | p with it), nats a masked character, while a quarter of a block is
-    written at each call, in random order and without a cache; the first call of a block, which has
-    nothing to remember, does not count.
-    """
+    """KL(p without a cache | p with it), nats a masked character, while a block is written without
+    a cache, a quarter of it at each call, in random order. The first call of a block, when nothing
+    is cached yet, does not count."""
     size = process.sizes[0]
     canvas = Canvas.blank(process.length or 256, batch)
     rng = seeded(0)
@@ -545,7 +541,7 @@ def last_columns(found: Prediction, n: int) -> Prediction:
 
 
 def settings_for(process: Process) -> dict:
-    """The page's settings, as far as a process knows their sampler."""
+    """The page's default settings, as far as the process offers their sampler."""
     return {
         **DEFAULT,
         "sampler": DEFAULT["sampler"]
@@ -555,12 +551,12 @@ def settings_for(process: Process) -> dict:
 
 
 def of_size(
-    process: Process, corpus: Corpus, known: frozenset[str], batch: int, draws: int
+    process: Process, corpus: Corpus, lexicon: frozenset[str], batch: int, draws: int
 ) -> dict:
-    """The bound and the quality of text with blocks of one size. The smaller the blocks, the more
-    of them have a number of masks of their own in each noising, so that a quarter of the draws says
-    enough. Texts are written a character a call, in exact order, so that sizes differ by what the
-    network knows and not by how many characters it must guess at once.
+    """The bound, and the quality of text, with blocks of one size. The smaller the blocks, the more
+    of them draw a number of masks in each noising, so that a quarter of the draws is enough. Texts
+    are written one character a call, in exact order, so that sizes differ by what the network knows
+    and not by how many characters it predicts at once.
     """
     (size,) = process.sizes
     texts, cost = samples(
@@ -571,13 +567,12 @@ def of_size(
         size=size,
         bound=bound(process, corpus.valid, few).row(),
         **cost,
-        **asdict(judged(texts, process, known)),
+        **asdict(judged(texts, process, lexicon)),
     )
 
 
 def trade_samplers(process: Process) -> list[str]:
-    """The samplers for which quality against entropy is drawn: the first, and the greediest
-    order."""
+    """The samplers for which quality against entropy is measured: the first, and the greediest."""
     names = (
         ("blockwise",)
         if "blocks" in process.traits

@@ -142,16 +142,16 @@ def milliseconds(process: Process, repeats: int = 9) -> float:
 
 
 def errors(
-    say: Callable[[str], None] = lambda line: None, known: dict[str, dict[str, list]] | None = None
+    say: Callable[[str], None] = lambda line: None, before: dict[str, dict[str, list]] | None = None
 ) -> dict[str, dict[str, list]]:
     """process -> sampler -> [calls, divergence in nats a character] for the perfect network of the
-    bundled language. What is known already is kept.
+    bundled language. `before`: errors that were recorded before, which are kept.
     """
     found: dict[str, dict[str, list]] = {}
     for name in catalogue.perfect_families():
         process = perfect(name, catalogue.bigrams())
         for sampler in column(process):
-            if recorded := (known or {}).get(name, {}).get(sampler):
+            if recorded := (before or {}).get(name, {}).get(sampler):
                 found.setdefault(name, {})[sampler] = recorded
                 continue
             say(f"{name} with {sampler}")
@@ -188,12 +188,12 @@ def record(say: Callable[[str], None] = lambda line: None, anew: bool = True) ->
     """Measure and write everything; what was written. Without `anew` the samplers' errors that are
     recorded are kept. Raises CheckpointError where no models are bundled."""
     catalogue.check_assets("The table of families")
-    known = {} if anew else read().get("errors", {})
+    before = {} if anew else read().get("errors", {})
     result = dict(
         rows=measured(),
         real=catalogue.real_text(),
         yardsticks=catalogue.yardsticks(),
-        errors=errors(say, known),
+        errors=errors(say, before),
         floor=floor(),
         texts=TEXTS,
         length=LENGTH,

@@ -132,8 +132,8 @@ def blocks() -> str:
     cells, before = [], None
     for name, bound, row in rows:
         more = evaluate.compare(bound, before) if before else None
-        told = written(more.value, more.error, signed=True) if more else ""
-        cells.append([name, nats(bound), told, judge(row)])
+        difference = written(more.value, more.error, signed=True) if more else ""
+        cells.append([name, nats(bound), difference, judge(row)])
         before = bound
     head = ["characters a block", "nats a character", "more than the row above", "judge, bits"]
     return table(head, cells)

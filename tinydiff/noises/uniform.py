@@ -25,8 +25,8 @@ class UniformNoise(Ratios):
         return self.pin(self.anything(canvas.tokens, rng, "prior"), canvas)
 
     def corrupt(self, x0, t, rng):
-        keep = rand(x0, rng, "corrupt") < self.alpha(t)
-        return torch.where(keep, x0, self.anything(x0, rng, "noise"))
+        kept = rand(x0, rng, "corrupt") < self.alpha(t)
+        return torch.where(kept, x0, self.anything(x0, rng, "noise"))
 
     def anything(self, like, rng, purpose):
         """Random tokens, (B, L)."""

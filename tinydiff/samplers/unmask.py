@@ -31,9 +31,9 @@ def reveal_by(score, process, denoise, start, times, rng):
     total = masks_at_first(start, process)
     prediction = None
     for t, s in moves(start, times):
-        keep = (total * masked_share(process, canvas, s)).round()
+        left = (total * masked_share(process, canvas, s)).round()
         masked = hidden(x, process)
-        count = masked.sum(1, keepdim=True) - keep
+        count = masked.sum(1, keepdim=True) - left
         if prediction is None or count.max() > 0:
             prediction = denoise(x, canvas.time(t))
             place = place_of(score(prediction.log_x0, rng), masked)

@@ -39,10 +39,10 @@ LOADED = re.compile(r'(?<=tinydiff\.load\(")[^"\n]*(?="\))')
 def write(folder: str | Path, source: str = "") -> None:
     """Write README.md and its pictures. source: the Hub id to load the checkpoint by; "" is its
     folder's name."""
-    known = checkpoint.card(folder)
-    for name, data in pictures(known).items():
-        (known.path / name).write_bytes(data)
-    write_text(known.path / "README.md", text(known, source))
+    model = checkpoint.card(folder)
+    for name, data in pictures(model).items():
+        (model.path / name).write_bytes(data)
+    write_text(model.path / "README.md", text(model, source))
 
 
 def files_for(folder: Path, source: str) -> dict[str, bytes]:
@@ -52,8 +52,8 @@ def files_for(folder: Path, source: str) -> dict[str, bytes]:
     if path.is_file():
         own = {picture.name: picture.read_bytes() for picture in sorted(folder.glob("*.png"))}
         return own | {"README.md": LOADED.sub(source, path.read_text("utf-8")).encode()}
-    known = checkpoint.card(folder)
-    return pictures(known) | {"README.md": text(known, source).encode()}
+    model = checkpoint.card(folder)
+    return pictures(model) | {"README.md": text(model, source).encode()}
 
 
 def collection(repo: str) -> str:
@@ -77,15 +77,15 @@ process = tinydiff.load("{repo}/FOLDER")
 """
 
 
-def text(known: Card, source: str = "") -> str:
-    return front_matter(known) + "\n" + body(known, source)
+def text(model: Card, source: str = "") -> str:
+    return front_matter(model) + "\n" + body(model, source)
 
 
-def bits(known: Card) -> str | None:
+def bits(model: Card) -> str | None:
     """Bits a character on held-out text: the evaluation's bound, or else the last validation."""
-    if "bound" in known.evaluation:
-        return bits_of(known.evaluation["bound"])
-    rows = drawable(known.metrics)
+    if "bound" in model.evaluation:
+        return bits_of(model.evaluation["bound"])
+    rows = drawable(model.metrics)
     return written(rows[-1]["valid"] / math.log(2), None) if rows else None
 
 
@@ -99,23 +99,23 @@ def drawable(metrics: list[dict]) -> list[dict]:
 # ---------------------------------------------------------------- metadata
 
 
-def front_matter(known: Card) -> str:
+def front_matter(model: Card) -> str:
     """The metadata that the Hub reads. YAML includes JSON, so names are written as JSON."""
-    process, corpus = known.config["process"], known.config["corpus"]
-    kind = "text2text-generation" if known.config.get("task") else "text-generation"
+    process, corpus = model.config["process"], model.config["corpus"]
+    kind = "text2text-generation" if model.config.get("task") else "text-generation"
     lines = ["---", "library_name: tinydiff", f"pipeline_tag: {kind}", "license: mit"]
     lines += [f"datasets: [{DATASETS[corpus]}]"] if corpus in DATASETS else []
     lines += [f"tags: [tinydiff, text-diffusion, {process}]"]
-    return "\n".join([*lines, *model_index(known, kind), "---", ""])
+    return "\n".join([*lines, *model_index(model, kind), "---", ""])
 
 
-def model_index(known: Card, kind: str) -> list[str]:
+def model_index(model: Card, kind: str) -> list[str]:
     """The bound and its standard error, in bits a character, with the text that they are of."""
-    measured = known.evaluation.get("bound")
+    measured = model.evaluation.get("bound")
     if not measured:
         return []
     corpus = json.dumps(
-        known.evaluation.get("corpus") or known.config["corpus"], ensure_ascii=False
+        model.evaluation.get("corpus") or model.config["corpus"], ensure_ascii=False
     )
     metrics = [("bits-per-character", "bits a character, upper bound", measured["bits"])]
     if measured["error"] is not None:
@@ -127,7 +127,7 @@ def model_index(known: Card, kind: str) -> list[str]:
         metrics += [("bits-per-character-standard-error", about, measured["error"] / math.log(2))]
     return [
         "model-index:",
-        f"- name: tinydiff-{known.config['process']}",
+        f"- name: tinydiff-{model.config['process']}",
         "  results:",
         f"  - task: {{type: {kind}}}",
         f"    dataset: {{name: {corpus}, type: text, split: last 10 %}}",
@@ -142,8 +142,8 @@ def model_index(known: Card, kind: str) -> list[str]:
 # ---------------------------------------------------------------- what people read
 
 
-def body(known: Card, source: str) -> str:
-    config, task = known.config, known.config.get("task")
+def body(model: Card, source: str) -> str:
+    config, task = model.config, model.config.get("task")
     made, net = config.get("training", {}), config["net"]
     flags = " ".join(
         flag(key, value) for key, value in made.items() if key not in NOT_LEARNED and value != ""
@@ -157,33 +157,33 @@ def body(known: Card, source: str) -> str:
         f"%){f' for the task {task}' if task else ''}.",
         "",
         "```python\nimport tinydiff\nprocess = "
-        f'tinydiff.load("{source or known.path.name}")\n{rewrite.USE if task else USE}\n```',
+        f'tinydiff.load("{source or model.path.name}")\n{rewrite.USE if task else USE}\n```',
         "",
         f"Made by `python train_space.py {flags}` in {config.get('step', 0):,} steps, "
         f"{config.get('seconds', 0) / 60:.0f} minutes on "
         f"{config.get('hardware', 'unknown hardware')}.",
-        *shown(known),
-        *measured_with(known),
+        *shown(model),
+        *measured_with(model),
     ]
-    found = rewrite.measurements if task and known.evaluation else measurements
-    return "\n".join(lines + found(known.evaluation)) + "\n"
+    found = rewrite.measurements if task and model.evaluation else measurements
+    return "\n".join(lines + found(model.evaluation)) + "\n"
 
 
-def origin(known: Card) -> dict[str, str]:
+def origin(model: Card) -> dict[str, str]:
     """The hash of the weights and the precision that a card's figures were measured with; {} where
     the evaluation does not name them."""
-    found = known.evaluation
+    found = model.evaluation
     if "weights" not in found:
         return {}
     return {"weights": found["weights"], "precision": found.get("precision", "unknown")}
 
 
-def measured_with(known: Card) -> list[str]:
+def measured_with(model: Card) -> list[str]:
     """`origin` as a line of the card."""
-    if not known.evaluation:
+    if not model.evaluation:
         return []
     words = "The weights that these figures were measured with are not noted."
-    if made := origin(known):
+    if made := origin(model):
         words = f"Measured with the weights `{made['weights']}` in {made['precision']}."
     return ["", words]
 
@@ -208,13 +208,13 @@ def flag(name: str, value: object) -> str:
 def measurements(result: dict) -> list[str]:
     if not result:
         return ["", "Not evaluated yet."]
-    held, seen, real = result["bound"], result["train_bound"], result["real"]
+    heldout, seen, real = result["bound"], result["train_bound"], result["real"]
     rows, chosen = result["steps"] + result["single"], result["default"]
     return [
         "",
-        f"Bound on the last 10 %: **{nats(held)} nats** a character ({bits_of(held)} bits), "
-        f"over {held['windows']} windows; on "
-        f"text it was trained on {nats(seen)} nats. {errors_of(held)}",
+        f"Bound on the last 10 %: **{nats(heldout)} nats** a character ({bits_of(heldout)} bits), "
+        f"over {heldout['windows']} windows; on "
+        f"text it was trained on {nats(seen)} nats. {errors_of(heldout)}",
         "",
         f"The page's default settings ({chosen['sampler']}, {chosen['steps']} steps, "
         f"temperature {chosen['temperature']}; in brackets "
@@ -260,9 +260,9 @@ def bits_of(bound: dict) -> str:
     return written(bound["bits"], bound["error"] and bound["error"] / math.log(2))
 
 
-def errors_of(held: dict) -> str:
+def errors_of(heldout: dict) -> str:
     """What the error of a bound stands for."""
-    if held.get("each"):
+    if heldout.get("each"):
         return (
             "Errors are standard errors, of the last 10 % by blocks of consecutive windows, "
             "and are for this text as a sample of others: "
@@ -338,41 +338,41 @@ def table_cells(row: dict) -> str:
 # ---------------------------------------------------------------- pictures
 
 
-def pictures(known: Card) -> dict[str, bytes]:
+def pictures(model: Card) -> dict[str, bytes]:
     """The training curve and quality over calls as PNG, by their names, each with `origin` as its
     text; what was not measured is not drawn."""
-    family, found = known.config["process"], {}
-    if rows := drawable(known.metrics):
+    family, found = model.config["process"], {}
+    if rows := drawable(model.metrics):
         found[TRAINING] = plots.training(
-            rows, known.evaluation.get("bound", {}).get("nats"), family
+            rows, model.evaluation.get("bound", {}).get("nats"), family
         )
-    if curves := quality(known):
-        real = known.evaluation["real"]["bits"]
+    if curves := quality(model):
+        real = model.evaluation["real"]["bits"]
         levels = [] if real is None else [plots.Level("real text", real)]
         found[STEPS] = plots.against_calls(curves, "bits a character under the judge", levels)
-    return {name: plots.png(figure, origin(known)) for name, figure in found.items()}
+    return {name: plots.png(figure, origin(model)) for name, figure in found.items()}
 
 
-def quality(known: Card) -> list[plots.Curve]:
+def quality(model: Card) -> list[plots.Curve]:
     """The curve of the family's first sampler; the other samplers are in the table."""
-    rows = [row for row in known.evaluation.get("steps", ()) if row.get("bits") is not None]
+    rows = [row for row in model.evaluation.get("steps", ()) if row.get("bits") is not None]
     points = sorted(
         (row["calls"], row["bits"]) for row in rows if row["sampler"] == rows[0]["sampler"]
     )
     return (
-        [plots.Curve(rows[0]["sampler"], *zip(*points), family=known.config["process"])]
+        [plots.Curve(rows[0]["sampler"], *zip(*points), family=model.config["process"])]
         if len(points) > 1
         else []
     )
 
 
-def shown(known: Card) -> list[str]:
+def shown(model: Card) -> list[str]:
     """The lines of the card that show its pictures."""
-    rows = drawable(known.metrics)
+    rows = drawable(model.metrics)
     curve = (
         f"![Training loss and validation bound over {rows[-1]['step']:,} steps]({TRAINING})"
         if rows
         else ""
     )
-    calls = f"![Quality against calls of the network]({STEPS})" if quality(known) else ""
+    calls = f"![Quality against calls of the network]({STEPS})" if quality(model) else ""
     return [line for picture in (curve, calls) if picture for line in ("", picture)]

@@ -540,9 +540,9 @@ def push_target(repo_id: str, inside: str) -> Source:
     return Source.parse("/".join(filter(None, (repo_id, inside))))
 
 
-def message(config: dict, known: checkpoint.Card, inside: str) -> str:
+def message(config: dict, model: checkpoint.Card, inside: str) -> str:
     """The title of a commit: "masked: step 6000, 2.42 ± 0.06 bits a character"."""
-    bits = card.bits(known)
+    bits = card.bits(model)
     said = f"step {config.get('step', 0)}" + ("" if bits is None else f", {bits} bits a character")
     return f"{inside or config['process']}: {said}"
 

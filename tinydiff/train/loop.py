@@ -228,14 +228,14 @@ def train(config: Config, *, resume: bool = False) -> Iterator[Progress]:
     return start(config, resume=resume).steps()
 
 
-def start(config: Config, *, resume: bool = False) -> Run:
+def start(config: Config, *, resume: bool = False) -> TrainingRun:
     """The run that `train` steps through, for who wants to save it at any moment. Raises as `train`
     does."""
     check(config)
     begun = resume and (Path(config.out) / "config.json").is_file()
     data = data_of(config, checkpoint.cutter(Path(config.out)) if begun else config.tokenizer)
     check_memory(config, len(data.tokenizer))
-    return Run(config, data, resume)
+    return TrainingRun(config, data, resume)
 
 
 def data_of(config: Config, tokenizer: str | Tokenizer) -> Corpus | Documents | Pairs:
@@ -266,7 +266,7 @@ class Objective(nn.Module):
         return self.process.loss(canvas, rng).mean()
 
 
-class Run:
+class TrainingRun:
     """A training run: the network, its average, the optimizers, the random state, and where all of
     it is saved."""
 
@@ -346,8 +346,8 @@ class Run:
 
     def begin_with(self, source: str) -> None:
         """Take the weights of another checkpoint's network, which must be of the same make."""
-        weights, mine = catalogue.load(source).net.state_dict(), self.process.net.state_dict()
-        if {k: v.shape for k, v in weights.items()} != {k: v.shape for k, v in mine.items()}:
+        weights, current = catalogue.load(source).net.state_dict(), self.process.net.state_dict()
+        if {k: v.shape for k, v in weights.items()} != {k: v.shape for k, v in current.items()}:
             raise ValueError(
                 f"The network of {source!r} is of another shape: begin with one of the same "
                 "preset, corpus and kind."
@@ -658,7 +658,7 @@ class Run:
         make, or on another text."""
         checkpoint.check_config(known, self.out)
         known = known | {"muon": known.get("training", {}).get("muon", self.config.muon)}
-        mine = self.described() | {"muon": self.config.muon}
+        current = self.described() | {"muon": self.config.muon}
         for key, flag in (
             ("process", "process"),
             ("task", "task"),
@@ -668,7 +668,7 @@ class Run:
             ("options", "options"),
             ("muon", "muon"),
         ):
-            there, here = (some.get(key, "") for some in (known, mine))
+            there, here = (some.get(key, "") for some in (known, current))
             if there != here:
                 raise checkpoint.CheckpointError(
                     f"The run in {str(self.out)!r} has the {key} {brief(there, 120)}, and "

@@ -6,14 +6,14 @@ import math
 import signal
 import threading
 
-from tinydiff.train.loop import Progress, Run
+from tinydiff.train.loop import Progress, TrainingRun
 
 
 class Pace:
     """How fast a run goes, counted from its first step in this program, and the last validation
     that it reported."""
 
-    def __init__(self, run: Run):
+    def __init__(self, run: TrainingRun):
         config = run.config
         self.size = config.batch * config.shape["length"] * run.together.num_processes
         self.limit = 60 * config.minutes or math.inf

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tinydiff.store import hub
 from tinydiff.store.checkpoint import CheckpointError
-from tinydiff.train.loop import Run
+from tinydiff.train.loop import TrainingRun
 
 
 class Keeper:
@@ -32,7 +32,7 @@ class Keeper:
         self.address = self.trouble = ""
         self.pushed, self.at, self.thread = -1, time.monotonic(), None
 
-    def offer(self, run: Run) -> None:
+    def offer(self, run: TrainingRun) -> None:
         """Push what the run has saved, if it is time, it is new, and no push is under way."""
         due = self.every and time.monotonic() - self.at >= self.every
         if due and run.saved > self.pushed and not self.busy and (copy := self.copy(run)):
@@ -43,7 +43,7 @@ class Keeper:
     def busy(self) -> bool:
         return self.thread is not None and self.thread.is_alive()
 
-    def finish(self, run: Run) -> str:
+    def finish(self, run: TrainingRun) -> str:
         """Push what was saved last and wait for it: the address. Raises CheckpointError if it
         fails."""
         if self.busy:
@@ -54,7 +54,7 @@ class Keeper:
             raise CheckpointError(self.trouble)
         return self.address
 
-    def copy(self, run: Run) -> Path | None:
+    def copy(self, run: TrainingRun) -> Path | None:
         """What is to be pushed; None, and what is wrong, where there is no room for it."""
         try:
             return copied(run.out)

@@ -37,14 +37,14 @@ class Packed:
         )
         if not wanted:
             return await self.app(scope, receive, send)
-        held: list[Message] = []
+        waiting: list[Message] = []
 
         async def packed(message: Message) -> None:
             if message["type"] == "http.response.start" and worth_it(message["headers"]):
-                held.append(message)  # until it is known whether the body is whole
+                waiting.append(message)  # until it is known whether the body is whole
                 return
-            if held:
-                start = held.pop()
+            if waiting:
+                start = waiting.pop()
                 if not message.get("more_body") and len(message.get("body", b"")) >= LEAST:
                     message = message | {"body": await asyncio.to_thread(gzip, message["body"])}
                     start = start | {

@@ -27,7 +27,7 @@ from tinydiff.store import catalogue, hub
 from tinydiff.store.catalogue import Model
 from tinydiff.text import Tokenizer
 from tinydiff.ui import recording, steering
-from tinydiff.ui.errors import known, refusal, refusals
+from tinydiff.ui.errors import one_of, refusal, refusals
 from tinydiff.ui.player import Player, curves
 from tinydiff.ui.request import (
     LIMITS,
@@ -343,7 +343,7 @@ def offer(process: Process, sampler: str, option: str) -> dict:
 
 
 def sampler_chosen(sampler: str):
-    known("sampler", sampler, SAMPLERS)
+    one_of("sampler", sampler, SAMPLERS)
     return gr.update(info=SAMPLERS[sampler].about), *sampler_parts(sampler)
 
 

@@ -26,7 +26,7 @@ def refusals() -> Iterator[None]:
         raise refusal(str(error)) from None
 
 
-def known(name: str, value: object, choices: Iterable[str]) -> str:
+def one_of(name: str, value: object, choices: Iterable[str]) -> str:
     """The value, which must be one of the choices. Raises gr.Error that lists them."""
     if not isinstance(value, str) or value not in choices:
         raise refusal(f"There is no {name} {brief(value)}; there are {', '.join(choices)}.")

@@ -26,9 +26,9 @@ from tinydiff.runs import DEFAULTS
 from tinydiff.runs import text as checked_text
 from tinydiff.store import card, catalogue, checkpoint, hub
 from tinydiff.text import Canvas
-from tinydiff.train.loop import PRESETS, Progress, Run, TrainingError, start
+from tinydiff.train.loop import PRESETS, Progress, TrainingError, TrainingRun, start
 from tinydiff.ui import denoise, recording, visitor_models
-from tinydiff.ui.errors import known, refusal, refusals
+from tinydiff.ui.errors import one_of, refusal, refusals
 from tinydiff.ui.request import read as read_run
 from tinydiff.ui.session import Job, Session
 from tinydiff.ui.tab import QUICK, QUIET, SAMPLE, Panel, Site, Tab
@@ -41,13 +41,13 @@ RATE = 0.01  # of learning: what a few hundred steps profit from most
 NAME = "your text"  # what cards and files call it
 POINTS, SLICE = 240, 0.25  # of the curve at the most; seconds that a point stands for at the least
 VALIDATED = 200  # steps between two validations
-LOOK = 1.2  # seconds between samples at the least
+BETWEEN_SAMPLES = 1.2  # seconds between samples at the least
 MORE = 0.15  # and this share of the time that has passed
 LINES = 3  # windows a sample
 STEPS = 32  # in Denoise to begin with, for each window of a small network
 MOST = 100_000  # steps
 FILLED = 0.9  # the share of the minutes that they may take; validations come on top
-SPARE = 60.0  # seconds that looks, validations and a busy machine may add
+SPARE = 60.0  # seconds that samples, validations and a busy machine may add
 LATE = "The training took longer than its minutes, so it was ended: what was learned stays."
 TRAIN = dict(concurrency_id="train", concurrency_limit=1)
 
@@ -72,7 +72,7 @@ class Lesson:
 
 def read(text: object, noise: object, minutes: object) -> Lesson:
     """Check everything, before anything is written or learned. Raises gr.Error in one sentence."""
-    known("noise", noise, PROCESSES)
+    one_of("noise", noise, PROCESSES)
     with refusals():
         check_number("minutes", minutes, *MINUTES)
         return Lesson(readable(checked_text("text", text)), noise, float(minutes))
@@ -136,7 +136,7 @@ class Curve:
             self.slice = []
         return full
 
-    def look(self, process: Process) -> None:
+    def add_sample(self, process: Process) -> None:
         """Let the model write, always from the same noise."""
         self.samples.append(
             dict(seconds=round(self.seconds, 1), step=self.step, texts=written(process))
@@ -171,8 +171,8 @@ def written(process: Process) -> list[str]:
 # ---------------------------------------------------------------- learning
 
 
-def learn(lesson: Lesson, job: Job, keep: Callable[[Path, int], None]) -> Iterator[dict]:
-    """Values for the panel while a model learns, for as long as its job is wanted; `keep` gets the
+def learn(lesson: Lesson, job: Job, store: Callable[[Path, int], None]) -> Iterator[dict]:
+    """Values for the panel while a model learns, for as long as its job is wanted; `store` gets the
     folder of the checkpoint and its step.
 
     Everything on the disk goes when the generator ends or is closed. Raises gr.Error in one
@@ -191,11 +191,11 @@ def learn(lesson: Lesson, job: Job, keep: Callable[[Path, int], None]) -> Iterat
             raise ValueError(
                 "What was learned could not be saved, this machine has no room: try again later."
             ) from None
-        keep(Path(folder) / "model", curve.step)
+        store(Path(folder) / "model", curve.step)
     yield curve.value("done" if job.wanted else "stopped")
 
 
-def begun(lesson: Lesson, folder: Path) -> Run:
+def begun(lesson: Lesson, folder: Path) -> TrainingRun:
     """The run that fills the minutes, in folder/model; the text is read, and gone before the first
     step."""
     path = folder / f"{NAME}.txt"
@@ -219,14 +219,14 @@ def begun(lesson: Lesson, folder: Path) -> Run:
         path.unlink()
 
 
-def steps_of(curve: Curve, run: Run, job: Job) -> Iterator[dict]:
+def steps_of(curve: Curve, run: TrainingRun, job: Job) -> Iterator[dict]:
     """Take the steps while they are wanted, then save and write the card."""
-    began, next_look = time.monotonic(), LOOK
+    began, next_sample = time.monotonic(), BETWEEN_SAMPLES
     for progress in run.steps():
         fresh = curve.take(progress, time.monotonic() - began)
-        if curve.seconds > next_look:
-            curve.look(progress.process)
-            next_look = curve.seconds + max(LOOK, MORE * curve.seconds)
+        if curve.seconds > next_sample:
+            curve.add_sample(progress.process)
+            next_sample = curve.seconds + max(BETWEEN_SAMPLES, MORE * curve.seconds)
             fresh = True
         if fresh:
             yield curve.value("learning")
@@ -235,7 +235,7 @@ def steps_of(curve: Curve, run: Run, job: Job) -> Iterator[dict]:
         if curve.seconds > curve.lesson.seconds + SPARE:
             gr.Warning(LATE, title="Time is over")
             break
-    curve.look(progress.process)
+    curve.add_sample(progress.process)
     run.save()
     card.write(run.out)
 
@@ -317,7 +317,7 @@ def build_fields() -> list:
 
 def noise_chosen(name: str) -> dict:
     """What stands under the noises."""
-    return gr.update(info=PROCESSES[known("noise", name, PROCESSES)].about)
+    return gr.update(info=PROCESSES[one_of("noise", name, PROCESSES)].about)
 
 
 def noises() -> list[tuple[str, str]]:
@@ -348,7 +348,7 @@ def follow(session: Session, request: gr.Request) -> Iterator[tuple]:
         yield Curve(lesson).value(""), gr.skip()
         return
 
-    def keep(folder: Path, step: int) -> None:
+    def store(folder: Path, step: int) -> None:
         title = f"yours: {lesson.noise}, {step:,} steps"
         archive = visitor_models.packed(folder)
         model = visitor_models.VisitorModel(
@@ -356,7 +356,7 @@ def follow(session: Session, request: gr.Request) -> Iterator[tuple]:
         )
         session.secret = visitor_models.CACHE.add(model)
 
-    for value in learn(lesson, job, keep):
+    for value in learn(lesson, job, store):
         yield value, gr.update(visible=value["state"] in ("done", "stopped"))
 
 

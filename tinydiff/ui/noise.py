@@ -94,8 +94,8 @@ def typed(sentence: str, observer: str) -> dict:
 
 def answer(sentence: str, observer: str = PERFECT) -> dict:
     """What the panel shows of a sentence. Raises gr.Error in one sentence."""
-    known = isinstance(sentence, str) and len(sentence) <= LONGEST
-    if not known or not (sentence := catalogue.bigrams().tokenizer.typed(sentence)[:LONGEST]):
+    fits = isinstance(sentence, str) and len(sentence) <= LONGEST
+    if not fits or not (sentence := catalogue.bigrams().tokenizer.typed(sentence)[:LONGEST]):
         raise refusal(f"Give a sentence of 1 to {LONGEST} characters.")
     if observer not in (PERFECT, TRAINED):
         raise refusal(f"There is no such observer; there are {PERFECT!r} and {TRAINED!r}.")
@@ -124,7 +124,7 @@ def dissolved(sentence: str, observer: str = PERFECT) -> dict:
         "rows": rows,
         "lane": f"your sentence, {rows[0]['process']}",
         "schedules": {name: numbers(schedule(name)) for name in SCHEDULES},
-        "known": known_pictures(),
+        "known": information_pictures(),
         "pictures": pictures(),
     }
 
@@ -237,14 +237,14 @@ def posteriors(process: Process, x: Tensor, t: Tensor, observer: str) -> Tensor:
             return catalogue.bigrams().posterior(process.noise.likelihood(x, t))
         return process.denoise(x, t.float()).log_x0
 
-    asked = torch.arange(len(x))
+    index = torch.arange(len(x))
     if observer != PERFECT:
-        asked = asked // SHARED * SHARED
+        index = index // SHARED * SHARED
     if "timeless" in process.traits:  # the time tells nothing that the state does not
-        _, asked = x.unique(dim=0, return_inverse=True)
-        first = torch.full((len(x),), len(x)).scatter_reduce(0, asked, torch.arange(len(x)), "amin")
-        asked = first[asked]
-    once, back = asked.unique(return_inverse=True)
+        _, index = x.unique(dim=0, return_inverse=True)
+        first = torch.full((len(x),), len(x)).scatter_reduce(0, index, torch.arange(len(x)), "amin")
+        index = first[index]
+    once, back = index.unique(return_inverse=True)
     with torch.no_grad():
         return ask(x[once], t[once]).double()[back]
 
@@ -281,7 +281,7 @@ def information(name: str) -> list[float]:
 
 
 @lru_cache(maxsize=1)
-def known_pictures() -> list[dict]:
+def information_pictures() -> list[dict]:
     """What every noise leaves known of a character, for a desk and for a phone, with the ways that
     both markers travel."""
     curves = {names[0]: tells(names[0]) for names in noises()}

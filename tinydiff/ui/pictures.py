@@ -34,7 +34,7 @@ def drawing() -> Iterator[dict[str, object]]:
 
 def forget() -> None:
     """What tabs remember of their first view."""
-    for remembered in (noise.dissolved, noise.known_pictures, noise.pictures):
+    for remembered in (noise.dissolved, noise.information_pictures, noise.pictures):
         remembered.cache_clear()
 
 

@@ -20,7 +20,7 @@ from tinydiff.samplers import SAMPLERS, column
 from tinydiff.show.render import Picture, Spelling, States, delta, fresh_run, record
 from tinydiff.store import catalogue
 from tinydiff.ui import cost, recording
-from tinydiff.ui.errors import known, refusal, refusals
+from tinydiff.ui.errors import one_of, refusal, refusals
 from tinydiff.ui.request import STEPS, frames, open_model, read
 from tinydiff.ui.session import Job, Session
 from tinydiff.ui.tab import HUB_QUEUE, QUIET, Panel, Site, Tab, first_model, menu, with_steps
@@ -133,7 +133,7 @@ def entered(session: Session, key: str) -> tuple:
 
 def chosen(key: str, sampler: str) -> dict:
     """Another sampler in a lane: has it steps?"""
-    return gr.Dropdown(visible=counted(key, known("sampler", sampler, SAMPLERS)))
+    return gr.Dropdown(visible=counted(key, one_of("sampler", sampler, SAMPLERS)))
 
 
 # ---------------------------------------------------------------- the race

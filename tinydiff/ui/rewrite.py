@@ -36,7 +36,7 @@ from tinydiff.store import catalogue
 from tinydiff.text import plain
 from tinydiff.ui import cost, recording
 from tinydiff.ui.denoise import pictures
-from tinydiff.ui.errors import known, refusals
+from tinydiff.ui.errors import one_of, refusals
 from tinydiff.ui.player import Player, curves
 from tinydiff.ui.request import frames, number
 from tinydiff.ui.session import Job, Session
@@ -133,13 +133,13 @@ def model_chosen(key: str) -> tuple:
 
 def sampler_chosen(name: str) -> dict:
     """Has the sampler a number of steps?"""
-    return gr.update(visible=SAMPLERS[known("sampler", name, SAMPLERS)].steps_matter)
+    return gr.update(visible=SAMPLERS[one_of("sampler", name, SAMPLERS)].steps_matter)
 
 
 def menu(key: str) -> dict:
     """The sampler menu of a model."""
     models = catalogue.rewriters()
-    names = column(PROCESSES[models[known("model", key, models)].process])
+    names = column(PROCESSES[models[one_of("model", key, models)].process])
     return dict(choices=[(spaced(name), name) for name in names], value=usual_sampler(names))
 
 
@@ -171,7 +171,7 @@ def read(
 ) -> Request:
     """Check everything; the source is the request's prompt, the candidates are the rows of its
     canvas. Raises gr.Error in one sentence."""
-    key = known("model", model, catalogue.rewriters())
+    key = one_of("model", model, catalogue.rewriters())
     with refusals():
         if not isinstance(words, str) or len(words) > LONGEST:
             raise ValueError(f"Give a line of words, {LONGEST} characters at the most.")

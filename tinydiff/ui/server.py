@@ -467,7 +467,7 @@ class VisitorStates(StateHolder):
 
     def __init__(self):
         super().__init__()
-        self.held: Counter[str] = Counter()  # open streams of each
+        self.streams: Counter[str] = Counter()  # open streams of each
         self.touched: dict[str, float] = {}
 
     def __getitem__(self, session_id: str) -> VisitorState:
@@ -479,13 +479,13 @@ class VisitorStates(StateHolder):
 
     def hold(self, session_id: str) -> None:
         """A stream has been opened."""
-        self.held[session_id] += 1
+        self.streams[session_id] += 1
 
     def release(self, session_id: str) -> None:
         """It is closed."""
-        self.held[session_id] -= 1
-        if self.held[session_id] <= 0:
-            del self.held[session_id]
+        self.streams[session_id] -= 1
+        if self.streams[session_id] <= 0:
+            del self.streams[session_id]
         if session_id in self.session_data:
             self.touched[session_id] = time.monotonic()
 
@@ -495,7 +495,7 @@ class VisitorStates(StateHolder):
         for session in [
             s
             for s in list(self.session_data)
-            if not self.held[s] and self.touched.get(s, 0) < early
+            if not self.streams[s] and self.touched.get(s, 0) < early
         ]:
             self.forget(session)
         while len(self.session_data) > SESSIONS:

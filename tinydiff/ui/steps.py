@@ -26,7 +26,7 @@ from tinydiff.store import catalogue
 from tinydiff.store.catalogue import Model
 from tinydiff.text import Canvas
 from tinydiff.ui import cost, recording
-from tinydiff.ui.errors import known, refusal, refusals
+from tinydiff.ui.errors import one_of, refusal, refusals
 from tinydiff.ui.families import WORDS, ends
 from tinydiff.ui.request import LIMITS, frames, open_model, read
 from tinydiff.ui.session import Job, Session
@@ -151,7 +151,7 @@ def read_fields(session: Session, name, samplers, seed, temperature, prompt) -> 
     requests = [
         many(read({**asked, "sampler": sampler, "steps": count}, session, opened))
         for sampler in samplers
-        for count in counts(model, process, known("sampler", sampler, offered(model)))
+        for count in counts(model, process, one_of("sampler", sampler, offered(model)))
     ]
     with refusals():
         cost.check(map(cost.of, requests))

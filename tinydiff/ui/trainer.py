@@ -15,7 +15,7 @@ import gradio as gr
 import pandas as pd
 
 from tinydiff.sentences import say
-from tinydiff.train.loop import Config, Progress, Run, TrainingError, start
+from tinydiff.train.loop import Config, Progress, TrainingError, TrainingRun, start
 from tinydiff.train.pace import Pace, Stop
 from tinydiff.train.pushing import Keeper
 from tinydiff.ui.learn import can_login
@@ -73,14 +73,14 @@ class BackgroundRun:
         except MISTAKES as error:
             self.words = " ".join(str(error).split())
 
-    def opened(self) -> Run:
+    def opened(self) -> TrainingRun:
         """The run of the flags, or what there is of it already, here or on the Hub."""
         config = self.config()
         run = start(config, resume=(Path(config.out) / "resume.json").is_file())
         self.remember(run)
         return run
 
-    def remember(self, run: Run) -> None:
+    def remember(self, run: TrainingRun) -> None:
         """The curve and the samples of what was trained before."""
         path = run.out / "metrics.jsonl"
         rows = (
@@ -93,7 +93,7 @@ class BackgroundRun:
         self.bounds = [(row["step"], row["valid"]) for row in rows]
         self.samples = [(row["step"], row["sample"]) for row in rows]
 
-    def train(self, run: Run) -> None:
+    def train(self, run: TrainingRun) -> None:
         clock = Pace(run)
         for now in run.steps():
             self.take(now)

@@ -14,7 +14,7 @@ from tinydiff.show import plots
 from tinydiff.store import catalogue
 from tinydiff.store.card import drawable
 from tinydiff.store.checkpoint import Card
-from tinydiff.ui.errors import known
+from tinydiff.ui.errors import one_of
 from tinydiff.ui.tab import QUIET, Panel, Site, Tab, first_model, menu
 from tinydiff.uncertainty import written
 
@@ -43,7 +43,7 @@ def build(site: Site) -> None:
 
 def answer(model: str) -> dict:
     """What the panel shows of a model. Raises gr.Error for an unknown one."""
-    return story(known("model", model, catalogue.bundled() | catalogue.models()))
+    return story(one_of("model", model, catalogue.bundled() | catalogue.models()))
 
 
 def story(key: str) -> dict:
@@ -159,11 +159,11 @@ def bound_text(bound: dict | None) -> str | None:
 def gap(evaluation: dict) -> str | None:
     if not (evaluation.get("bound") and evaluation.get("train_bound")):
         return None
-    held, seen = evaluation["bound"], evaluation["train_bound"]
+    heldout, seen = evaluation["bound"], evaluation["train_bound"]
     # of different texts, so they do not move together
-    error = math.hypot(held.get("error") or 0, seen.get("error") or 0)
+    error = math.hypot(heldout.get("error") or 0, seen.get("error") or 0)
     return (
-        f"{written(held['nats'] - seen['nats'], error, signed=True)} nats a character, held-out "
+        f"{written(heldout['nats'] - seen['nats'], error, signed=True)} nats a character, held-out "
         "less trained-on"
     )
 

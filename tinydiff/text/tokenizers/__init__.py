@@ -119,8 +119,8 @@ class Tokenizer(ABC):
     def unlike(self, other: Tokenizer) -> str:
         """How its tokens differ from those of another tokenizer, as words that follow its name; ""
         where the tokens differ only in their numbers."""
-        mine, its = set(self.pieces), set(other.pieces)
-        sides = ("has not", its - mine), ("has", mine - its)
+        ours, theirs = set(self.pieces), set(other.pieces)
+        sides = ("has not", theirs - ours), ("has", ours - theirs)
         return " but ".join(f"{some} {brief(''.join(sorted(p)), 20)}" for some, p in sides if p)
 
     def __eq__(self, other: object) -> bool:

@@ -116,7 +116,7 @@ class Player {
     // how often a cell changed is worth a view where one did more than once
     const again = !scene.masks || frames.some((frame) => frame.state.includes("a"));
     this.find("[data-view=changes]").hidden = !again;
-    if (this.find(`[data-view="${this.looks}"]`)?.hidden !== false) this.look("text");
+    if (this.find(`[data-view="${this.viewName}"]`)?.hidden !== false) this.setView("text");
   }
 
   // -------------------------------------------------------------- what is shown
@@ -185,8 +185,8 @@ class Player {
     this.paint(this.#at);
   }
 
-  look(name) {
-    this.looks = name;
+  setView(name) {
+    this.viewName = name;
     this.cells.best = name === "best";
     this.cells.shade = this.#shades[name] || null;
     this.cells.box.classList.toggle("lines", name === "lines");
@@ -322,7 +322,7 @@ class Player {
       },
     };
     if (button?.dataset.view) {
-      this.look(button.dataset.view);
+      this.setView(button.dataset.view);
       this.paint(this.#at);
     } else if (button) {
       for (const [name, act] of Object.entries(acts)) if (button.classList.contains(name)) act();
@@ -333,8 +333,8 @@ class Player {
   }
 
   pressed(event) {
-    const held = event.ctrlKey || event.metaKey || event.altKey;
-    if (event.target.matches("select") || held || !this.run) return;
+    const modified = event.ctrlKey || event.metaKey || event.altKey;
+    if (event.target.matches("select") || modified || !this.run) return;
     const act = this.meant(event);
     if (!act) return;
     event.preventDefault();
