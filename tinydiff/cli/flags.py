@@ -102,7 +102,7 @@ def guide_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def reach(default: float | str | None, span: Range | Choice | Words) -> str:
-    """What values an option takes, and which one where none is given."""
+    """The values that an option takes, and its default, as help says it."""
     if isinstance(span, Range):
         return f"{span.low:g} to {span.high:g}, {default}"
     return default or ("none" if isinstance(span, Words) else "the first that the model has")
@@ -114,7 +114,7 @@ def number(text: str) -> int | float:
 
 
 def word(text: str) -> int | str:
-    """A value of a choice: a number where it is one."""
+    """A value of a choice, as a number if it is written as one."""
     return int(text) if text.isdecimal() else text
 
 

@@ -41,7 +41,7 @@ def build(folder: Path) -> None:
 
 
 def families() -> list[str]:
-    """Trained ones first, and of those the one that the page opens with."""
+    """The families, trained ones first, and of those first the one that the page opens with."""
     names = dict.fromkeys(model.process for model in catalogue.models().values())
     return sorted(names, key=lambda name: name != FIRST)
 

@@ -137,7 +137,7 @@ def files(train: bool = False) -> list[str]:
 
 
 def played(name: str) -> bool:
-    """Are these weights that the page plays with and the trainer leaves alone?"""
+    """Whether these weights are needed by the page and not by the trainer."""
     return (
         name.startswith("assets/checkpoints/")
         and name.endswith(".safetensors")
@@ -236,8 +236,8 @@ def listing(folder: Path) -> list[tuple[str, int]]:
 
 @contextmanager
 def asking(target: Target) -> Iterator[None]:
-    """Raise a CheckpointError of one sentence for every error inside, as `hub.write_errors` does; a
-    Space has one more, 402."""
+    """A context that turns every error into a CheckpointError of one sentence, as
+    `hub.write_errors` does; Spaces have one more, 402."""
     with hub.write_errors(target.repo_id):
         try:
             yield
@@ -254,8 +254,8 @@ PAID = (
 
 
 def login(target: Target) -> HfApi:
-    """The Hub, once it has recognised us: recording runs takes a minute, and should not be in
-    vain."""
+    """The Hub's client, after the Hub has accepted the login: recording runs takes a minute, and
+    should not be in vain."""
     if not get_token():
         raise CheckpointError(hub.LOGIN)
     with asking(target):

@@ -4,11 +4,11 @@ spent outside the network.
     ceiling = multiply-adds of the Transformer's matrix products
               / multiply-adds a second of a large matrix product
 
-both measured in the same run and in the same number format, so the ratio compares machines of any
-speed. float32 is always measured, bfloat16 where it is fast or asked for. Times are medians; what
-comes before the first of them (allocation, compilation) is not counted. Softmax, norms and
-rotations are no part of the ceiling: they are what the ratio pays for. Networks are untrained: the
-time does not depend on the weights.
+Both are measured in the same run and in the same number format, so the ratio can be compared
+between machines of any speed. float32 is always measured, bfloat16 where it is fast or asked for.
+Times are medians, after warm-up runs (allocation, compilation) that are not counted. Softmax, norms
+and rotations are not part of the ceiling, so they lower the ratio. Networks are untrained: the time
+does not depend on the weights.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ MAX_REPEATS = 1000
 
 @dataclass(frozen=True)
 class Row:
-    """One measured time beside its ceiling. `tokens` is how many characters went through in that
-    time."""
+    """One measured time beside its ceiling. `tokens` is the number of tokens that were computed in
+    that time."""
 
     what: str  # "call" or "training step"
     preset: str
@@ -76,7 +76,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Share:
-    """Where the time of a run went. Milliseconds of the whole run."""
+    """How the time of a run divides into network and everything else, in milliseconds."""
 
     process: str
     sampler: str
@@ -327,7 +327,7 @@ def long_text(process: Process, cache: str, precision: str, length: int) -> Long
 
 @contextmanager
 def stopwatch(net: torch.nn.Module, device: torch.device) -> Iterator[list[float]]:
-    """The seconds that each call of `net` takes, while the context lasts."""
+    """A context whose value is the list of seconds that each call of `net` takes."""
     seconds: list[float] = []
 
     def stop(*_):

@@ -52,9 +52,8 @@ def measured() -> list[dict]:
 
 
 def behind(name: str, above: list[str], bounds: dict[str, dict]) -> dict | None:
-    """How many bits a character more than the nearest of the rows above that was measured on the
-    same windows; None where none was.
-    """
+    """How many more bits a character it needs than the nearest of the rows above that was measured
+    on the same windows; None where none was."""
     for other in reversed(above):
         try:
             found = evaluate.compare(bounds[name], bounds[other])
@@ -69,8 +68,7 @@ def behind(name: str, above: list[str], bounds: dict[str, dict]) -> dict | None:
 
 
 def row(card: Card) -> dict:
-    """What is known of a checkpoint: bits and their standard error, quality at few and many steps,
-    cost."""
+    """One checkpoint's row: bits with their standard error, quality at few and many steps, cost."""
     config, found = card.config, card.evaluation
     process = untrained(card)
     return dict(
@@ -92,8 +90,8 @@ def row(card: Card) -> dict:
 
 
 def curve(found: dict) -> list[dict]:
-    """The rows of a checkpoint's first sampler, along the steps; of one that needs a call a
-    character, its only one."""
+    """The evaluation's rows of the first sampler along the steps; the only row of a sampler that
+    takes one call a character."""
     rows = found["steps"] or found["single"]
     return [
         {
@@ -106,16 +104,15 @@ def curve(found: dict) -> list[dict]:
 
 
 def quality(found: dict) -> dict[str, dict]:
-    """Judge and real words at each of AT; where there is no number of steps, the only figure there
-    is, at the last of them."""
+    """Judge's bits and share of real words at each number of steps in AT; a sampler whose steps do
+    not matter has one entry, at the last of them."""
     rows = {r["steps"]: r for r in curve(found)} if found["steps"] else {AT[-1]: curve(found)[0]}
     kept = ("bits", "words", "bits_error", "words_error")
     return {str(n): {key: rows[n].get(key) for key in kept} for n in AT if n in rows}
 
 
 def untrained(card: Card) -> Process:
-    """A process of the same make, with random weights: what a call costs does not depend on
-    them."""
+    """The checkpoint's process with random weights, to time a call of."""
     config, tokenizer = card.config, checkpoint.tokenizer_of(card.config, card.path)
     process = build(
         config["process"], tokenizer, **config["net"], options=config.get("options", {})
@@ -173,7 +170,7 @@ def divergence(process: Process, sampler: str, steps: int) -> list:
 
 
 def floor(draws: int = 8) -> float:
-    """What as many true texts give, on average."""
+    """The mean divergence that as many true texts give."""
     rng, language = seeded(0), catalogue.bigrams()
     return (
         sum(bigram_divergence(language.sample(TEXTS, LENGTH, rng), language) for _ in range(draws))
@@ -185,8 +182,8 @@ def floor(draws: int = 8) -> float:
 
 
 def record(say: Callable[[str], None] = lambda line: None, anew: bool = True) -> dict:
-    """Measure and write everything; what was written. Without `anew` the samplers' errors that are
-    recorded are kept. Raises CheckpointError where no models are bundled."""
+    """Measure everything, write it to families.json, and return it. Without `anew` the samplers'
+    errors that were recorded are kept. Raises CheckpointError where no models are bundled."""
     catalogue.check_assets("The table of families")
     before = {} if anew else read().get("errors", {})
     result = dict(
@@ -203,7 +200,7 @@ def record(say: Callable[[str], None] = lambda line: None, anew: bool = True) ->
 
 
 def read() -> dict:
-    """What was recorded; {} where nothing was."""
+    """The recorded table; {} where there is none."""
     return checkpoint.read_json(RECORDED)
 
 

@@ -1,4 +1,4 @@
-"""What every network is to a process, and the register of those that there are."""
+"""The interface of a network, and the register of all networks."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ NETS: dict[str, type[Network]] = {}
 
 
 class Network(nn.Module):
-    """What processes ask: net(x, t, label, *, mask=None, cache=None, places=None) -> (B, n,
-    outputs), for x (B, n) tokens or (B, n, inputs) numbers, times t (B, n) or None, labels (B,) or
-    None.
+    """The interface that processes use: net(x, t, label, *, mask=None, cache=None, places=None) ->
+    (B, n, outputs), for x (B, n) tokens or (B, n, inputs) numbers, times t (B, n) or None, labels
+    (B,) or None.
 
-    It is made with `Process.network()` (inputs, outputs, attention, timed, reals) and the shape
-    (layers, heads, width, length, labels; and tied=True where the head is to be the embedding).
-    What it cannot do (a mask, a cache) it refuses with a TypeError.
+    It is made with the arguments of `Process.network()` (inputs, outputs, attention, timed, reals)
+    and the shape (layers, heads, width, length, labels). An argument that it does not support (a
+    mask, a cache) raises TypeError.
     """
 
     name: ClassVar[str]  # "transformer"

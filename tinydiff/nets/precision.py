@@ -1,8 +1,8 @@
 """In which precision a network runs: bfloat16 where this machine multiplies it faster, else
 float32.
 
-Which it is, a short trial finds. What a processor says of itself does not: many take bfloat16 and
-multiply it slower.
+A short trial decides. What a processor reports is not enough: many support bfloat16 and multiply it
+slower.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ _trying = threading.Lock()
 
 @contextmanager
 def auto_is_fp32() -> Iterator[None]:
-    """Inside, "auto" means float32 whatever the machine is quick at: for runs that others are to
-    have again."""
+    """A context in which "auto" means float32 on every machine, for runs that others must be able
+    to reproduce."""
     before = dict(_tried)
     _tried.update(dict.fromkeys(("cpu", "cuda", "mps"), False))
     try:
@@ -119,7 +119,7 @@ def product_seconds(dtype: torch.dtype, device: torch.device) -> float:
 
 
 def settle(device: torch.device) -> None:
-    """Wait until a device has done what it was told."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

@@ -34,8 +34,7 @@ class Cache:
         self.other: Cache | None = None
 
     def twin(self) -> Cache:
-        """Another of its kind, always the same one, for the same text read in another way: without
-        its label."""
+        """A second cache, always the same one, for the same text read without its label."""
         if self.other is None:
             self.other = copy.copy(self)
             self.other.layers = []
@@ -45,14 +44,14 @@ class Cache:
         return self.layers[0][0].shape[2] if self.layers else 0
 
     def fork(self) -> Cache:
-        """A cache that begins with what this one holds; what is added to one is not in the
-        other."""
+        """A new cache that begins with the contents of this one; what is added to either is not
+        added to the other."""
         copy = Cache()
         copy.layers = list(self.layers)
         return copy
 
     def first(self, n: int) -> list[tuple[Tensor, Tensor]]:
-        """The layers for the first n positions alone."""
+        """The layers' keys and values for the first n positions."""
         return [(k[:, :, :n], v[:, :, :n]) for k, v in self.layers]
 
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -228,8 +227,8 @@ def plus(h: Tensor, linear: nn.Linear, x: Tensor) -> Tensor:
 
 
 def squared_relu(x: Tensor) -> Tensor:
-    """relu(x)^2. Where nothing is learnt it is written over x: to a CPU the memory for another is
-    dearer than the arithmetic."""
+    """relu(x)^2. Without gradients it is computed in place, because on a CPU allocating memory
+    takes longer than the arithmetic."""
     return F.relu(x).square() if torch.is_grad_enabled() else x.relu_().square_()
 
 

@@ -39,8 +39,8 @@ class Pace:
 
 
 class Stop:
-    """While it lasts, Ctrl-C and SIGTERM do not end the program but are remembered; a second Ctrl-C
-    does end it."""
+    """A context in which Ctrl-C and SIGTERM do not end the program but are remembered; a second
+    Ctrl-C does end it."""
 
     def __init__(self):
         self.status = 0  # the exit status that is asked for

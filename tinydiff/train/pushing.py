@@ -55,7 +55,8 @@ class Keeper:
         return self.address
 
     def copy(self, run: TrainingRun) -> Path | None:
-        """What is to be pushed; None, and what is wrong, where there is no room for it."""
+        """A copy of what is to be pushed; None, and a message in `trouble`, where the disk has no
+        room for it."""
         try:
             return copied(run.out)
         except OSError as error:

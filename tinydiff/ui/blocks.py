@@ -50,8 +50,7 @@ USUAL = dict(
 
 @dataclass
 class Progress:
-    """A run as far as it has come, and what it took: (characters, seconds, calls) at every STRIDE
-    of them."""
+    """A run so far and what it took: (characters, seconds, calls) at every STRIDE characters."""
 
     text: str = ""
     # where the block begins that is being written; what stands before it is finished
@@ -82,8 +81,7 @@ class Progress:
         self.text = self.text[:end]
 
     def pace(self) -> list[tuple[int, float]]:
-        """(characters, milliseconds for each of the last of them), without the beginning, which was
-        given."""
+        """(characters, milliseconds for each of the last of them), without the prompt."""
         pairs = zip(self.times, self.times[1:])
         return [
             (n, 1000 * (seconds - then) / (n - before))
@@ -223,7 +221,7 @@ def offered() -> dict[str, Model]:
 
 
 def fits(traits: frozenset[str]) -> bool:
-    """Can it write in blocks of masks?"""
+    """Whether a process with these traits can write in blocks of masks."""
     return {"pieces", "prefix"} <= traits
 
 
@@ -453,7 +451,7 @@ def pictures_of(runs: list[dict], model: str, family: str, block: int) -> dict:
 
 
 def cache_row(row: dict) -> list[str]:
-    """What a cache was found to cost and to gain, in the order of the table's columns in
+    """What a cache costs and saves, in the order of the columns of the table in
     ui/static/panels/blocks.js."""
     judge = "" if row["bits"] is None else f"{row['bits']:.2f}"
     words = "" if row["words"] is None else f"{100 * row['words']:.0f} %"
@@ -467,7 +465,7 @@ def cache_row(row: dict) -> list[str]:
 
 
 def note(family: str) -> str:
-    """What is exact of a model's blocks and what is not, in a sentence or two."""
+    """What is exact and what is approximate in the model's blocks, in a sentence or two."""
     process = PROCESSES[family]
     slides = (
         "The network sees 256 characters: when they are full, the window slides by half, "

@@ -1,9 +1,8 @@
-"""What a visitor loads first, compressed: the page itself and what describes it, which are 1.6 MB
-and a sixth of that packed.
+"""Compression of what a visitor loads first, the page itself and its description: 1.6 MB, a sixth
+of that compressed.
 
-Gradio compresses files by their endings, and these answers have none. A layer between the server
-and Gradio, of the usual make of such layers (ASGI); it is named where a page is launched, in
-theme.py.
+Gradio compresses files by their endings, and these answers have none. This is an ASGI layer between
+the server and Gradio, installed where a page is launched, in theme.py.
 """
 
 from __future__ import annotations

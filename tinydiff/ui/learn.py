@@ -54,7 +54,7 @@ TRAIN = dict(concurrency_id="train", concurrency_limit=1)
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is to be learned, checked. minutes: from the first step on."""
+    """What is to be learned, checked. minutes: counted from the first step."""
 
     text: str = field(repr=False)
     noise: str
@@ -66,7 +66,7 @@ class Lesson:
 
     @property
     def nats(self) -> float:
-        """What a character costs who knows nothing but the alphabet."""
+        """The nats a character of a model that knows only the alphabet: log V."""
         return math.log(len(set(self.text)))
 
 
@@ -112,7 +112,7 @@ def readable(text: str) -> str:
 
 @dataclass
 class Curve:
-    """A training as far as it has come: the loss in slices of time, validations, samples."""
+    """A training so far: the loss averaged over slices of time, validations, samples."""
 
     lesson: Lesson
     points: list[tuple[float, float]] = field(default_factory=list)  # seconds, nats a character
@@ -123,7 +123,7 @@ class Curve:
     seconds: float = 0.0
 
     def take(self, progress: Progress, seconds: float) -> bool:
-        """Add a step; has a slice been filled?"""
+        """Add a step; returns whether a slice of time is complete."""
         self.step, self.seconds = progress.step, seconds
         self.slice.append(progress.loss)
         if progress.valid is not None:
@@ -137,7 +137,7 @@ class Curve:
         return full
 
     def add_sample(self, process: Process) -> None:
-        """Let the model write, always from the same noise."""
+        """Let the model write a sample, always from the same noise."""
         self.samples.append(
             dict(seconds=round(self.seconds, 1), step=self.step, texts=written(process))
         )

@@ -1,13 +1,13 @@
 """The tab Noise: the visitor's sentence under the forward process of every kind of noise, and what
-could still be known of it.
+its noisy state still says about it.
 
-The server answers once for a sentence, for all levels of noise; the slider and the schedules then
-move in the browser, since a schedule only says which level holds at which time. Every level is
-drawn with the same random numbers, so that a character that is lost stays lost. The same time is
-not the same noise: a second slider goes by what the state of a character still tells of it
+The server answers once for a sentence, for all noise levels; the slider and the schedules then work
+in the browser, since a schedule only maps times to noise levels. Every level is drawn with the same
+random numbers, so that a character that is lost stays lost. The same time is not the same amount of
+noise: a second slider goes by the information that is left in the state of a character
 (exact.information). The perfect observer has no network: it knows the bundled Markov language and
-the process's `likelihood`, nothing else. The other observer is the trained network. Processes that
-share a noise share a row.
+the process's `likelihood`. The other observer is the trained network. Processes that share a noise
+share a row.
 """
 
 from __future__ import annotations
@@ -80,9 +80,8 @@ def build(site: Site) -> None:
 
 
 def typed(sentence: str, observer: str) -> dict:
-    """`answer` for who is typing; nothing yet leaves the panel as it is. What is wrong is no
-    failure: after one the page would forget what was typed meanwhile.
-    """
+    """`answer` while the visitor types; an empty sentence leaves the panel as it is. Errors are not
+    raised, because after an error the page would forget what was typed meanwhile."""
     if sentence == "":
         return gr.skip()
     try:
@@ -130,8 +129,8 @@ def dissolved(sentence: str, observer: str = PERFECT) -> dict:
 
 
 def noises() -> list[list[str]]:
-    """The names of the processes that share a noise, the one called like it first: on text, on
-    numbers, and at last without time; of those that a perfect observer can watch."""
+    """The names of the processes that share a noise, the one named after the noise first, for every
+    noise that a perfect observer can read: noises on tokens, on numbers, and those without time."""
     groups: dict[str, list[str]] = {}
 
     def place(cls):
@@ -180,7 +179,7 @@ def letters() -> str:
 
 @lru_cache(maxsize=16)
 def process_of(name: str) -> Process:
-    """The noise of this name: with the codes that were learned, where they were."""
+    """A process with this noise, with learned codes if a checkpoint has them."""
     return trained_process(name) or exact.perfect(name, catalogue.bigrams())
 
 
@@ -229,8 +228,8 @@ def row(names: list[str], x0: Tensor, observer: str) -> dict:
 
 
 def posteriors(process: Process, x: Tensor, t: Tensor, observer: str) -> Tensor:
-    """log p(x_0 | x) at every level, (N, L, V), by Bayes' rule or by the trained network; equal
-    questions are asked once."""
+    """log p(x_0 | x) at every level, (N, L, V), by Bayes' rule or by the trained network; the same
+    state is computed once."""
 
     def ask(x: Tensor, t: Tensor) -> Tensor:
         if observer == PERFECT:
@@ -267,8 +266,8 @@ def tells(name: str) -> list[float]:
 
 @lru_cache(maxsize=16)
 def information(name: str) -> list[float]:
-    """exact.information at every level, as a share of all there is to know; measured at some, a
-    line in between."""
+    """exact.information at every level, as a share of log V: measured at some levels and
+    interpolated linearly."""
     process = process_of(name)
     share = exact.information(process, times(process)[::SHARED]) / math.log(process.V)
     every = torch.nn.functional.interpolate(
@@ -282,8 +281,8 @@ def information(name: str) -> list[float]:
 
 @lru_cache(maxsize=1)
 def information_pictures() -> list[dict]:
-    """What every noise leaves known of a character, for a desk and for a phone, with the ways that
-    both markers travel."""
+    """The information that every noise leaves of a character, at the widths of a desktop and of a
+    phone, with the lengths of both markers' ways."""
     curves = {names[0]: tells(names[0]) for names in noises()}
     alt = (
         "what each noise leaves known of a character, from all at no noise to nothing: masks "
