@@ -20,13 +20,7 @@ from tinydiff.show.export import filled, in_script
 from tinydiff.store import catalogue
 
 # None: the family's own chain
-RUNS = (
-    (None, 128),
-    (None, 16),
-    ("confidence", 64),
-    ("renoise", 128),
-    ("dpm_solver", 16),
-)
+RUNS = ((None, 128), (None, 16), ("confidence", 64), ("renoise", 128), ("dpm_solver", 16))
 FIRST, SEED = "masked", 7  # as on the page
 
 

@@ -28,15 +28,7 @@ from tinydiff.store.checkpoint import CheckpointError
 
 ROOT = ASSETS.parent
 # of assets/; pictures and cards stay behind
-KEPT = {
-    ".js",
-    ".css",
-    ".html",
-    ".json",
-    ".jsonl",
-    ".gz",
-    ".safetensors",
-}
+KEPT = {".js", ".css", ".html", ".json", ".jsonl", ".gz", ".safetensors"}
 PROGRAM = {".py", ".js", ".css", ".html", ".txt", ".gz"}
 START = "assets/checkpoints/masked/"  # the one model that a training may begin with
 HARDWARE = [kind.value for kind in SpaceHardware]

@@ -11,14 +11,6 @@ from tinydiff.nets.precision import fast_bf16, lowered, precision
 from tinydiff.nets.transformer import Cache, Transformer
 from tinydiff.plugins import discover
 
-__all__ = [
-    "NETS",
-    "Cache",
-    "Network",
-    "Transformer",
-    "fast_bf16",
-    "lowered",
-    "precision",
-]
+__all__ = ["NETS", "Cache", "Network", "Transformer", "fast_bf16", "lowered", "precision"]
 
 discover(__name__, __path__)

@@ -21,13 +21,7 @@ from tinydiff.store.checkpoint import Card
 from tinydiff.uncertainty import percent, written
 
 # of training, what a card's command leaves out
-NOT_LEARNED = {
-    "device",
-    "precision",
-    "compile",
-    "validate_every",
-    "save_every",
-}
+NOT_LEARNED = {"device", "precision", "compile", "validate_every", "save_every"}
 # on the Hub, of the corpora that are there
 DATASETS = {"tiny_shakespeare": "karpathy/tiny_shakespeare"}
 TRAINING, STEPS = "training.png", "steps.png"

@@ -20,12 +20,7 @@ MOST = 0xD000  # tokens: each has a character below the surrogates as its sign
 LONGEST = 200  # bytes that a token may spell
 END = "<|endoftext|>"  # the name of the token that ends a text
 # ways to cut text into words that are safe
-CUTS = {
-    "ByteLevel",
-    "Digits",
-    "Punctuation",
-    "Sequence",
-}
+CUTS = {"ByteLevel", "Digits", "Punctuation", "Sequence"}
 FORMS = {"NFC", "Sequence"}  # normalizers that keep what is written
 # options of a model by which the same text is not always the same tokens, or tokens spell more than
 # they are
