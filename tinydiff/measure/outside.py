@@ -1,0 +1,67 @@
+"""An outside judge: a pretrained language model that learned from the whole web tells how many bits
+a character a text takes. It knows no more of our models than a reader does, and our own judge may
+share their faults.
+
+Needs the extra `judge` (transformers, gguf).
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from tinydiff import uncertainty
+from tinydiff.sentences import brief
+from tinydiff.uncertainty import Mean
+
+USUAL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+# what stands before a text, in the first of these names that the tokenizer has; else its own first
+# token: it ends the document before
+BEGINS = ("<|endoftext|>",)
+MOST = 8192  # tokens of a text
+
+
+class Judge:
+    """A causal language model of the Hub, or of a .gguf file.
+
+    Raises ValueError, in one sentence, where it cannot be opened.
+    """
+
+    def __init__(self, source: str = USUAL):
+        try:
+            from transformers import AutoModelForCausalLM, AutoTokenizer
+        except ImportError:
+            raise ValueError(
+                "The outside judge needs `pip install 'tinydiff[judge]'` (transformers, gguf)."
+            ) from None
+        path = Path(source)
+        where = (path.parent, {"gguf_file": path.name}) if path.suffix == ".gguf" else (source, {})
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(where[0], **where[1])
+            self.model = AutoModelForCausalLM.from_pretrained(where[0], **where[1]).eval()
+        except Exception as error:
+            raise ValueError(
+                f"The judge {brief(source)} cannot be opened ({type(error).__name__}): name a "
+                "language model of the Hub, or a .gguf file."
+            ) from None
+        self.name = path.stem if path.suffix == ".gguf" else source
+        vocabulary = self.tokenizer.get_vocab()
+        known = [vocabulary[name] for name in BEGINS if name in vocabulary]
+        self.begin = known[0] if known else self.tokenizer.bos_token_id
+
+    def nats(self, text: str) -> float:
+        """-log p of a text as a document, without its end."""
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"][:MOST]
+        tokens = torch.tensor([[self.begin, *ids]])
+        with torch.no_grad():
+            logits = self.model(tokens).logits[0, :-1].float()
+        return F.cross_entropy(logits, tokens[0, 1:], reduction="sum").item()
+
+    def bits(self, texts: list[str]) -> Mean:
+        """Bits a character of texts that are not empty, all together, with the error over texts."""
+        texts = [text for text in texts if text]
+        nats = [self.nats(text) / math.log(2) for text in texts]
+        return uncertainty.mean(nats, [len(text) for text in texts], consecutive=False)
