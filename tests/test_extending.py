@@ -4,21 +4,26 @@ package are found by everything, and no other file changes."""
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import parse_qsl
 
+import gradio as gr
 import pytest
 import torch
 
 from tests import programs
 from tests.conftest import LIKE_OTHERS, brief
 from tests.test_exact import FEW, MANY, ONE_A_STEP, last, mean_bound, total_variation
-from tinydiff import exact, guides, nets, noises, plugins, processes, samplers
+from tinydiff import exact, guides, nets, noises, plugins, processes, runs, samplers
 from tinydiff.cli.commands import main
 from tinydiff.generate import generate
 from tinydiff.predictions import Prediction
+from tinydiff.show import render
 from tinydiff.store import catalogue, checkpoint
 from tinydiff.text import Canvas, Characters, tokenizers
 from tinydiff.train.loop import PRESETS, train
+from tinydiff.ui import cost, request
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "tests" / "extensions"
@@ -41,6 +46,7 @@ NEW = {
     "syllables": ["syllables"],
     "student": ["student"],
     "favour": ["favour"],
+    "gedi": ["gedi"],
     "no_doubles": ["no_doubles"],
 }
 SHAPE = dict(layers=1, heads=1, width=16, length=24)
@@ -104,14 +110,48 @@ def test_new_noises_sample_the_language(name, sampler, texts, floor, error, lang
     assert abs((prompted == language.strings[2]).all(1).double().mean() - 0.8) < error
 
 
-# not of slanted-tokens: uniform noise draws its times evenly in sqrt(t), where its own time is near
-# 0; here each position's is near 0 at another t, and the estimate has a variance without end
-@pytest.mark.parametrize("name", ["ssd-lm", "ar-diffusion", "slanted-masked", "slanted-scores"])
+@pytest.mark.parametrize("name", ["ssd-lm", *SLANTED])
 def test_new_bounds_are_the_entropy(name, language, rng):
     """Along any path of noise, also where it is not the same at every position."""
     found, error = mean_bound(exact.perfect(name, language), language, rng, batches=60)
     assert error < 0.04
     assert abs(found - language.entropy(4)) < 4 * error
+
+
+def test_the_bound_is_that_of_its_own_order(language, rng):
+    """A network that guesses badly where it sees the last letter and not the first: with slanted
+    masks, under which the last is hidden first, that never happens, and bound and training
+    objective are the entropy; with plain masks, which come off in any order, it pays for it."""
+    x = language.sample(20_000, 4, rng)
+    canvas, found = Canvas(x, torch.zeros_like(x, dtype=torch.bool)), {}
+    for name in ("slanted-masked", "masked"):
+        model = exact.perfect(name, language)
+
+        def blunted(x, t, right=model.net.answer):
+            usual = ((x[:, :1] != 3) | (x[:, 3:] == 3))[..., None]
+            return torch.where(usual, right(x, t), 0 * right(x, t))
+
+        model.net.answer = blunted
+        found[name] = [model.bound(canvas, rng).mean(), 4 * model.loss(canvas, rng).mean()]
+    (own, path), (other, _) = found.values()
+    assert abs(own - language.entropy(4)) < 0.05 and abs(path - language.entropy(4)) < 0.09
+    assert other > own + 0.5
+
+
+def test_a_view_of_its_own():
+    """The positions, the map and the pictures of a view are what its noise says, over the wire too;
+    a process cannot show a view that its noise has not."""
+    model = processes.build("ssd-lm", Characters("abcdefgh"), **SHAPE)
+    canvas = Canvas.prompt(model.tokenizer, "ab", 12)
+    run = render.Run({}, list(render.record(model, canvas, generate(model, canvas, steps=2))))
+    run = render.unpack(json.loads(json.dumps(render.pack(run, model.V))))
+    scene = run.frames[0].scene
+    assert scene["view"] == "corners" and scene["spots"] == [2, 3, 4]
+    assert scene["map"][:4] == render.levels([1.0, 0.5, *[0.5 + 0.5**1.5] * 2])
+    assert render.is_scene(scene, 12) and not render.is_scene(scene | {"map": "!!"}, 12)
+    assert all(len(picture.view) == 2 * 3 for picture in run.frames)
+    with pytest.raises(ValueError, match="noise 'simplex' has no view 'walk'; it has corners"):
+        type("Wrong", (type(model),), {"name": "wrong", "view_name": "walk"})
 
 
 def test_a_family_without_a_likelihood_has_no_perfect_network(language, rng):
@@ -146,6 +186,27 @@ def test_a_network_behind_a_tokenizer(tmp_path):
     (tmp_path / "toy" / "config.json").write_text(json.dumps(config))
     with pytest.raises(checkpoint.CheckpointError, match="there is no network 'none'"):
         checkpoint.load(tmp_path / "toy")
+
+
+def test_the_page_counts_a_network_of_another_kind(labelled):
+    """Every weight once a position, and what is drawn: more for a longer text and a wider network,
+    and nothing like a perfect network's work; what a guide is handed is counted too."""
+    made = {
+        (width, length): cost.call(bag, 1, length, length)
+        for width in (16, 64)
+        for bag in [
+            processes.build("masked", Characters("abc"), **SHAPE | {"width": width}, network="bag")
+        ]
+        for length in (64, 128)
+    }
+    assert made[16, 128] == 2 * made[16, 64] and made[64, 64] > made[16, 64]
+    assert made[64, 128] < cost.PERFECT * 128
+    asked = runs.request(dict(length=24, steps=4), checkpoint.load(labelled["abc"]))
+    more = dict(classifier=str(labelled["abc"]), kind="law")
+    guided = runs.request(more | dict(length=24, steps=4), asked.process)
+    assert cost.of(guided) == 2 * cost.of(asked)
+    wide = processes.build("masked", Characters("abc"), **SHAPE | {"width": 512})
+    assert cost.of(replace(guided, models={"classifier": wide})) > 2 * cost.of(asked)
 
 
 def test_a_student_learns_what_its_teacher_says(language, rng):
@@ -192,6 +253,82 @@ def test_a_classifier_is_heard(language):
     p = torch.tensor([0.6, 0.3, 0.1 * torch.tensor(2.0).exp()])
     share = torch.bincount(tokens[:, 0], minlength=3) / 20_000
     assert (share - p / p.sum()).abs().max() < 0.012
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """The folder of a checkpoint that knows two labels, with random weights, and of one that reads
+    other tokens."""
+    torch.manual_seed(0)
+    folders = {}
+    for letters in ("abc", "abcd"):
+        model = processes.build("masked", Characters(letters), **SHAPE, labels=2)
+        torch.nn.init.normal_(model.net.head.weight)
+        torch.nn.init.normal_(model.net.label.weight)
+        config = checkpoint.config_of(model, {**SHAPE, "labels": 2}, "toy")
+        config["labels"] = ["law", "play"]
+        folders[letters] = tmp_path_factory.mktemp("classifiers") / letters
+        checkpoint.save(model, config, folders[letters])
+    return folders
+
+
+def test_a_network_as_classifier(labelled):
+    """A checkpoint that settings name is opened and handed to a guide: of one token it is Bayes'
+    rule, p(v) p(y | v)^w, normalised, with what that network says as p(v | y)."""
+    one = exact.Enumerated(["a", "b", "c"], [0.6, 0.3, 0.1])
+    wish = dict(classifier=str(labelled["abc"]), kind="play", heard=2.0, temperature=1.0)
+    asked = runs.request(wish | dict(length=1, steps=4), exact.perfect("masked", one))
+    assert asked.settings["classifier"] == wish["classifier"] and json.dumps(asked.settings)
+    tokens = last(asked.process, Canvas.blank(1, 20_000), **asked.arguments)
+    net = checkpoint.load(labelled["abc"])
+    mask, ones = torch.full((2, 1), 3), torch.ones(2, 1)
+    says = net.denoise(mask, ones, torch.tensor([0, 1])).log_x0[:, 0].detach().softmax(0)[1]
+    assert says.max() - says.min() > 0.2
+    p = torch.tensor([0.6, 0.3, 0.1]) * says**2
+    share = torch.bincount(tokens[:, 0], minlength=3) / 20_000
+    assert (share - p / p.sum()).abs().max() < 0.012
+
+
+def test_a_classifier_that_does_not_fit(labelled, language):
+    """One that is not there, of other tokens, on other noise, without that label, and one that was
+    not opened: a sentence each, before anything is written."""
+    right = dict(classifier=str(labelled["abc"]), kind="law")
+    for name, changed, words in (
+        ("masked", {"classifier": "nobody"}, "no model 'nobody'"),
+        ("masked", {"classifier": 3}, "classifier is 3; give a text"),
+        ("masked", {"classifier": str(labelled["abcd"])}, "classifier is a model of other tokens"),
+        ("uniform", {}, "not learned on the noise of 'uniform'"),
+        ("masked", {"kind": "song"}, "kind is 'song'; the classifier knows the labels law, play"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            runs.request(right | changed, exact.perfect(name, language))
+    with pytest.raises(ValueError, match="give a model that was opened"):
+        generate(exact.perfect("masked", language), Canvas.blank(4), **right)
+
+
+def test_a_classifier_on_the_command_line(labelled, capsys):
+    """Its flag takes a folder, and another kind writes another text."""
+    words = ["sample", "--model", str(labelled["abc"]), "--length", "24", "--steps", "4"]
+    guided = [*words, "--classifier", str(labelled["abc"]), "--heard", "20", "--kind"]
+    texts = []
+    for line in (words, [*guided, "law"], [*guided, "play"]):
+        assert main(line) == 0
+        texts.append(capsys.readouterr().out)
+    assert len(set(texts)) == 3
+
+
+def test_a_classifier_on_the_page(labelled):
+    """A visitor names it as a model is named: a folder of the machine is not opened, wherever it
+    stands, a bundled model is; a link says it."""
+    asked = dict(model="perfect-masked", prompt="")
+    folder = str(labelled["abc"])
+    for raw in ({"classifier": folder}, {"options": {"classifier": folder}}):
+        with pytest.raises(gr.Error, match="There is no model|give a model that was opened"):
+            request.read(asked | raw)
+    with pytest.raises(gr.Error, match="the classifier knows the labels none"):
+        request.read(asked | {"classifier": "masked"})
+    link = request.query(request.read(asked).settings | {"classifier": "12"})
+    assert request.from_query(dict(parse_qsl(link)))["classifier"] == "12"
 
 
 @pytest.mark.parametrize(

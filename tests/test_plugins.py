@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from tinydiff import Canvas, exact, generate, plugins
+from tinydiff import Canvas, exact, generate, guides, plugins, samplers
 from tinydiff.cli import documents
 from tinydiff.cli.commands import main
 from tinydiff.samplers import SAMPLERS
@@ -80,6 +80,76 @@ def test_a_plug_in_that_fails_is_one_sentence(folder, capsys, text, reason):
     assert out == "" and err.count("\n") == 1 and str(folder / "broken.py") in err and reason in err
     assert main(["--plugins", str(folder / "none"), "matrix"]) == 2
     assert "There is no folder of plug-ins" in capsys.readouterr().err
+
+
+def test_a_need_that_nothing_has(capsys, tmp_path):
+    """A trait that is misspelt is a sentence when its sampler or guide is registered, with the
+    traits that there are; one that a process of the same file brings is none."""
+    for made in (
+        lambda: samplers.sampler("wrong", needs={"masks"}, paper="none"),
+        lambda: guides.guide("wrong", stage="cut", needs={"masks"}, paper="none"),
+    ):
+        with pytest.raises(ValueError, match="'wrong' needs the trait 'masks', which no .* mask"):
+            made()
+    (tmp_path / "misspelt.py").write_text(FILE.format(name="misspelt").replace("mask", "masks"))
+    assert main(["--plugins", str(tmp_path), "matrix"]) == 2
+    said = capsys.readouterr().err
+    assert "needs the trait 'masks'" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "line,words",
+    [
+        (
+            "yield Step(x[:, 1:], prediction, 0.0)",
+            r"yields the state \(1, 3\) torch.int64; it bega",
+        ),
+        ("yield Step(x.float(), prediction, 0.0)", r"state \(1, 4\) torch.float32; it began with"),
+        ("yield Step(None, prediction, 0.0)", "yields the state None"),
+        ("yield Step(x, x, 0.0)", "as what was predicted"),
+        ("yield x", "yields tensor.*it is to yield Steps"),
+        ("return [x]", "gives .*it is to yield Steps"),
+    ],
+)
+def test_a_sampler_that_yields_what_is_no_step(folder, language, line, words):
+    """A state of another shape or kind, or no Step at all: one sentence with the sampler's name."""
+    text = FILE.format(name="bent").split("    x = start.x")[0]
+    body = f"    x = start.x\n    prediction = denoise(x, start.canvas.time(1.0))\n    {line}\n"
+    (folder / "bent.py").write_text(text + body)
+    plugins.load(folder)
+    with pytest.raises(ValueError, match=f"The sampler 'bent' .*{words}"):
+        list(generate(exact.perfect("masked", language), Canvas.blank(4), sampler="bent"))
+
+
+GUIDE = """
+from typing import Annotated
+
+from tinydiff.guides import Words, guide
+
+
+@guide("ban", stage="cut", paper="none")
+def ban(denoise, context, *, forbidden: Annotated[str, Words(20, "not written")] = ""):
+    \"\"\"Write none of these.\"\"\"
+    context.process.tokenizer.encode(forbidden)
+    return denoise
+"""
+
+
+def test_a_guide_s_refusal_says_its_option(folder, language, capsys):
+    """What a guide cannot take, such as a character that the model does not know, is a sentence
+    that begins with the option, in Python and on the command line."""
+    before = dict(guides.GUIDES)
+    try:
+        (folder / "ban.py").write_text(GUIDE)
+        words = ["sample", "--model", "perfect-masked", "--length", "8", "--forbidden", "é"]
+        assert main(["--plugins", str(folder), *words, "--steps", "1"]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("forbidden is 'é': ") and said.count("\n") == 1
+        with pytest.raises(ValueError, match="^forbidden is 'z': "):
+            list(generate(exact.perfect("masked", language), Canvas.blank(4), forbidden="z"))
+    finally:
+        guides.GUIDES.clear()
+        guides.GUIDES.update(before)
 
 
 def test_an_installed_package_adds_a_method(folder, monkeypatch):

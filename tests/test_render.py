@@ -260,7 +260,7 @@ def test_every_noise_travels(name):
     assert len(run.frames[2].view) == len(scene["spots"]) * each
     if model.view_name in ("walk", "planes"):
         assert scene["spots"] == sorted(set(scene["spots"])) and min(scene["spots"]) >= 5
-        assert len(scene["spots"]) == render.SPOTS[model.view_name]
+        assert len(scene["spots"]) == model.noise.view_called(model.view_name).most
 
 
 def test_what_is_no_scene_is_refused():

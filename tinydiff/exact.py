@@ -221,12 +221,11 @@ def seen(language: Language, log_likelihood: Tensor, mask: Tensor, places: Tenso
 
 
 def perfect(
-    name: str, language: Language, noise: Schedule | None = None, **options: str
+    name: str, language: Language, schedule: Schedule | None = None, **options: str
 ) -> Process:
     """The process `name` with the perfect network of a language; it writes texts of any length."""
-    process = PROCESSES[name](
-        None, language.tokenizer, noise or PROCESSES[name].over.schedule_of(), None, options
-    )
+    schedule = schedule or PROCESSES[name].over.schedule_of()
+    process = PROCESSES[name](None, language.tokenizer, schedule, None, options)
     process.net = PerfectNetwork(
         lambda x, t: process.perfect(language, x, t),
         lambda x, t, mask, places: seen(language, process.noise.likelihood(x, t), mask, places),

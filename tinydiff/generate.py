@@ -8,6 +8,7 @@ next. It knows no process, sampler or guide by name.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -76,7 +77,8 @@ def generate(
                exactly as it did (with its steps, sampler and options, and seed None), or text
                noised to a time (`noised`); the canvas fits the network's window
     options:   the sampler's own, and those of the guides: temperature, top_k, top_p, guidance (with
-               a canvas that has a label), and what else files of guides/ declare
+               a canvas that has a label), and what else files of guides/ declare; an option that
+               is another model takes one that was opened
 
     Raises ValueError, in one sentence, before anything is computed.
     """
@@ -91,8 +93,9 @@ def generate(
         raise ValueError("Nothing is left to write: everything on the canvas is given.")
     check_tokens(process, canvas)
     check_label(process, canvas)
-    check_visible(process, canvas, options.get("block"))
+    check_visible(process, canvas, chosen.size(process, **options))
     guides.check_asked(process, canvas, steering)
+    steering = {name: beside(value, process) for name, value in steering.items()}
     canvas = canvas.to(process.device)
     if start is not None:
         check_start(process, canvas, start)
@@ -108,7 +111,16 @@ def generate(
         return chosen.run(process, denoise, start, times, rng, **options)
 
     begin = None if start is None else joined(process, canvas, start)
-    return Writing(process, denoise, steering, rng, plan, write, times).frames(canvas, begin)
+    writing = Writing(process, chosen.name, denoise, steering, rng, plan, write, times)
+    return writing.frames(canvas, begin)
+
+
+def beside(value: object, process: Process) -> object:
+    """An option's value; another model on the device of the one that writes."""
+    if not isinstance(value, Process):
+        return value
+    there = value.device == process.device
+    return (value if there else copy.deepcopy(value).to(process.device)).eval()
 
 
 def check_start(process: Process, canvas: Canvas, start: State) -> None:
@@ -143,9 +155,30 @@ def noised(process: Process, canvas: Canvas, t: float, seed: int = 0) -> State:
         return State(process.noise.pin(x, canvas), canvas, float(t), rng=rng.state())
 
 
-def sampled(steps: Iterator[Step], changes: list, begin: State) -> Iterator[Step]:
-    """The sampler's steps, computed without gradients. After each of them the guides may hand the
-    sampler another state to go on from. begin: the state that the sampler starts from."""
+def check_step(name: str, step: object, x: Tensor) -> None:
+    """Raises ValueError unless what the sampler `name` yielded is a Step whose state is like x."""
+    if not isinstance(step, Step):
+        raise ValueError(f"The sampler {name!r} yields {brief(step)}; it is to yield Steps.")
+    found = step.x if isinstance(step.x, Tensor) else None
+    if found is None or (found.shape, found.dtype) != (x.shape, x.dtype):
+        state = brief(step.x) if found is None else f"{tuple(found.shape)} {found.dtype}"
+        raise ValueError(
+            f"The sampler {name!r} yields the state {state}; it began with {tuple(x.shape)} "
+            f"{x.dtype}."
+        )
+    if not isinstance(step.prediction, Prediction):
+        raise ValueError(
+            f"The sampler {name!r} yields {brief(step.prediction)} as what was predicted; it is to "
+            "be a Prediction, as `denoise` gives it."
+        )
+
+
+def sampled(name: str, steps: Iterator[Step], changes: list, begin: State) -> Iterator[Step]:
+    """The steps of the sampler `name`, none of whose arithmetic is for learning; after each of them
+    the guides may hand the sampler another state to go on from. begin: the state that it begins
+    with. Raises ValueError for what is no Step."""
+    if not isinstance(steps, Iterator):
+        raise ValueError(f"The sampler {name!r} gives {brief(steps)}; it is to yield Steps.")
     x, t, sent, canvas = begin.x, begin.t, None, begin.canvas
     while True:
         with torch.no_grad():
@@ -153,6 +186,7 @@ def sampled(steps: Iterator[Step], changes: list, begin: State) -> Iterator[Step
                 step = steps.send(sent)
             except StopIteration:
                 return
+            check_step(name, step, begin.x)
             before, sent, canvas = x, None, step.canvas or canvas
             for change in changes:
                 step = step._replace(x=change(before, t, step))
@@ -171,6 +205,7 @@ class Writing:
     """
 
     process: Process
+    sampler: str
     denoise: CountedDenoise
     steering: dict
     rng: Rng
@@ -228,7 +263,7 @@ class Writing:
         plain = self.denoise.unconditional
         guided, changes = guides.steered(self.denoise, plain, context, self.steering)
         self.rng.first = left
-        steps = sampled(self.write(guided, begin), changes, begin)
+        steps = sampled(self.sampler, self.write(guided, begin), changes, begin)
         while True:
             self.rng.step = number
             step = next(steps, None)
@@ -304,10 +339,10 @@ def check_tokens(process: Process, canvas: Canvas) -> None:
         )
 
 
-def check_visible(process: Process, canvas: Canvas, block: int | None) -> None:
+def check_visible(process: Process, canvas: Canvas, size: int | None) -> None:
     """Raises ValueError where something is given to the right of what the network sees (`ahead`)
-    while it writes what stands before it."""
-    ahead, L = process.ahead(block), canvas.tokens.shape[1]
+    while it writes what stands before it, in pieces of `size`."""
+    ahead, L = process.ahead(size), canvas.tokens.shape[1]
     if ahead is None:
         return
     for start, stop, fresh in windows(L, process.length):

@@ -1,7 +1,7 @@
 """Options: what samplers and guides declare in their signatures, and how a value is checked.
 
-Keyword-only parameters annotated with a Range, a Choice or a Words are options. Sliders, menus,
-command-line flags, settings, links and documentation are all made from the signature.
+Keyword-only parameters annotated with a Range, a Choice, a Words or a Model are options. Sliders,
+menus, command-line flags, settings, links and documentation are all made from the signature.
 """
 
 from __future__ import annotations
@@ -14,7 +14,17 @@ from typing import Annotated, Any, NamedTuple
 
 from tinydiff.sentences import brief, is_number, is_text
 
-__all__ = ["Annotated", "Choice", "Option", "Range", "Words", "check", "check_number", "declared"]
+__all__ = [
+    "Annotated",
+    "Choice",
+    "Model",
+    "Option",
+    "Range",
+    "Words",
+    "check",
+    "check_number",
+    "declared",
+]
 
 
 @dataclass(frozen=True)
@@ -44,11 +54,19 @@ class Words:
     about: str
 
 
+@dataclass(frozen=True)
+class Model:
+    """An option of a guide that is another model, of the same tokens; None is none. Settings name
+    it, whoever reads them opens it (`runs.request`), and the guide gets the opened Process."""
+
+    about: str
+
+
 class Option(NamedTuple):
     """An option as its signature declares it. default: None where it depends on the process."""
 
     default: float | str | None
-    span: Range | Choice | Words
+    span: Range | Choice | Words | Model
 
 
 def declared(function: Callable) -> dict[str, Option]:
@@ -68,13 +86,15 @@ def first_sentence(function: Callable, who: str) -> str:
     return " ".join(words.split("\n\n")[0].split())
 
 
-def annotation(hint, name: str) -> Range | Choice | Words:
-    """The Range, Choice or Words of a parameter's annotation. Python 3.10 wraps the annotation in
-    Optional if the default is None. Raises ValueError where there is none."""
+def annotation(hint, name: str) -> Range | Choice | Words | Model:
+    """The Range, Choice, Words or Model of a parameter's annotation. Python 3.10 wraps the
+    annotation in Optional if the default is None. Raises ValueError where there is none."""
     for part in (hint, *typing.get_args(hint)):
         if hasattr(part, "__metadata__"):
             return part.__metadata__[0]
-    raise ValueError(f"The option {name!r} is not Annotated with a Range, a Choice or Words.")
+    raise ValueError(
+        f"The option {name!r} is not Annotated with a Range, a Choice, Words or a Model."
+    )
 
 
 def check(name: str, value: object, option: Option, process) -> None:
@@ -88,10 +108,22 @@ def check(name: str, value: object, option: Option, process) -> None:
             raise ValueError(
                 f"{name} is {brief(value)}; give a text of at most {span.most} characters."
             )
+    elif isinstance(span, Model):
+        check_model(name, value, process)
     elif not any(type(value) is type(known) and value == known for known in span.of(process)):
         raise ValueError(
             f"{name} is {brief(value)}; with '{process.name}' there are "
             f"{', '.join(map(str, span.of(process)))}."
+        )
+
+
+def check_model(name: str, value: object, process) -> None:
+    """Raises ValueError unless value is an opened model of the process's tokens, or None."""
+    if value is not None and not hasattr(value, "tokenizer"):
+        raise ValueError(f"{name} is {brief(value)}; give a model that was opened, or None.")
+    if value is not None and value.tokenizer != process.tokenizer:
+        raise ValueError(
+            f"{name} is a model of other tokens than the one that writes: name one of the same."
         )
 
 

@@ -1,13 +1,13 @@
 """From settings to a run: the one way that the command line, the page, links and exports share.
 
-Settings are plain values by name; every option of a guide is one. A setting that is left out has
-its value of `defaults`.
+Settings are plain values by name; every option of a guide is one, and where that is another model,
+its name. A setting that is left out has its value of `defaults`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 import torch
@@ -54,17 +54,23 @@ def defaults() -> dict:
 @dataclass(frozen=True)
 class Request:
     """Checked settings, and what they stand for: a run that is ready to start. settings: all of
-    them, as plain JSON."""
+    them, as plain JSON; models: those that guides are handed, opened, by the option of each."""
 
     settings: dict
     process: Process
     canvas: Canvas
+    models: dict[str, Process] = field(default_factory=dict)
 
     @property
     def arguments(self) -> dict:
         """The keyword arguments of `generate`."""
         named = {name: self.settings[name] for name in GENERATED}
-        return named | steering(self.settings) | self.settings["options"]
+        return named | self.steering | self.settings["options"]
+
+    @property
+    def steering(self) -> dict:
+        """The options of guides, with models that were opened."""
+        return steering(self.settings) | self.models
 
     def frames(self, generate: Callable[..., Iterator[Frame]] = generate) -> Iterator[Frame]:
         """The run. Closing it stops the work."""
@@ -72,10 +78,16 @@ class Request:
         return until(frames, self.process, self.settings["until"])
 
 
-def request(settings: Mapping, process: Process | None = None) -> Request:
-    """Complete settings and check them. process: the settings' model, if it is open already. Raises
-    ValueError, in one sentence, before anything is computed."""
+def request(
+    settings: Mapping,
+    process: Process | None = None,
+    load: Callable[[str], Process] = catalogue.load,
+) -> Request:
+    """Complete settings and check them. process: the settings' model, if it is open already; load:
+    opens the models that guides are handed. Raises ValueError, in one sentence, before anything is
+    computed."""
     whole = complete(settings)
+    models = {name: load(whole[name]) for name in guides.models() if whole[name]}
     process = catalogue.load(whole["model"]) if process is None else process
     if process.task:
         raise ValueError(
@@ -88,8 +100,9 @@ def request(settings: Mapping, process: Process | None = None) -> Request:
     check_grid(whole["spacing"])
     named = {"process": process.name, "sampler": sampler.name, "label": label(process, whole)}
     canvas = canvas_of(process, whole | named)
-    guides.check_asked(process, canvas, steering(whole) | whole["options"])
-    return Request(whole | named, process, canvas)
+    asked = Request(whole | named, process, canvas, models)
+    guides.check_asked(process, canvas, asked.steering | whole["options"])
+    return asked
 
 
 def steering(settings: Mapping) -> dict:
@@ -110,8 +123,9 @@ def complete(settings: Mapping) -> dict:
             f"The options are {brief(whole['options'])}; give a name and a number for each, or "
             "{}."
         )
-    texts = [name for name in ("prompt", "template") if whole[name] is not None]
-    return whole | {name: text(name, whole[name]) for name in texts}
+    texts = [name for name in ("prompt", "template", *guides.models()) if whole[name] is not None]
+    whole |= {name: text(name, whole[name]) for name in texts}
+    return whole | {name: whole[name] or None for name in guides.models()}
 
 
 def text(name: str, value: object) -> str:

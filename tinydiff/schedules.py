@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -53,19 +54,24 @@ class Schedule(ABC):
         return self.curve_slope(t) * self.scale
 
     def time(self, alpha: Tensor) -> Tensor:
-        """The t at which alpha(t) is `alpha` (any shape, float64), by bisection; 1 for anything
-        below the floor."""
-        low, high = torch.zeros_like(alpha), torch.ones_like(alpha)
-        for _ in range(60):
-            middle = (low + high) / 2
-            later = self.alpha(middle) > alpha
-            low, high = torch.where(later, middle, low), torch.where(later, high, middle)
-        return (low + high) / 2
+        """The t at which alpha(t) is `alpha` (any shape, float64); 1 for anything below the
+        floor."""
+        return bisected(lambda t: self.alpha(t) > alpha, alpha)
 
     def weight(self, t: Tensor) -> Tensor:
         """-alpha' / (1 - alpha): the weight of the loss at time t for masked noise (MDLM,
         arXiv:2406.07524, eq. 10)."""
         return -self.slope(t) / (1 - self.alpha(t))
+
+
+def bisected(before: Callable[[Tensor], Tensor], like: Tensor) -> Tensor:
+    """The t from 0 to 1, of the shape of `like` (float64), up to which before(t) is true."""
+    low, high = torch.zeros_like(like), torch.ones_like(like)
+    for _ in range(60):
+        middle = (low + high) / 2
+        later = before(middle)
+        low, high = torch.where(later, middle, low), torch.where(later, high, middle)
+    return (low + high) / 2
 
 
 class Linear(Schedule):

@@ -7,16 +7,14 @@ clean before the right begins.
 """
 
 import torch
-import torch.nn.functional as F
 
 from tinydiff.noises.gaussian import LearnedCodes
 from tinydiff.noises.mask import Mask
 from tinydiff.noises.uniform import UniformNoise
-from tinydiff.processes.gaussian import LOG_SNR_END, Gaussian
+from tinydiff.processes.gaussian import Gaussian
 from tinydiff.processes.masked import Masked
 from tinydiff.processes.score_entropy import ScoreMasked
 from tinydiff.processes.uniform import Uniform
-from tinydiff.randomness import stratified
 
 
 class Slant:
@@ -68,15 +66,3 @@ class ARDiffusion(Gaussian):
     about = "Points are shaken, the right of the text before the left."
     over = Slanted
     traits = Gaussian.traits - {"pieces"}
-
-    def bound(self, canvas, rng):
-        noise, codes, x0 = self.noise, self.noise.codes(), canvas.tokens
-        end = torch.tensor(LOG_SNR_END).double().sigmoid()
-        t = canvas.time(stratified(len(x0), rng)[:, None].expand(x0.shape).double(), torch.float64)
-        mean = self.denoise_twice(noise.corrupt(x0, t, rng), t.float(), canvas.label).mean(codes)
-        error = (codes[x0] - mean).double().square().sum(-1)
-        nats = torch.where(noise.alpha(t) < end, noise.weight(t), 0) * error
-        near = (end.sqrt() * codes[x0] + (1 - end).sqrt() * noise.normal(x0, rng)).float()
-        log_p = (end.sqrt() * near.double() / (1 - end) @ codes.double().T).log_softmax(-1)
-        unread = F.nll_loss(log_p.mT, x0, reduction="none")
-        return torch.where(canvas.given, 0, nats + noise.unfinished() + unread).sum(1)

@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from tinydiff import endings, guides, runs
-from tinydiff.options import Choice, Range, Words
+from tinydiff.options import Choice, Model, Range, Words
 from tinydiff.samplers import SAMPLERS
 from tinydiff.schedules import GRIDS
 from tinydiff.sentences import brief
@@ -101,11 +101,11 @@ def guide_flags(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(flag(name), dest=f"guide_{name}", help=escaped(about), **kind)
 
 
-def reach(default: float | str | None, span: Range | Choice | Words) -> str:
+def reach(default: float | str | None, span: Range | Choice | Words | Model) -> str:
     """The values that an option takes, and its default, as help says it."""
     if isinstance(span, Range):
         return f"{span.low:g} to {span.high:g}, {default}"
-    return default or ("none" if isinstance(span, Words) else "the first that the model has")
+    return default or ("the first that the model has" if isinstance(span, Choice) else "none")
 
 
 def number(text: str) -> int | float:
@@ -122,6 +122,7 @@ KINDS = {
     Range: dict(type=number, metavar="number"),
     Choice: dict(type=word, metavar="choice"),
     Words: dict(metavar="text"),
+    Model: dict(metavar="model"),
 }
 
 

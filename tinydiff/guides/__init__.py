@@ -25,6 +25,7 @@ from torch import Tensor
 from tinydiff.options import (
     Annotated,
     Choice,
+    Model,
     Option,
     Range,
     Words,
@@ -34,7 +35,7 @@ from tinydiff.options import (
 )
 from tinydiff.plugins import discover, where
 from tinydiff.predictions import LOG_ZERO, Prediction
-from tinydiff.processes import TRAITS, Process
+from tinydiff.processes import TRAITS, Process, check_needs
 from tinydiff.randomness import NEVER, Rng
 from tinydiff.samplers import SAMPLERS, Step
 from tinydiff.sentences import brief
@@ -47,6 +48,7 @@ __all__ = [
     "Choice",
     "Context",
     "Guide",
+    "Model",
     "Range",
     "Steered",
     "Words",
@@ -138,6 +140,22 @@ class Guide:
         has = process.traits | ({"labels"} if process.labels else set())
         return sorted(self.needs - has)
 
+    def wrapped(self, denoise: Denoise, context: Context, asked: Mapping[str, Any]) -> Steered:
+        """What it makes of a run with these options. Raises its ValueErrors, which then say the
+        option that they are of."""
+        values = self.values(asked, context.process)
+        try:
+            made = self.wrap(denoise, context, **values)
+        except ValueError as error:
+            known = self.options
+            said = [
+                f"{name} is {brief(spoken(value))}"
+                for name, value in values.items()
+                if value != usual(known[name], context.process)
+            ]
+            raise ValueError(f"{', '.join(said) or self.name}: {error}") from error
+        return made if isinstance(made, Steered) else Steered(made)
+
 
 GUIDES: dict[str, Guide] = {}
 
@@ -163,8 +181,9 @@ def guide(
             done; it is called before anything is computed, if an option is not at its default
     asks:   asks(**options) returns how many calls of the network it makes of one
 
-    Raises ValueError for an unknown stage, and for an option whose name is taken.
+    Raises ValueError for an unknown stage or trait, and for an option whose name is taken.
     """
+    check_needs(f"The guide {name!r}", needs, ("labels",))
 
     def register(wrap):
         about = first_sentence(wrap, f"The guide {name!r}")
@@ -212,9 +231,14 @@ def options() -> dict[str, Option]:
 
 def usual(option: Option, process: Process | None = None) -> Any:
     """The default of an option; where it depends on the process, the first of its choices."""
-    if option.default is None and process is not None:
+    if isinstance(option.span, Choice) and option.default is None and process is not None:
         return option.span.of(process)[0]
     return option.default
+
+
+def models() -> list[str]:
+    """The options that are other models, by their names."""
+    return [name for name, option in options().items() if isinstance(option.span, Model)]
 
 
 def offered(process: Process) -> dict[str, Option]:
@@ -234,11 +258,16 @@ def check_asked(process: Process, canvas: Canvas, asked: Mapping[str, Any]) -> N
         if wanted and (lacking := each.lacking(process)):
             words = f" ({TRAITS[lacking[0]]})" if lacking[0] in TRAITS else ""
             raise ValueError(
-                f"{wanted[0]} is {brief(own[wanted[0]])}, which needs a model with "
+                f"{wanted[0]} is {brief(spoken(own[wanted[0]]))}, which needs a model with "
                 f"{lacking[0]}{words}, and this one, '{process.name}', has none: leave it out."
             )
         if wanted and each.checker:
             each.checker(process, canvas, **each.values(asked, process))
+
+
+def spoken(value: Any) -> Any:
+    """A value as a sentence names it, an opened model by its process."""
+    return value.name if isinstance(value, Process) else value
 
 
 def asks(asked: Mapping[str, Any]) -> int:
@@ -270,8 +299,7 @@ def wrapped(guides, denoise, unlabelled, context, asked) -> tuple[Denoise, list[
             return wrapped(inner, unlabelled, unlabelled, bare, asked)[0]
 
         here = replace(context, unlabelled=again)
-        made = each.wrap(denoise, here, **each.values(asked, context.process))
-        denoise, change = made if isinstance(made, Steered) else (made, None)
+        denoise, change = each.wrapped(denoise, here, asked)
         changes += [change] if change else []
     return denoise, changes
 

@@ -30,6 +30,16 @@ class Network(nn.Module):
         before any memory is taken."""
         return 0
 
+    def work(self, new: int, window: int) -> float:
+        """Multiplications of a call for `new` positions of a text that look at a window, about:
+        here each weight once a position. A network that compares positions, or runs more than once,
+        says what that takes beside: the page begins nothing that is too large."""
+        return float(new * sum(p.numel() for p in self.parameters()))
+
+    def largest(self, window: int) -> int:
+        """Numbers in the largest tensor of a call for one text, beside what it puts out."""
+        return 0
+
     def __init_subclass__(cls):
         if "name" in vars(cls):
             register(NETS, "network", cls.name, cls)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from tinydiff.nets.network import Network
 
+SOFTMAX = 100  # multiplications that a weight of attention costs
 LONG = 1024  # keys from which on the fused kernel of a CPU is faster even with its backward
 
 
@@ -115,6 +116,14 @@ class Transformer(Network):
         self.head = None if tied and not reals else nn.Linear(width, outputs, bias=False)
         self.half = width // heads // 2
         self.reset()
+
+    def work(self, new, window):
+        heads, width = self.blocks[0].heads, self.norm.weight.numel()
+        pairs = len(self.blocks) * new * window
+        return super().work(new, window) + pairs * (2 * width + SOFTMAX * heads)
+
+    def largest(self, window):
+        return self.blocks[0].heads * window**2
 
     def reset(self) -> None:
         for name, p in self.named_parameters():

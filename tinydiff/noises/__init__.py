@@ -15,7 +15,8 @@ in a step stays as it is, and it is clean where alpha is 1.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 from tinydiff.plugins import check_class, discover, register
 from tinydiff.predictions import LOG_ZERO, Prediction
 from tinydiff.randomness import Rng, categorical
-from tinydiff.schedules import Schedule, schedule
+from tinydiff.schedules import Schedule, bisected, schedule
 from tinydiff.text import Canvas, Tokenizer
 
 NOISES: dict[str, type[Noise]] = {}
@@ -37,6 +38,28 @@ TRAITS = {
     "clock": "one time for the whole text: at time t the share 1 - alpha(t) of it is not written",
     "mask": "the noise is the mask: what is written is clean, and predictions hold in any order",
 }
+
+
+class View(NamedTuple):
+    """A picture of a step that a noise can give (`Noise.view`), which views/NAME.js draws."""
+
+    name: str
+    most: int | None = 64  # open columns that it shows; None: all columns, the given ones too
+    evenly: bool = False  # those at even distances, in the place of the first
+    mapped: bool = False  # drawn over a map of all tokens (`Noise.token_map`)
+
+    def spots(self, given: Tensor) -> list[int]:
+        """The columns that it shows of a text, by what of it is given, (L,) bool."""
+        if self.most is None:
+            return list(range(len(given)))
+        open_ = (~given).nonzero()[:, 0].tolist()
+        count = min(self.most, len(open_))
+        if not self.evenly:
+            return open_[:count]
+        return [open_[(2 * i + 1) * len(open_) // (2 * count)] for i in range(count)]
+
+
+NO_VIEW = View("", 0)
 
 
 class Noise(nn.Module, ABC):
@@ -54,7 +77,7 @@ class Noise(nn.Module, ABC):
     # alpha(1): what is left of the text where sampling starts from pure noise
     floor: ClassVar[float] = 1e-3
     floor_limit: ClassVar[float] = 0.01  # the largest floor from which text can be written
-    views: ClassVar[tuple[str, ...]] = ()  # what of a step is worth drawing (`view`)
+    views: ClassVar[tuple[View, ...]] = ()  # what of a step is worth drawing (`view`)
 
     def __init_subclass__(cls):
         if "name" in vars(cls):  # what several noises share has none
@@ -88,6 +111,22 @@ class Noise(nn.Module, ABC):
     def slope(self, t: Tensor) -> Tensor:
         """d alpha / dt at times t (B, L)."""
         return self.schedule.slope(t)
+
+    def when(
+        self, share: Tensor, L: int, scale: Callable[[Tensor], Tensor] = torch.clone
+    ) -> Tensor:
+        """The times (B, 1) at which the mean over L positions of scale(alpha) falls to `share`
+        (B,), float64; scale rises with alpha."""
+        share = share[:, None]
+        return bisected(
+            lambda t: scale(self.alpha(t.expand(-1, L))).mean(1, keepdim=True) > share, share
+        )
+
+    def lost_at(self, share: Tensor) -> Tensor:
+        """The times at which each position has lost `share` (B, L), float64, of what it loses up to
+        t = 1."""
+        left = 1 - share * (1 - self.alpha(torch.ones_like(share)))
+        return bisected(lambda t: self.alpha(t) > left, share)
 
     def weight(self, t: Tensor) -> Tensor:
         """The weight of a prediction's error at time t in the bound (any shape)."""
@@ -133,11 +172,25 @@ class Noise(nn.Module, ABC):
         prediction log_x0: (B, L, K) numbers from 0 to 1."""
         raise ValueError(f"The noise '{self.name}' has no view {name!r}.")
 
+    @classmethod
+    def view_called(cls, name: str) -> View:
+        """One of `views`; "" is none. Raises ValueError where there is no such."""
+        for view in (NO_VIEW, *cls.views):
+            if view.name == name:
+                return view
+        known = ", ".join(view.name for view in cls.views) or "none"
+        raise ValueError(f"The noise '{cls.name}' has no view {name!r}; it has {known}.")
+
+    def token_map(self, name: str) -> Tensor:
+        """Where each token lies on the map of a view, (V, 2) numbers from 0 to 1. Noises with a
+        view that is `mapped` have it."""
+        raise ValueError(f"The noise '{self.name}' has no map for the view {name!r}.")
+
 
 class Ratios(Noise):
     """A noise on tokens that knows p_t(y) / p_t(x) for every x with one token changed to y."""
 
-    views = ("ratios",)
+    views = (View("ratios", most=None),)
 
     @abstractmethod
     def log_ratios(self, x: Tensor, log_x0: Tensor, t: Tensor) -> Tensor:

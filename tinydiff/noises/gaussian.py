@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinydiff.noises import Noise
+from tinydiff.noises import Noise, View
 from tinydiff.randomness import Rng
 
 LEAST = 1e-6  # the variance of what is given, in the place of 0
@@ -45,8 +45,11 @@ class Codes(Noise):
         return self.pin(self.normal(canvas.tokens, rng, "prior"), canvas)
 
     def corrupt(self, x0, t, rng):
-        alpha = self.alpha(t)[..., None]
-        noise = self.normal(x0, rng, "corrupt")
+        return self.noisy(x0, self.alpha(t), rng)
+
+    def noisy(self, x0: Tensor, alpha: Tensor, rng: Rng) -> Tensor:
+        """Codes of which alpha (B, L) is left."""
+        alpha, noise = alpha[..., None], self.normal(x0, rng, "corrupt")
         return (alpha.sqrt() * self.codes()[x0] + (1 - alpha).sqrt() * noise).float()
 
     def normal(self, like: Tensor, rng: Rng, purpose: str = "noise") -> Tensor:
@@ -64,12 +67,19 @@ class Codes(Noise):
         return last[-1]
 
     def log_density(self, x, t):
-        return (self.evidence(x, t) @ self.codes().T).log_softmax(-1)
+        return self.density(x, self.alpha(t))
+
+    def density(self, x: Tensor, alpha: Tensor) -> Tensor:
+        """The likelihood of codes of which alpha (B, L) is left."""
+        return (self.weighed(x, alpha) @ self.codes().T).log_softmax(-1)
 
     def evidence(self, x: Tensor, t: Tensor) -> Tensor:
-        """sqrt(alpha) x / (1 - alpha): its product with a code is the log-likelihood, as all codes
-        are of one length."""
-        alpha = self.alpha(t)[..., None].to(x.dtype)
+        """Its product with a code is the log-likelihood, as all codes are of one length."""
+        return self.weighed(x, self.alpha(t))
+
+    def weighed(self, x: Tensor, alpha: Tensor) -> Tensor:
+        """sqrt(alpha) x / (1 - alpha)."""
+        alpha = alpha[..., None].to(x.dtype)
         return alpha.sqrt() * x / (1 - alpha).clamp_min(LEAST)
 
     def pin(self, x, canvas):
@@ -119,7 +129,7 @@ class LearnedCodes(Codes):
     about = "Every token is a point in space; noise shakes the points."
     usual_schedule = "sqrt"
     floor_limit = 0.5  # so that one can see what a schedule costs that stops too early
-    views = ("walk",)
+    views = (View("walk", most=8, evenly=True, mapped=True),)
     D = 16
 
     def __init__(self, tokenizer, schedule):
@@ -153,6 +163,9 @@ class LearnedCodes(Codes):
         """Where the state is on the map of codes, (B, L, 2)."""
         return self.on_map(new) if name == "walk" else super().view(name, x, t, log_x0, new)
 
+    def token_map(self, name):
+        return self.on_map(self.codes().detach())
+
     def on_map(self, x: Tensor) -> Tensor:
         """Points (..., D) projected onto the two directions in which the codes differ most, (...,
         2). The range 0 to 1 holds what a code can reach; each axis is oriented so that its largest
@@ -173,7 +186,7 @@ class LearnedCodes(Codes):
 class Bits(Codes):
     name = "bits"
     about = "Every token is a number in binary; noise blurs its bits."
-    views = ("planes",)
+    views = (View("planes"),)
 
     def __init__(self, tokenizer, schedule):
         super().__init__(tokenizer, schedule)

@@ -10,7 +10,7 @@ process, and the samplers whose `needs` are among its `traits` fit it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
@@ -28,6 +28,7 @@ from tinydiff.text import Canvas, Tokenizer
 
 PROCESSES: dict[str, type[Process]] = {}
 SIZES = (16, 1, 2, 4, 8, 32, 64, 256)  # tokens a piece of a text, the usual number first
+YES_NO = ("yes", "no")  # the choices of an option that is on or off
 T_MIN = 1e-3  # training draws times from [T_MIN, 1]; evaluation cuts nothing off
 
 TRAITS = noises.TRAITS | {
@@ -57,7 +58,7 @@ class Process(nn.Module, ABC):
 
     Times t are (B, L), 0 at given positions. rng is the only source of randomness.
 
-    schedule: the noise's schedule, or a noise that is made already
+    schedule: the noise's schedule
     options:  what the process leaves open, {name: value}; an option that is not named takes the
               first of its choices
 
@@ -87,20 +88,20 @@ class Process(nn.Module, ABC):
     def __init_subclass__(cls):
         if "name" in vars(cls):  # what several processes share has none
             check_class(cls, "process", ("title", "paper", "about", "over", "traits"))
+            cls.over.view_called(cls.view_name)  # raises where it has none
             register(PROCESSES, "process", cls.name, cls)
 
     def __init__(
         self,
         net: nn.Module | None,
         tokenizer: Tokenizer,
-        schedule: Schedule | Noise,
+        schedule: Schedule,
         length: int | None,
         options: Mapping[str, str] = MappingProxyType({}),
     ):
         super().__init__()
         self.options = chosen(self.name, self.choices, options)
-        made = isinstance(schedule, Noise)
-        self.noise = schedule if made else self.over(tokenizer, schedule)
+        self.noise = self.over(tokenizer, schedule)
         self.net, self.tokenizer = net, tokenizer
         self.length = length  # the longest text seen at once; None is any
         self.task = ""  # what it was trained to rewrite (text.TASKS); "" writes plain text
@@ -112,6 +113,10 @@ class Process(nn.Module, ABC):
         self.time_spread = 0.0
         # does the loss weigh all noise levels alike, and not as the bound does?
         self.even_loss = False
+
+    def chooses(self, option: str) -> bool:
+        """Is an option on, whose choices are YES_NO?"""
+        return self.options[option] == YES_NO[0]
 
     @property
     def mask_id(self) -> int:
@@ -219,6 +224,11 @@ class Process(nn.Module, ABC):
 
         return piece
 
+    def computed(self, size: int, cache: str, window: int) -> int:
+        """How many positions of a window a call computes while a piece of `size` is written, at the
+        most."""
+        return window
+
     def ahead(self, size: int | None = None) -> int | None:
         """How many tokens form a group within which the network sees to the right: a position sees
         to the end of its own group, groups being counted from the window's first token. None: it
@@ -262,13 +272,25 @@ def chosen(
     return {key: options.get(key, values[0]) for key, values in choices.items()}
 
 
+def check_needs(who: str, needs: Iterable[str], more: Iterable[str] = ()) -> None:
+    """Raises ValueError where a sampler or a guide needs a trait that nothing has; `more` are what
+    it may need beside."""
+    kinds = (*noises.NOISES.values(), *PROCESSES.values())
+    known = {*TRAITS, *more}.union(*(kind.traits for kind in kinds))
+    if unknown := sorted(set(needs) - known):
+        raise ValueError(
+            f"{who} needs the trait {unknown[0]!r}, which no noise and no process has (one that "
+            f"has it stands before it in its file); there are {', '.join(sorted(known))}."
+        )
+
+
 discover(__name__, __path__)
 
 
 def build(
     name: str,
     tokenizer: Tokenizer,
-    noise: Schedule | str = "",
+    schedule: Schedule | str = "",
     *,
     layers: int,
     heads: int,
@@ -279,23 +301,23 @@ def build(
     network: str = "transformer",
     options: Mapping[str, str] = MappingProxyType({}),
 ) -> Process:
-    """An untrained process. noise: a schedule or its name, "" for the usual one. Raises ValueError
-    for an unknown name or option."""
+    """An untrained process. schedule: a schedule or its name, "" for the usual one. Raises
+    ValueError for an unknown name or option."""
     if name not in PROCESSES:
         raise ValueError(f"There is no process {name!r}; there are {', '.join(PROCESSES)}.")
     if network not in NETS:
         raise ValueError(f"There is no network {network!r}; there are {', '.join(NETS)}.")
     over = PROCESSES[name].over
-    noise = over.schedule_of(noise) if isinstance(noise, str) else noise
-    if noise.floor > over.floor_limit:
+    schedule = over.schedule_of(schedule) if isinstance(schedule, str) else schedule
+    if schedule.floor > over.floor_limit:
         raise ValueError(
-            f"The schedule {noise.name!r} leaves {noise.floor:.0%} of the text at t = 1, so "
+            f"The schedule {schedule.name!r} leaves {schedule.floor:.0%} of the text at t = 1, so "
             f"{name!r} could not start from "
             "pure noise: choose one that reaches its floor, such as 'linear'."
         )
-    process = PROCESSES[name](None, tokenizer, noise, length, options)
+    process = PROCESSES[name](None, tokenizer, schedule, length, options)
     left = process.noise.alpha(torch.ones(1, length or 64)).max().item()
-    if left > max(over.floor_limit, noise.floor) + 1e-6:
+    if left > max(over.floor_limit, schedule.floor) + 1e-6:
         raise ValueError(f"The noise of {name!r} leaves {left:.0%} of some position at t = 1.")
     shape = dict(layers=layers, heads=heads, width=width, length=length, labels=labels)
     shape |= {"tied": True} if tied else {}

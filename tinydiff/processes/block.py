@@ -28,7 +28,7 @@ from torch import Tensor
 
 from tinydiff.nets import Cache
 from tinydiff.noises.mask import Mask
-from tinydiff.processes import SIZES, T_MIN, Piece, Process
+from tinydiff.processes import SIZES, T_MIN, YES_NO, Piece, Process
 from tinydiff.processes.masked import Masked, some_masked
 from tinydiff.randomness import Rng, rows
 from tinydiff.text import Canvas
@@ -57,13 +57,15 @@ class Block(Process):
         "before it."
     )
     traits = (Mask.traits - {"mask", "ratios"}) | {"timeless", "pieces", "blocks"}
-    choices = {"block": ("any", *map(str, SIZES)), "clip": ("yes", "no")}
+    choices = {"block": ("any", *map(str, SIZES)), "clip": YES_NO}
     caches = ("exact", "none")
     over, writes_with = Mask, Masked
+    # a block is read and written as masked text is
+    network, predict = Masked.network, Masked.predict
 
     def __init__(self, net, tokenizer, schedule, length, options):
         super().__init__(net, tokenizer, schedule, length, options)
-        self.writer = Masked(None, tokenizer, self.noise, length)
+        self.writer = Masked(None, tokenizer, schedule, length)
         self.sizes = sizes_of(self.options["block"], length)
         even = [(1.0, 1.0) if self.clipped and size == 1 else (0.0, 1.0) for size in self.sizes]
         # of the times of training, for each size
@@ -71,10 +73,7 @@ class Block(Process):
 
     @property
     def clipped(self) -> bool:
-        return self.options["clip"] == "yes"
-
-    def network(self):
-        return self.writer.network()
+        return self.chooses("clip")
 
     # ------------------------------------------------------------ the network
 
@@ -94,9 +93,6 @@ class Block(Process):
         else:
             raw, shown = self.onward(x, label, cache, start)[:, : n - start], x[:, start:n]
         return self.predict(raw, shown, t)
-
-    def predict(self, raw, x, t):
-        return self.writer.predict(raw, x, t)
 
     def onward(self, x, label, cache, start):
         """The network's output for the last block of x, whose first column is `start`; the blocks
@@ -118,17 +114,21 @@ class Block(Process):
 
     def pieces(self, size, cache):
         memory = BlockCache(size)
+        memories = {"exact": lambda: memory, "none": lambda: BlockCache(size)}
 
         def piece(canvas, start, stop, denoise, noise):
             before = canvas.tokens[:, :start]
 
             def within(x, t, _=None):
                 whole, t = torch.cat([before, x], 1), F.pad(t, (start, 0))
-                return denoise(whole, t, memory if cache == "exact" else BlockCache(size))
+                return denoise(whole, t, memories[cache]())
 
             return Piece(self.writer, canvas.slice(start, stop), within, start)
 
         return piece
+
+    def computed(self, size, cache, window):
+        return {"exact": min(size, window), "none": window}[cache]
 
     def both(self, x, clean, label, size):
         """The network's output for noisy x given clean text, (B, L, V), in one pass over both."""
@@ -163,9 +163,8 @@ class Block(Process):
         """As Masked's, in every block: exactly k masks, k drawn with its weight."""
         L = canvas.tokens.shape[1]
         size = min(self.sizes[0], L)
-        x, weight, _ = some_masked(blocks_of(canvas, size), self.mask_id, rng)
-        x = x.view(len(canvas.tokens), -1)[:, :L]
-        weight = weight.view(len(x), -1).repeat_interleave(size, 1)[:, :L]
+        x, weight, _ = some_masked(blocks_of(canvas, size), self.noise, rng)
+        x, weight = (part.view(len(canvas.tokens), -1)[:, :L] for part in (x, weight))
         return (weight * torch.where(x == self.mask_id, self.surprise(x, canvas, size), 0)).sum(1)
 
     def surprise(self, x, canvas, size):

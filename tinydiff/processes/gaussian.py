@@ -21,7 +21,6 @@ Bayes' rule.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -30,11 +29,17 @@ from torch import Tensor
 
 from tinydiff.noises.gaussian import LEAST, Codes, LearnedCodes
 from tinydiff.predictions import Prediction, certain
-from tinydiff.processes import T_MIN, Process
+from tinydiff.processes import T_MIN, YES_NO, Process
 from tinydiff.randomness import stratified
 
 # where the bound hands over to reading the nearest code: it then differs from it by under 1e-6 nats
 LOG_SNR_END = 7.0
+SLOWEST = 1e-12  # in the place of a speed of 0, by which nobody divides
+
+
+def log_snr(alpha: Tensor) -> Tensor:
+    """log of alpha / (1 - alpha), up to the end of the bound."""
+    return alpha.logit().clamp_max(LOG_SNR_END)
 
 
 class Reals(Process):
@@ -43,7 +48,7 @@ class Reals(Process):
 
     noise: Codes
     traits = frozenset({"diffusion", "hint", "pieces"})
-    choices = {"self_conditioning": ("yes", "no")}
+    choices = {"self_conditioning": YES_NO}
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -51,7 +56,7 @@ class Reals(Process):
 
     def lost(self) -> set[str]:
         """The traits that the options take away."""
-        return set() if self.options["self_conditioning"] == "yes" else {"hint"}
+        return set() if self.chooses("self_conditioning") else {"hint"}
 
     @abstractmethod
     def outputs(self) -> int:
@@ -113,26 +118,30 @@ class Reals(Process):
         return torch.where(canvas.given, 0, nats).sum(1) / canvas.given.shape[1]
 
     def bound(self, canvas, rng):
-        """Noise levels are drawn uniformly in log SNR; the integral is the same for any density
-        that they are drawn from (VDM, section 5.1)."""
-        schedule, noise = self.noise.schedule, self.noise
-        start = math.log(schedule.floor / (1 - schedule.floor))
-        u = stratified(len(canvas.tokens), rng).double().to(self.device)
-        log_snr = start + (LOG_SNR_END - start) * u
-        t = canvas.time(schedule.time(log_snr.sigmoid()))
-        x = noise.corrupt(canvas.tokens, t, rng)
-        mean = self.denoise_twice(x, t, canvas.label).mean(noise.codes())
+        """Noise levels are drawn uniformly in log SNR, of all positions in the mean; the integral
+        is the same for any density that they are drawn from (VDM, section 5.1)."""
+        noise, (B, L) = self.noise, canvas.tokens.shape
+        one = torch.ones(1, L, dtype=torch.float64, device=self.device)
+        start = noise.alpha(one).logit().mean()
+        u = stratified(B, rng).double().to(self.device)
+        t = noise.when(start + (LOG_SNR_END - start) * u, L, log_snr)
+        x, now = noise.corrupt(canvas.tokens, canvas.time(t), rng), canvas.time(t)
+        mean = self.denoise_twice(x, now, canvas.label).mean(noise.codes())
         error = (noise.codes()[canvas.tokens] - mean).double().square().sum(-1)
-        nats = 0.5 * (LOG_SNR_END - start) * log_snr.exp()[:, None] * error
+        # d SNR / dt over the mean of d log SNR / dt: SNR itself where time is the same everywhere
+        alpha, slope = noise.alpha(t * one), noise.slope(t * one)
+        open_ = alpha.logit() < LOG_SNR_END
+        speed = torch.where(open_, -slope / (alpha * (1 - alpha)), 0)
+        weight = speed / speed.mean(1, keepdim=True).clamp_min(SLOWEST) * alpha / (1 - alpha)
+        nats = 0.5 * (LOG_SNR_END - start) * torch.where(open_, weight, 0) * error
         nats = nats + noise.unfinished() + self.reconstruction(canvas, rng)
         return torch.where(canvas.given, 0, nats).sum(1)
 
     def reconstruction(self, canvas, rng):
         """The reconstruction term -log p(x_0 | x_0+), (B, L): what is lost by reading the hardly
         noised codes as their nearest tokens, without the network."""
-        end = self.noise.schedule.time(torch.tensor(LOG_SNR_END).double().sigmoid()).item()
-        t = torch.full(canvas.tokens.shape, end, device=self.device)
-        log_p = self.noise.likelihood(self.noise.corrupt(canvas.tokens, t, rng), t)
+        end = torch.full(canvas.tokens.shape, LOG_SNR_END, device=self.device).sigmoid()
+        log_p = self.noise.density(self.noise.noisy(canvas.tokens, end, rng), end)
         return F.nll_loss(log_p.mT, canvas.tokens, reduction="none").double()
 
 

@@ -20,6 +20,8 @@ from tinydiff.predictions import Prediction, certain
 from tinydiff.processes import Piece, Process
 from tinydiff.randomness import rand, stratified
 
+SLOWEST = 1e-300  # in the place of a pace of 0, by which nobody divides
+
 
 class Around(Cache):
     """What a network that sees both sides made of the text around columns start .. stop when it was
@@ -82,16 +84,19 @@ class Masked(Process):
         def piece(canvas, start, stop, denoise, noise):
             L = canvas.tokens.shape[1]
             before, behind = canvas.tokens[:, :start], noise[:, stop:]
-            memory = None if cache == "none" else Around(start, stop if cache == "dual" else L)
+            memories = {"none": None, "prefix": Around(start, L), "dual": Around(start, stop)}
 
             def within(x, t, _=None):
                 whole = torch.cat([before, x, behind], 1)
-                found = denoise(whole, F.pad(t, (start, L - stop)), memory)
+                found = denoise(whole, F.pad(t, (start, L - stop)), memories[cache])
                 return found.columns(start, stop)
 
             return Piece(self, canvas.slice(start, stop), within, start)
 
         return piece
+
+    def computed(self, size, cache, window):
+        return {"none": window, "prefix": window, "dual": min(size, window)}[cache]
 
     def loss(self, canvas, rng):
         t = canvas.time(self.times(len(canvas.tokens), rng))
@@ -103,9 +108,10 @@ class Masked(Process):
     def bound(self, canvas, rng):
         """By masking exactly k of the n open tokens, k ~ U{1..n}: what the bound over times is
         for every schedule whose alpha falls from 1 to 0, with much less variance (LLaDA, eq. 14;
-        the any-order view of arXiv:2110.02037). Nothing is cut off at either end.
+        the any-order view of arXiv:2110.02037; where time depends on the position, in the order of
+        the noise). Nothing is cut off at either end.
         """
-        x, weight, _ = some_masked(canvas, self.mask_id, rng)
+        x, weight, _ = some_masked(canvas, self.noise, rng)
         return (weight * torch.where(x == self.mask_id, self.surprise(x, canvas), 0)).sum(1)
 
     def surprise(self, x, canvas):
@@ -114,13 +120,19 @@ class Masked(Process):
         return F.cross_entropy(raw.mT, canvas.tokens, reduction="none")
 
 
-def some_masked(canvas, mask_id, rng):
-    """x with exactly k open tokens masked; the weight n / k of each; and 1 - alpha at a moment when
-    so many are, the k-th smallest of n uniform numbers. The last two (B, 1).
+def some_masked(canvas, noise, rng):
+    """x with exactly k of n open tokens masked; the weight of each, (B, L); and the time at which
+    the last of them was hidden, (B, 1), when alpha falls from 1 to 0.
+
+    The term of that one counts n times. Who it is, nobody needs to know: given all that are masked
+    then, it is i in proportion to the `weight` of the noise at i. One time for all makes it n / k.
     """
     n = (~canvas.given).sum(1, keepdim=True)
     k = 1 + (stratified(len(n), rng).to(n.device)[:, None] * n).long()
-    u = torch.where(canvas.given, 2.0, rand(canvas.tokens, rng, "order"))
-    masked = (u.argsort(dim=1).argsort(dim=1) < k) & ~canvas.given
-    x = torch.where(masked, mask_id, canvas.tokens)
-    return x, n / k, u.sort(dim=1).values.gather(1, k - 1).clamp_max(1)
+    hidden = noise.lost_at(rand(canvas.tokens, rng, "order").double())
+    hidden = torch.where(canvas.given, 2.0, hidden)
+    masked = (hidden.argsort(dim=1).argsort(dim=1) < k) & ~canvas.given
+    t = hidden.sort(dim=1).values.gather(1, k - 1).clamp_max(1)
+    pace = torch.where(masked, noise.weight(t.expand_as(hidden)), 0)
+    weight = n * pace / pace.sum(1, keepdim=True).clamp_min(SLOWEST)
+    return torch.where(masked, noise.mask_id, canvas.tokens), weight.float(), t

@@ -26,7 +26,7 @@ from tinydiff.noises.uniform import UniformNoise
 from tinydiff.predictions import LOG_ZERO, Prediction
 from tinydiff.processes import Process
 from tinydiff.processes.masked import Masked, some_masked
-from tinydiff.processes.uniform import Uniform, integral, score_entropy
+from tinydiff.processes.uniform import CLEANEST, Uniform, integral, score_entropy
 
 # more than the log of any true ratio; what exp makes of it is still far from the end of float32
 HIGHEST = 30.0
@@ -103,12 +103,11 @@ class ScoreMasked(ScoreEntropy):
     def bound(self, canvas, rng):
         """As Masked's, by exactly k masks, each number of them with a time at which it is met.
         Nothing is cut off at either end: like a sampler this begins with nothing but masks, so
-        alpha here is the schedule's, stretched to end at 0.
+        alpha here is the noise's, stretched to end at 0.
         """
-        x, weight, masked = some_masked(canvas, self.mask_id, rng)
-        schedule = self.noise.schedule
-        t = canvas.time(schedule.time(1 - masked.double() * (1 - schedule.floor)))
-        return (weight * torch.where(x == self.mask_id, self.surprise(canvas, x, t), 0)).sum(1)
+        x, weight, t = some_masked(canvas, self.noise, rng)
+        nats = self.surprise(canvas, x, canvas.time(t))
+        return (weight * torch.where(x == self.mask_id, nats, 0)).sum(1)
 
 
 class ScoreUniform(ScoreEntropy):
@@ -133,13 +132,15 @@ class ScoreUniform(ScoreEntropy):
     def divergence(self, canvas, x, t):
         raw = self.net(x, t.float(), canvas.label)
         log_s = self.scores(raw, x, t).to(t.dtype)
+        clean = self.noise.alpha(t) == 1
         # any time at which all is finite: nobody counts these
         t = torch.where(canvas.given, 0.5, t)
-        nats = score_entropy(log_s, x, canvas.tokens, self.noise.alpha(t))
-        return self.noise.rate(t) * nats
+        alpha = self.noise.alpha(t).clamp_max(CLEANEST)
+        nats = score_entropy(log_s, x, canvas.tokens, alpha)
+        return torch.where(clean, 0, self.noise.rate(t) * nats)
 
     def bound(self, canvas, rng):
-        """Cut off at uniform.T_END, as Uniform's is; what is left of the text at t = 1 is
+        """Cut off at uniform.LEAST, as Uniform's is; what is left of the text at t = 1 is
         counted."""
         open_ = (~canvas.given).sum(1)
         nats = integral(self.divergence, self.noise, canvas, rng)

@@ -28,7 +28,9 @@ from tinydiff.predictions import Prediction
 from tinydiff.processes import Process
 from tinydiff.randomness import stratified
 
-T_END = 1e-6  # the bound ends here; the rest of it, for any network, is under 1e-4 nats a token
+# of what noise takes, where the bound ends: the rest, for any network, is under 1e-4 nats a token
+LEAST = 1e-6
+CLEANEST = 1 - 1e-9  # the largest alpha at which all is finite
 
 
 class Uniform(Process):
@@ -70,7 +72,7 @@ class Uniform(Process):
         clean = self.noise.alpha(t) == 1
         # any time at which all is finite: nobody counts these
         t = torch.where(canvas.given, 0.5, t)
-        alpha = self.noise.alpha(t).clamp_max(1 - 1e-9)
+        alpha = self.noise.alpha(t).clamp_max(CLEANEST)
         log_r = self.noise.log_ratios(x, log_x0, t)
         nats = self.noise.rate(t) * score_entropy(log_r, x, canvas.tokens, alpha)
         return torch.where(clean, 0, nats)
@@ -78,13 +80,20 @@ class Uniform(Process):
 
 def integral(integrand, noise, canvas, rng):
     """E_t [ integrand(canvas, x_t, t) ] summed over what is open, (B,), one draw. Times are drawn
-    evenly in sqrt(t): near t = 0 a wrong token is as rare as t and costs 1 / t, which drawn evenly
-    in t has a variance without end.
+    evenly in sqrt(1 - alpha), of all positions in the mean: where alpha is nearly 1, a wrong token
+    is as rare as 1 - alpha and costs 1 / (1 - alpha), which drawn evenly in alpha has a variance
+    without end.
     """
-    u = stratified(len(canvas.tokens), rng).clamp_min(T_END**0.5).to(canvas.tokens.device)
-    t = canvas.time(u.square())
-    nats = integrand(canvas, noise.corrupt(canvas.tokens, t, rng), t.double())
-    return 2 * u.double() * torch.where(canvas.given, 0, nats).sum(1)
+    B, L = canvas.tokens.shape
+    u = stratified(B, rng).clamp_min(LEAST**0.5).to(canvas.tokens.device).double()
+    one = torch.ones(1, L, dtype=torch.float64, device=u.device)
+    most = (1 - noise.alpha(one)).sqrt().mean()
+    t = noise.when(-u * most, L, lambda alpha: -(1 - alpha).sqrt())
+    lost = 1 - noise.alpha(t * one)
+    speed = torch.where(lost > 0, -noise.slope(t * one) / (2 * lost.sqrt()), 0).mean(1)
+    now = canvas.time(t, torch.float64)
+    nats = integrand(canvas, noise.corrupt(canvas.tokens, now, rng), now)
+    return most / speed * torch.where(canvas.given, 0, nats).sum(1)
 
 
 def score_entropy(log_r, x, x0, alpha):

@@ -20,7 +20,7 @@ from torch import Tensor
 from tinydiff.options import Annotated, Choice, Option, Range, Words, declared, first_sentence
 from tinydiff.plugins import discover, where
 from tinydiff.predictions import Prediction
-from tinydiff.processes import PROCESSES, Process
+from tinydiff.processes import PROCESSES, Process, check_needs
 from tinydiff.text import Canvas
 
 __all__ = [
@@ -79,6 +79,8 @@ class Sampler:
     steps_matter: bool
     planner: Callable[..., int] | None = None
     asker: Callable[..., int] | None = None
+    computer: Callable[..., int] | None = None
+    sizer: Callable[..., int | None] | None = None
 
     @property
     def options(self) -> dict[str, Option]:
@@ -95,6 +97,14 @@ class Sampler:
     def asks(self, process: Process, **options) -> int:
         """How many calls of the network a step takes at the most."""
         return self.asker(process, **options) if self.asker else 1
+
+    def computed(self, process: Process, window: int, **options) -> int:
+        """How many positions of a window a call computes, at the most."""
+        return self.computer(process, window, **options) if self.computer else window
+
+    def size(self, process: Process, **options) -> int | None:
+        """Of how many tokens the pieces are in which it writes; None where it says nothing."""
+        return self.sizer(process, **options) if self.sizer else None
 
     def different(self, process: Process, canvas: Canvas, counts: Sequence[int]) -> tuple[int, ...]:
         """Those of `counts` that make a difference: of several that the sampler turns into the same
@@ -116,23 +126,32 @@ def sampler(
     steps_matter: bool = True,
     planned: Callable[..., int] | None = None,
     asks: Callable[..., int] | None = None,
+    computes: Callable[..., int] | None = None,
+    size: Callable[..., int | None] | None = None,
 ):
     """Register a generator function (process, denoise, start, times, rng, *, options) as the
     sampler `name`: it yields Steps from the State `start` to the text at time 0. The first sentence
     of its docstring is what the page says of it.
 
-    denoise: the process's denoise(x, t, cache=None), perhaps wrapped by guides
-    times:   falls from 1 to 0; `moves` gives the steps below the start's time
-    planned: planned(process, canvas, steps, **options), the most steps it takes, where that is not
-             the number that is asked for
-    asks:    asks(process, **options), the most calls of the network in a step, where it is not one
+    denoise:  the process's denoise(x, t, cache=None), perhaps wrapped by guides
+    times:    falls from 1 to 0; `moves` gives the steps below the start's time
+    planned:  planned(process, canvas, steps, **options), the most steps it takes, where that is not
+              the number that is asked for
+    asks:     asks(process, **options), the most calls of the network in a step, where it is not one
+    computes: computes(process, window, **options), the most positions that a call computes, where
+              that is not the whole window
+    size:     size(process, **options), of the pieces in which it writes, where it does
+
+    Raises ValueError for an unknown trait, and for a name that is taken.
     """
+    check_needs(f"The sampler {name!r}", needs)
 
     def register_it(run):
         about = first_sentence(run, f"The sampler {name!r}")
         if (there := SAMPLERS.get(name)) is not None and where(there.run) != where(run):
             raise ValueError(f"There is a sampler {name!r} already: call it otherwise.")
-        made = Sampler(name, run, frozenset(needs), paper, about, steps_matter, planned, asks)
+        how = (planned, asks, computes, size)
+        made = Sampler(name, run, frozenset(needs), paper, about, steps_matter, *how)
         declared(run)  # raises where an option is declared badly
         SAMPLERS[name] = made
         return run

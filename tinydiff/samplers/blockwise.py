@@ -12,7 +12,7 @@ from tinydiff.text import Canvas
 def orders(process):
     """The samplers that can write a block."""
     owner = process if "diffusion" in process.traits else process.writes_with
-    return [name for name in column(owner) if name != "blockwise"] if owner else []
+    return [n for n in column(owner) if "pieces" not in SAMPLERS[n].needs] if owner else []
 
 
 def spans(canvas: Canvas, block: int) -> list[tuple[int, int]]:
@@ -48,7 +48,20 @@ def asks(process: Process, order: str | None = None, **_) -> int:
     return SAMPLERS[order or orders(process)[0]].asks(process)
 
 
-@sampler("blockwise", needs={"pieces"}, paper="arXiv:2503.09573", planned=planned, asks=asks)
+def computes(process: Process, window: int, block=None, cache=None, **_) -> int:
+    """With a cache what is new."""
+    return process.computed(block or process.sizes[0], cache or process.caches[0], window)
+
+
+@sampler(
+    "blockwise",
+    needs={"pieces"},
+    paper="arXiv:2503.09573",
+    planned=planned,
+    asks=asks,
+    computes=computes,
+    size=lambda process, block=None, **_: block,
+)
 def blockwise(
     process,
     denoise,

@@ -7,7 +7,13 @@ from tinydiff.nets import Cache
 from tinydiff.samplers import Step, hidden, sampler
 
 
-@sampler("left_to_right", needs={"prefix", "clock"}, paper="arXiv:1706.03762", steps_matter=False)
+@sampler(
+    "left_to_right",
+    needs={"prefix", "clock"},
+    paper="arXiv:1706.03762",
+    steps_matter=False,
+    computes=lambda process, window: 1 if "cache" in process.traits else window,
+)
 def left_to_right(process, denoise, start, times, rng):
     """Write from left to right, one character a call; with a cache where the network has one."""
     x, canvas = start.x, start.canvas

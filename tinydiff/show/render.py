@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from tinydiff.frames import TOP, Frame
+from tinydiff.noises import NOISES
 from tinydiff.paths import STATIC
 from tinydiff.processes import Process
 from tinydiff.sentences import is_text
@@ -39,9 +40,6 @@ SIGNS = "".join(map(chr, range(FIRST, FIRST + LEVELS + 1)))
 # the state of a cell, one letter each
 MASKED, NEW, AGAIN, GIVEN, DOUBT, WRITTEN, NOISE = "mnaguwx"
 PIECE = 200  # characters that a token spells at the most
-# how many of the open positions the view of a noise shows
-SPOTS = {"": 0, "ratios": None, "walk": 8, "planes": 64}
-FEW = 64  # and of what another noise shows
 
 STYLE = STATIC / "style.css"
 COLOUR = r"--td-([a-z0-9-]+):\s*(#[0-9a-fA-F]{6})"
@@ -193,27 +191,19 @@ def scene(process: Process, canvas: Canvas, row: int = 0) -> dict:
     least:  the least confidence with which a change is marked, so that noise that changes into
             noise is not
     view:   the name of what `Picture.view` shows
-    spots:  of which positions it is shown: the first of the open ones, or some at even distances
-    signs:  for a walk alone, the characters
-    map:    for a walk alone, where their codes lie, two levels each
+    spots:  of which positions it is shown, as the view says
+    signs:  for a view that is drawn over a map alone, the characters
+    map:    for such a view, where they lie, two levels each
     """
-    open_ = (~canvas.given[row]).nonzero()[:, 0].tolist()
-    count = SPOTS.get(process.view_name, FEW)
-    spots = list(range(len(canvas.given[row]))) if count is None else open_[:count]
+    noise, view = process.noise, process.noise.view_called(process.view_name)
     least = (
         0.0 if "prefix" in process.traits else UNSURE / 3 if "tokens" in process.traits else UNSURE
     )
-    stage = {"masks": "prefix" in process.traits, "least": least, "view": process.view_name}
-    if process.view_name == "walk":
-        stage["signs"] = process.tokenizer.signs
-        stage["map"] = levels(
-            process.noise.on_map(process.noise.codes().detach()).flatten().tolist()
-        )
-        spots = [
-            open_[(2 * i + 1) * len(open_) // (2 * min(count, len(open_)))]
-            for i in range(min(count, len(open_)))
-        ]
-    return stage | {"spots": spots}
+    stage = {"masks": "prefix" in process.traits, "least": least, "view": view.name}
+    if view.mapped:
+        places = noise.token_map(view.name).flatten().tolist()
+        stage |= {"signs": process.tokenizer.signs, "map": levels(places)}
+    return stage | {"spots": view.spots(canvas.given[row])}
 
 
 def is_scene(found: object, L: int) -> bool:
@@ -226,14 +216,15 @@ def is_scene(found: object, L: int) -> bool:
         or not isinstance(found.get("spots"), list)
     ):
         return False
-    walk = (found.get("signs", ""), found.get("map", ""))
+    over = (found.get("signs", ""), found.get("map", ""))
+    mapped = {view.name for noise in NOISES.values() for view in noise.views if view.mapped}
     return (
         isinstance(found.get("masks"), bool)
         and isinstance(found.get("least"), float)
         and all(isinstance(spot, int) and 0 <= spot < L for spot in found["spots"])
-        and all(isinstance(part, str) for part in walk)
-        and len(walk[1]) == 2 * len(walk[0])
-        and bool(walk[0]) == (found["view"] == "walk")
+        and all(isinstance(part, str) for part in over)
+        and len(over[1]) == 2 * len(over[0])
+        and bool(over[0]) == (found["view"] in mapped)
     )
 
 

@@ -183,15 +183,13 @@ def process_of(name: str) -> Process:
     return trained_process(name) or exact.perfect(name, catalogue.bigrams())
 
 
-def times(process: Process) -> Tensor:
-    """When each level of noise holds: the level is 1 - alpha, or the time itself where there is no
-    alpha."""
+def times(process: Process, L: int) -> Tensor:
+    """When each level of noise holds: the level is 1 - alpha, of L positions in the mean, or the
+    time itself where there is no alpha."""
     level = torch.linspace(0, 1, TIMES, dtype=torch.float64)
-    return (
-        process.noise.schedule.time(1 - level * (1 - process.noise.floor))
-        if "diffusion" in process.traits
-        else level
-    )
+    if "diffusion" not in process.traits:
+        return level
+    return process.noise.when(1 - level * (1 - process.noise.floor), L)[:, 0]
 
 
 # ---------------------------------------------------------------- a row
@@ -202,7 +200,7 @@ def row(names: list[str], x0: Tensor, observer: str) -> dict:
     shown], the shares in tenths, and what the state of one character tells of it, nats.
     """
     process = process_of(names[0])
-    t = times(process)[:, None].expand(-1, len(x0))
+    t = times(process, len(x0))[:, None].expand(-1, len(x0))
     x = torch.cat([process.noise.corrupt(x0[None], at[None], seeded(3)) for at in t])
     log_p = posteriors(process, x, t, observer)
     sure, best = log_p.max(-1)
@@ -269,7 +267,7 @@ def information(name: str) -> list[float]:
     """exact.information at every level, as a share of log V: measured at some levels and
     interpolated linearly."""
     process = process_of(name)
-    share = exact.information(process, times(process)[::SHARED]) / math.log(process.V)
+    share = exact.information(process, times(process, LONGEST)[::SHARED]) / math.log(process.V)
     every = torch.nn.functional.interpolate(
         share[None, None], TIMES, mode="linear", align_corners=True
     )[0, 0]

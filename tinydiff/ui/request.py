@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from tinydiff import guides, runs
 from tinydiff.generate import Frame, check_number
-from tinydiff.options import Words
+from tinydiff.options import Choice, Range
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.runs import Request
 from tinydiff.samplers import column
@@ -59,7 +59,10 @@ def read(
         numbers = {name: number(name, values[name]) for name in LIMITS}
         check_template(values["template"])
         model, process = opened or open_model(values["model"], session)
-        request = runs.request({**values, **numbers, "model": model.key}, process)
+        helpers = {k: open_model(values[k], session) for k in guides.models() if values[k]}
+        named = {k: helper.key for k, (helper, _) in helpers.items()} | {"model": model.key}
+        there = {helper.key: opened for helper, opened in helpers.values()}
+        request = runs.request({**values, **numbers, **named}, process, there.__getitem__)
         cost.check([cost.of(request)])
     return request
 
@@ -145,7 +148,7 @@ def parsed(name: str, value: str) -> object:
     """A number where one is meant, and the text itself where it is not one: `read` says what is
     wrong with it."""
     option = guides.options().get(name)
-    plain = not isinstance(option.span, Words) if option else name in (*LIMITS, "options")
+    plain = isinstance(option.span, (Range, Choice)) if option else name in (*LIMITS, "options")
     if not plain:
         return value
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gradio as gr
 
 from tinydiff import guides
-from tinydiff.options import Choice, Option, Words
+from tinydiff.options import Choice, Model, Option, Words
 from tinydiff.processes import Process
 from tinydiff.ui.request import LIMITS, opening
 from tinydiff.ui.tab import spaced
@@ -70,17 +70,21 @@ def values_of(settings: dict, updates: list[dict]) -> list[dict]:
 def settings_of(values: tuple) -> dict:
     """Settings from the values of the fields."""
     named = zip(["label", *guides.options()], values)
-    return {name: value for name, value in named if value is not None}
+    models = guides.models()
+    return {k: value for k, value in named if value is not None and (value or k not in models)}
 
 
 def widget(name: str, option: Option, elem_id: str, first: dict) -> gr.Component:
-    """A slider, a menu or a line of text for an option; `first` is what it shows at first."""
+    """A slider, a menu or a line of text for an option, for a model its name or its id on the Hub;
+    `first` is what it shows at first."""
     span, about = option.span, option.span.about
     named = dict(
         label=name.replace("_", "-" if elem_id == name else " ").capitalize(),
         info=about[0].upper() + about[1:] + ".",
         elem_id=elem_id,
     )
+    if isinstance(span, Model):
+        return gr.Textbox(**{"value": option.default, **named, **first}, max_length=300)
     if isinstance(span, Words):
         return gr.Textbox(**{"value": option.default, **named, **first}, max_length=span.most)
     if isinstance(span, Choice):
