@@ -212,13 +212,17 @@ def test_what_the_tests_import_is_required():
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel that `pip wheel .` builds, unpacked, from the files of the project alone."""
+    """The wheel that `pip wheel .` builds, unpacked, from the files of the project, among which a
+    tool has left a hidden folder."""
     source = tmp_path_factory.mktemp("source")
     shutil.copytree(
         ROOT / "tinydiff", source / "tinydiff", ignore=shutil.ignore_patterns("__pycache__")
     )
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
+    for left in ("text/.left/cache/words.txt", "ui/static/.left/words.js"):
+        (source / "tinydiff" / left).parent.mkdir(parents=True)
+        (source / "tinydiff" / left).write_text("left")
     built = [sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation"]
     done = subprocess.run(
         [*built, "--disable-pip-version-check", "-q", "-w", "built"],
@@ -233,14 +237,13 @@ def wheel(tmp_path_factory):
 
 
 def test_the_wheel_holds_the_program_and_no_weights(wheel):
-    """Every file of tinydiff/, scripts, styles and words with it, and nothing else; its metadata
-    name what is required, the extras and the command."""
-    known = {
-        path.relative_to(ROOT).as_posix()
-        for path in ROOT.glob("tinydiff/**/*")
-        if path.is_file() and path.suffix != ".pyc"
-    }
-    assert {path.relative_to(wheel).as_posix() for path in wheel.glob("tinydiff/**/*.*")} == known
+    """Every file of tinydiff/, scripts, styles and words with it, and nothing else, nothing hidden
+    either; its metadata name what is required, the extras and the command."""
+    here, there = (
+        {path.relative_to(root).as_posix() for path in root.glob("tinydiff/**/*") if path.is_file()}
+        for root in (ROOT, wheel)
+    )
+    assert there == {name for name in here if "/." not in name and not name.endswith(".pyc")}
     assert {path.name for path in wheel.iterdir() if path.suffix != ".dist-info"} == {"tinydiff"}
     (about,) = PathDistribution.discover(name="tinydiff", path=[str(wheel)])
     required = [Requirement(words) for words in about.requires]
