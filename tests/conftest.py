@@ -102,16 +102,14 @@ def lines(tmp_path_factory):
 @pytest.fixture(scope="session")
 def rewriter(lines, tmp_path_factory):
     """A tiny checkpoint that has learned to restore those lines."""
-    out = tmp_path_factory.mktemp("models") / "restore-masked"
-    made = replace(
-        PRESETS["tiny"],
-        task="restore",
-        corpus=str(lines),
-        out=str(out),
-        steps=250,
-        validate_every=250,
-    )
-    list(train(replace(made, save_every=250, precision="fp32")))
+    return taught_to_restore(lines, tmp_path_factory.mktemp("models") / "restore-masked", 250)
+
+
+def taught_to_restore(lines, out, steps):
+    """A tiny checkpoint after so many steps of training."""
+    often = dict(steps=steps, validate_every=steps, save_every=steps)
+    made = replace(PRESETS["tiny"], task="restore", corpus=str(lines), out=str(out), **often)
+    list(train(replace(made, precision="fp32")))
     return out
 
 

@@ -183,7 +183,9 @@ class SecondOrder(exact.Markov):
         return 0.5 * (found - true.flatten()).abs().sum().item()
 
 
-@pytest.mark.parametrize("name", ["masked", "block", "uniform"])
+@pytest.mark.parametrize(
+    "name", brief(["masked", "block", "uniform"], lambda name: name != "masked")
+)
 def test_a_window_that_slides_hands_on_what_is_needed(name):
     """Characters that depend on two before them keep to that over the seams of windows, block by
     block, as long as a window hands on two; where it hands on one alone, it shows.
@@ -341,7 +343,13 @@ def test_block_by_block_is_the_language(size, order, cache, texts, floor, _, lan
 
 
 @pytest.mark.parametrize("texts,floor,error", [FEW, MANY])
-@pytest.mark.parametrize("name", brief(["masked", "uniform", "gaussian", "bits", "score-masked"]))
+@pytest.mark.parametrize(
+    "name",
+    brief(
+        ["masked", "uniform", "gaussian", "bits", "score-masked"],
+        lambda name: name in ("masked", "gaussian"),
+    ),
+)
 def test_any_noise_writes_block_by_block(name, texts, floor, error, language):
     """A process that reads the text so far again is as exact; also where two characters are given,
     in the same batch."""

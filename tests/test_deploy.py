@@ -20,7 +20,8 @@ from tests import programs
 from tests.browser.conftest import free_port, wait_until_served
 from tests.conftest import random_process
 from tests.loopback import Hub, status
-from tinydiff import generate
+from tests.test_keep import hub_of
+from tinydiff import generate, runs
 from tinydiff.deploy import gallery, spaces
 from tinydiff.deploy.spaces import Target
 from tinydiff.text import Canvas
@@ -335,17 +336,31 @@ def test_a_dry_run_lists_what_would_be_uploaded(tmp_path, monkeypatch):
         spaces.deploy(Target("tester/page"), str(tmp_path / "space"), said.append)
 
 
-@pytest.fixture
-def hasty(monkeypatch):
-    """Recorded runs of four steps."""
-    monkeypatch.setattr(gallery, "RUNS", ((None, 4), ("confidence", 2)))
+@pytest.fixture(scope="module")
+def static(hub, tmp_path_factory):
+    """(the files, the repository) of a static Space that was deployed by this process, with
+    recorded runs of four steps and 64 characters."""
+    from huggingface_hub import constants
+
+    folder = tmp_path_factory.mktemp("static")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(gallery, "RUNS", ((None, 4), ("confidence", 2)))
+        patched.setitem(runs.DEFAULTS, "length", 64)
+        patched.setenv("HF_TOKEN", "hf_test")
+        for name, value in hub_of(hub.url, folder / "home").items():
+            patched.setattr(constants, name, value)
+        spaces.deploy(Target("tester/runs", static=True), say=lambda words: None)
+    for name, data in (repo := hub.space("tester/runs")).files().items():
+        (folder / "site" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "site" / name).write_bytes(data)
+    return folder / "site", repo
 
 
-def test_a_static_space_holds_a_run_of_every_family(hasty, tmp_path):
+def test_a_static_space_holds_a_run_of_every_family(static):
     """Each family once, with the runs that fit it, each in its file; the front matter is that of a
     static Space."""
-    spaces.build(Target("a/b", static=True), tmp_path)
-    page = (tmp_path / "index.html").read_text("utf-8")
+    folder, _ = static
+    page = (folder / "index.html").read_text("utf-8")
     recorded = json.loads(
         re.search(r'<script type="application/json" id="families">(.*?)</script>', page, re.S)[1]
     )
@@ -355,14 +370,14 @@ def test_a_static_space_holds_a_run_of_every_family(hasty, tmp_path):
             key_of(run) for run in gallery.chosen(family["name"])
         ]
         for run in family["runs"]:
-            value = json.loads((tmp_path / run["file"]).read_text("utf-8"))
+            value = json.loads((folder / run["file"]).read_text("utf-8"))
             assert (
                 value["done"]
                 and value["total"] == run["pictures"]
                 and value["head"]["family"] == family["name"]
             )
-    assert front((tmp_path / "README.md").read_text("utf-8"))["sdk"] == "static"
-    assert {p.suffix for p in tmp_path.rglob("*") if p.is_file()} == {
+    assert front((folder / "README.md").read_text("utf-8"))["sdk"] == "static"
+    assert {p.suffix for p in folder.rglob("*") if p.is_file() and p.name != ".gitattributes"} == {
         ".html",
         ".js",
         ".css",
@@ -376,15 +391,9 @@ def key_of(run):
     return "left-to-right" if sampler == "left_to_right" else f"{sampler}-{steps}"
 
 
-def test_a_static_space_is_uploaded(hub, tmp_path):
+def test_a_static_space_is_uploaded(static):
     """The repository is a static Space without hardware, and holds the page."""
-    code = (
-        "from tinydiff.deploy import spaces, gallery; gallery.RUNS = ((None, 2),); "
-        "spaces.deploy(spaces.Target('tester/runs', static=True))"
-    )
-    told = hub.run("-c", code, home=tmp_path, token="hf_test")
-    assert told.returncode == 0, told.stderr
-    repo = hub.space("tester/runs")
+    _, repo = static
     assert repo.space == {"sdk": "static"} and {"index.html", "gallery.js", "README.md"} <= set(
         repo.files()
     )

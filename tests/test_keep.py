@@ -23,7 +23,7 @@ from tinydiff.train.pushing import Keeper
 
 TOKEN = "hf_secretOfTheOwner"
 context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["tinydiff.train.pushing"])
+context.set_forkserver_preload(["tinydiff.train.pushing", "torch._dynamo"])
 
 
 @pytest.fixture

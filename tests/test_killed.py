@@ -16,9 +16,9 @@ from tinydiff.store import checkpoint
 from tinydiff.store.checkpoint import CheckpointError
 from tinydiff.train.loop import PRESETS, start, train
 
-# what a child runs starts from a process that has everything imported
+# what a child runs starts from a process that has everything imported, also what an optimizer loads
 context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["tinydiff.train.loop"])
+context.set_forkserver_preload(["tinydiff.train.loop", "torch._dynamo"])
 
 
 @pytest.fixture

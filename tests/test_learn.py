@@ -12,7 +12,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from tests.conftest import LIKE_OTHERS, brief
+from tests.conftest import brief
 from tests.loopback import Hub
 from tinydiff.paths import STATIC
 from tinydiff.processes import PROCESSES
@@ -108,9 +108,7 @@ def test_the_limits_themselves_are_allowed():
 # ---------------------------------------------------------------- learning
 
 
-@pytest.mark.parametrize(
-    "noise", brief(PROCESSES, lambda noise: noise not in {*LIKE_OTHERS, "block"})
-)
+@pytest.mark.parametrize("noise", brief(PROCESSES, lambda noise: noise in {"masked", "gaussian"}))
 def test_every_noise_learns_and_plays(noise, cache):
     """A training shows a loss that falls from the start, samples and a validation; its model writes
     in Denoise for its visitor."""

@@ -102,11 +102,12 @@ def test_generate_writes_a_text(visit):
     assert all(name in numbers for name in ("calls", "a call", "speed", "judge", "real words"))
 
 
-def test_generate_is_in_sight(visit):
+def test_generate_is_in_sight(stay):
     """On a laptop's screen the button that matters stays in sight, though the settings are longer
     than the screen."""
-    page = visit()
+    page, before = stay(), stay().viewport_size
     page.set_viewport_size({"width": 1280, "height": 800})
+    page.evaluate("scrollTo(0, 0)")
     box = page.locator("#generate").bounding_box()
     assert box["y"] > 0 and box["y"] + box["height"] <= 800
     over = """() => {
@@ -119,6 +120,7 @@ def test_generate_is_in_sight(visit):
     for scrolled in (0, 60, 120, 180):
         page.mouse.wheel(0, 60 if scrolled else 0)
         assert page.evaluate(over) == ["generate"]
+    page.set_viewport_size(before)
 
 
 def test_moving_the_steps_starts_a_run(visit):
@@ -251,20 +253,15 @@ def written(visit, model: str, more: str = ""):
     return page
 
 
-def test_noise_without_masks_begins_as_noise(visit):
+def test_noise_without_masks_begins_as_noise_and_changes(visit):
     """Before the first step stand random characters, not masks; the legend and the plots speak of
-    noise and of changes."""
+    noise and of changes. The view of changes counts every open character once, and before the first
+    step none has changed."""
     page = written(visit, "perfect-uniform")
     page.click(P + ".td-first")
     assert state(page)["text"].startswith("ROMEO:") and "·" not in state(page)["text"]
     words = page.inner_text(P + ".td-kinds") + page.inner_text(P + ".td-plots")
     assert "noise" in words and "changing" in words and "masked" not in words
-
-
-def test_how_often_characters_changed(visit):
-    """The view of changes counts every open character once, and before the first step none has
-    changed."""
-    page = written(visit, "perfect-uniform")
     page.click(P + "[data-view=changes]")
     for button in (".td-last", ".td-first"):
         page.click(P + button)
@@ -273,7 +270,7 @@ def test_how_often_characters_changed(visit):
     assert counts[0] == sum(counts)
 
 
-def test_where_ratios_pull(visit):
+def test_where_ratios_pull(visit, stay):
     """Of a noise with ratios one can see where they pull: the cells are shaded and counted; others
     have no such view."""
     page = written(visit, "perfect-score-uniform")
@@ -281,8 +278,8 @@ def test_where_ratios_pull(visit):
     page.locator(P + ".td-seek").fill("4")
     assert "another fits better" in page.inner_text(P + ".td-shades")
     assert page.locator(P + ".td-cells [class^=h]").count() == 64 - len("ROMEO:")
-    page = written(visit, "perfect-masked")
-    assert not page.locator(P + "[data-view=pull]").is_visible()
+    finished(stay())
+    assert not stay().locator(P + "[data-view=pull]").is_visible()
 
 
 def test_walkers_walk_to_their_codes(visit):
@@ -327,7 +324,10 @@ def test_bits_sharpen(visit):
 
 @pytest.mark.parametrize(
     "model",
-    ["perfect-uniform", "perfect-gaussian", pytest.param("perfect-bits", marks=pytest.mark.long)],
+    [
+        "perfect-gaussian",
+        *(pytest.param(f"perfect-{name}", marks=pytest.mark.long) for name in ("uniform", "bits")),
+    ],
 )
 def test_other_noises_are_accessible(visit, page, model):
     """axe finds nothing in what is particular to a noise, in the middle of a run, in the dark and
@@ -412,7 +412,7 @@ def test_markup_is_text(visit):
 def test_first_frame_is_quick(visit, record_property):
     """The first picture is there soon after the click. The bound is wide: this machine may be busy;
     the number is kept."""
-    page = visit()
+    page = visit("?steps=16")
     finished(page)
     generate(page), finished(page)
     start = time.perf_counter()
@@ -471,7 +471,7 @@ def test_the_api_streams_a_run(client):
         assert later["chunks"][: len(earlier["chunks"])] == earlier["chunks"]
 
 
-@pytest.mark.parametrize("runs", [25, pytest.param(150, marks=pytest.mark.long)])
+@pytest.mark.parametrize("runs", [15, pytest.param(150, marks=pytest.mark.long)])
 def test_memory_is_flat(client, server, runs):
     """After the first runs, many more leave the server hardly larger: 8 megabytes, and 0.1 for
     each."""

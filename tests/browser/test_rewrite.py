@@ -1,13 +1,13 @@
 """Rewrite as a visitor and as a program uses it, on a page whose library holds a tiny rewriter."""
 
-import shutil
-
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from gradio_client import Client
 
 from tests.browser.conftest import BROKEN, ONE_LOOK, Server
 from tests.browser.test_tabs import select, toast, write
+from tests.conftest import taught_to_restore
+from tinydiff import rewrite
 from tinydiff.measure import evaluate
 from tinydiff.store import catalogue
 from tinydiff.text import corpus
@@ -22,14 +22,18 @@ app.demo.launch(**app.LAUNCH)
 
 
 @pytest.fixture(scope="module")
-def server(rewriter, lines, tmp_path_factory):
-    """The page with the bundled checkpoints and the tiny one, evaluated."""
+def server(lines, tmp_path_factory):
+    """The page with the bundled checkpoints and a tiny one that has hardly learned, evaluated in
+    small."""
     shelf = tmp_path_factory.mktemp("shelf")
     for folder in catalogue.CHECKPOINTS.iterdir():
         (shelf / folder.name).symlink_to(folder)
     (shelf / "restore-masked").unlink(missing_ok=True)
-    shutil.copytree(rewriter, shelf / "restore-masked")
-    evaluate.run(shelf / "restore-masked", corpus(lines), draws=1)
+    taught_to_restore(lines, shelf / "restore-masked", 2)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rewrite, "PAIRS", 12)
+        patched.setattr(rewrite, "STEPS", (1, 8))
+        evaluate.run(shelf / "restore-masked", corpus(lines), draws=1)
     served = Server("-c", APP.format(str(shelf)))
     yield served
     served.close()

@@ -9,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.browser.conftest import BROKEN, LOOKS, Watch, free_port, wait_until_served
+from tinydiff import runs
 from tinydiff.deploy import gallery
 
 STEPS, FEWER = 12, 6
@@ -20,6 +21,7 @@ def address(tmp_path_factory):
     folder, port = tmp_path_factory.mktemp("runs"), free_port()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(gallery, "RUNS", ((None, STEPS), ("confidence", FEWER)))
+        patched.setitem(runs.DEFAULTS, "length", 64)
         gallery.build(folder)
     server = subprocess.Popen(
         [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"],

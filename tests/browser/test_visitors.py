@@ -13,7 +13,7 @@ from gradio_client import Client
 
 from tinydiff.show import render
 
-CROWDS = [(6, 1, 1), pytest.param((15, 3, 2), marks=pytest.mark.long)]  # writers, leavers, learners
+CROWDS = [(4, 1, 1), pytest.param((15, 3, 2), marks=pytest.mark.long)]  # writers, leavers, learners
 PROMPTS = [f"VISITOR {chr(65 + i)} SAYS:" for i in range(15)]
 TEXT = "the quick brown fox jumps over the lazy dog; the dog sleeps on. " * 60
 # bytes that the server may keep of a crowd; of twenty 3 to 55 MiB were measured, of 700
