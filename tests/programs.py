@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -157,6 +158,7 @@ def become(arguments: list[str], cwd: str, env: dict[str, str]) -> None:
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
+    tempfile.tempdir = None  # torch has looked for it in the parent's environment
     kind, *rest = arguments
     sys.stdout, sys.stderr = (os.fdopen(end, "w", 1, "utf-8", closefd=False) for end in (1, 2))
     place = "" if kind in ("-m", "-c") else str(Path(kind).resolve().parent)

@@ -25,6 +25,14 @@ def test_torch_is_there():
     assert not {"tinydiff", "gradio", "huggingface_hub"} & {*loaded}
 
 
+def test_temporary_files_lie_where_its_environment_says(tmp_path):
+    """And not where torch has found a place for them before."""
+    ours = programs.run(
+        "-c", "import tempfile; print(tempfile.gettempdir())", env={"TMPDIR": str(tmp_path)}
+    )
+    assert ours.stdout == f"{tmp_path}\n"
+
+
 @pytest.mark.parametrize("code", ENDS.values(), ids=ENDS)
 def test_it_ends_as_python_ends(code):
     """Status, what was said last and what was printed are those of `python -c`."""
