@@ -89,16 +89,11 @@ def generate(
     check_options(process, chosen, options)
     steering = {name: options.pop(name) for name in guides.options() if name in options}
     times = grid(steps, process.noise.schedule, spacing)
-    if canvas.given.all():
-        raise ValueError("Nothing is left to write: everything on the canvas is given.")
-    check_tokens(process, canvas)
-    check_label(process, canvas)
-    check_visible(process, canvas, chosen.size(process, **options))
+    check_canvas(process, canvas, chosen.size(process, **options))
     guides.check_asked(process, canvas, steering)
     steering = {name: beside(value, process) for name, value in steering.items()}
     canvas = canvas.to(process.device)
-    if start is not None:
-        check_start(process, canvas, start)
+    begin = None if start is None else joined(process, canvas, start)
 
     rng = seeded(seed or 0)
     if seed is None:
@@ -110,7 +105,6 @@ def generate(
     def write(denoise, start: State) -> Iterator[Step]:
         return chosen.run(process, denoise, start, times, rng, **options)
 
-    begin = None if start is None else joined(process, canvas, start)
     writing = Writing(process, chosen.name, denoise, steering, rng, plan, write, times)
     return writing.frames(canvas, begin)
 
@@ -139,7 +133,9 @@ def check_start(process: Process, canvas: Canvas, start: State) -> None:
 
 def joined(process: Process, canvas: Canvas, start: State) -> State:
     """The state with what the canvas gives written into it, and the state's own given positions
-    kept: what was accepted for good."""
+    kept: what was accepted for good. Raises ValueError unless it is one of the canvas, and of this
+    process."""
+    check_start(process, canvas, start)
     canvas = canvas.with_written(start.canvas.tokens, start.canvas.given)
     with torch.no_grad():
         return start._replace(x=process.noise.pin(start.x, canvas), canvas=canvas)
@@ -327,6 +323,16 @@ def check_options(process: Process, chosen: Sampler, options: dict) -> None:
                 f"The sampler {chosen.name!r} has no option {brief(name)}; it has "
                 f"{', '.join(of_sampler) or 'none'}, and guides have {', '.join(of_guides)}."
             )
+
+
+def check_canvas(process: Process, canvas: Canvas, block: int | None) -> None:
+    """Raises ValueError unless something is left to write, the process knows what is given, and its
+    network will see that."""
+    if canvas.given.all():
+        raise ValueError("Nothing is left to write: everything on the canvas is given.")
+    check_tokens(process, canvas)
+    check_label(process, canvas)
+    check_visible(process, canvas, block)
 
 
 def check_tokens(process: Process, canvas: Canvas) -> None:

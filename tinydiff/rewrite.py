@@ -18,6 +18,7 @@ from tinydiff import uncertainty
 from tinydiff.generate import check_number, generate
 from tinydiff.processes import Process
 from tinydiff.samplers import SAMPLERS, column
+from tinydiff.sentences import table
 from tinydiff.text import Canvas, Pairs, Tokenizer, ended, halves, paired
 from tinydiff.text.pairs import end_of
 
@@ -199,56 +200,51 @@ def measured(process: Process, data: Pairs) -> dict:
 
 def measurements(result: dict) -> list[str]:
     """What `measured` found, and the bound, as lines of a card."""
+    heldout, seen = (
+        uncertainty.written(bound["nats"], bound["error"])
+        for bound in (result["bound"], result["train_bound"])
+    )
     how = (
         ", of the last 10 % by blocks of consecutive lines"
         if result["bound"].get("each")
         else " of lines taken for independent"
     )
-    heldout, seen, choice, copy = (
-        result["bound"],
-        result["train_bound"],
-        result["mbr"],
-        result["copy"],
-    )
     return [
         "",
-        "Bound on the lines of the last 10 %: "
-        f"**{uncertainty.written(heldout['nats'], heldout['error'])} nats** a character, over "
-        f"{heldout['windows']} lines; "
-        f"on lines it was trained on {uncertainty.written(seen['nats'], seen['error'])} "
-        "nats. Errors are standard errors"
-        f"{how}.",
+        f"Bound on the lines of the last 10 %: **{heldout} nats** a character, over "
+        f"{result['bound']['windows']} lines; on lines it was trained on {seen} nats. "
+        f"Errors are standard errors{how}.",
         "",
         f"Over {result['pairs']} of these lines, at temperature 1 where no other is named "
-        "(character errors: characters to change "
-        "over characters of the truth):",
+        "(character errors: characters to change over characters of the truth):",
         "",
-        "| | steps | character errors | lines without a fault |",
-        "|---|---|---|---|",
-        f"| the source as it is | | {table_cells(copy)} |",
-        *(
-            f"| {result['sampler']} | {row['steps']} | {table_cells(row)} |"
-            for row in result["steps"]
-        ),
-        *(
-            f"| {row['sampler']}, temperature {row['temperature']:g} | {row['steps']} | "
-            f"{table_cells(row)} |"
-            for row in result["others"]
-        ),
-        f"| one of {choice['seeds']} candidates of temperature {choice['temperature']:g}, on "
-        f"average | {choice['steps']} | "
-        f"{table_cells(dict(cer=choice['cer_of_one'], exact=choice['exact_of_one']))} |",
-        f"| the one of them that is nearest to the others | {choice['steps']} | "
-        f"{table_cells(choice)} |",
+        *table("| steps | character errors | lines without a fault", *faults(result)),
         "",
         "Source, what was written, truth:",
         "",
         "```",
-        *(
-            "\n".join((row["source"], row["written"], row["truth"], ""))
-            for row in result["samples"]
-        ),
+        *(f"{row['source']}\n{row['written']}\n{row['truth']}\n" for row in result["samples"]),
         "```",
+    ]
+
+
+def faults(result: dict) -> list[str]:
+    """Rows of a table: who wrote, steps, character errors, lines without a fault."""
+    choice = result["mbr"]
+    one = dict(cer=choice["cer_of_one"], exact=choice["exact_of_one"])
+    surer = f"candidates of temperature {choice['temperature']:g}"
+    rows = [
+        *((result["sampler"], row["steps"], row) for row in result["steps"]),
+        *(
+            (f"{row['sampler']}, temperature {row['temperature']:g}", row["steps"], row)
+            for row in result["others"]
+        ),
+        (f"one of {choice['seeds']} {surer}, on average", choice["steps"], one),
+        ("the one of them that is nearest to the others", choice["steps"], choice),
+    ]
+    return [
+        f"the source as it is | | {table_cells(result['copy'])}",
+        *(f"{who} | {steps} | {table_cells(row)}" for who, steps, row in rows),
     ]
 
 

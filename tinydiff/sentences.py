@@ -32,6 +32,12 @@ def brief(value: object, room: int = 60) -> str:
     return words if len(words) <= room else f"{words[:room]}... ({len(words):,} characters)"
 
 
+def table(head: str, *rows: str) -> list[str]:
+    """The lines of a table in Markdown; the cells of a row stand between bars, "a | b"."""
+    rule = "|---" * (1 + head.count("|")) + "|"
+    return [f"| {head} |", rule, *(f"| {row} |" for row in rows)]
+
+
 def listed(names: Sequence[str], most: int = 40) -> str:
     """Names as a sentence lists them; of very many, the first."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""

@@ -22,6 +22,7 @@ import json
 import math
 import re
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -408,27 +409,15 @@ def of_task(process: Process, corpus: Corpus, task: str, draws: int) -> dict:
 
 def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
     """The evaluation of a process that writes plain text."""
-    length, lexicon = process.length, vocabulary(process, corpus)
-    own = dict(caches=caches(process, lexicon, batch)) if len(process.caches) > 1 else {}
-    if "blocks" in process.traits:
-        sizes = [
-            of_size(process.at(n), corpus, lexicon, batch, draws) for n in sorted(process.sizes)
-        ]
-        own |= dict(blocks=sizes, long=along(process, lexicon))
+    length, lexicon, settings = process.length, vocabulary(process, corpus), settings_for(process)
     pages = corpus.valid.split(length)[:-1]
     # spread over the text
     real = [corpus.tokenizer.decode(pages[i * len(pages) // batch]) for i in range(batch)]
-    sample_of = torch.randperm(len(corpus.train) // length, generator=seeded(0))[:128]
-    seen = torch.stack(
-        [corpus.train[i * length : (i + 1) * length] for i in sample_of.tolist()]
-    ).long()
-    seen = Canvas(seen, torch.zeros_like(seen, dtype=torch.bool))
-    settings = settings_for(process)
     texts, _ = samples(process, batch=batch, **settings)
     return dict(
         corpus=corpus.name,
         bound=bound(process, corpus.valid, draws).row(),
-        train_bound=bound_over(process, seen, max(1, draws // 4), consecutive=False).row(),
+        train_bound=trained_bound(process, corpus, max(1, draws // 4)).row(),
         letters=LETTERS,
         real=asdict(judged(real, process, lexicon)),
         yardsticks=yardsticks(corpus, length, lexicon),
@@ -436,24 +425,50 @@ def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
         default={**settings, **asdict(judged(texts, process, lexicon))},
         longest_copy=max(longest_copy(text, corpus.text) for text in texts),
         real_longest_copy=max(longest_copy(text, corpus.text) for text in real),
+        **curves(process, lexicon, batch),
+        samples=texts[:4],
+        **of_blocks(process, corpus, lexicon, batch, draws),
+    )
+
+
+def trained_bound(process: Process, corpus: Corpus, draws: int) -> Bound:
+    """The bound on 128 windows of the training text, drawn from all of it."""
+    L = process.length
+    starts = L * torch.randperm(len(corpus.train) // L, generator=seeded(0))[:128]
+    seen = torch.stack([corpus.train[i : i + L] for i in starts.tolist()]).long()
+    canvas = Canvas(seen, torch.zeros_like(seen, dtype=torch.bool))
+    return bound_over(process, canvas, draws, consecutive=False)
+
+
+def curves(process: Process, lexicon: frozenset[str], batch: int) -> dict[str, list[dict]]:
+    """Quality over steps, of samplers that have no steps, and over temperatures."""
+    quality = partial(point, process, lexicon)
+    stepless = [name for name in column(process) if not SAMPLERS[name].steps_matter]
+    return dict(
         steps=[
-            point(process, lexicon, name, n, batch // 2)
+            quality(name, n, batch // 2)
             for name in curve_samplers(process)
             for n in counts(process, name)
         ],
-        single=[
-            point(process, lexicon, name, 1, batch // 2)
-            for name in column(process)
-            if not SAMPLERS[name].steps_matter
-        ],
+        single=[quality(name, 1, batch // 2) for name in stepless],
         temperatures=[
-            point(process, lexicon, name, 128, batch, t)
-            for name in trade_samplers(process)
-            for t in TEMPERATURES
+            quality(name, 128, batch, t) for name in trade_samplers(process) for t in TEMPERATURES
         ],
-        samples=texts[:4],
-        **own,
     )
+
+
+def of_blocks(
+    process: Process, corpus: Corpus, lexicon: frozenset[str], batch: int, draws: int
+) -> dict[str, list[dict]]:
+    """What is measured of caches, where there are some, and of block sizes, where those are
+    learned."""
+    found = dict(caches=caches(process, lexicon, batch)) if len(process.caches) > 1 else {}
+    if "blocks" in process.traits:
+        sizes = [
+            of_size(process.at(n), corpus, lexicon, batch, draws) for n in sorted(process.sizes)
+        ]
+        found |= dict(blocks=sizes, long=along(process, lexicon))
+    return found
 
 
 def along(

@@ -53,6 +53,24 @@ def computes(process: Process, window: int, block=None, cache=None, **_) -> int:
     return process.computed(block or process.sizes[0], cache or process.caches[0], window)
 
 
+Block = Annotated[
+    int | None,
+    Choice(
+        lambda process: process.sizes,
+        "characters a block: 1 is one after the other, all of them is one diffusion",
+    ),
+]
+Order = Annotated[str | None, Choice(orders, "the sampler that writes a block")]
+Cache = Annotated[
+    str | None,
+    Choice(
+        lambda process: process.caches,
+        "what is kept of the text around a block: exact, nothing, or approximately what "
+        "stands before it (prefix) or on both sides (dual)",
+    ),
+]
+
+
 @sampler(
     "blockwise",
     needs={"pieces"},
@@ -69,22 +87,9 @@ def blockwise(
     times,
     rng,
     *,
-    block: Annotated[
-        int | None,
-        Choice(
-            lambda process: process.sizes,
-            "characters a block: 1 is one after the other, all of them is one diffusion",
-        ),
-    ] = None,
-    order: Annotated[str | None, Choice(orders, "the sampler that writes a block")] = None,
-    cache: Annotated[
-        str | None,
-        Choice(
-            lambda process: process.caches,
-            "what is kept of the text around a block: exact, nothing, or approximately what "
-            "stands before it (prefix) or on both sides (dual)",
-        ),
-    ] = None,
+    block: Block = None,
+    order: Order = None,
+    cache: Cache = None,
 ):
     """Write block by block, each with an order of its own, given all before it; the steps are
     shared by the blocks."""

@@ -436,30 +436,13 @@ def mp4(run: Run, path: str | Path, pause: float = 3.0) -> None:
     rate = 1000 / milliseconds(len(run.frames))
     pictures += pictures[-1:] * round(pause * rate)
     partial = Path(path).with_name(Path(path).name + ".partial.mp4")
-    size = f"{pictures[0].width}x{pictures[0].height}"
-    command = [
-        "ffmpeg",
-        "-y",
-        "-loglevel",
-        "error",
-        "-f",
-        "rawvideo",
-        "-pix_fmt",
-        "rgb24",
-        "-s",
-        size,
-        "-r",
-        f"{rate:.4f}",
-        "-i",
-        "-",
-        "-pix_fmt",
-        "yuv420p",
-        "-movflags",
-        "+faststart",
-        f"file:{os.path.abspath(partial)}",
-    ]
+    width, height = pictures[0].size
+    raw = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {rate:.4f} -i -"
+    film = "-pix_fmt yuv420p -movflags +faststart"
     done = subprocess.run(
-        command, input=b"".join(p.tobytes() for p in pictures), capture_output=True
+        f"ffmpeg -y -loglevel error {raw} {film}".split() + [f"file:{os.path.abspath(partial)}"],
+        input=b"".join(picture.tobytes() for picture in pictures),
+        capture_output=True,
     )
     if done.returncode:
         partial.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tinydiff import rewrite
 from tinydiff.files import write_text
-from tinydiff.sentences import is_number
+from tinydiff.sentences import is_number, table
 from tinydiff.show import plots
 from tinydiff.store import checkpoint
 from tinydiff.store.checkpoint import Card
@@ -202,46 +202,32 @@ def flag(name: str, value: object) -> str:
 def measurements(result: dict) -> list[str]:
     if not result:
         return ["", "Not evaluated yet."]
-    heldout, seen, real = result["bound"], result["train_bound"], result["real"]
-    rows, chosen = result["steps"] + result["single"], result["default"]
+    heldout, seen, chosen = result["bound"], result["train_bound"], result["default"]
     return [
         "",
         f"Bound on the last 10 %: **{nats(heldout)} nats** a character ({bits_of(heldout)} bits), "
-        f"over {heldout['windows']} windows; on "
-        f"text it was trained on {nats(seen)} nats. {errors_of(heldout)}",
+        f"over {heldout['windows']} windows; on text it was trained on {nats(seen)} nats. "
+        f"{errors_of(heldout)}",
         "",
-        f"The page's default settings ({chosen['sampler']}, {chosen['steps']} steps, "
-        f"temperature {chosen['temperature']}; in brackets "
-        f"as much real text): {', '.join(quality_of(chosen, real))}.",
+        f"The page's default settings ({chosen['sampler']}, {chosen['steps']} steps, temperature "
+        f"{chosen['temperature']}; in brackets as much real text): "
+        f"{', '.join(quality_of(chosen, result['real']))}.",
         "",
         about_words(result),
         "",
         f"Longest run copied from the training text, over {result['texts']} texts: "
-        f"{result['longest_copy']} characters "
-        f"(real held-out text: {result['real_longest_copy']}).",
+        f"{result['longest_copy']} characters (real held-out text: "
+        f"{result['real_longest_copy']}).",
         "",
-        "| sampler | steps | calls | judge, bits/char | real words | distinct 4-grams | "
-        "entropy, bits |",
-        "|---|---|---|---|---|---|---|",
-        f"| real text | | | {table_cells(real)} |",
-        *(
-            f"| {row['sampler']} | {row['steps']} | {row['calls']} | {table_cells(row)} |"
-            for row in rows
-        ),
+        *over_steps(result),
         "",
         "Temperature at 128 steps: quality against entropy.",
         "",
-        "| sampler | temperature | judge, bits/char | real words | distinct 4-grams | "
-        "entropy, bits |",
-        "|---|---|---|---|---|---|",
-        *(
-            f"| {row['sampler']} | {row['temperature']} | {table_cells(row)} |"
-            for row in result["temperatures"]
-        ),
+        *over_temperatures(result["temperatures"]),
         "",
         "A sample:",
         "",
-        "```\n" + result["samples"][0] + "\n```",
+        f"```\n{result['samples'][0]}\n```",
     ]
 
 
@@ -316,6 +302,25 @@ def about_words(result: dict) -> str:
         f"real text {ends['real']}. Errors are over texts. Where a cell is empty, it was "
         "measured otherwise and is left out."
     )
+
+
+# the columns of `table_cells`
+QUALITY = "judge, bits/char | real words | distinct 4-grams | entropy, bits"
+
+
+def over_steps(result: dict) -> list[str]:
+    """The table of real text and of every sampler."""
+    rows = [
+        f"{row['sampler']} | {row['steps']} | {row['calls']} | {table_cells(row)}"
+        for row in result["steps"] + result["single"]
+    ]
+    real = f"real text | | | {table_cells(result['real'])}"
+    return table(f"sampler | steps | calls | {QUALITY}", real, *rows)
+
+
+def over_temperatures(rows: list[dict]) -> list[str]:
+    cells = [f"{row['sampler']} | {row['temperature']} | {table_cells(row)}" for row in rows]
+    return table(f"sampler | temperature | {QUALITY}", *cells)
 
 
 def table_cells(row: dict) -> str:

@@ -486,37 +486,37 @@ def push(
     target, folder = push_target(repo_id, inside), Path(folder)
     config = checkpoint.read_config(folder)
     checkpoint.read_header(folder)
-    wanted = [name for name in (*OWN, *(RESUME if resume else ())) if (folder / name).is_file()]
-    files = {name: (folder / name).read_bytes() for name in wanted} | card_of(folder, str(target))
+    names = [name for name in (*OWN, *(RESUME if resume else ())) if (folder / name).is_file()]
+    here = {name: (folder / name).read_bytes() for name in names} | card_of(folder, str(target))
+    files = {target.path(name): data for name, data in here.items()}
     with write_errors(repo_id):
         patient()
         api = HfApi(token=token)
         address = api.create_repo(repo_id, private=private, exist_ok=True)
-        files = {target.path(name): data for name, data in files.items()}
         if inside and not api.file_exists(repo_id, "README.md"):
             files["README.md"] = card.collection(repo_id).encode()
         adding = [CommitOperationAdd(path, data) for path, data in files.items()]
-        commit = api.create_commit(
-            repo_id, adding, commit_message=message(config, checkpoint.card(folder), inside)
-        )
+        words = message(config, checkpoint.card(folder), inside)
+        commit = api.create_commit(repo_id, adding, commit_message=words)
     tag = "-".join(filter(None, (inside, "step", str(config.get("step", 0)))))
+    set_tag(api, repo_id, tag, commit.oid, address)
+    return str(address)
+
+
+def set_tag(api, repo_id: str, tag: str, commit: str, address: str) -> None:
+    """Make a tag name a commit, also if it named another. Raises CheckpointError, which says that
+    the commit itself is there."""
     try:
         with write_errors(repo_id):
-            set_tag(api, repo_id, tag, commit.oid)
+            known = {ref.name: ref.target_commit for ref in api.list_repo_refs(repo_id).tags}
+            if known.get(tag, commit) != commit:
+                api.delete_tag(repo_id, tag=tag)
+            api.create_tag(repo_id, tag=tag, revision=commit, exist_ok=True)
     except CheckpointError as error:
         raise CheckpointError(
             f"The checkpoint is at {address}, but its tag {tag} could not be set, so push it "
             f"again. {error}"
         ) from None
-    return str(address)
-
-
-def set_tag(api, repo_id: str, tag: str, commit: str) -> None:
-    """Make a tag name a commit, also if it named another."""
-    known = {ref.name: ref.target_commit for ref in api.list_repo_refs(repo_id).tags}
-    if known.get(tag, commit) != commit:
-        api.delete_tag(repo_id, tag=tag)
-    api.create_tag(repo_id, tag=tag, revision=commit, exist_ok=True)
 
 
 def card_of(folder: Path, source: str) -> dict[str, bytes]:
