@@ -1,12 +1,16 @@
 """Where a text ends: each rule on texts that are known, and that the work stops there."""
 
+from types import SimpleNamespace
+
 import pytest
+import torch
 
 from tests.conftest import random_process
 from tinydiff import endings
 from tinydiff.endings import LEAST, SPAN, character_bits, until
 from tinydiff.generate import generate
-from tinydiff.text import Canvas
+from tinydiff.processes import build
+from tinydiff.text import Canvas, Subwords
 
 
 def test_a_blank_line():
@@ -38,5 +42,24 @@ def test_the_work_stops():
 
 
 def test_an_unknown_rule():
-    with pytest.raises(ValueError, match="no rule 'tea'.*length, blank line, repetition"):
+    with pytest.raises(ValueError, match="no rule 'tea'.*length, end, blank line, repetition"):
         until(iter(()), random_process("masked"), "tea")
+
+
+def test_a_text_ends_itself():
+    """Of a model that learned documents, where the token stands that ends one: what lies behind it
+    is not written, and not part of the text; an END behind a mask ends nothing yet."""
+    words = Subwords.learned(["ab cd"], 260)
+    process = build("masked", words, layers=1, heads=2, width=16, length=16)
+    assert endings.usual(process) == "length"
+    process.ends = True
+    assert endings.usual(process) == "end"
+    a, b = words.encode("a b").tolist()[::2]
+    tokens = torch.tensor([[a, words.end_id, b, b], [a, process.mask_id, words.end_id, b]])
+    frame = SimpleNamespace(tokens=tokens, given=torch.zeros(2, 4, dtype=torch.bool))
+    assert endings.ending(process, frame, "end") == [1, None]
+    assert endings.texts(process, frame, "end") == ["a", "a·b"]
+    canvas = Canvas.blank(16)
+    canvas.tokens[0, 3], canvas.given[0, 3] = words.end_id, True
+    frames = until(generate(process, canvas, sampler="left_to_right"), process, "end")
+    assert list(frames)[-1].calls == 3

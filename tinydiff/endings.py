@@ -35,11 +35,37 @@ def repetition(text: str, start: int) -> int | None:
     return next((stop for stop in stops if character_bits(text[stop - SPAN : stop]) < LEAST), None)
 
 
-RULES: dict[str, Callable[[str, int], int | None]] = {
-    "length": lambda text, start: None,
-    "blank line": blank_line,
-    "repetition": repetition,
+# the number of characters after which a text ends: (its process, the tokens of its finished
+# beginning, the number of characters that were given)
+Rule = Callable[[Process, Tensor, int], "int | None"]
+
+
+def own_end(process: Process, tokens: Tensor, start: int) -> int | None:
+    """Where the token stands with which a text of its corpus ends."""
+    ends = (
+        (tokens == process.tokenizer.end_id).nonzero()
+        if process.tokenizer.end_id is not None
+        else ()
+    )
+    return len(process.tokenizer.decode(tokens[: int(ends[0])])) if len(ends) else None
+
+
+def by_text(find: Callable[[str, int], int | None]) -> Rule:
+    """A rule that looks at the text alone."""
+    return lambda process, tokens, start: find(process.tokenizer.decode(tokens), start)
+
+
+RULES: dict[str, Rule] = {
+    "length": lambda process, tokens, start: None,
+    "end": own_end,
+    "blank line": by_text(blank_line),
+    "repetition": by_text(repetition),
 }
+
+
+def usual(process: Process) -> str:
+    """The rule of which nothing is said: of a process that learned where texts end, that."""
+    return "end" if process.ends else "length"
 
 
 def character_bits(text: str) -> float:
@@ -55,15 +81,15 @@ def check_rule(name: object) -> None:
         )
 
 
-def cut(text: str, start: int, rule: str, mask: str) -> str:
-    """A text up to its end by the rule; where the rule finds an end, nothing unfinished is left in
-    it. `start` characters were given."""
-    return text[: RULES[rule](text.partition(mask)[0], start)]
-
-
-def finished(process: Process, tokens: Tensor) -> str:
+def finished(process: Process, tokens: Tensor) -> Tensor:
     """The beginning of one text (L,) in which nothing is masked."""
-    return process.tokenizer.decode(tokens[(tokens != process.mask_id).cumprod(0).bool()])
+    return tokens[(tokens != process.mask_id).cumprod(0).bool()]
+
+
+def texts(process: Process, frame: Frame, rule: str) -> list[str]:
+    """The texts of a frame, each up to where it ends by a rule."""
+    decoded = map(process.tokenizer.decode, frame.tokens)
+    return [text[:end] for text, end in zip(decoded, ending(process, frame, rule))]
 
 
 def until(frames: Iterator[Frame], process: Process, rule: str) -> Iterator[Frame]:
@@ -88,8 +114,7 @@ def watched(frames, process, rule):
 
 def ending(process: Process, frame: Frame, rule: str) -> list[int | None]:
     """The number of characters after which each text of a frame ends; None where it goes on."""
-    starts = frame.given.int().cumprod(1).sum(1).tolist()
-    return [
-        RULES[rule](finished(process, tokens), len(process.tokenizer.decode(tokens[:start])))
-        for tokens, start in zip(frame.tokens, starts)
-    ]
+    given = frame.given.int().cumprod(1).sum(1).tolist()
+    starts = [len(process.tokenizer.decode(row[:n])) for row, n in zip(frame.tokens, given)]
+    done = [finished(process, row) for row in frame.tokens]
+    return [RULES[rule](process, tokens, start) for tokens, start in zip(done, starts)]

@@ -13,7 +13,7 @@ from itertools import chain
 import torch
 
 from tinydiff import guides
-from tinydiff.endings import check_rule, until
+from tinydiff.endings import check_rule, until, usual
 from tinydiff.generate import Frame, check_options, check_sampler, generate
 from tinydiff.processes import Process
 from tinydiff.schedules import check_grid
@@ -38,7 +38,7 @@ DEFAULTS = {
     "length": 256,
     "prompt": "",
     "template": None,  # in the place of a prompt
-    "until": "length",  # one of endings.RULES
+    "until": None,  # one of endings.RULES; its `usual` one
     "options": {},  # of the sampler
 }
 # the settings that are arguments of generate, beside the options of samplers and guides
@@ -96,6 +96,7 @@ def request(
         )
     sampler = check_sampler(process, whole["sampler"])
     check_options(process, sampler, whole["options"])
+    whole["until"] = whole["until"] or usual(process)
     check_rule(whole["until"])
     check_grid(whole["spacing"])
     named = {"process": process.name, "sampler": sampler.name, "label": label(process, whole)}

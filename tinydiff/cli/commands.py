@@ -17,8 +17,7 @@ from tinydiff import endings, plugins, rewrite, runs
 from tinydiff.cli import documents, errors, flags, released, terminal, training
 from tinydiff.measure import bench, evaluate, families
 from tinydiff.sentences import say
-from tinydiff.show import export, render
-from tinydiff.show.render import MASK
+from tinydiff.show import export
 from tinydiff.store import catalogue, checkpoint, hub
 from tinydiff.text import MAX_CANVAS, corpus, plain
 from tinydiff.train.loop import SHAPES
@@ -34,16 +33,14 @@ NO_JUDGE = (
 
 def sample(args: argparse.Namespace) -> None:
     """Write a text, animated where there is a terminal, else the finished text alone."""
-    settings, total, pictures = runs.begin(flags.settings_of(args))
     if sys.stdout.isatty():
+        settings, total, pictures = runs.begin(flags.settings_of(args))
         terminal.play(pictures, settings, total, Console())
         return
-    spelling = render.Spelling()
-    for picture in pictures:
-        spelling.take(picture)
-    given = [*picture.given, False].index(False)
-    text, start = spelling.text(picture.text), len(spelling.text(picture.text[:given]))
-    say(export.plain(endings.cut(text, start, settings["until"], MASK)))
+    request = runs.request(flags.settings_of(args))
+    *_, frame = request.frames()
+    (text,) = endings.texts(request.process, frame, request.settings["until"])
+    say(text)
 
 
 def rewrite_(args: argparse.Namespace) -> None:

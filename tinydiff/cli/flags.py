@@ -139,7 +139,11 @@ def run_flags(parser: argparse.ArgumentParser) -> None:
             "in the place of a prompt",
         ),
         ("length", "tokens, the prompt included (256)"),
-        ("until", f"where the text ends: {', '.join(endings.RULES)} (length)"),
+        (
+            "until",
+            f"where the text ends: {', '.join(endings.RULES)} (end, of a model that learned where "
+            "its texts end; else length)",
+        ),
         ("steps", f"denoising steps ({default['steps']})"),
         ("seed", f"the same seed gives the same text ({default['seed']})"),
         ("spacing", f"how the steps lie in time: {', '.join(GRIDS)} ({default['spacing']})"),

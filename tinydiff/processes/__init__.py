@@ -106,6 +106,7 @@ class Process(nn.Module, ABC):
         self.length = length  # the longest text seen at once; None is any
         self.task = ""  # what it was trained to rewrite (text.TASKS); "" writes plain text
         self.corpus = ""  # the name of what it learned; "" is not known
+        self.ends = False  # did it learn where texts end, with its tokenizer's end_id?
         self.label_names: tuple[str, ...] = ()  # of the classes it knows, where they have names
         # whom it learns from, where its loss needs a teacher; no part of its own weights
         self.teachers: tuple[Process, ...] = ()

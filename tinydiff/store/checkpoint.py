@@ -131,6 +131,7 @@ def load(folder: str | Path, device: str = "cpu") -> Process:
     except ValueError as error:
         raise CheckpointError(f"The weights in {folder.name!r} cannot be used: {error}") from None
     process.task, process.corpus = config.get("task", ""), config["corpus"]
+    process.ends = config.get("ends", False)
     process.label_names = tuple(config.get("labels", ()))
     return process.to(device).eval()
 
@@ -257,7 +258,7 @@ def check_names(config: dict) -> None:
 
 def check_story(config: dict) -> None:
     """Raises ValueError where what a config tells people about its training has a wrong type."""
-    kinds = {"training": dict, "hardware": str, "labels": list, "fingerprint": str}
+    kinds = {"training": dict, "ends": bool, "hardware": str, "labels": list, "fingerprint": str}
     if wrong := [
         key for key, kind in kinds.items() if key in config and not isinstance(config[key], kind)
     ]:

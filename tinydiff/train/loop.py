@@ -321,6 +321,7 @@ class TrainingRun:
             options=options_of(config.options),
         ).to(self.device)
         process.time_spread, process.even_loss = config.time_spread, config.even_loss
+        process.ends = isinstance(self.data, Documents) and config.streams < 1
         return process
 
     @property
@@ -595,6 +596,7 @@ class TrainingRun:
             hardware=self.hardware(),
         )
         made |= {"task": self.config.task} if self.config.task else {}
+        made |= {"ends": True} if self.process.ends else {}
         made |= dict(labels=list(self.data.labels), fingerprint=self.data.fingerprint)
         return checkpoint.config_of(self.average, self.shape, self.data.name, **made)
 
