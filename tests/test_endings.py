@@ -58,7 +58,7 @@ def test_a_text_ends_itself():
     tokens = torch.tensor([[a, words.end_id, b, b], [a, process.mask_id, words.end_id, b]])
     frame = SimpleNamespace(tokens=tokens, given=torch.zeros(2, 4, dtype=torch.bool))
     assert endings.ending(process, frame, "end") == [1, None]
-    assert endings.texts(process, frame, "end") == ["a", "a·b"]
+    assert endings.texts_of(process, frame, "end") == ["a", "a·b"]
     canvas = Canvas.blank(16)
     canvas.tokens[0, 3], canvas.given[0, 3] = words.end_id, True
     frames = until(generate(process, canvas, sampler="left_to_right"), process, "end")

@@ -14,6 +14,7 @@ from tinydiff.processes import PROCESSES
 from tinydiff.show import export, render
 from tinydiff.show.render import (
     AGAIN,
+    BEHIND,
     DOUBT,
     GIVEN,
     MASK,
@@ -428,3 +429,19 @@ def luminance(colour: str) -> float:
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     r, g, b = (p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
     return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def test_behind_the_end_nothing_is_drawn():
+    """Of texts that end themselves, as soon as all before the END is written; of noise without
+    masks when the run is over, because noise holds an END now and then. Other texts have none."""
+    scene = {"masks": True, "least": 0.0, "view": "", "spots": [], "end": "Z"}
+    texts = f"a{MASK}Z{MASK}", "abZ" + MASK, "abZc"
+    found = [*render.states(replace(picture(text), scene=scene) for text in texts)]
+    assert [states.count(BEHIND) for states in found] == [0, 2, 2]
+    noisy = {**scene, "masks": False}
+    times = (replace(picture("abZc"), scene=noisy, t=t) for t in (0.5, 0.0))
+    assert [states.count(BEHIND) for states in render.states(times)] == [0, 2]
+    plain = {**scene, "end": ""}
+    assert BEHIND not in next(render.states([replace(picture("abZc"), scene=plain)]))
+    assert render.Spelling().shown("abZc", found[1]) == ["a", "b", "", ""]
+    assert render.is_scene(scene, 4) and not render.is_scene({**scene, "end": "ZZ"}, 4)

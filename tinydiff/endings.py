@@ -86,8 +86,9 @@ def finished(process: Process, tokens: Tensor) -> Tensor:
     return tokens[(tokens != process.mask_id).cumprod(0).bool()]
 
 
-def texts(process: Process, frame: Frame, rule: str) -> list[str]:
-    """The texts of a frame, each up to where it ends by a rule."""
+def texts_of(process: Process, frame: Frame, rule: str = "") -> list[str]:
+    """The texts of a frame, each up to where it ends by a rule; "" is the `usual` one."""
+    rule = rule or usual(process)
     decoded = map(process.tokenizer.decode, frame.tokens)
     return [text[:end] for text, end in zip(decoded, ending(process, frame, rule))]
 

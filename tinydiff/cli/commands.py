@@ -39,7 +39,7 @@ def sample(args: argparse.Namespace) -> None:
         return
     request = runs.request(flags.settings_of(args))
     *_, frame = request.frames()
-    (text,) = endings.texts(request.process, frame, request.settings["until"])
+    (text,) = endings.texts_of(request.process, frame, request.settings["until"])
     say(text)
 
 

@@ -43,7 +43,8 @@ def play(pictures: Iterable[Picture], settings: dict, total: int, console: Conso
     with contextlib.closing(pictures), Live(console=console, refresh_per_second=30) as live:
         for picture in pictures:
             spelling.take(picture)
-            wide = by_character(spelling.each(picture.text), states(picture))
+            now = states(picture)
+            wide = by_character(spelling.shown(picture.text, now), now)
             live.update(frame(picture, *wide, settings, total, min(COLUMNS, console.width)))
     return picture
 

@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from tinydiff import rewrite, uncertainty
-from tinydiff.endings import character_bits
+from tinydiff.endings import character_bits, texts_of
 from tinydiff.files import check_writable, write_text
 from tinydiff.generate import generate
 from tinydiff.nets.precision import auto_is_fp32
@@ -323,7 +323,7 @@ def samples(
     canvas = Canvas.blank(process.length or 256, batch)
     *_, frame = generate(process, canvas, sampler=sampler, steps=steps, seed=seed, **more)
     cost = dict(calls=frame.calls, ms=round(1000 * frame.seconds / batch, 2))
-    return [process.tokenizer.decode(row) for row in frame.tokens], cost
+    return texts_of(process, frame), cost
 
 
 def point(

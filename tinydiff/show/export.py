@@ -18,7 +18,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields
 from functools import lru_cache
-from itertools import chain, repeat
+from itertools import repeat
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -295,15 +295,16 @@ def images(run: Run) -> Iterator[Image.Image]:
     wet = [0.0] * len(run.frames[0].text)
     kinds = [""] * len(run.frames[0].text)
     last, spelling, lines = run.frames[-1], render.Spelling(), lines_of(run)
-    drying = zip([last] * DRY, [[render.GIVEN if g else render.WRITTEN for g in last.given]] * DRY)
-    for picture, states in chain(zip(run.frames, render.states(run.frames)), drying):
+    made = [*zip(run.frames, render.states(run.frames))]
+    dry = "".join(s if s in (render.GIVEN, render.BEHIND) else render.WRITTEN for s in made[-1][1])
+    for picture, states in made + [(last, dry)] * DRY:
         fresh = [state in (render.NEW, render.AGAIN) for state in states]
         wet = [1.0 if new else max(0.0, w - 1 / DRY) for new, w in zip(fresh, wet)]
         kinds = [s if new or not w else kind for s, new, w, kind in zip(states, fresh, wet, kinds)]
         spelling.take(picture)
         cells = [
             cell
-            for piece, *how in zip(spelling.each(picture.text), kinds, wet)
+            for piece, *how in zip(spelling.shown(picture.text, states), kinds, wet)
             for cell in zip(piece, *map(repeat, how))
         ]
         yield drawn(

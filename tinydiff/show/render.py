@@ -18,7 +18,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tinydiff.frames import TOP, Frame
@@ -38,7 +38,7 @@ LEVELS = 93  # and chr(33 + 93) is 1
 SIGNS = "".join(map(chr, range(FIRST, FIRST + LEVELS + 1)))
 
 # the state of a cell, one letter each
-MASKED, NEW, AGAIN, GIVEN, DOUBT, WRITTEN, NOISE = "mnaguwx"
+MASKED, NEW, AGAIN, GIVEN, DOUBT, WRITTEN, NOISE, BEHIND = "mnaguwxe"
 PIECE = 200  # characters that a token spells at the most
 
 STYLE = STATIC / "style.css"
@@ -155,6 +155,10 @@ class Spelling:
     def text(self, text: str) -> str:
         return joined(self.each(text)) if self.pieces else text
 
+    def shown(self, text: str, states: Sequence[str]) -> list[str]:
+        """What each sign adds to a text that is drawn: nothing behind the text's end."""
+        return ["" if s == BEHIND else piece for piece, s in zip(self.each(text), states)]
+
 
 def has_top(frame: Frame) -> bool:
     """Whether the picture of this frame holds the likeliest tokens: in every picture they would be
@@ -194,6 +198,7 @@ def scene(process: Process, canvas: Canvas, row: int = 0) -> dict:
     spots:  of which positions it is shown, as the view says
     signs:  for a view that is drawn over a map alone, the characters
     map:    for such a view, where they lie, two levels each
+    end:    the sign of the token that ends a text, "" where texts do not end themselves
     """
     noise, view = process.noise, process.noise.view_called(process.view_name)
     least = (
@@ -203,7 +208,9 @@ def scene(process: Process, canvas: Canvas, row: int = 0) -> dict:
     if view.mapped:
         places = noise.token_map(view.name).flatten().tolist()
         stage |= {"signs": process.tokenizer.signs, "map": levels(places)}
-    return stage | {"spots": view.spots(canvas.given[row])}
+    tokenizer = process.tokenizer
+    end = tokenizer.signs[tokenizer.end_id] if process.ends else ""
+    return stage | {"spots": view.spots(canvas.given[row]), "end": end}
 
 
 def is_scene(found: object, L: int) -> bool:
@@ -222,7 +229,8 @@ def is_scene(found: object, L: int) -> bool:
         isinstance(found.get("masks"), bool)
         and isinstance(found.get("least"), float)
         and all(isinstance(spot, int) and 0 <= spot < L for spot in found["spots"])
-        and all(isinstance(part, str) for part in over)
+        and all(isinstance(part, str) for part in (*over, found.get("end", "")))
+        and len(found.get("end", "")) <= 1
         and len(over[1]) == 2 * len(over[0])
         and bool(over[0]) == (found["view"] in mapped)
     )
@@ -250,14 +258,29 @@ def likeliest(frame: Frame, signs: str, row: int) -> list[str]:
 
 class States:
     """Called with one picture after the other, it gives the state of each cell as a letter: given,
-    masked or noise, new, changed again, unsure or written."""
+    masked or noise, new, changed again, unsure or written; or behind the end of the text, where
+    nothing is drawn."""
 
     def __init__(self):
-        self.before, self.seen, self.masks, self.least = "", [], True, 0.0
+        self.before, self.seen, self.masks, self.least, self.end = "", [], True, 0.0, ""
 
     def __call__(self, picture: Picture) -> str:
         if picture.scene:
             self.masks, self.least = picture.scene["masks"], picture.scene["least"]
+            self.end = picture.scene.get("end", "")
+        letters = self.letters(picture)
+        end = self.end_of(picture)
+        return letters[:end] + BEHIND * (len(letters) - end)
+
+    def end_of(self, picture: Picture) -> int:
+        """How many cells the text has: all, or those before its END once they are written. Noise
+        without masks holds an END now and then; it counts when the run is over."""
+        text = picture.text
+        end = text.find(self.end) if self.end else -1
+        settled = MASK not in text[:end] if self.masks else picture.t == 0
+        return end if end >= 0 and settled else len(text)
+
+    def letters(self, picture: Picture) -> str:
         before, seen = self.before or picture.text, self.seen or [False] * len(picture.text)
         changed = [
             now not in (then, MASK) and p >= self.least

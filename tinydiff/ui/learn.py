@@ -19,6 +19,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from tinydiff.endings import texts_of
 from tinydiff.generate import check_number, generate
 from tinydiff.paths import STATIC
 from tinydiff.processes import PROCESSES, Process
@@ -165,7 +166,7 @@ def written(process: Process) -> list[str]:
         seed=1,
         temperature=DEFAULTS["temperature"],
     )
-    return [process.tokenizer.decode(row) for row in frame.tokens]
+    return texts_of(process, frame)
 
 
 # ---------------------------------------------------------------- learning

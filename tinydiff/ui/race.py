@@ -19,6 +19,7 @@ from tinydiff.runs import Request
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.show.render import Picture, Spelling, States, delta, fresh_run, record
 from tinydiff.store import catalogue
+from tinydiff.text.tokenizers import joined
 from tinydiff.ui import cost, recording
 from tinydiff.ui.errors import one_of, refusal, refusals
 from tinydiff.ui.request import STEPS, frames, open_model, read
@@ -213,7 +214,8 @@ def written(request: Request, job: Job) -> Iterator[tuple[float, dict | None]]:
 def lane_of(request: Request, last: Picture, shown: list, spelling: Spelling) -> dict:
     """A lane that was written: its numbers, and (seconds, text, states) of each picture as what
     changed; pieces: what the signs of its text spell, where they do not spell themselves."""
-    quality = evaluate.judged([spelling.text(last.text)], request.process)
+    written = joined(spelling.shown(last.text, shown[-1][2]))
+    quality = evaluate.judged([written], request.process)
     named = {"pieces": spelling.pieces} if spelling.pieces else {}
     return named | dict(
         name=title(request),

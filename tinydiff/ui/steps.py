@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import gradio as gr
 
+from tinydiff.endings import texts_of
 from tinydiff.exact import bigram_divergence
 from tinydiff.frames import Frame
 from tinydiff.measure import evaluate
@@ -215,7 +216,7 @@ def card(request: Request, job: Job) -> dict:
     *_, frame = frames(request, job)
     if job.ended or job.replaced:
         return {}
-    written = process.tokenizer.decode(frame.tokens[0])
+    written = texts_of(process, frame)[0]
     found = dict(
         sampler=settings["sampler"],
         steps=settings["steps"] if SAMPLERS[settings["sampler"]].steps_matter else None,

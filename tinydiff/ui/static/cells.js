@@ -2,7 +2,7 @@
 
 import {put, update} from "./dom.js";
 import {glyph, spells} from "./glyphs.js";
-import {HALF, MASK, fifth, share} from "./wire.js";
+import {BEHIND, HALF, MASK, fifth, isOpen, share} from "./wire.js";
 
 const OFTEN = ["never", "once", "twice", "3 times", "more often"];
 
@@ -36,7 +36,7 @@ export class Cells {
   draw(frame, {scene, pieces}) {
     this.#fit(frame.text.length, pieces);
     this.#spans.forEach((span, i) => {
-      const ahead = this.best && differs(frame, i, scene.masks);
+      const ahead = this.best && differs(frame, i, scene.masks) && frame.state[i] !== BEHIND;
       const sign = ahead ? frame.best[i] : frame.text[i];
       const names = [ahead ? `b${surety(frame, i, scene.masks)}` : this.#state(frame, i)];
       if (spells(sign, pieces).endsWith("\n")) names.push("nl");
@@ -56,7 +56,7 @@ export class Cells {
   }
 
   #state(frame, i) {
-    const shade = this.shade && frame.state[i] !== "g" ? this.shade.of(frame, i) : null;
+    const shade = this.shade && isOpen(frame, i) ? this.shade.of(frame, i) : null;
     return shade === null ? frame.state[i] : `h${shade}`;
   }
 }

@@ -11,7 +11,7 @@ import {Cells, changes} from "./cells.js";
 import {Chart} from "./chart.js";
 import {add, colour, make, put, reduced} from "./dom.js";
 import {alone, readable} from "./glyphs.js";
-import {Run, share} from "./wire.js";
+import {BEHIND, Run, isOpen, share} from "./wire.js";
 import * as views from "./views/*.js";
 
 const ROW = 64;        // cells that Shift and an arrow go up or down
@@ -145,7 +145,7 @@ class Player {
     list.textContent = "";
     if (!shade) return;
     if (shade.heading) put(list, "li", "", shade.heading);
-    const open = [...frame.text.keys()].filter((i) => frame.state[i] !== "g");
+    const open = [...frame.text.keys()].filter((i) => isOpen(frame, i));
     for (const [level, words] of shade.legend(frame, open)) {
       add(put(list, "li"), make("span", `td-cell h${level}`, "a"), ` ${words}`);
     }
@@ -252,7 +252,8 @@ class Player {
 
   announce() {
     const {end, frames, pieces, stopped} = this.run;
-    const text = readable(frames[frames.length - 1].text, pieces).slice(0, SPOKEN);
+    const {state, text: signs} = frames[frames.length - 1];
+    const text = readable(signs.filter((_, i) => state[i] !== BEHIND), pieces).slice(0, SPOKEN);
     this.say(`${stopped ? "Stopped" : "Finished"} after ${end} steps: ${text}`);
   }
 

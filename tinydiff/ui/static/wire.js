@@ -11,6 +11,7 @@
 //          triples) and stopped
 
 export const MASK = "\x7f";
+export const BEHIND = "e";  // the state of a cell behind the end of the text: it is not drawn
 const FIRST = 33, LEVELS = 93;
 const CHANNELS = ["text", "best", "state", "sure", "entropy", "view"];
 const OLDER = {entropy: "spread", top: "bets", view: "sight"};  // keys in older versions' runs
@@ -83,12 +84,15 @@ export class Run {
   }
 }
 
+// is it written by the run, and not given or behind the end?
+export const isOpen = (frame, i) => frame.state[i] !== "g" && frame.state[i] !== BEHIND;
+
 // what the charts show of a picture, and how often each of its cells changed so far
 function summed(frame, before, nats) {
   let open = 0, masked = 0, entropy = 0, changing = 0;
   frame.count = before.count ? before.count.slice() : new Uint16Array(frame.text.length);
   for (let i = 0; i < frame.text.length; i++) {
-    if (frame.state[i] === "g") continue;
+    if (!isOpen(frame, i)) continue;
     const other = frame.text[i] !== before.text[i], mask = frame.text[i] === MASK;
     open++;
     masked += mask;
