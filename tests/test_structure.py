@@ -67,7 +67,7 @@ def test_a_new_method_needs_no_document(registries):
     """What is registered is in the matrix, and documents that do not have it are told to be out of
     date; a part that nothing computes is one sentence."""
 
-    @sampler("sideways", needs={"masks"}, paper="none")
+    @sampler("sideways", needs={"mask"}, paper="none")
     def sideways(process, denoise, canvas, times, rng):
         """Write sideways."""
 
