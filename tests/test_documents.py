@@ -1,6 +1,7 @@
 """Documents as windows: each token is learned once an epoch, and a text ends itself."""
 
 import io
+import math
 import random
 import re
 from collections import Counter
@@ -10,6 +11,7 @@ from typing import ClassVar
 import pytest
 import torch
 
+from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES, build
 from tinydiff.randomness import seeded
 from tinydiff.store import checkpoint
@@ -211,3 +213,65 @@ def test_tinystories_come_from_the_hub(tmp_path, monkeypatch):
     monkeypatch.setattr(Hub, "open", lambda *_: 1 / 0)
     with pytest.raises(ValueError, match="could not be fetched .* name a local copy"):
         corpus("tinystories", tokenizer="bpe-270", megabytes=0.2)
+
+
+def test_the_bound_of_documents(data):
+    """Of the rival it is -log p of each document, whatever its window was filled with; of noise
+    that sees both sides the size of the window is paid for; each character counts once."""
+    names = "autoregressive", "masked"
+    rival, masked = (random_weights(build(name, data.tokenizer, **shape())) for name in names)
+    whole_ones = (data.valid.size < LENGTH) & (data.valid.given == 0)
+    short = whole_ones.nonzero()[:4, 0]
+    found = evaluate.bound_of_documents(rival, data, "valid", short, 8)
+    for nats, i in zip(found.each, short.tolist()):
+        start, size = int(data.valid.start[i]), int(data.valid.size[i])
+        document = data.corpus.valid[start : start + size][None].long()
+        bare = Canvas(document, torch.zeros_like(document, dtype=torch.bool))
+        assert nats == pytest.approx(rival.bound(bare, seeded(0)).item(), abs=1e-3)
+    everything = torch.arange(len(data.valid.size))
+    whole = evaluate.bound_of_documents(masked, data, "valid", everything, 2)
+    assert sum(whole.counts) == data.tokenizer.counts(data.corpus.valid).sum()
+    rooms, rng = data.valid.room, seeded(0)
+    canvases = [data.canvas("valid", everything[rooms == size]) for size in rooms.unique()]
+    bare = sum(evaluate.nats_of(masked, canvas, 2, 16, rng).sum() for canvas in canvases)
+    paid = data.size_nats("valid").sum()
+    assert paid > 1 and sum(whole.each) == pytest.approx((bare + paid).item())
+
+
+def test_sizes_are_a_distribution(data):
+    """What is paid for the sizes of the training text is their entropy: their shares sum to 1."""
+    nats, windows = data.size_nats("train"), data.train
+    first = windows.given == 0
+    each = [nats[first & (windows.room == size)][0] for size in windows.room[first].unique()]
+    assert torch.stack(each).neg().exp().sum() == pytest.approx(1)
+
+
+def test_the_loss_over_noise(data):
+    """A network that knows nothing needs log V for what is masked, and nothing for what stands:
+    in proportion to t under the linear schedule; who predicts one place a call has no such curve.
+    """
+    masked = build("masked", data.tokenizer, **shape())
+    texts = [data.canvas("valid", torch.arange(40)[data.valid.room[:40] == LENGTH][:8])]
+    rows = evaluate.levels(masked, texts, 4)
+    tokens = (texts[0].counted.sum() / texts[0].characters(data.tokenizer).sum()).item()
+    full = math.log(len(data.tokenizer)) * tokens
+    assert [row["t"] for row in rows] == [0.25, 0.5, 0.75, 1.0]
+    assert rows[-1]["nats"] == pytest.approx(full, rel=0.02)
+    assert all(row["nats"] == pytest.approx(row["t"] * full, rel=0.25) for row in rows)
+    assert evaluate.levels(build("autoregressive", data.tokenizer, **shape()), texts) == []
+
+
+def random_weights(process):
+    torch.manual_seed(0)
+    torch.nn.init.normal_(process.net.head.weight, std=0.3)
+    return process
+
+
+def test_documents_are_evaluated(stories, tmp_path):
+    """A checkpoint of documents gets its card: whole texts, on windows of theirs."""
+    config = Config(preset="tiny", corpus=str(stories), tokenizer="bpe-290", steps=2, batch=4)
+    out = tmp_path / "run"
+    list(train(replace(config, validate_every=2, save_every=2, out=str(out))))
+    result = evaluate.run(out, corpus(stories, tokenizer="bpe-290"), batch=2, draws=1)
+    assert result["bound"]["windows"] > 40 and len(result["levels"]) == evaluate.LEVELS
+    assert (out / "README.md").is_file()

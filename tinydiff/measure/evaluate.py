@@ -36,14 +36,16 @@ from tinydiff.generate import generate
 from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.predictions import Prediction
 from tinydiff.processes import Process
-from tinydiff.randomness import seeded
+from tinydiff.randomness import Rng, seeded
 from tinydiff.runs import DEFAULTS
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.store import card, catalogue, checkpoint
-from tinydiff.text import Canvas, Characters, Corpus, paired, pairs
+from tinydiff.text import Canvas, Characters, Corpus, Documents, paired, pairs
 from tinydiff.uncertainty import Mean
 
 LETTERS = 4  # of a word, the least that is looked up
+LEVELS = 33  # noise levels at which the loss is measured
+SEEN = 128  # windows of the training text on which the bound is measured
 YARD = 64  # texts without a network, for the floor of the scale
 ENOUGH = 1 << 21  # characters of the training text that they imitate, at the most
 WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)*")
@@ -154,23 +156,89 @@ def bound_over(
     decides what the error is.
     """
     draws = 1 if "causal" in process.traits else draws
-    rng, found, group = seeded(0), [], max(1, batch // draws)
-    with torch.no_grad():
-        for rows in zip(texts.tokens.split(group), texts.given.split(group)):
-            canvas = Canvas(*(row.repeat(draws, 1) for row in rows)).to(process.device)
-            found.append(process.bound(canvas, rng).double().cpu().view(draws, -1).mean(0))
-    nats, count = torch.cat(found), texts.characters(process.tokenizer)
-    mean = uncertainty.mean(nats, count, consecutive=consecutive)
-    return Bound(mean, draws, tuple(nats.tolist()), tuple(count.tolist()), named(process, texts))
+    nats = nats_of(process, texts, draws, batch, seeded(0))
+    return bound_of(process, nats, [texts], texts.characters(process.tokenizer), draws, consecutive)
 
 
-def named(process: Process, texts: Canvas) -> str:
+@torch.no_grad()
+def nats_of(process: Process, texts: Canvas, draws: int, batch: int, rng: Rng) -> Tensor:
+    """The bound on each row of a canvas, (B,) float64, the mean of `draws` noisings."""
+    found, group = [], max(1, batch // draws)
+    for start in range(0, len(texts.tokens), group):
+        rows = texts.each(lambda part, a=start: part[a : a + group])
+        canvas = rows.each(lambda part: part.repeat(draws, *[1] * (part.ndim - 1)))
+        nats = process.bound(canvas.to(process.device), rng)
+        found.append(nats.double().cpu().view(draws, -1).mean(0))
+    return torch.cat(found)
+
+
+def bound_of(
+    process: Process,
+    nats: Tensor,
+    texts: list[Canvas],
+    count: Tensor,
+    draws: int,
+    consecutive: bool,
+) -> Bound:
+    """The Bound with these nats and characters of each window, (N,)."""
+    mean, name = uncertainty.mean(nats, count, consecutive=consecutive), named(process, texts)
+    return Bound(mean, draws, tuple(nats.tolist()), tuple(count.tolist()), name)
+
+
+def bound_of_documents(
+    process: Process, data: Documents, split: str, which: Tensor, draws: int, batch: int = 16
+) -> Bound:
+    """The bound on windows of documents, by their numbers (n,) in one split. A network that sees
+    both sides is told the size of a window by its canvas, and so of the text, nearly: that size is
+    paid for as often as it is in the training text (`Documents.size_nats`). Other arguments as in
+    `bound_over`.
+    """
+    causal = "causal" in process.traits
+    windows, draws, rng = getattr(data, split), 1 if causal else draws, seeded(0)
+    nats = torch.zeros(len(which), dtype=torch.float64)
+    count, texts, sizes = torch.zeros(len(which), dtype=torch.int64), [], windows.room[which]
+    for size in sizes.unique():
+        here = (sizes == size).nonzero()[:, 0]
+        canvas = data.canvas(split, which[here])
+        nats[here] = nats_of(process, canvas, draws, batch, rng)
+        count[here] = canvas.characters(process.tokenizer)
+        texts.append(canvas)
+    nats += 0 if causal else data.size_nats(split)[which]
+    in_order = len(which) == len(windows.room)
+    return bound_of(process, nats, texts, count, draws, in_order)
+
+
+def named(process: Process, texts: list[Canvas]) -> str:
     """A hash of windows: of all their characters, and of what is given."""
-    parts = (
-        process.tokenizer.identity(),
-        *(part.cpu().numpy().tobytes() for part in (texts.tokens, texts.given)),
-    )
-    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
+    parts = (part for text in texts for part in (text.tokens, text.given))
+    found = hashlib.sha256(process.tokenizer.identity())
+    for part in parts:
+        found.update(part.cpu().numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def levels(process: Process, texts: list[Canvas], n: int = LEVELS) -> list[dict]:
+    """The loss over noise: -log p(x_0 | x_t), nats a character that counts, of texts noised to n
+    times at even distances without t = 0; [] where a call does not predict all positions."""
+    if "diffusion" not in process.traits or "blocks" in process.traits:
+        return []
+    rows = []
+    for k in range(1, n + 1):
+        rng, nats, count = seeded(k), 0.0, 0
+        for canvas in texts:
+            nats += surprise(process, canvas.to(process.device), k / n, rng)
+            count += int(canvas.characters(process.tokenizer).sum())
+        rows.append(dict(t=k / n, nats=nats / count))
+    return rows
+
+
+@torch.no_grad()
+def surprise(process: Process, canvas: Canvas, time: float, rng: Rng) -> float:
+    """-log p(x_0 | x_t), summed over all that counts in a canvas that is noised to a time."""
+    t = canvas.time(time)
+    log_x0 = process.denoise(process.noise.corrupt(canvas.tokens, t, rng), t, canvas.label).log_x0
+    nats = -log_x0.gather(-1, canvas.tokens[..., None])[..., 0].double()
+    return torch.where(canvas.counted, nats, 0).sum().item()
 
 
 # ---------------------------------------------------------------- the quality of texts
@@ -410,14 +478,13 @@ def of_task(process: Process, corpus: Corpus, task: str, draws: int) -> dict:
 def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
     """The evaluation of a process that writes plain text."""
     length, lexicon, settings = process.length, vocabulary(process, corpus), settings_for(process)
-    pages = corpus.valid.split(length)[:-1]
-    # spread over the text
-    real = [corpus.tokenizer.decode(pages[i * len(pages) // batch]) for i in range(batch)]
+    heldout, trained, real, some = windows(process, corpus, batch, draws)
     texts, _ = samples(process, batch=batch, **settings)
     return dict(
         corpus=corpus.name,
-        bound=bound(process, corpus.valid, draws).row(),
-        train_bound=trained_bound(process, corpus, max(1, draws // 4)).row(),
+        bound=heldout.row(),
+        train_bound=trained.row(),
+        levels=levels(process, some),
         letters=LETTERS,
         real=asdict(judged(real, process, lexicon)),
         yardsticks=yardsticks(corpus, length, lexicon),
@@ -431,10 +498,39 @@ def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
     )
 
 
+def windows(
+    process: Process, corpus: Corpus, batch: int, draws: int
+) -> tuple[Bound, Bound, list[str], list[Canvas]]:
+    """The bounds on all of the validation text and on SEEN windows of the training text, `batch`
+    real texts, and as many windows to be noised; of documents, where a process learned those."""
+    few = max(1, draws // 4)
+    if process.ends and corpus.ended:
+        data = Documents(corpus, process.length)
+        everything = torch.arange(len(data.valid.room))
+        seen = torch.randperm(len(data.train.room), generator=seeded(0))[:SEEN]
+        begins = everything[data.valid.given == 0]
+        some = begins[torch.arange(batch) * len(begins) // batch]
+        texts = [data.canvas("valid", one[None]) for one in some]
+        return (
+            bound_of_documents(process, data, "valid", everything, draws),
+            bound_of_documents(process, data, "train", seen, few),
+            [corpus.tokenizer.decode(canvas.tokens[0]) for canvas in texts],
+            texts,
+        )
+    pages = corpus.valid.split(process.length)[:-1]
+    some = [pages[i * len(pages) // batch][None].long() for i in range(batch)]
+    return (
+        bound(process, corpus.valid, draws),
+        trained_bound(process, corpus, few),
+        [corpus.tokenizer.decode(page[0]) for page in some],
+        [Canvas(page, torch.zeros_like(page, dtype=torch.bool)) for page in some],
+    )
+
+
 def trained_bound(process: Process, corpus: Corpus, draws: int) -> Bound:
-    """The bound on 128 windows of the training text, drawn from all of it."""
+    """The bound on SEEN windows of the training text, drawn from all of it."""
     L = process.length
-    starts = L * torch.randperm(len(corpus.train) // L, generator=seeded(0))[:128]
+    starts = L * torch.randperm(len(corpus.train) // L, generator=seeded(0))[:SEEN]
     seen = torch.stack([corpus.train[i : i + L] for i in starts.tolist()]).long()
     canvas = Canvas(seen, torch.zeros_like(seen, dtype=torch.bool))
     return bound_over(process, canvas, draws, consecutive=False)

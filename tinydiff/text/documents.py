@@ -112,6 +112,18 @@ class Documents:
             self.order = (epoch, tokens), batches(self.train, tokens, seeded(epoch))
         return self.order[1][place]
 
+    def size_nats(self, split: str) -> Tensor:
+        """-log of how often each window's size is in the training text, among windows that begin a
+        document or among those that go on, (P,) float64; of sizes that it lacks as if once."""
+        here, known = getattr(self, split), self.train
+        found = torch.zeros(len(here.room), dtype=torch.float64)
+        for goes_on in (False, True):
+            sizes = known.room[(known.given > 0) == goes_on]
+            for size in here.room.unique():
+                seen = max(1, int((sizes == size).sum())) / max(1, len(sizes))
+                found[(here.room == size) & ((here.given > 0) == goes_on)] = -math.log(seen)
+        return found
+
     def canvas(self, split: str, which: Tensor) -> Canvas:
         """Windows of one split by their numbers (n,), END behind those that are shorter."""
         windows, ids = getattr(self, split), getattr(self.corpus, split)
