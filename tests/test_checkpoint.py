@@ -185,32 +185,42 @@ def test_damaged_weights_are_refused(folder, damage):
         checkpoint.load(folder)
 
 
-def whole(folder):
-    """A checkpoint whose matrices are 8-bit numbers."""
+def whole(folder, bits=8):
+    """A checkpoint whose matrices are whole numbers."""
     shape = SHAPE | {"width": checkpoint.ROW}
     process = build("masked", Characters("abcdefgh \n"), schedule("linear"), **shape)
     torch.nn.init.normal_(process.net.head.weight, std=0.5)
     config = checkpoint.config_of(process, {**shape, "labels": 0}, "test")
     with files.replacing(folder) as new:
-        checkpoint.write(process, config, new, whole=True)
+        checkpoint.write(process, config, new, bits)
     return process, folder
 
 
-def test_matrices_of_whole_numbers(tmp_path):
+@pytest.mark.parametrize(("bits", "size"), [(8, 0.55), (6, 0.43)])
+def test_matrices_of_whole_numbers(tmp_path, bits, size):
     """Every weight is within half a step of what was saved, a row of zeros too; what is loaded and
-    saved again is the same bytes, and nearly half of what bf16 takes."""
-    process, folder = whole(tmp_path / "one")
+    saved again is the same bytes, and takes the part of bf16 that its bits are."""
+    process, folder = whole(tmp_path / "one", bits)
     loaded, path = checkpoint.load(folder), folder / "model.safetensors"
     for (name, p), q in zip(process.state_dict().items(), loaded.state_dict().values()):
-        step = p.abs().amax(-1, keepdim=True) / 127
+        step = p.abs().amax(-1, keepdim=True) / (2 ** (bits - 1) - 1)
         assert ((p - q).abs() <= 0.51 * step + 1e-8).all(), name
-    again = checkpoint.save(loaded, checkpoint.read_config(folder), tmp_path / "bf16")
-    assert path.stat().st_size < 0.6 * (again / "model.safetensors").stat().st_size
+    config = checkpoint.read_config(folder)
+    bf16 = checkpoint.save(loaded, config, tmp_path / "bf16") / "model.safetensors"
+    assert path.stat().st_size < size * bf16.stat().st_size + 4000  # of which its header is some
     with files.replacing(tmp_path / "two") as new:
-        checkpoint.write(loaded, checkpoint.read_config(folder), new, whole=True)
+        checkpoint.write(loaded, config, new, bits)
     assert (tmp_path / "two" / "model.safetensors").read_bytes() == path.read_bytes()
-    zeros, scale = checkpoint.in_whole_numbers(torch.zeros(2, 64))
+    zeros, scale = checkpoint.in_whole_numbers(torch.zeros(2, 64), 8)
     assert zeros.eq(0).all() and scale.isfinite().all()
+
+
+def test_four_numbers_in_three_bytes():
+    """Every number of 6 bits, beside every other, comes back."""
+    every = torch.cartesian_prod(torch.arange(-32, 32), torch.arange(-32, 32)).to(torch.int8)
+    numbers = every.repeat(1, 2)
+    assert checkpoint.packed(numbers).shape == (4096, 3)
+    assert checkpoint.unpacked(checkpoint.packed(numbers)).equal(numbers)
 
 
 @pytest.mark.parametrize("damage", ["missing", "kind", "size"])

@@ -2,7 +2,7 @@
 card, README.md.
 
 JSON and safetensors only: nothing in a checkpoint is ever executed, whoever wrote it. Weights are
-bfloat16 on disk, or whole numbers of 8 bits with a scale for each row, and float32 in memory.
+bfloat16 on disk, or whole numbers of 8 or 6 bits with a scale for each row, and float32 in memory.
 Everything is written under a temporary name and renamed, so a reader sees the old or the new,
 whole.
 """
@@ -44,8 +44,9 @@ UNTOLD = {"tied"}  # of these, those that a config leaves out where they are 0
 USUAL = "transformer"  # the network of a config that names none
 FLOOR = 1e-9  # the least that a schedule may leave
 MAX_HEADER, MAX_TENSORS = 1 << 20, 10_000
-BYTES = {"F32": 4, "F16": 2, "BF16": 2, "I8": 1}  # of the numbers that weights may be
+BYTES = {"F32": 4, "F16": 2, "BF16": 2, "I8": 1, "U8": 1}  # of the numbers that weights may be
 SCALE, ROW = ".scale", 64  # the name behind a matrix of whole numbers; its shortest rows
+BITS = (16, 8, 6)  # of a weight on disk: bf16, I8, four of them in three U8
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,13 @@ def save(process: Process, config: dict, folder: str | Path) -> Path:
     return Path(folder)
 
 
-def write(process: Process, config: dict, new: Callable[[str], Path], whole: bool = False) -> None:
-    """The files of a checkpoint, each where `new` says. whole: matrices as 8-bit numbers."""
+def write(process: Process, config: dict, new: Callable[[str], Path], bits: int = 16) -> None:
+    """The files of a checkpoint, each where `new` says. bits: of a weight in a matrix, one of
+    BITS."""
     weights: dict[str, torch.Tensor] = {}
     for name, p in process.state_dict().items():
-        if whole and p.ndim == 2 and p.shape[1] >= ROW:
-            weights[name], weights[name + SCALE] = in_whole_numbers(p.detach().cpu())
+        if bits < 16 and p.ndim == 2 and p.shape[1] >= ROW and p.shape[1] % 4 == 0:
+            weights[name], weights[name + SCALE] = in_whole_numbers(p.detach().cpu(), bits)
         else:
             weights[name] = p.detach().to("cpu", torch.bfloat16).contiguous()
     save_file(weights, new("model.safetensors"))
@@ -102,11 +104,27 @@ def write(process: Process, config: dict, new: Callable[[str], Path], whole: boo
         new(name).write_bytes(data)
 
 
-def in_whole_numbers(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """A matrix (n, m) as 8-bit numbers (n, m) and their scales (n,), whose product it nearly is."""
-    largest = matrix.abs().amax(1).clamp_min(1e-3)
-    scale = (largest / 127).half()
-    return (matrix / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8), scale
+def in_whole_numbers(matrix: torch.Tensor, bits: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A matrix (n, m) as whole numbers of 8 bits (n, m), or of 6 (n, 3 m / 4), and their scales
+    (n,); it is nearly their product."""
+    most = 2 ** (bits - 1) - 1
+    scale = (matrix.abs().amax(1).clamp_min(1e-3) / most).half()
+    whole = (matrix / scale.float()[:, None]).round().clamp(-most, most).to(torch.int8)
+    return whole if bits == 8 else packed(whole), scale
+
+
+def packed(whole: torch.Tensor) -> torch.Tensor:
+    """Numbers from -32 to 31, (n, m) int8, four of them in three bytes, (n, 3 m / 4) uint8."""
+    a, b, c, d = (whole.int() + 32).unflatten(1, (-1, 4)).unbind(2)
+    three = a << 2 | b >> 4, (b & 15) << 4 | c >> 2, (c & 3) << 6 | d
+    return torch.stack(three, 2).flatten(1).to(torch.uint8)
+
+
+def unpacked(three: torch.Tensor) -> torch.Tensor:
+    """What `packed` was made from."""
+    a, b, c = three.int().unflatten(1, (-1, 3)).unbind(2)
+    four = a >> 2, (a & 3) << 4 | b >> 4, (b & 15) << 2 | c >> 6, c & 63
+    return (torch.stack(four, 2).flatten(1) - 32).to(torch.int8)
 
 
 def load(folder: str | Path, device: str = "cpu") -> Process:
@@ -346,12 +364,16 @@ def entries(header: dict) -> list[tuple[str, dict]]:
 def scaled(found: dict[str, tuple[str, tuple[int, ...]]]) -> dict[str, tuple[int, ...]]:
     """The shapes of tensors by their names, given with their kinds, without the scales of those of
     whole numbers. Raises ValueError where a scale is missing, or does not fit."""
-    whole = {name: shape for name, (kind, shape) in found.items() if kind == "I8"}
+    whole = {name: shape for name, (kind, shape) in found.items() if kind in ("I8", "U8")}
     for name, shape in whole.items():
         if len(shape) != 2 or found.get(name + SCALE) != ("F16", shape[:1]):
             raise ValueError(f"{name[:60]!r} lacks the scales of its rows")
     scales = {name + SCALE for name in whole}
-    return {name: shape for name, (_, shape) in found.items() if name not in scales}
+    return {
+        name: (shape[0], shape[1] // 3 * 4) if kind == "U8" else shape
+        for name, (kind, shape) in found.items()
+        if name not in scales
+    }
 
 
 def placed(tensor: dict, room: int) -> tuple[str, tuple[int, ...]]:
@@ -413,9 +435,10 @@ def read_weights(
 def numbers(file, name: str) -> torch.Tensor:
     """A tensor of a file of weights as float32."""
     found = file.get_tensor(name)
-    if found.dtype != torch.int8:
+    if found.dtype not in (torch.int8, torch.uint8):
         return found.float()
-    return found.float() * file.get_tensor(name + SCALE).float()[:, None]
+    whole = found if found.dtype == torch.int8 else unpacked(found)
+    return whole.float() * file.get_tensor(name + SCALE).float()[:, None]
 
 
 def card(folder: str | Path) -> Card:
