@@ -11,7 +11,8 @@ from typing import ClassVar
 import pytest
 import torch
 
-from tinydiff.measure import evaluate
+from tinydiff.cli.commands import main
+from tinydiff.measure import evaluate, shrink
 from tinydiff.processes import PROCESSES, build
 from tinydiff.randomness import seeded
 from tinydiff.store import checkpoint
@@ -275,3 +276,18 @@ def test_documents_are_evaluated(stories, tmp_path):
     result = evaluate.run(out, corpus(stories, tokenizer="bpe-290"), batch=2, draws=1)
     assert result["bound"]["windows"] > 40 and len(result["levels"]) == evaluate.LEVELS
     assert (out / "README.md").is_file()
+
+
+def test_a_checkpoint_is_written_smaller(stories, tmp_path, capsys):
+    """With the fewest bits of which the bound is as it was, to a limit; with none at all to spare
+    it stays in bf16, where nothing changes."""
+    config = Config(preset="tiny", corpus=str(stories), tokenizer="bpe-290", steps=2, batch=4)
+    run, text = tmp_path / "run", corpus(stories, tokenizer="bpe-290")
+    list(train(replace(config, validate_every=2, save_every=2, out=str(run))))
+    main(["shrink", str(run), str(tmp_path / "small"), "--corpus", str(stories)])
+    assert "6 bits a weight: " in (said := capsys.readouterr().out) and "with 6 bits" in said
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("run", "small")]
+    assert sizes[1] < 0.6 * sizes[0] and (tmp_path / "small" / "metrics.jsonl").is_file()
+    checkpoint.load(tmp_path / "small")
+    changes = shrink.shrink(run, tmp_path / "same", text, worse=-1.0)
+    assert list(changes) == [6, 8, 16] and changes[16] == 0 and changes[8] != 0

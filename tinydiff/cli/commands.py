@@ -16,6 +16,7 @@ from rich.console import Console
 from tinydiff import endings, plugins, rewrite, runs
 from tinydiff.cli import documents, errors, flags, released, terminal, training
 from tinydiff.measure import bench, evaluate, families
+from tinydiff.measure import shrink as shrinking
 from tinydiff.sentences import say
 from tinydiff.show import export
 from tinydiff.store import catalogue, checkpoint, hub
@@ -90,6 +91,16 @@ def eval_(args: argparse.Namespace) -> None:
         Path(args.folder), corpus(args.corpus, tokenizer=checkpoint.cutter(Path(args.folder)))
     )
     say(json.dumps(result, indent=1, ensure_ascii=False))
+
+
+def shrink(args: argparse.Namespace) -> None:
+    """Write a checkpoint with fewer bits a weight, as few as its bound allows."""
+    folder = Path(args.folder)
+    data = corpus(args.corpus, tokenizer=checkpoint.cutter(folder))
+    changes = shrinking.shrink(folder, Path(args.out), data)
+    for bits, nats in changes.items():
+        say(f"{bits} bits a weight: {nats:+.5f} nats a character")
+    say(f"Written to {args.out} with {list(changes)[-1]} bits.")
 
 
 def compare(args: argparse.Namespace) -> None:
@@ -222,6 +233,7 @@ def parser() -> argparse.ArgumentParser:
     rewrite_flags(command("rewrite", rewrite_))
     flags.train_flags(command("train", train))
     eval_flags(command("eval", eval_))
+    shrink_flags(command("shrink", shrink))
     compare_flags(command("compare", compare))
     push_flags(command("push", push))
     pull_flags(command("pull", pull))
@@ -251,6 +263,11 @@ def eval_flags(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--corpus", default="tiny_shakespeare", help="what it was trained on (tiny_shakespeare)"
     )
+
+
+def shrink_flags(made: argparse.ArgumentParser) -> None:
+    eval_flags(made)
+    made.add_argument("out", help="the folder to write to")
 
 
 def compare_flags(made: argparse.ArgumentParser) -> None:
