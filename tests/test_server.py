@@ -627,6 +627,6 @@ def test_sessions_are_few_and_small(served, monkeypatch):
             and Kept.left == server.SESSIONS - 1
             and cleared >= 50
         )
-    wait(lambda: not visits.held["open"])
+    wait(lambda: not visits.streams["open"])
     visits.tidy()
     assert not visits.session_data

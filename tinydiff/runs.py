@@ -75,7 +75,7 @@ class Request:
     def frames(self, generate: Callable[..., Iterator[Frame]] = generate) -> Iterator[Frame]:
         """The run. Closing it stops the work."""
         frames = generate(self.process, self.canvas, **self.arguments)
-        return until(frames, self.process, self.settings["until"])
+        return until(frames, self.process, self.settings["until"] or usual(self.process))
 
 
 def request(

@@ -2,7 +2,7 @@
 a character a text takes. It knows no more of our models than a reader does, and our own judge may
 share their faults.
 
-Needs the extra `judge` (transformers, gguf).
+Needs the extra `judge` (transformers), and the package gguf for a file of that kind.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Judge:
             from transformers import AutoModelForCausalLM, AutoTokenizer
         except ImportError:
             raise ValueError(
-                "The outside judge needs `pip install 'tinydiff[judge]'` (transformers, gguf)."
+                "The outside judge needs `pip install 'tinydiff[judge]'` (transformers)."
             ) from None
         path = Path(source)
         where = (path.parent, {"gguf_file": path.name}) if path.suffix == ".gguf" else (source, {})
@@ -45,7 +45,7 @@ class Judge:
         except Exception as error:
             raise ValueError(
                 f"The judge {brief(source)} cannot be opened ({type(error).__name__}): name a "
-                "language model of the Hub, or a .gguf file."
+                "language model of the Hub, or a .gguf file (pip install gguf)."
             ) from None
         self.name = path.stem if path.suffix == ".gguf" else source
         vocabulary = self.tokenizer.get_vocab()
