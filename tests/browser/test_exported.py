@@ -98,12 +98,31 @@ def test_tokens_of_several_characters(page, tmp_path):
     expect(page.locator(".td-where")).to_have_text("step 1 of 1", timeout=30_000)
     assert page.locator(".td-cells span").all_text_contents() == [
         "Once",
-        " upon",
+        "upon",
         "\u21b5",
         "\u25af",
         "<b>",
     ]
+    assert page.locator(".td-cells").text_content() == "Once upon\u21b5\u25af<b>"
     assert wrong == [] and len(asked) == 1
+
+
+def test_words_are_not_broken(page, tmp_path):
+    """On a telephone a line ends between words, also of several pieces, and after a line break of
+    the text; the END is a sign, and behind it nothing is drawn."""
+    page.set_viewport_size({"width": 375, "height": 800})
+    pieces = {"\u0101": " rab", "\u0102": "bits", "\u0103": "\n", "\u0104": "", "\u0105": " gone"}
+    text = "\u0101\u0102" * 30 + "\u0103\u0101\u0104" + "\u0105" * 9
+    scene = {"masks": True, "least": 0.0, "view": "", "spots": [], "end": "\u0104"}
+    assert replayed(page, tmp_path, text=text, pieces=(pieces, None), scene=(scene, None)) == []
+    page.set_viewport_size({"width": 375, "height": 800})
+    tops = page.evaluate(
+        "[...document.querySelectorAll('.td-cells span')].map(s => s.getBoundingClientRect().top)"
+    )
+    assert all(tops[i] == tops[i + 1] for i in range(0, 60, 2)) and len({*tops[:60]}) > 3
+    assert tops[61] > tops[60] == tops[59]
+    shown = page.locator(".td-cells").inner_text()
+    assert shown.endswith("rab\u220e") and "gone" not in shown
 
 
 def test_it_fits_its_width(page, tmp_path):

@@ -258,8 +258,8 @@ def likeliest(frame: Frame, signs: str, row: int) -> list[str]:
 
 class States:
     """Called with one picture after the other, it gives the state of each cell as a letter: given,
-    masked or noise, new, changed again, unsure or written; or behind the end of the text, where
-    nothing is drawn."""
+    masked or noise, new, changed again, unsure or written; or behind the end of the text, once
+    that is written up to there, where nothing is drawn."""
 
     def __init__(self):
         self.before, self.seen, self.masks, self.least, self.end = "", [], True, 0.0, ""
@@ -268,17 +268,14 @@ class States:
         if picture.scene:
             self.masks, self.least = picture.scene["masks"], picture.scene["least"]
             self.end = picture.scene.get("end", "")
-        letters = self.letters(picture)
-        end = self.end_of(picture)
-        return letters[:end] + BEHIND * (len(letters) - end)
-
-    def end_of(self, picture: Picture) -> int:
-        """How many cells the text has: all, or those before its END once they are written. Noise
-        without masks holds an END now and then; it counts when the run is over."""
-        text = picture.text
-        end = text.find(self.end) if self.end else -1
-        settled = MASK not in text[:end] if self.masks else picture.t == 0
-        return end if end >= 0 and settled else len(text)
+        letters, text = self.letters(picture), picture.text
+        end = text.find(self.end) + 1 if self.end else 0
+        # noise without masks holds an END now and then; it counts when the run is over
+        if not end or not (self.masks or picture.t == 0):
+            return letters
+        behind = MASK not in text[:end]  # else only what fills the canvas, one END after the other
+        rest = (BEHIND if behind or s == self.end else c for s, c in zip(text[end:], letters[end:]))
+        return letters[:end] + "".join(rest)
 
     def letters(self, picture: Picture) -> str:
         before, seen = self.before or picture.text, self.seen or [False] * len(picture.text)

@@ -1,9 +1,10 @@
 // The text of a picture, a cell a sign.
 
-import {put, update} from "./dom.js";
+import {make, update} from "./dom.js";
 import {glyph, spells} from "./glyphs.js";
 import {BEHIND, HALF, MASK, fifth, isOpen, share} from "./wire.js";
 
+const ENDED = "∎";  // what stands for the token that ends a text
 const OFTEN = ["never", "once", "twice", "3 times", "more often"];
 
 // A shade of the cells: its name and title on a button; of(frame, i), from 0 to 4 or null, for what
@@ -24,6 +25,7 @@ export class Cells {
   best = false;        // is the likeliest token shown
   shade = null;
   #spans = [];
+  #gaps = [];          // of pieces of words: the space before each, at which a line may end
 
   constructor(box) {
     this.box = box;
@@ -43,16 +45,25 @@ export class Cells {
       if (names[0] === "w" && !scene.masks && share(frame.sure[i]) < HALF) names.push("half");
       if (this.marked.has(i)) names.push("walks");
       if (i === this.picked) names.push("picked");
-      update(span, glyph(sign, pieces), names.join(" "));
+      this.#write(i, sign === scene.end ? ENDED : glyph(sign, pieces), names);
     });
   }
 
+  // A space that begins a piece stands between the cells, so that lines end between words.
+  #write(i, text, names) {
+    const gap = this.#gaps[i], apart = gap && (text.startsWith(" ") || names[0] === "m");
+    if (gap && gap.data !== (apart ? " " : "")) gap.data = apart ? " " : "";
+    update(this.#spans[i], apart ? text.trimStart() : text, names.join(" "));
+  }
+
   #fit(count, pieces) {
-    this.box.classList.toggle("pieces", Object.keys(pieces).length > 0);
-    if (this.#spans.length === count) return;
+    const words = Object.keys(pieces).length > 0;
+    this.box.classList.toggle("pieces", words);
+    if (this.#spans.length === count && words === this.#gaps.length > 0) return;
     this.box.textContent = "";
-    this.#spans = Array.from({length: count},
-      (_, i) => put(this.box, "span", "", null, {"data-cell": i}));
+    this.#spans = Array.from({length: count}, (_, i) => make("span", "", "", {"data-cell": i}));
+    this.#gaps = words ? this.#spans.map(() => new Text("")) : [];
+    this.#spans.forEach((span, i) => this.box.append(...this.#gaps.slice(i, i + 1), span));
   }
 
   #state(frame, i) {
