@@ -53,7 +53,7 @@ def said(p, state=None):
     none."""
     state = torch.ones_like(p) if state is None else state
     process = SimpleNamespace(
-        state_likelihood=lambda x, t: state.log(), V=p.shape[-1], mixes_raw=False
+        state_likelihood=lambda x, t: state.log(), V=p.shape[-1], mixes_raw=False, traits=set()
     )
     return lambda x, t, cache=None: Prediction(p.log(), p), Context(process, Canvas.blank(1))
 

@@ -71,4 +71,15 @@ class Prediction:
 
 def certain(x: Tensor, V: int) -> Tensor:
     """log of the one-hot distribution on x: (B, L) -> (B, L, V)."""
-    return torch.where(x[..., None] == torch.arange(V, device=x.device), 0.0, LOG_ZERO)
+    there = torch.where(x < V, 0.0, LOG_ZERO)[..., None]
+    nothing = torch.full((*x.shape, V), LOG_ZERO, device=x.device)
+    return nothing.scatter_(-1, x.clamp_max(V - 1)[..., None], there)
+
+
+def substituted(raw: Tensor, x: Tensor, mask_id: int) -> Tensor:
+    """log_x0 of a network that says something of the masks alone (SUBS, MDLM, arXiv:2406.07524,
+    section 3.2.3): the mask has no probability, and what is written stays. raw (B, L, V): logits.
+    """
+    masked, log_x0 = x == mask_id, certain(x, raw.shape[-1]).to(raw.dtype)
+    log_x0[masked] = raw[masked].log_softmax(-1)
+    return log_x0

@@ -116,7 +116,10 @@ def categorical(log_p: Tensor, rng: Rng, purpose: str = "x0") -> Tensor:
     noise in float32 cuts off the tails, which works like a lower temperature (arXiv:2409.02908)."""
     u = rng.uniform(*log_p.shape[:-1], 1, purpose=purpose, dtype=torch.float64).to(log_p.device)
     if log_p.shape[-1] > MANY:
-        return inverse_of_many(log_p, u)
+        sure, found = log_p.max(-1)  # of what is certain nothing is drawn
+        open_ = sure < 0
+        found[open_] = inverse_of_many(log_p[open_], u[open_])
+        return found
     total = log_p.double().clamp_min(NEVER).softmax(-1).cumsum(-1)
     return (u * total[..., -1:] >= total).sum(-1).clamp_max(log_p.shape[-1] - 1)
 

@@ -10,7 +10,7 @@ Most guides change the prediction log p(x_0 | x_t) and nothing else: the sampler
 the changed prediction as if the network had made it. By Bayes' rule log_x0 is the sum of two terms,
 what the rest of the text says of a token and what its own noisy state says
 (`Process.state_likelihood`). Temperature, top-k and top-p act on the first term alone; the second
-is added again afterwards (`apart`, `joined`).
+is added again afterwards (`reweighed`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from tinydiff.options import (
@@ -36,7 +37,7 @@ from tinydiff.options import (
 from tinydiff.plugins import discover, where
 from tinydiff.predictions import LOG_ZERO, Prediction
 from tinydiff.processes import TRAITS, Process, check_needs
-from tinydiff.randomness import NEVER, Rng
+from tinydiff.randomness import MANY, NEVER, Rng
 from tinydiff.samplers import SAMPLERS, Step
 from tinydiff.sentences import brief
 from tinydiff.text import Canvas
@@ -52,9 +53,8 @@ __all__ = [
     "Range",
     "Steered",
     "Words",
-    "apart",
     "guide",
-    "joined",
+    "reweighed",
 ]
 
 # the order of wrapping, innermost stage first; within a stage, the order of the guides' names
@@ -71,8 +71,8 @@ TAKEN = {"process", "canvas", "sampler", "steps", "seed", "spacing", "precision"
     *("model", "prompt", "template", "length", "until", "label", "options", "mode"),
     *("help", "run", "record", "files"),  # and flags of commands
 }
-# the least log-likelihood of a state that `apart` subtracts: beyond it float64 has no digits left
-# for what the rest of the text says
+# the least log-likelihood of a state that `reweighed` subtracts: beyond it float64 has no digits
+# left for what the rest of the text says
 CERTAIN = -300.0
 
 Denoise = Callable[..., Prediction]  # (x, t, cache=None) -> Prediction
@@ -313,19 +313,38 @@ def kept(memory: Mapping[str, Any]) -> dict[str, Any]:
 # ---------------------------------------------------------------- what several guides share
 
 
-def apart(prediction: Prediction, x: Tensor, t: Tensor, process: Process) -> tuple[Tensor, Tensor]:
-    """log_x0 in two terms, each (B, L, V), float64, up to a constant in v: what the rest of the
-    text says, and what the position's own noisy state says (`Process.state_likelihood`)."""
-    # with a cache only the last columns are asked
-    state = process.state_likelihood(x, t).double()[:, -prediction.log_x0.shape[1] :]
+def reweighed(
+    prediction: Prediction,
+    x: Tensor,
+    t: Tensor,
+    process: Process,
+    change: Callable[[Tensor], Tensor],
+) -> Prediction:
+    """The prediction after a change to what the rest of the text says of each token, while what the
+    position's own noisy state says (`Process.state_likelihood`) is added as it is.
+
+    change: of log-probabilities up to a constant, (n, V), of n positions, float64, or what the
+    network gave where there are MANY. Under masks these are the masks alone: what is written is
+    certain, and at a mask the state says nothing.
+    """
+    log_x0 = prediction.log_x0
+    L, V = log_x0.shape[1:]
+    if "prefix" in process.traits:
+        open_ = x[:, -L:] == process.mask_id  # with a cache only the last columns are asked
+        changed = log_x0.clone() if V > MANY else log_x0.to(torch.float64, copy=True)
+        rest = change(levelled(changed[open_]))
+        changed[open_] = rest.log_softmax(-1).clamp_min(LOG_ZERO)
+        return prediction.with_log_x0(changed)
+    state = process.state_likelihood(x, t).double()[:, -L:].flatten(0, 1)
     state = (state - state.amax(-1, keepdim=True)).clamp_min(CERTAIN)
-    rest = prediction.log_x0.double() - state
-    return (rest - rest.amax(-1, keepdim=True)).clamp_min(NEVER), state
+    made = change(levelled(log_x0.double().flatten(0, 1) - state)) + state
+    return prediction.with_log_x0(made.log_softmax(-1).clamp_min(LOG_ZERO).view_as(log_x0))
 
 
-def joined(prediction: Prediction, rest: Tensor, state: Tensor) -> Prediction:
-    """The prediction whose log_x0 is the sum of the two terms of `apart`, normalised."""
-    return prediction.with_log_x0((rest + state).log_softmax(-1).clamp_min(LOG_ZERO))
+def levelled(log_p: Tensor) -> Tensor:
+    """Log-probabilities up to a constant, so that the largest is 0, and no others than a draw may
+    meet."""
+    return (log_p - log_p.amax(-1, keepdim=True)).clamp_min(NEVER)
 
 
 discover(__name__, __path__)

@@ -1,6 +1,6 @@
 """Temperature: how sharp the prediction is."""
 
-from tinydiff.guides import Annotated, Range, apart, guide, joined
+from tinydiff.guides import Annotated, Range, guide, reweighed
 
 
 @guide("temperature", stage="temperature", paper="arXiv:1904.09751")
@@ -21,9 +21,10 @@ def temperature(
     wrong words at 0.5 as at 1.
     """
 
+    def divided(rest):
+        return rest / max(temperature, 1e-4)
+
     def warmed(x, t, cache=None):
-        prediction = denoise(x, t, cache)
-        rest, state = apart(prediction, x, t, context.process)
-        return joined(prediction, rest / max(temperature, 1e-4), state)
+        return reweighed(denoise(x, t, cache), x, t, context.process, divided)
 
     return denoise if temperature == 1 else warmed

@@ -1,6 +1,6 @@
 """Top-k: of each prediction the k likeliest tokens are kept (Fan et al., arXiv:1805.04833)."""
 
-from tinydiff.guides import Annotated, Range, apart, guide, joined
+from tinydiff.guides import Annotated, Range, guide, reweighed
 from tinydiff.predictions import LOG_ZERO
 
 
@@ -17,11 +17,11 @@ def top_k(
     those that stand first in the vocabulary.
     """
 
-    def cut(x, t, cache=None):
-        prediction = denoise(x, t, cache)
-        rest, state = apart(prediction, x, t, context.process)
+    def likeliest(rest):
         order = rest.argsort(dim=-1, descending=True, stable=True)
-        kept = rest.scatter(-1, order[..., int(top_k) :], LOG_ZERO)
-        return joined(prediction, kept, state)
+        return rest.scatter(-1, order[..., int(top_k) :], LOG_ZERO)
+
+    def cut(x, t, cache=None):
+        return reweighed(denoise(x, t, cache), x, t, context.process, likeliest)
 
     return cut if 0 < top_k < context.process.V else denoise

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from tinydiff.noises.erasure import Erasure
-from tinydiff.predictions import Prediction, certain
+from tinydiff.predictions import Prediction, substituted
 from tinydiff.processes import Process
 
 
@@ -37,8 +37,7 @@ class Autoregressive(Process):
         return self.predict(self.logits(x, t, label, cache), x[:, start:], t[:, start:])
 
     def predict(self, raw, x, t):
-        unwritten = (x == self.mask_id)[..., None]
-        return Prediction(torch.where(unwritten, raw.log_softmax(-1), certain(x, self.V)), raw)
+        return Prediction(substituted(raw, x, self.mask_id), raw)
 
     def ahead(self, size=None):
         return 1

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from tinydiff.nets import Cache
 from tinydiff.noises.mask import Mask
-from tinydiff.predictions import Prediction, certain
+from tinydiff.predictions import Prediction, substituted
 from tinydiff.processes import Piece, Process
 from tinydiff.randomness import rand, stratified
 
@@ -70,9 +70,7 @@ class Masked(Process):
         )
 
     def predict(self, raw, x, t):
-        # SUBS (MDLM, section 3.2.3): the mask has no probability, and what is written stays
-        masked = (x == self.mask_id)[..., None]
-        return Prediction(torch.where(masked, raw.log_softmax(-1), certain(x, self.V)), raw)
+        return Prediction(substituted(raw, x, self.mask_id), raw)
 
     def pieces(self, size, cache):
         """A block between what is written and masks to the end of the canvas, as LLaDA decodes
