@@ -268,8 +268,11 @@ def random_weights(process):
     return process
 
 
-def test_documents_are_evaluated(stories, tmp_path):
+def test_documents_are_evaluated(stories, tmp_path, monkeypatch):
     """A checkpoint of documents gets its card: whole texts, on windows of theirs."""
+    for curve in ("curve_samplers", "trade_samplers"):  # minutes, measured in test_evaluate
+        monkeypatch.setattr(evaluate, curve, lambda process: [])
+    monkeypatch.setattr(evaluate, "caches", lambda *_: [])
     config = Config(preset="tiny", corpus=str(stories), tokenizer="bpe-290", steps=2, batch=4)
     out = tmp_path / "run"
     list(train(replace(config, validate_every=2, save_every=2, out=str(out))))

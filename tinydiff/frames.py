@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tinydiff.predictions import LOG_ZERO
 from tinydiff.processes import T_MIN, Process
 from tinydiff.samplers import State, Step
 from tinydiff.text import Canvas
@@ -116,11 +115,11 @@ class Board:
         """Note a prediction log_x0 (B, n, V) for the columns from `start` on, and the log of the
         confidence in what stands there (B, n)."""
         here = slice(start, start + log_x0.shape[1])
-        log_p, tokens = likeliest(log_x0, self.top_tokens.shape[-1])
+        log_p, tokens = log_x0.topk(self.top_tokens.shape[-1])
         blank = self.tokens[:, here] == self.mask
         confidence = torch.where(blank, log_p[..., 0], sure).exp().float()
         kept = ~blank & ~self.changed[:, here] & self.firm
-        entropy = entropies(log_x0, log_p[..., 0] < 0)
+        entropy = (log_x0.clamp_min(TINY).exp() * -log_x0).sum(-1).float().clamp_min(0)
         knows = entropy < math.log(log_x0.shape[-1]) - 1e-4
         self.best = paste(self.best, torch.where(knows, tokens[..., 0], self.mask), start)
         self.confidence = paste(
@@ -155,25 +154,6 @@ class Board:
             "view",
         )
         return {name: getattr(self, name) for name in names}
-
-
-def likeliest(log_x0: Tensor, n: int) -> tuple[Tensor, Tensor]:
-    """The n likeliest tokens (B, L, n) and their log-probabilities, as topk; but of what is certain
-    the first alone, because sorting is dear."""
-    best, token = log_x0.max(-1)
-    open_ = best < 0
-    log_p = torch.full((*best.shape, n), LOG_ZERO, dtype=log_x0.dtype)
-    tokens = torch.zeros(*best.shape, n, dtype=torch.int64)
-    log_p[..., 0], tokens[..., 0] = best, token
-    log_p[open_], tokens[open_] = log_x0[open_].topk(n)
-    return log_p, tokens
-
-
-def entropies(log_x0: Tensor, open_: Tensor) -> Tensor:
-    """Of each prediction in nats, (B, L); 0 but where it is open."""
-    found, log_p = torch.zeros(open_.shape), log_x0[open_]
-    found[open_] = (log_p.clamp_min(TINY).exp() * -log_p).sum(-1).float().clamp_min(0)
-    return found
 
 
 def paste(whole: Tensor, part: Tensor, start: int) -> Tensor:

@@ -43,9 +43,12 @@ def watched(page):
     assert not watch.errors, "The console holds errors."
 
 
-def played(page, steps=STEPS):
-    """Wait for the end of the run; the text that stands there."""
-    expect(page.locator(".td-where")).to_have_text(f"step {steps} of {steps}", timeout=30_000)
+def played(page, steps=STEPS, after=""):
+    """Wait for the end of the run that follows the text `after`; the text that stands there."""
+    where = page.locator(".td-where")
+    expect(where).to_have_text(f"step {steps} of {steps}", timeout=30_000)
+    expect(page.locator(".td-cells")).not_to_have_text(after or "nothing", timeout=30_000)
+    expect(where).to_have_text(f"step {steps} of {steps}", timeout=30_000)
     return "".join(page.locator(".td-cells span").all_text_contents())
 
 
@@ -60,7 +63,7 @@ def test_it_plays_and_another_family_can_be_chosen(watched, address, width):
     assert first.startswith("ROMEO:") and "·" not in first
     page.get_by_role("link", name="uniform", exact=True).click()
     expect(page.locator("h2")).to_have_text("Uniform (D3PM)")
-    assert played(page) != first
+    assert played(page, after=first) != first
     page.get_by_role("link", name="masked", exact=True).click()
     page.get_by_role("link", name=f"confidence, {FEWER} steps").click()
     assert played(page, FEWER) != first
