@@ -253,13 +253,13 @@ def test_the_loss_over_noise(data):
     """
     masked = build("masked", data.tokenizer, **shape())
     texts = [data.canvas("valid", torch.arange(40)[data.valid.room[:40] == LENGTH][:8])]
-    rows = evaluate.levels(masked, texts, 4)
+    rows = evaluate.loss_over_noise(masked, texts, 4)
     tokens = (texts[0].counted.sum() / texts[0].characters(data.tokenizer).sum()).item()
     full = math.log(len(data.tokenizer)) * tokens
     assert [row["t"] for row in rows] == [0.25, 0.5, 0.75, 1.0]
     assert rows[-1]["nats"] == pytest.approx(full, rel=0.02)
     assert all(row["nats"] == pytest.approx(row["t"] * full, rel=0.25) for row in rows)
-    assert evaluate.levels(build("autoregressive", data.tokenizer, **shape()), texts) == []
+    assert evaluate.loss_over_noise(build("autoregressive", data.tokenizer, **shape()), texts) == []
 
 
 def random_weights(process):

@@ -217,7 +217,7 @@ def named(process: Process, texts: list[Canvas]) -> str:
     return found.hexdigest()[:16]
 
 
-def levels(process: Process, texts: list[Canvas], n: int = LEVELS) -> list[dict]:
+def loss_over_noise(process: Process, texts: list[Canvas], n: int = LEVELS) -> list[dict]:
     """The loss over noise: -log p(x_0 | x_t), nats a character that counts, of texts noised to n
     times at even distances without t = 0; [] where a call does not predict all positions."""
     if "diffusion" not in process.traits or "blocks" in process.traits:
@@ -478,13 +478,13 @@ def of_task(process: Process, corpus: Corpus, task: str, draws: int) -> dict:
 def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
     """The evaluation of a process that writes plain text."""
     length, lexicon, settings = process.length, vocabulary(process, corpus), settings_for(process)
-    heldout, trained, real, some = windows(process, corpus, batch, draws)
+    heldout, trained, real, some = measured_on(process, corpus, batch, draws)
     texts, _ = samples(process, batch=batch, **settings)
     return dict(
         corpus=corpus.name,
         bound=heldout.row(),
         train_bound=trained.row(),
-        levels=levels(process, some),
+        levels=loss_over_noise(process, some),
         letters=LETTERS,
         real=asdict(judged(real, process, lexicon)),
         yardsticks=yardsticks(corpus, length, lexicon),
@@ -498,7 +498,7 @@ def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
     )
 
 
-def windows(
+def measured_on(
     process: Process, corpus: Corpus, batch: int, draws: int
 ) -> tuple[Bound, Bound, list[str], list[Canvas]]:
     """The bounds on all of the validation text and on SEEN windows of the training text, `batch`

@@ -420,7 +420,7 @@ def read_weights(
         )
     try:
         with safe_open(folder / "model.safetensors", framework="pt") as file:
-            weights = {name: numbers(file, stored.get(name, name)) for name in needed}
+            weights = {name: stored_weight(file, stored.get(name, name)) for name in needed}
     except (SafetensorError, OSError, RuntimeError) as error:
         raise CheckpointError(
             f"The model.safetensors in {folder.name!r} is damaged or cut short ({error})."
@@ -432,7 +432,7 @@ def read_weights(
     return weights
 
 
-def numbers(file, name: str) -> torch.Tensor:
+def stored_weight(file, name: str) -> torch.Tensor:
     """A tensor of a file of weights as float32."""
     found = file.get_tensor(name)
     if found.dtype not in (torch.int8, torch.uint8):
