@@ -52,15 +52,19 @@ def played(page, seconds: float = 90) -> dict:
     return until(page, "!s.running && !s.playing && s.at === s.end && s.end > 0", seconds)
 
 
+AT_THE_LAST = f"""() => {{
+  const s = ({STATE})();
+  if (s.running || s.end === 0) return false;
+  if (s.at === s.end && !s.playing)  // and what Gradio itself shows is gone
+    return ![...document.querySelectorAll(".loading")].some((words) => words.offsetParent);
+  document.querySelector("#denoise-player .td-last").click();
+}}"""
+
+
 def finished(page, seconds: float = 90) -> dict:
-    """Wait until all steps are there, and go to the last."""
-    until(page, "!s.running && s.end > 0", seconds)
-    page.dispatch_event(P + ".td-last", "click")
-    # Gradio's own
-    page.wait_for_function(
-        "() => ![...document.querySelectorAll('.loading')].some((words) => words.offsetParent)"
-    )
-    return played(page)
+    """Go to the last step as soon as all are there, again if another run begins meanwhile."""
+    page.wait_for_function(AT_THE_LAST, timeout=1000 * seconds)
+    return state(page)
 
 
 def choose_steps(page, count: int):
@@ -370,21 +374,26 @@ def test_accessible(visit, page, scheme, width):
 LONG = "?model=perfect-masked&length=1024&steps=256&prompt="
 
 
+def stop(page):
+    """End the run, if it has not ended by itself."""
+    page.evaluate("document.querySelector('#denoise-player .td-stop:not([hidden])')?.click()")
+    until(page, "!s.running", 30)
+
+
 def test_two_visitors_both_animate(visit, server, browser):
     """While one run is made, another visitor's run is made too."""
     page, other = visit(LONG), browser.new_page()
     other.goto(f"{server.url}/{LONG}")
     other.wait_for_selector(P + ".td-cells span")
     for visitor in (page, other):
-        until(visitor, "s.running && s.end === 256 && s.at > 2")
-    before = [state(visitor)["at"] for visitor in (page, other)]
+        until(visitor, "s.end === 256")
+        stop(visitor)
+    for visitor in (page, other):  # both are there by now: their runs begin side by side
+        generate(visitor)
+    before = [until(visitor, "s.running && s.at > 2")["at"] for visitor in (page, other)]
     for visitor, at in zip((page, other), before):
         until(visitor, f"s.running && s.at > {at}")
-    for visitor in (page, other):  # a run that has ended by itself has no Stop any more
-        visitor.evaluate(
-            "document.querySelector('#denoise-player .td-stop:not([hidden])')?.click()"
-        )
-        until(visitor, "!s.running", 30)
+        stop(visitor)
     other.close()
 
 
