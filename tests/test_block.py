@@ -557,6 +557,8 @@ def test_training_may_begin_with_the_masked_network(lines, tmp_path):
     assert all(torch.equal(v, weights[k]) for k, v in run.average.net.state_dict().items())
     with pytest.raises(ValueError, match="another shape"):
         start(replace(config, preset="small"), resume=False)
+    with pytest.raises(ValueError, match="other tokens"):
+        start(replace(config, tokenizer="bpe-300"), resume=False)
 
 
 # ---------------------------------------------------------------- what is measured

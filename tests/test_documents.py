@@ -18,7 +18,7 @@ from tinydiff.randomness import seeded
 from tinydiff.store import checkpoint
 from tinydiff.text import Canvas, Documents, corpus
 from tinydiff.text.documents import how_many, room, rows, windows_of
-from tinydiff.train.loop import Config, data_of, rate, train
+from tinydiff.train.loop import Config, data_of, rate, start, train
 
 END, LENGTH = "<|endoftext|>", 32
 WORDS = re.findall(
@@ -145,6 +145,26 @@ def test_a_tied_head_is_the_embedding(name, data, tmp_path):
     back = checkpoint.load(folder)
     assert back.net.state_dict().keys() == process.net.state_dict().keys()
     assert checkpoint.check_config(checkpoint.read_config(folder), folder)["tied"] == 1
+
+
+def test_every_family_may_begin_with_the_masked_network(stories, data, tmp_path):
+    """What fits is taken: all layers, as many rows of the embedding as there are tokens, and the
+    embedding as the head of a network that reads numbers."""
+    told = Config(preset="tiny").shape | {"length": LENGTH, "labels": 0, "tied": 1}
+    masked = build("masked", data.tokenizer, **told)
+    folder = checkpoint.save(masked, checkpoint.config_of(masked, told, "x"), tmp_path / "masked")
+    given = checkpoint.load(folder).net.state_dict()
+    config = Config(preset="tiny", corpus=str(stories), tokenizer="bpe-290", start=str(folder))
+    for name in PROCESSES:
+        run = start(replace(config, process=name, out=str(tmp_path / name)), resume=False)
+        for key, value in run.process.net.state_dict().items():
+            if key.startswith(("blocks.", "norm.")):
+                assert value.equal(given[key]), (name, key)
+        embed = run.process.net.embed.weight
+        if isinstance(run.process.net.embed, torch.nn.Embedding):
+            assert embed.equal(given["embed.weight"][: len(embed)]), name
+        elif name == "gaussian":
+            assert run.process.net.head.weight.equal(given["embed.weight"][:-1])
 
 
 def test_a_file_beside_it_validates(stories, tmp_path):

@@ -107,8 +107,8 @@ class Config:
     ] = ""
     start: Annotated[
         str,
-        "a checkpoint, bundled or not, whose network is the first; empty begins with random "
-        "weights",
+        "a checkpoint, bundled or not, with whose network it begins; of another family, with as "
+        "much of it as fits; empty begins with random weights",
     ] = ""
     lr: Annotated[float, "highest learning rate"] = 3e-3
     warmup: Annotated[int, "steps in which the learning rate rises"] = 100
@@ -347,14 +347,32 @@ class TrainingRun:
         return teacher
 
     def begin_with(self, source: str) -> None:
-        """Take the weights of another checkpoint's network, which must be of the same make."""
-        weights, current = catalogue.load(source).net.state_dict(), self.process.net.state_dict()
-        if {k: v.shape for k, v in weights.items()} != {k: v.shape for k, v in current.items()}:
+        """Take the weights of another checkpoint's network, of this family or another, where they
+        fit; what only this network has, as its table of times, stays as it was drawn. Raises
+        ValueError for other tokens, and where less than half would fit."""
+        other = catalogue.load(source)
+        if other.tokenizer != self.process.tokenizer:
             raise ValueError(
-                f"The network of {source!r} is of another shape: begin with one of the same "
-                "preset, corpus and kind."
+                f"The network of {source!r} reads other tokens: begin with one that has the same "
+                "tokenizer."
             )
-        self.process.net.load_state_dict(weights)
+        weights, current = other.net.state_dict(), self.process.net.state_dict()
+        if "head.weight" in current:  # where embedding and head are one table it is the head too
+            weights.setdefault("head.weight", weights["embed.weight"])
+        fitting = {
+            name: weights[name]
+            for name, value in current.items()
+            if name in weights and weights[name].shape[1:] == value.shape[1:]
+        }
+        taken = 0
+        for name, value in fitting.items():
+            rows = min(len(value), len(current[name]))  # noise without a MASK has a row less
+            current[name][:rows].copy_(value[:rows])
+            taken += current[name][:rows].numel()
+        if taken < sum(value.numel() for value in current.values()) / 2:
+            raise ValueError(
+                f"The network of {source!r} is of another shape: begin with one of the same preset."
+            )
 
     def steps(self) -> Iterator[Progress]:
         """Train and yield a Progress after every step, with the folder locked. Raises
