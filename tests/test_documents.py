@@ -290,9 +290,11 @@ def random_weights(process):
 
 def test_documents_are_evaluated(stories, tmp_path, monkeypatch):
     """A checkpoint of documents gets its card: whole texts, on windows of theirs."""
-    for curve in ("curve_samplers", "trade_samplers"):  # minutes, measured in test_evaluate
-        monkeypatch.setattr(evaluate, curve, lambda process: [])
-    monkeypatch.setattr(evaluate, "caches", lambda *_: [])
+    # minutes, measured in test_evaluate and test_block
+    nothing = dict(steps=[], single=[], temperatures=[])
+    monkeypatch.setattr(evaluate, "curves", lambda *_: nothing)
+    monkeypatch.setattr(evaluate, "of_blocks", lambda *_: {})
+    monkeypatch.setitem(evaluate.DEFAULT, "steps", 8)
     config = Config(preset="tiny", corpus=str(stories), tokenizer="bpe-290", steps=2, batch=4)
     out = tmp_path / "run"
     list(train(replace(config, validate_every=2, save_every=2, out=str(out))))

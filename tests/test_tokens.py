@@ -3,6 +3,7 @@ text."""
 
 import json
 import random
+from functools import partial
 
 import pytest
 import torch
@@ -222,9 +223,9 @@ def rewritten(folder, **more):
 
 def test_from_a_file_to_a_text(story, capsys, monkeypatch):
     """Training, evaluation, resuming and sampling speak of tokens; figures are of characters."""
-    for name, few in (("STEPS", (2, 8)), ("FEWER", (8,)), ("TEMPERATURES", (0.8, 1.0))):
+    for name, few in (("STEPS", (2, 8)), ("FEWER", (8,)), ("trade_samplers", lambda _: [])):
         monkeypatch.setattr(evaluate, name, few)
-    monkeypatch.setattr(evaluate, "LONG", 300)
+    monkeypatch.setattr(evaluate, "run", partial(evaluate.run, batch=4, draws=4))
     monkeypatch.setitem(evaluate.DEFAULT, "steps", 8)
     assert main(["eval", str(story / "masked"), "--corpus", str(story / "story.txt")]) in (None, 0)
     found = json.loads(capsys.readouterr().out)["bound"]

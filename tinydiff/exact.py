@@ -84,21 +84,19 @@ class Enumerated(Language):
         strings = self.strings.T[: log_likelihood.shape[1]]
         # (B, L, N)
         each = log_likelihood.double().gather(2, strings.expand(len(log_likelihood), -1, -1))
-        return self.mix(each.sum(1)[:, None].expand(each.shape))
+        return self.mix(each.sum(1, keepdim=True), each.shape[1])
 
     def following(self, x):
         # (B, L, N)
         right = torch.where(x[..., None] == self.strings.T[: x.shape[1]], 0.0, -1e9).double()
-        return self.mix(right.cumsum(1) - right)
+        return self.mix(right.cumsum(1) - right, x.shape[1])
 
-    def mix(self, log_weight: Tensor) -> Tensor:
-        """log p(x_0_i = v) (B, L, V), from log-weights of the strings at each position (B, L, N),
-        to which the strings' prior is added here."""
-        p = (log_weight + self.log_p).softmax(-1)
+    def mix(self, log_weight: Tensor, length: int) -> Tensor:
+        """log p(x_0_i = v) (B, L, V), from log-weights of the strings at each of `length` positions
+        or, (B, 1, N), at all of them; the strings' prior is added here."""
+        p = (log_weight + self.log_p).softmax(-1).expand(-1, length, -1)
         # (L, N, V)
-        onehot = torch.nn.functional.one_hot(
-            self.strings.T[: p.shape[1]], len(self.tokenizer)
-        ).double()
+        onehot = torch.nn.functional.one_hot(self.strings.T[:length], len(self.tokenizer)).double()
         return torch.einsum("bln,lnv->blv", p, onehot).clamp_min(1e-300).log()
 
 
