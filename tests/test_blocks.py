@@ -151,10 +151,12 @@ def test_the_variance_lab_shows_the_last_search():
 
 def test_the_bridge_needs_an_evaluation():
     """Without one there is no curve, and nothing is made up; with one every size is named."""
-    assert blocks.bits_bridge([], "block") == "" and blocks.judge_bridge([], [], "block") == ""
+    assert not blocks.bits_bridge([], "block", "") and not blocks.judge_bridge([], [], "block", "")
     rows = [
         dict(size=n, bits=3.0, bound=dict(nats=1.0 + n / 100, bits=1.5 + n / 100, error=0.01))
         for n in (1, 4, 16)
     ]
-    assert all(f"{n} {1.5 + n / 100:.3f}" in blocks.bits_bridge(rows, "block") for n in (1, 4, 16))
+    assert all(
+        f"{n} {1.5 + n / 100:.3f}" in blocks.bits_bridge(rows, "block", "") for n in (1, 4, 16)
+    )
     assert catalogue.models()

@@ -170,7 +170,7 @@ def test_the_trainer_takes_one_model():
     may begin with."""
     left = set(spaces.files()) - set(spaces.files(train=True))
     assert left and all(name.endswith("model.safetensors") for name in left)
-    assert "assets/checkpoints/masked/model.safetensors" in spaces.files(train=True)
+    assert "assets/checkpoints/shakespeare/masked/model.safetensors" in spaces.files(train=True)
 
 
 def test_a_secret_is_set_and_stands_nowhere(hub, space):

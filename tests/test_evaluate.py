@@ -159,7 +159,7 @@ def test_the_judge_speaks_of_what_it_learned():
         assert found.bits is not None and found.words == 1
     stranger = random_process("masked")
     stranger.corpus = catalogue.judge().corpus
-    other = catalogue.checkpoint.load(catalogue.bundled()["masked"].folder)
+    other = catalogue.checkpoint.load(catalogue.bundled()["shakespeare/masked"].folder)
     other.corpus = "mine"
     for process in (stranger, other):
         found = evaluate.judged([text], process)

@@ -17,7 +17,7 @@ from tests.loopback import Hub
 from tinydiff.processes import build
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.show import render
-from tinydiff.store import checkpoint, hub
+from tinydiff.store import catalogue, checkpoint, hub
 from tinydiff.text import Subwords
 from tinydiff.ui import blocks, denoise, race, request, steps
 from tinydiff.ui.request import LIMITS, OPENING
@@ -167,7 +167,38 @@ def test_a_link_opens_the_page_with_its_settings():
 
 def test_a_link_may_hold_strange_names():
     """Names in the address that are not ours are left alone."""
-    assert request.from_query({"__theme": "dark", "seed": "4"}) == {"seed": 4}
+    asked = {"__theme": "dark", "seed": "4", "model": "stories/masked"}
+    assert request.from_query(asked) == {"seed": 4, "model": "stories/masked"}
+
+
+def test_links_from_before_there_were_stories():
+    """They name no model, or one by its family alone, and open what they opened: the models of
+    Shakespeare; one that is gone opens the model of stories, and a sentence says so."""
+    old = request.from_query({"seed": "4", "steps": "8"})
+    assert old == {"model": "shakespeare/masked", "prompt": "ROMEO:", "seed": 4, "steps": 8}
+    assert request.from_query({"steps": "8"}) == {"steps": 8}
+    assert request.open_model("masked")[0].key == "shakespeare/masked"
+    link = dict(parse_qsl(request.query(request.read({"model": "masked"}).settings)))
+    assert link["model"] == "shakespeare/masked" and link["seed"] == "7"
+    known = ["stories/uniform", "stories/masked", "shakespeare/masked", "restore-masked"]
+    for name, key in (
+        ("masked", "shakespeare/masked"),
+        ("uniform", "stories/uniform"),
+        ("shakespeare/uniform", "stories/uniform"),
+        ("restore-masked", "restore-masked"),
+        ("user/name", "user/name"),
+    ):
+        assert catalogue.named(name, known) == key
+
+
+def test_another_model_is_told(monkeypatch):
+    """Of a name that meant weights which are gone, and of no other."""
+    monkeypatch.setattr(catalogue, "models", lambda: ["stories/uniform", "shakespeare/masked"])
+    said = "The weights of 'uniform' that had learned Shakespeare are not kept any more"
+    assert catalogue.instead("uniform").startswith(said)
+    assert catalogue.instead("shakespeare/uniform").endswith("this is 'stories/uniform'.")
+    for name in ("masked", "stories/uniform", "user/name"):
+        assert catalogue.instead(name) == ""
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

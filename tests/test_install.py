@@ -282,7 +282,7 @@ def test_an_installed_package_writes_from_a_checkpoint_and_says_what_it_has_not(
         "sample --model": [
             "sample",
             "--model",
-            str(bundled / "masked"),
+            str(bundled / "shakespeare" / "masked"),
             "--length",
             "20",
             "--steps",

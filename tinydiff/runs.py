@@ -26,7 +26,7 @@ from tinydiff.text import Canvas
 # of which nothing was said, where no guide says otherwise (`defaults`); "process" is what the model
 # is, an answer and no question
 DEFAULTS = {
-    "model": "masked",
+    "model": "stories/masked",
     "process": None,
     "sampler": None,  # the first that fits the model
     "steps": 128,

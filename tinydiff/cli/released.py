@@ -23,7 +23,7 @@ from tinydiff.store import card, catalogue
 
 GIF = ASSETS / "run.gif"
 # the run of the README's picture, which is the one that the page opens with
-RUN = {"model": "masked", "prompt": "ROMEO:", "seed": 7}
+RUN = {"model": "stories/masked", "prompt": "Once upon a time", "seed": 7}
 
 
 def parts() -> dict[str, Callable[[], object]]:

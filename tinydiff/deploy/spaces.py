@@ -30,7 +30,7 @@ ROOT = ASSETS.parent
 # of assets/; pictures and cards stay behind
 KEPT = {".js", ".css", ".html", ".json", ".jsonl", ".gz", ".safetensors"}
 PROGRAM = {".py", ".js", ".css", ".html", ".txt", ".gz"}
-START = "assets/checkpoints/masked/"  # the one model that a training may begin with
+START = "assets/checkpoints/shakespeare/masked/"  # the one model that a training may begin with
 HARDWARE = [kind.value for kind in SpaceHardware]
 ZERO = "zero-a10g"
 ZERO_TORCH = "torch>=2.8,<2.12"  # what ZeroGPU has

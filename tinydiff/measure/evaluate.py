@@ -249,13 +249,15 @@ def judged(
 ) -> Quality:
     """The quality of texts, all together.
 
-    process: what wrote them. If it learned another text than the judge, the judge's bits and the
-             share of Shakespeare's words say nothing, and are None
-    lexicon: the words that count as real then, instead of Shakespeare's
+    process: what wrote them, by default who learned Tiny Shakespeare. Where no bundled judge
+             learned the same, bits and the share of real words say nothing, and are None
+    lexicon: the words that count as real then
     """
-    fit = process is None or judges(process)
-    bits = judge_bits(texts) if fit else None
-    words = real_words(texts, lexicon=lexicon) if fit or lexicon is not None else None
+    judge = catalogue.judge() if process is None else judge_of(process)
+    bits = judge_bits(texts, judge) if judge else None
+    if judge and lexicon is None:
+        lexicon = catalogue.words(judge.corpus)
+    words = real_words(texts, lexicon=lexicon) if lexicon is not None else None
     return Quality(
         bits and bits.value,
         words and words.value,
@@ -266,30 +268,28 @@ def judged(
     )
 
 
-def judges(process: Process) -> bool:
-    """Whether the judge can score a process's texts: both learned the same corpus with the same
-    alphabet. False where there is no judge."""
-    if not catalogue.has_judge():
-        return False
-    judge = catalogue.judge()
-    return (process.corpus, process.tokenizer) == (judge.corpus, judge.tokenizer)
+def judge_of(process: Process) -> Process | None:
+    """The bundled judge that can score a process's texts: it learned the same corpus with the same
+    tokenizer. None where there is none."""
+    judge = catalogue.judge(process.corpus)
+    return judge if judge and judge.tokenizer == process.tokenizer else None
 
 
 def vocabulary(process: Process, corpus: Corpus) -> frozenset[str]:
-    """The words that count as real for a process: catalogue.words() if it learned the judge's
-    corpus, else the words of its training text."""
-    if judges(process):
-        return catalogue.words()
+    """The words that count as real for a process: catalogue.words() of its corpus if a judge
+    learned it too, else the words of its training text."""
+    if judge_of(process):
+        return catalogue.words(process.corpus)
     return frozenset(
         found.group().lower()
         for found in WORD.finditer(corpus.tokenizer.decode(corpus.train[:ENOUGH]))
     )
 
 
-def judge_bits(texts: list[str]) -> Mean | None:
-    """Bits a character under the bundled autoregressive model, each text from its first character
-    on."""
-    judge, nats = catalogue.judge(), []
+def judge_bits(texts: list[str], judge: Process | None = None) -> Mean | None:
+    """Bits a character under a judge, an autoregressive model, by default that of Tiny Shakespeare,
+    each text from its first character on. None where it cannot read one."""
+    judge, nats = judge or catalogue.judge(), []
     for text in texts:
         if not text or not all(map(judge.tokenizer.writes, set(text))):
             return None

@@ -41,13 +41,28 @@ TEXTS, LENGTH = 32, 128  # for that
 
 
 def measured() -> list[dict]:
-    """A row for each evaluated checkpoint that writes plain text, the fewest bits first."""
-    cards = [catalogue.card_of(key) for key, model in catalogue.bundled().items() if not model.task]
+    """A row for each evaluated checkpoint that writes plain text, corpus by corpus, the fewest bits
+    first."""
+    corpora = dict.fromkeys(model.corpus for model in catalogue.bundled().values())
+    return [row for corpus in corpora for row in measured_of(corpus)]
+
+
+def measured_of(corpus: str) -> list[dict]:
+    """The rows of a corpus."""
+    cards = cards_of(corpus)
     rows = sorted((row(card) for card in cards if card.evaluation), key=lambda found: found["bits"])
     bounds = {card.path.name: card.evaluation.get("bound") for card in cards}
     return [
         found | {"behind": behind(found["name"], [r["name"] for r in rows[:place]], bounds)}
         for place, found in enumerate(rows)
+    ]
+
+
+def cards_of(corpus: str) -> list[Card]:
+    """The cards of a corpus's checkpoints that write plain text."""
+    models = catalogue.bundled().items()
+    return [
+        catalogue.card_of(k) for k, model in models if model.corpus == corpus and not model.task
     ]
 
 
@@ -73,6 +88,7 @@ def row(card: Card) -> dict:
     process = untrained(card)
     return dict(
         name=card.path.name,
+        corpus=config["corpus"],
         process=config["process"],
         title=PROCESSES[config["process"]].title,
         bits=found["bound"]["bits"],
@@ -186,10 +202,12 @@ def record(say: Callable[[str], None] = lambda line: None, anew: bool = True) ->
     errors that were recorded are kept. Raises CheckpointError where no models are bundled."""
     catalogue.check_assets("The table of families")
     before = {} if anew else read().get("errors", {})
+    rows = measured()
+    corpora = dict.fromkeys(row["corpus"] for row in rows)
     result = dict(
-        rows=measured(),
-        real=catalogue.real_text(),
-        yardsticks=catalogue.yardsticks(),
+        rows=rows,
+        real={corpus: catalogue.real_text(corpus) for corpus in corpora},
+        yardsticks={corpus: catalogue.yardsticks(corpus) for corpus in corpora},
         errors=errors(say, before),
         floor=floor(),
         texts=TEXTS,
@@ -208,6 +226,7 @@ def markdown(result: dict) -> str:
     """The table as it stands in the README; columns in which nothing stands are left out."""
     head = [
         "family",
+        "text",
         "bits a character",
         "more than a row above",
         *(f"judge, {n}" for n in AT),
@@ -238,7 +257,8 @@ def table_cells(found: dict) -> list[str]:
         f"{found['steps']:,}",
         f"{found['minutes']:.0f}",
     ]
-    return [found["name"], bits, behind, *judge, *words, *cost]
+    text = found["corpus"].replace("_", " ")
+    return [found["name"], text, bits, behind, *judge, *words, *cost]
 
 
 def judged(bits: float, error: float | None) -> str:

@@ -26,9 +26,8 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def writers() -> list[Card]:
-    """The evaluated models that write plain text, fewest bits first."""
-    cards = [catalogue.card_of(key) for key, model in catalogue.bundled().items() if not model.task]
-    measured = [card for card in cards if card.evaluation]
+    """The evaluated models of Tiny Shakespeare that write plain text, fewest bits first."""
+    measured = [card for card in families.cards_of(catalogue.BIGRAMS) if card.evaluation]
     return sorted(measured, key=lambda card: card.evaluation["bound"]["bits"])
 
 
@@ -103,7 +102,7 @@ def temperatures() -> str:
     """Quality against diversity: judge; real words; distinct 4-grams."""
     rows = []
     for name in TRADED:
-        measured = catalogue.card_of(name).evaluation["temperatures"]
+        measured = catalogue.found_card(name).evaluation["temperatures"]
         for sampler in dict.fromkeys(row["sampler"] for row in measured):
             at = {row["temperature"]: row for row in measured if row["sampler"] == sampler}
             cells = [f"{both(at[t])}; {percent(at[t]['distinct4'])}" for t in TEMPERATURES]
@@ -125,8 +124,8 @@ def perfect() -> str:
 
 def blocks() -> str:
     """Bounds of `block` for every size of block, beside the models that it lies between."""
-    sizes = catalogue.card_of("block").evaluation["blocks"]
-    one, other = (catalogue.card_of(name).evaluation for name in ("autoregressive", "masked"))
+    sizes = catalogue.found_card("block").evaluation["blocks"]
+    one, other = (catalogue.found_card(name).evaluation for name in ("autoregressive", "masked"))
     rows = [("autoregressive", one["bound"], {}), *((size_of(r), r["bound"], r) for r in sizes)]
     rows.append(("masked", other["bound"], {}))
     cells, before = [], None
@@ -145,7 +144,7 @@ def size_of(row: dict) -> str:
 
 def long() -> str:
     """One text of `block`, a thousand characters after the other."""
-    rows = catalogue.card_of("block").evaluation["long"]
+    rows = catalogue.found_card("block").evaluation["long"]
     head = ["characters until", *(f"{row['until']:,}" for row in rows)]
     return table(
         head,

@@ -1,9 +1,11 @@
 """The models that are there: the bundled checkpoints and the perfect networks, by name; and load(),
 which opens anything.
 
-A model is "masked" or "autoregressive" (a folder of assets/checkpoints) or "perfect-masked" (the
-Markov language of the bundled bigrams with the exact denoiser of that noise). Checkpoints with a
-task, the `rewriters`, are listed apart: they need a source to write from.
+A model is "stories/masked" or "shakespeare/autoregressive" (a folder of assets/checkpoints) or
+"perfect-masked" (the Markov language of the bundled bigrams with the exact denoiser of that noise).
+Checkpoints with a task, the `rewriters`, are listed apart: they need a source to write from.
+
+Before there were stories "masked" was the model of Shakespeare, and still is (`named`).
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from tinydiff.store.checkpoint import Card, CheckpointError
 
 CHECKPOINTS = ASSETS / "checkpoints"
 LANGUAGE = ASSETS / "bigrams"
-JUDGE = "autoregressive"
+STORIES, SHAKESPEARE = "stories/", "shakespeare/"  # the folders of two corpora
+JUDGE = "autoregressive"  # by its process: whatever else writes is scored by it
 PERFECT = "perfect-"
 BIGRAMS = "tiny_shakespeare"  # the corpus whose pairs of characters the perfect networks know
 
@@ -39,6 +42,7 @@ class Model:
     title: str
     folder: Path | None
     task: str = ""  # what it rewrites; "" writes plain text
+    corpus: str = ""  # the name of what it learned
 
     @property
     def playable(self) -> bool:
@@ -51,7 +55,11 @@ def models() -> dict[str, Model]:
     """Every model that writes plain text, trained ones first, in the order of their names."""
     exact = {
         PERFECT + name: Model(
-            PERFECT + name, name, f"Perfect network of two-character Shakespeare, {name}", None
+            PERFECT + name,
+            name,
+            f"Perfect network of two-character Shakespeare, {name}",
+            None,
+            corpus=BIGRAMS,
         )
         for name in perfect_families()
         if LANGUAGE.is_dir()
@@ -83,18 +91,54 @@ def hub_models(source: str, seconds: float = hub.PATIENCE) -> tuple[dict[str, Mo
 def hub_model(source: hub.Source, config: dict) -> Model:
     """A model of the Hub."""
     return Model(
-        str(source), config["process"], describe(source.name, config), None, config.get("task", "")
+        str(source),
+        config["process"],
+        describe(source.name, config),
+        None,
+        config.get("task", ""),
+        config["corpus"],
     )
 
 
 def find(name: str) -> tuple[Model, Process]:
-    """A model by its key, or by its id on the Hub, from which it is pulled once; the model's key
+    """A model by its name, or by its id on the Hub, from which it is pulled once; the model's key
     then names the commit. Raises ValueError."""
-    if not hub.is_source(name):
-        process = opened(name)
-        return (models() | rewriters())[name], process
+    known = models() | rewriters()
+    key = named(name, known)
+    if key in known or not of_hub(name):
+        process = opened(key)
+        return known[key], process
     pulled = hub.pull(name)
     return hub_model(pulled.source, checkpoint.read_config(pulled.folder)), from_hub(*pulled)
+
+
+def named(name: str, known: Iterable[str]) -> str:
+    """The key that a name stands for among those that are known: itself; the model of Shakespeare,
+    where it names a family alone; of a family that Shakespeare's text is not learned by any more,
+    the model of stories. What stands for none is returned as it is."""
+    if not isinstance(name, str):
+        return name
+    family = name.removeprefix(SHAKESPEARE)
+    keys = (name, SHAKESPEARE + name, STORIES + family)
+    return next((key for key in keys if key in known), name)
+
+
+def of_hub(name: str) -> bool:
+    """Whether a name is an id on the Hub, user/name, and no key of ours, with weights or
+    without."""
+    return hub.is_source(name) and not name.startswith((STORIES, SHAKESPEARE))
+
+
+def instead(name: str) -> str:
+    """A sentence where a name stands for another model than it did, as old links have it; else
+    ""."""
+    key, family = named(name, known := models()), name.removeprefix(SHAKESPEARE)
+    if key in known and key != name and key == STORIES + family:
+        return (
+            f"The weights of {family!r} that had learned Shakespeare are not kept any more: this "
+            f"is {key!r}."
+        )
+    return ""
 
 
 def rewriters() -> dict[str, Model]:
@@ -105,14 +149,22 @@ def rewriters() -> dict[str, Model]:
 
 
 def bundled() -> dict[str, Model]:
-    """The checkpoints in `assets/`, in the order of their names, with weights or without."""
-    folders = {
-        folder.parent.name: folder.parent for folder in sorted(CHECKPOINTS.glob("*/config.json"))
+    """The checkpoints in `assets/`, stories first, then in the order of their names, with weights
+    or without."""
+    found = {
+        path.parent.relative_to(CHECKPOINTS).as_posix(): path.parent
+        for path in CHECKPOINTS.glob("**/config.json")
     }
+    folders = dict(sorted(found.items(), key=lambda item: (STORIES not in item[0], item[0])))
     configs = {key: checkpoint.read_config(folder) for key, folder in folders.items()}
     return {
         key: Model(
-            key, config["process"], describe(key, config), folders[key], config.get("task", "")
+            key,
+            config["process"],
+            describe(key, config),
+            folders[key],
+            config.get("task", ""),
+            config["corpus"],
         )
         for key, config in configs.items()
         if config["process"] in PROCESSES
@@ -128,9 +180,9 @@ def describe(name: str, config: dict) -> str:
 
 
 def open_model(key: str) -> Process:
-    """The process of a model by its key, loaded once, or by its Hub id, "user/name/folder@commit".
+    """The process of a model by its name, loaded once, or by its Hub id, "user/name/folder@commit".
     Raises ValueError that lists the keys."""
-    return from_hub(*hub.pull(key)) if hub.is_source(key) else opened(key)
+    return find(key)[1]
 
 
 @lru_cache(maxsize=3)
@@ -155,40 +207,45 @@ def opened(key: str) -> Process:
 @lru_cache(maxsize=64)
 def fingerprint(key: str) -> str:
     """The hash of a bundled model's weights, or of the language of a perfect network."""
-    return checkpoint.fingerprint(
-        ((models() | rewriters())[key].folder or LANGUAGE) / "model.safetensors"
-    )
+    known = models() | rewriters()
+    folder = known[named(key, known)].folder or LANGUAGE
+    return checkpoint.fingerprint(folder / "model.safetensors")
 
 
 def card_of(key: str) -> Card | None:
     """Config, training curve and evaluation of a model, with weights or without; None for a perfect
     network."""
-    folder = (models() | bundled())[key].folder
+    known = models() | bundled()
+    folder = known[named(key, known)].folder
     return checkpoint.card(folder) if folder else None
 
 
 def found_card(source: str) -> Card:
     """The card of a bundled model, with weights or without, or of a checkpoint folder. Raises
     CheckpointError where there is neither."""
-    if source in (known := bundled()):
-        return card_of(source)
+    if (key := named(source, known := bundled())) in known:
+        return card_of(key)
     if not Path(source).is_dir():
         raise unknown(source, known)
     return checkpoint.card(source)
 
 
-def real_text() -> dict:
-    """The quality of real text (evaluate.Quality), from the first checkpoint that was evaluated; {}
-    if none was."""
-    return next((real for key in bundled() if (real := card_of(key).evaluation.get("real"))), {})
+def real_text(corpus: str = BIGRAMS) -> dict:
+    """The quality of a corpus's own text (evaluate.Quality), from the first of its checkpoints that
+    was evaluated; {} if none was."""
+    return measured(corpus, "real")
 
 
-def yardsticks() -> dict:
-    """Both ends of the scale of real words (evaluate.yardsticks), from the first checkpoint that
-    has them; {} if none has."""
-    return next(
-        (ends for key in bundled() if (ends := card_of(key).evaluation.get("yardsticks"))), {}
-    )
+def yardsticks(corpus: str = BIGRAMS) -> dict:
+    """Both ends of a corpus's scale of real words (evaluate.yardsticks), from the first of its
+    checkpoints that has them; {} if none has."""
+    return measured(corpus, "yardsticks")
+
+
+def measured(corpus: str, what: str) -> dict:
+    """What the first evaluation of a corpus's checkpoints says of it; {} if none does."""
+    keys = (key for key, model in bundled().items() if model.corpus == corpus and not model.task)
+    return next((found for key in keys if (found := card_of(key).evaluation.get(what))), {})
 
 
 @lru_cache(maxsize=1)
@@ -197,23 +254,27 @@ def bigrams() -> Markov:
     return Markov.load(LANGUAGE)
 
 
-@lru_cache(maxsize=1)
-def words() -> frozenset[str]:
-    """Real words in lower case: the CMU Pronouncing Dictionary and the training text of Tiny
-    Shakespeare."""
+@lru_cache(maxsize=2)
+def words(corpus: str = BIGRAMS) -> frozenset[str]:
+    """The words, in lower case, that count as real in the texts of who learned a corpus: for Tiny
+    Shakespeare the CMU Pronouncing Dictionary and its training text; for stories the words of
+    13 MB of them, of which held-out stories have 99.8 % of their words of four letters or more."""
+    name = "stories" if corpus == "tinystories" else "words"
     return frozenset(
-        gzip.decompress((PACKAGE / "measure" / "words.txt.gz").read_bytes()).decode().split()
+        gzip.decompress((PACKAGE / "measure" / f"{name}.txt.gz").read_bytes()).decode().split()
     )
 
 
 def has_judge() -> bool:
-    """Whether this copy holds the judge."""
-    return JUDGE in models()
+    """Whether this copy holds a judge."""
+    return any(model.process == JUDGE and model.folder for model in models().values())
 
 
-def judge() -> Process:
-    """The bundled autoregressive model, under which the texts of all models are scored."""
-    return open_model(JUDGE)
+def judge(corpus: str = BIGRAMS) -> Process | None:
+    """The bundled autoregressive model of a corpus, under which the texts of all that learned it
+    are scored; None where there is none."""
+    alike = (m for m in models().values() if m.folder and m.corpus == corpus)
+    return next((opened(model.key) for model in alike if model.process == JUDGE), None)
 
 
 def load(source: str | Path, device: str = "cpu") -> Process:
@@ -227,9 +288,9 @@ def load(source: str | Path, device: str = "cpu") -> Process:
     if path.is_dir():
         return checkpoint.load(path, device)
     name = str(source).removeprefix("assets/").removeprefix("checkpoints/")
-    if name in models() | rewriters():
-        return open_model(name).to(device)
-    if hub.is_source(str(source)):
+    if (key := named(name, models() | rewriters())) in models() | rewriters():
+        return open_model(key).to(device)
+    if of_hub(str(source)):
         return open_model(str(source)).to(device)
     raise unknown(str(source), models())
 
@@ -237,12 +298,19 @@ def load(source: str | Path, device: str = "cpu") -> Process:
 def unknown(name: str, known: Iterable[str]) -> CheckpointError:
     """The error for a name that no model of this copy has."""
     kinds = "a checkpoint folder or a Hub id (user/name)"
-    if not (listed := ", ".join(known)):
+    if not (listed := ", ".join(short(known))):
         return CheckpointError(
             f"There is no model {brief(name)}, because this installation carries no weights: "
             f"name {kinds}, as in `tinydiff sample --model PATH`."
         )
     return CheckpointError(f"There is no model {brief(name)}: name {kinds}, or one of {listed}.")
+
+
+def short(known: Iterable[str]) -> list[str]:
+    """The names of models for a sentence: those that were trained, and how perfect networks are
+    named."""
+    trained = [key for key in known if not key.startswith(PERFECT)]
+    return trained + [f"{PERFECT}NOISE"] * (len(trained) < len(list(known)))
 
 
 def check_assets(user: str) -> None:

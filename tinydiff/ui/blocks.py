@@ -17,7 +17,7 @@ import gradio as gr
 from tinydiff import runs
 from tinydiff.endings import RULES, ending
 from tinydiff.generate import MAX_STEPS, Frame, check_number, check_options
-from tinydiff.measure import evaluate
+from tinydiff.measure import evaluate, families
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.runs import Request
 from tinydiff.samplers import SAMPLERS
@@ -375,10 +375,9 @@ def quality(progress: Progress, state: str, process: Process) -> list[list[str]]
     if state == "writing" or MASK in progress.text:
         return []
     found = evaluate.judged([progress.text], process)
+    counts = evaluate.word_counts(progress.text, catalogue.words(process.corpus))
     words = (
-        [["real words", "{} of {} long ones".format(*evaluate.word_counts(progress.text))]]
-        if found.words is not None
-        else []
+        [["real words", "{} of {} long ones".format(*counts)]] if found.words is not None else []
     )
     return ([["judge", f"{found.bits:.2f} bits/char"]] if found.bits is not None else []) + words
 
@@ -435,13 +434,15 @@ def nothing() -> dict:
 
 def pictures_of(runs: list[dict], model: str, family: str, block: int) -> dict:
     """Everything but the run; runs: what was kept of the visitor's runs."""
-    card = catalogue.card_of(model) if model in catalogue.models() else None
+    known = catalogue.models()
+    card = catalogue.card_of(model) if model in known else None
+    corpus = known[model].corpus if model in known else ""
     rows = card.evaluation.get("blocks", []) if card else []
     of_model = [run for run in runs if run["model"] == model]
     found = [
         pace([run for run in of_model if run["block"] == block]),
-        bits_bridge(rows, family),
-        judge_bridge(rows, of_model, family),
+        bits_bridge(rows, family, corpus),
+        judge_bridge(rows, of_model, family, corpus),
     ]
     lab = search(card.metrics if card else [], block, family)
     caches = [cache_row(row) for row in card.evaluation.get("caches", [])] if card else []
@@ -504,9 +505,9 @@ def pace(runs: list[dict]) -> str:
     return plots.both(plots.against_position, curves, alt=alt, wide=540)
 
 
-def bits_bridge(rows: list[dict], family: str) -> str:
-    """Bits a character against the size of blocks, between the autoregressive and the masked
-    model."""
+def bits_bridge(rows: list[dict], family: str, corpus: str) -> str:
+    """Bits a character against the size of blocks, between the corpus's autoregressive and masked
+    models."""
     if not rows:
         return ""
     curve = plots.Curve(
@@ -514,9 +515,9 @@ def bits_bridge(rows: list[dict], family: str) -> str:
     )
     errors = [r["bound"]["error"] * r["bound"]["bits"] / r["bound"]["nats"] for r in rows]
     ends = {
-        key: catalogue.card_of(key).evaluation.get("bound")
-        for key in ("autoregressive", "masked")
-        if key in catalogue.bundled()
+        card.path.name: card.evaluation.get("bound")
+        for card in families.cards_of(corpus)
+        if card.path.name in ("autoregressive", "masked")
     }
     levels = [plots.Level(key, bound["bits"]) for key, bound in ends.items() if bound]
     alt = "Bits a character on held-out text against the size of blocks: " + "; ".join(
@@ -534,7 +535,7 @@ def bits_bridge(rows: list[dict], family: str) -> str:
     )
 
 
-def judge_bridge(rows: list[dict], runs: list[dict], family: str) -> str:
+def judge_bridge(rows: list[dict], runs: list[dict], family: str, corpus: str) -> str:
     """The judge's bits against the size of blocks, with the visitor's runs."""
     points = [
         plots.Curve(f"yours, {r['each']} steps", [r["block"]], [r["bits"]], family)
@@ -549,7 +550,7 @@ def judge_bridge(rows: list[dict], runs: list[dict], family: str) -> str:
         if rows
         else None
     )
-    real = catalogue.real_text().get("bits")
+    real = catalogue.real_text(corpus).get("bits")
     levels = [plots.Level("real text", real)] if real is not None else []
     alt = "Judge's bits a character against the size of blocks: " + "; ".join(
         f"{c.label} {c.x[0]}: {c.y[0]:.2f}" for c in points

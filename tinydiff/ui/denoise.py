@@ -128,8 +128,8 @@ def judged(text: str, process: Process) -> list[list[str]]:
     """What others say of a text; nothing of one that another text was learned for than the
     judge's."""
     quality = evaluate.judged([text], process)
-    real = catalogue.real_text()
-    ends = catalogue.yardsticks()
+    real = catalogue.real_text(process.corpus)
+    ends = catalogue.yardsticks(process.corpus)
     rows = []
     if quality.bits is not None:
         rows.append(
@@ -140,7 +140,7 @@ def judged(text: str, process: Process) -> list[list[str]]:
             ]
         )
     if quality.words is not None:
-        good, long = evaluate.word_counts(text)
+        good, long = evaluate.word_counts(text, catalogue.words(process.corpus))
         scale = (
             f"letters in pairs {percent(ends['pairs']['words'])}, real text "
             f"{percent(ends['real']['words'])}"
@@ -376,9 +376,11 @@ def opened(session: Session, request: gr.Request):
     if not raw:
         return session, *[gr.skip()] * (2 + len(FIELDS) + steering.count() + len(options()))
     with refusals():
-        model, process = open_model(raw.get("model", OPENING["model"]))
+        model, process = open_model(asked := raw.get("model", OPENING["model"]))
+    if said := catalogue.instead(asked):
+        gr.Info(said, title="Another model")
     session.link = read(raw, opened=(model, process))
-    of_hub = hub.is_source(model.key)
+    of_hub = catalogue.of_hub(model.key)
     session.models = {model.key: model} if of_hub else catalogue.models()
     place = hub_place(session.models) if of_hub else (gr.skip(), gr.skip())
     return session, *place, *fields_of(session.link, session.models)

@@ -16,6 +16,7 @@ from tinydiff.uncertainty import written
 
 HEAD = [
     "family",
+    "text",
     "bits a character",
     "more than a row above",
     *(f"judge, {n} steps" for n in families.AT),
@@ -50,7 +51,8 @@ def story() -> dict:
     result = families.read()
     rows = result.get("rows", [])
     errors = {p: found for p, found in result.get("errors", {}).items() if p in PROCESSES}
-    pictures = [axis(rows), *(against(result, *what) for what in QUALITY)] if rows else []
+    drawn = [row for row in rows if row["corpus"] == rows[0]["corpus"]]
+    pictures = [axis(drawn), *(against(result, drawn, *what) for what in QUALITY)] if rows else []
     return {
         "head": HEAD,
         "rows": [
@@ -88,13 +90,13 @@ def axis(rows: list[dict]) -> str:
     return plots.both(plots.on_one_axis, rows, alt=alt, wide=620)
 
 
-def against(result: dict, what: str, ylabel: str) -> str:
-    """Quality against calls, a curve a family."""
-    found = ((r, points(r["curve"], what)) for r in result["rows"])
+def against(result: dict, rows: list[dict], what: str, ylabel: str) -> str:
+    """Quality against calls, a curve a family, all of one corpus."""
+    found, corpus = ((r, points(r["curve"], what)) for r in rows), rows[0]["corpus"]
     curves = [
         plots.Curve(r["name"], *some, r["process"], heavy=False) for r, some in found if some[0]
     ]
-    levels = ends(what, result["real"], result.get("yardsticks", {}))
+    levels = ends(what, result["real"][corpus], result["yardsticks"][corpus])
     alt = f"{ylabel} against calls of the network: " + "; ".join(
         f"{c.label} {c.y[-1]:.2f} at {c.x[-1]} calls" for c in curves
     )

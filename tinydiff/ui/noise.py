@@ -162,7 +162,9 @@ def numbers(curve: Schedule) -> dict:
 def trained_process(name: str) -> Process | None:
     """The first bundled checkpoint of a process that reads the visitor's characters."""
     keys = [
-        key for key, model in catalogue.models().items() if model.process == name and model.folder
+        key
+        for key, model in catalogue.models().items()
+        if model.process == name and model.folder and model.corpus == catalogue.BIGRAMS
     ]
     alike = (
         process

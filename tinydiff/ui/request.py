@@ -26,9 +26,11 @@ from tinydiff.ui.session import Job, Session
 
 # the run that the page opens with, beside the options of guides (`opening`)
 OPENING = {name: value for name, value in runs.DEFAULTS.items() if name != "process"} | {
-    "prompt": "ROMEO:",
+    "prompt": "Once upon a time",
     "seed": 7,
 }
+# and what a link meant that names no model, as links did that were made before there were stories
+BEFORE = {"model": "shakespeare/masked", "prompt": "ROMEO:"}
 LIMITS = {  # low, high, whole
     "steps": (1, 256, True),
     "length": (16, 1024, True),
@@ -97,10 +99,12 @@ def open_model(name: object, session: Session | None = None) -> tuple[Model, Pro
     name = runs.text("model", name).strip()
     if name == visitor_models.NAME:
         return trained_model(session)
-    if name not in catalogue.models() and not hub.is_source(name):
+    if catalogue.named(name, known := catalogue.models()) not in known and not catalogue.of_hub(
+        name
+    ):
         raise ValueError(
-            f"There is no model {brief(name)}; there are {', '.join(catalogue.models())}, and any "
-            "checkpoint of the Hub as user/name."
+            f"There is no model {brief(name)}; there are {', '.join(catalogue.short(known))}, and "
+            "any checkpoint of the Hub as user/name."
         )
     return catalogue.find(name)
 
@@ -119,7 +123,7 @@ def origin(model: str) -> str:
     """One line on where a model comes from."""
     if model == visitor_models.NAME:
         return "You trained it; it is here for this visit, and nobody else can see it."
-    if hub.is_source(model):
+    if catalogue.of_hub(model):
         return f"From the Hub, commit {hub.Source.parse(model).revision[:12]}."
     return "In this copy."
 
@@ -129,8 +133,9 @@ def origin(model: str) -> str:
 
 def query(settings: Mapping) -> str:
     """Settings as the query of a link; what is as in `opening` is left out, and so is the sampler
-    that the model has first. The seed is always said."""
-    usual = opening() | {"sampler": column(PROCESSES[settings["process"]])[0], "seed": None}
+    that the model has first. Model and seed are always said."""
+    first = column(PROCESSES[settings["process"]])[0]
+    usual = opening() | {"sampler": first, "seed": None, "model": None}
     said = {name: settings[name] for name in usual if settings[name] != usual[name]}
     if "options" in said:
         said["options"] = json.dumps(said["options"], ensure_ascii=False)
@@ -139,9 +144,9 @@ def query(settings: Mapping) -> str:
 
 def from_query(query: Mapping[str, str]) -> dict[str, object]:
     """The raw settings in a link; names that are not ours are left alone (the page has its own,
-    such as __theme)."""
-    known = opening()
-    return {name: parsed(name, value) for name, value in query.items() if name in known}
+    such as __theme). A seed without a model is of a link from BEFORE."""
+    known, before = opening(), BEFORE if "seed" in query and "model" not in query else {}
+    return before | {name: parsed(name, value) for name, value in query.items() if name in known}
 
 
 def parsed(name: str, value: str) -> object:

@@ -17,7 +17,7 @@ import gradio as gr
 from tinydiff.endings import texts_of
 from tinydiff.exact import bigram_divergence
 from tinydiff.frames import Frame
-from tinydiff.measure import evaluate
+from tinydiff.measure import evaluate, families
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.randomness import seeded
 from tinydiff.runs import DEFAULTS, Request
@@ -222,7 +222,7 @@ def card(request: Request, job: Job) -> dict:
         steps=settings["steps"] if SAMPLERS[settings["sampler"]].steps_matter else None,
         calls=frame.calls,
         ms=1000 * frame.seconds,
-        pieces=pieces(written),
+        pieces=pieces(written, process.corpus),
     )
     exact = is_perfect(settings["model"])
     return found | (exact_quality(frame) if exact else judged_quality(written, process))
@@ -239,16 +239,12 @@ def judged_quality(written: str, process: Process) -> dict:
     return dict(bits=quality.bits, words=quality.words)
 
 
-def pieces(written: str) -> list[list]:
+def pieces(written: str, corpus: str) -> list[list]:
     """The text in pieces, each with whether it may be read: False for words that are in no
-    dictionary."""
-    found, end = [], 0
+    dictionary (`catalogue.words`)."""
+    found, end, known = [], 0, catalogue.words(corpus)
     for match in evaluate.WORD.finditer(written):
-        if (
-            match.group().lower() not in catalogue.words()
-            and match.start() > 0
-            and match.end() < len(written)
-        ):
+        if match.group().lower() not in known and match.start() > 0 and match.end() < len(written):
             found += [[written[end : match.start()], True], [match.group(), False]]
             end = match.end()
     return [piece for piece in [*found, [written[end:], True]] if piece[0]]
@@ -277,7 +273,7 @@ def pictures(model: Model, run: list[dict]) -> dict:
             "The dashed line is what as many true texts give: a finite number of texts never "
             "looks perfect.",
         )
-    known_curves = any(bundled_curves(what) for what in ("bits", "words"))
+    known_curves = any(bundled_curves(what, model.corpus) for what in ("bits", "words"))
     run = run if run or known_curves else recording.load("steps").get(model.key, [])
     note = (
         "Grey: the bundled curves, means of many texts. One text alone, as on these cards, "
@@ -297,8 +293,8 @@ def pictures(model: Model, run: list[dict]) -> dict:
 
 def picture(what: str, ylabel: str, model: Model, run: list[dict]) -> str:
     family = model.process
-    curves = [*bundled_curves(what), *card_curves(run, what, family)]
-    levels = ends(what, catalogue.real_text(), catalogue.yardsticks())
+    curves = [*bundled_curves(what, model.corpus), *card_curves(run, what, family)]
+    levels = ends(what, catalogue.real_text(model.corpus), catalogue.yardsticks(model.corpus))
     alt = f"{ylabel} against calls of the network: " + "; ".join(ends_of(c) for c in curves)
     return plots.both(plots.against_calls, curves, ylabel, levels, alt=alt, wide=540)
 
@@ -345,11 +341,11 @@ def points(rows: list[dict], what: str) -> tuple[list[float], list[float]]:
 
 
 @lru_cache(maxsize=4)
-def bundled_curves(what: str) -> list[plots.Curve]:
-    """The first sampler's curve of every evaluated checkpoint, in grey."""
+def bundled_curves(what: str, corpus: str) -> list[plots.Curve]:
+    """The first sampler's curve of every evaluated checkpoint of a corpus, in grey."""
     found = []
-    for key in (key for key, model in catalogue.bundled().items() if not model.task):
-        evaluation = catalogue.card_of(key).evaluation
+    for card in families.cards_of(corpus):
+        key, evaluation = card.path.name, card.evaluation
         rows = [
             row
             for row in [*evaluation.get("steps", []), *evaluation.get("single", [])]

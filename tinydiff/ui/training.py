@@ -43,7 +43,8 @@ def build(site: Site) -> None:
 
 def answer(model: str) -> dict:
     """What the panel shows of a model. Raises gr.Error for an unknown one."""
-    return story(one_of("model", model, catalogue.bundled() | catalogue.models()))
+    known = catalogue.bundled() | catalogue.models()
+    return story(one_of("model", catalogue.named(model, known), known))
 
 
 def story(key: str) -> dict:
