@@ -316,14 +316,24 @@ def test_the_matrix_is_the_declared_one(capsys):
 
 
 def test_eval_measures_the_folder_on_the_corpus(model, corpus, monkeypatch, capsys):
-    """`eval` hands the folder and the corpus to evaluate.run and prints what that found, as
-    JSON."""
-    monkeypatch.setattr(
-        evaluate, "run", lambda folder, data: {"folder": str(folder), "characters": len(data.train)}
-    )
-    assert main(["eval", model, "--corpus", corpus]) == 0
+    """`eval` hands the folder, the corpus and how much is measured to evaluate.run and prints what
+    that found, as JSON; too few texts are one sentence."""
+
+    def run(folder, data, *much):
+        return {"folder": str(folder), "characters": len(data.train), "much": much}
+
+    monkeypatch.setattr(evaluate, "run", run)
     characters = int(0.9 * len(Path(corpus).read_text("utf-8")))
-    assert json.loads(capsys.readouterr().out) == {"folder": model, "characters": characters}
+    asked = ["eval", model, "--corpus", corpus]
+    for more, much in (
+        ([], [16, 16, []]),
+        (["--texts", "8", "--samplers", "gibbs"], [8, 16, ["gibbs"]]),
+    ):
+        assert main([*asked, *more]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found == {"folder": model, "characters": characters, "much": much}
+    assert main([*asked, "--texts", "1"]) == 2
+    assert "texts is 1" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------- train

@@ -189,6 +189,30 @@ def test_the_dictionary_knows_shakespeare():
     assert not {"xqz", "b", "thth"} & catalogue.words()
 
 
+def test_some_samplers_are_measured(monkeypatch, tmp_path):
+    """Those that are asked for, over steps and over temperatures; one that the process has not is
+    told before anything is measured."""
+    monkeypatch.setattr(evaluate, "STEPS", (1, 4))
+    monkeypatch.setattr(evaluate, "TEMPERATURES", (1.0,))
+    process = random_process("masked")
+    rows = evaluate.curves(process, frozenset(), 2, ["ancestral"])
+    assert [(r["sampler"], r["steps"]) for r in rows["steps"]] == [
+        ("ancestral", 1),
+        ("ancestral", 4),
+    ]
+    assert [r["sampler"] for r in rows["temperatures"]] == ["ancestral"] and rows["single"] == []
+    folder = checkpoint.save(
+        process,
+        checkpoint.config_of(process, {**SHAPE, "labels": 0}, "letters"),
+        tmp_path / "m",
+    )
+    ids = torch.randint(10, (24 * 40,), generator=seeded(0))
+    data = Corpus("letters", process.tokenizer, ids, ids[: 24 * 8])
+    with pytest.raises(ValueError, match="nothing"):
+        evaluate.run(folder, data, samplers=["nothing"])
+    assert not (folder / "evaluation.json").exists()
+
+
 def test_evaluating_a_checkpoint_writes_its_card(tmp_path, monkeypatch):
     """run() writes evaluation.json and a card that holds the bound, the command and a table; bad
     rows are not hidden."""

@@ -17,6 +17,7 @@ from tinydiff import endings, plugins, rewrite, runs
 from tinydiff.cli import documents, errors, flags, released, terminal, training
 from tinydiff.measure import bench, evaluate, families
 from tinydiff.measure import shrink as shrinking
+from tinydiff.options import check_number
 from tinydiff.sentences import say
 from tinydiff.show import export
 from tinydiff.store import catalogue, checkpoint, hub
@@ -87,9 +88,10 @@ def eval_(args: argparse.Namespace) -> None:
     """Measure a checkpoint and write its evaluation.json and its card."""
     if not catalogue.has_judge():
         say(NO_JUDGE, sys.stderr)
-    result = evaluate.run(
-        Path(args.folder), corpus(args.corpus, tokenizer=checkpoint.cutter(Path(args.folder)))
-    )
+    check_number("texts", args.texts, 4, 1024, whole=True)
+    check_number("draws", args.draws, 2, 1024, whole=True)
+    data = corpus(args.corpus, tokenizer=checkpoint.cutter(Path(args.folder)))
+    result = evaluate.run(Path(args.folder), data, args.texts, args.draws, args.samplers)
     say(json.dumps(result, indent=1, ensure_ascii=False))
 
 
@@ -258,15 +260,30 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def eval_flags(made: argparse.ArgumentParser) -> None:
+def measured_flags(made: argparse.ArgumentParser) -> None:
     made.add_argument("folder", help="of the checkpoint")
     made.add_argument(
         "--corpus", default="tiny_shakespeare", help="what it was trained on (tiny_shakespeare)"
     )
 
 
+def eval_flags(made: argparse.ArgumentParser) -> None:
+    measured_flags(made)
+    made.add_argument(
+        "--samplers",
+        nargs="*",
+        default=[],
+        metavar="SAMPLER",
+        help="whose texts are measured over steps and temperatures (all that it has)",
+    )
+    made.add_argument("--texts", type=int, default=16, help="written for a figure (16)")
+    made.add_argument(
+        "--draws", type=int, default=16, help="noisings of a window for the bound (16)"
+    )
+
+
 def shrink_flags(made: argparse.ArgumentParser) -> None:
-    eval_flags(made)
+    measured_flags(made)
     made.add_argument("out", help="the folder to write to")
 
 

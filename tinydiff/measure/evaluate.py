@@ -21,6 +21,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby
@@ -32,7 +33,7 @@ from torch import Tensor
 from tinydiff import rewrite, uncertainty
 from tinydiff.endings import character_bits, texts_of
 from tinydiff.files import check_writable, write_text
-from tinydiff.generate import generate
+from tinydiff.generate import check_sampler, generate
 from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.predictions import Prediction
 from tinydiff.processes import Process
@@ -424,14 +425,21 @@ def counts(process: Process, sampler: str) -> tuple[int, ...]:
     return SAMPLERS[sampler].different(process, Canvas.blank(process.length or 256), asked)
 
 
-def run(folder: Path, corpus: Corpus, batch: int = 16, draws: int = 16) -> dict:
+def run(
+    folder: Path,
+    corpus: Corpus,
+    batch: int = 16,
+    draws: int = 16,
+    samplers: Sequence[str] = (),
+) -> dict:
     """Evaluate a checkpoint and write evaluation.json and the card, README.md, into its folder;
     what was written.
 
     batch texts for each figure, real ones too, half as many along the steps; draws noisings of each
-    window for the bound. A checkpoint with a task is measured by it. Raises CheckpointError, before
-    anything is measured, for a text that it has not learned from, and if nothing can be written
-    there.
+    window for the bound; samplers: those whose texts are measured over steps and temperatures, all
+    that it has by default. A checkpoint with a task is measured by it. Raises CheckpointError,
+    before anything is measured, for a text that it has not learned from, and if nothing can be
+    written there; ValueError for a sampler that it has not.
     """
     folder = Path(folder)
     config = checkpoint.read_config(folder)
@@ -440,11 +448,13 @@ def run(folder: Path, corpus: Corpus, batch: int = 16, draws: int = 16) -> dict:
     check_writable(folder)
     task = config.get("task")
     process = checkpoint.load(folder)
+    for name in samplers:
+        check_sampler(process, name)
     with auto_is_fp32():
         result = (
             of_task(process, corpus, task, draws)
             if task
-            else of_texts(process, corpus, batch, draws)
+            else of_texts(process, corpus, batch, draws, samplers)
         )
     weights = checkpoint.fingerprint(folder / "model.safetensors")
     result = dict(weights=weights, precision="fp32") | result
@@ -475,7 +485,9 @@ def of_task(process: Process, corpus: Corpus, task: str, draws: int) -> dict:
     )
 
 
-def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
+def of_texts(
+    process: Process, corpus: Corpus, batch: int, draws: int, samplers: Sequence[str]
+) -> dict:
     """The evaluation of a process that writes plain text."""
     length, lexicon, settings = process.length, vocabulary(process, corpus), settings_for(process)
     heldout, trained, real, some = measured_on(process, corpus, batch, draws)
@@ -492,7 +504,7 @@ def of_texts(process: Process, corpus: Corpus, batch: int, draws: int) -> dict:
         default={**settings, **asdict(judged(texts, process, lexicon))},
         longest_copy=max(longest_copy(text, corpus.text) for text in texts),
         real_longest_copy=max(longest_copy(text, corpus.text) for text in real),
-        **curves(process, lexicon, batch),
+        **curves(process, lexicon, batch, samplers),
         samples=texts[:4],
         **of_blocks(process, corpus, lexicon, batch, draws),
     )
@@ -536,19 +548,27 @@ def trained_bound(process: Process, corpus: Corpus, draws: int) -> Bound:
     return bound_over(process, canvas, draws, consecutive=False)
 
 
-def curves(process: Process, lexicon: frozenset[str], batch: int) -> dict[str, list[dict]]:
-    """Quality over steps, of samplers that have no steps, and over temperatures."""
+def curves(
+    process: Process, lexicon: frozenset[str], batch: int, samplers: Sequence[str]
+) -> dict[str, list[dict]]:
+    """Quality over steps, of samplers that have no steps, and over temperatures, of the samplers
+    that are asked for, or of all."""
     quality = partial(point, process, lexicon)
-    stepless = [name for name in column(process) if not SAMPLERS[name].steps_matter]
+    asked = [name for name in column(process) if name in samplers or not samplers]
+    stepless = [name for name in asked if not SAMPLERS[name].steps_matter]
     return dict(
         steps=[
             quality(name, n, batch // 2)
             for name in curve_samplers(process)
+            if name in asked
             for n in counts(process, name)
         ],
         single=[quality(name, 1, batch // 2) for name in stepless],
         temperatures=[
-            quality(name, 128, batch, t) for name in trade_samplers(process) for t in TEMPERATURES
+            quality(name, 128, batch, t)
+            for name in trade_samplers(process)
+            if name in asked
+            for t in TEMPERATURES
         ],
     )
 

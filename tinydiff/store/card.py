@@ -205,7 +205,7 @@ def measurements(result: dict) -> list[str]:
     heldout, seen, chosen = result["bound"], result["train_bound"], result["default"]
     return [
         "",
-        f"Bound on the last 10 %: **{nats(heldout)} nats** a character ({bits_of(heldout)} bits), "
+        f"Bound on held-out text: **{nats(heldout)} nats** a character ({bits_of(heldout)} bits), "
         f"over {heldout['windows']} windows; on text it was trained on {nats(seen)} nats. "
         f"{errors_of(heldout)}",
         "",
@@ -244,7 +244,7 @@ def errors_of(heldout: dict) -> str:
     """What the error of a bound stands for."""
     if heldout.get("each"):
         return (
-            "Errors are standard errors, of the last 10 % by blocks of consecutive windows, "
+            "Errors are standard errors, by blocks of consecutive windows, "
             "and are for this text as a sample of others: "
             "two models measured on it are compared window by window (`python -m tinydiff "
             "compare`), which is surer."
