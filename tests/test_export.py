@@ -1,5 +1,6 @@
 """Runs as files: what is written can be read back, looks as it was drawn, and trusts no string."""
 
+import io
 import json
 import math
 import random
@@ -13,7 +14,8 @@ from PIL import Image, ImageChops
 
 from tests.conftest import SHAPE, random_process
 from tinydiff import runs
-from tinydiff.show import export, render
+from tinydiff.cli import terminal
+from tinydiff.show import export, fonts, plots, render
 from tinydiff.show.render import MASK, Picture, Run
 from tinydiff.store import checkpoint
 
@@ -470,3 +472,110 @@ def test_rows_cut_all_channels_alike():
     """Rows of every channel have the same length and join to the whole."""
     cut = list(export.rows("a" * 130, "b" * 130, width=64))
     assert [len(a) for a, b in cut] == [len(b) for a, b in cut] == [64, 64, 2]
+
+
+# ---------------------------------------------------------------- wide characters
+
+VERSE = "白日依山尽，\n黄河入海流。Ab🙂"
+
+
+def test_wide_characters_have_two_columns():
+    """In a text of them every cell has two; elsewhere they alone, and none is parted by the end of
+    a row; in a terminal as many columns are filled."""
+    for width in (7, 10, 64):
+        for wide in (False, True):
+            cut = [row for (row,) in export.rows(VERSE, width=width, wide=wide)]
+            taken = [sum(export.columns(c, wide) for c in row) for row in cut]
+            assert "".join(cut) == VERSE and max(taken) <= width
+            assert all(width - n < 2 for n in taken[:-1])
+            assert cut == [
+                row for row, states in export.rows(VERSE, "w" * len(VERSE), width=width, wide=wide)
+            ]
+            lines = [terminal.styled(row, "w" * len(row), wide) for row in cut]
+            assert [line.cell_len for line in lines] == taken
+    a, b = (export.drawn([(c, "w", 0.0) for c in t], 3, "", 0.0) for t in ("日Ab", "日A "))
+    left, _, right, _ = ImageChops.difference(a, b).getbbox()
+    x = export.EDGE + export.INSET + 3 * export.CELL
+    assert x <= left < right <= x + export.CELL
+
+
+@pytest.fixture
+def a_font(tmp_path, monkeypatch):
+    """a_font(signs): a font of the machine that has those signs, as full squares."""
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+    from matplotlib import font_manager
+
+    manager = font_manager.fontManager
+    bare = [entry for entry in manager.ttflist if entry.name not in fonts.FAMILIES]
+    monkeypatch.setattr(manager, "ttflist", bare)
+    here = lambda: list(map(str, tmp_path.glob("*.ttf")))  # noqa: E731
+    monkeypatch.setattr(font_manager, "findSystemFonts", here)
+
+    def forget():
+        for each in (
+            fonts.installed,
+            fonts.file_of,
+            fonts.has,
+            fonts.face,
+            export.font,
+            export.tile,
+        ):
+            each.cache_clear()
+
+    def make(signs):
+        pen = TTGlyphPen(None)
+        pen.moveTo((50, 0))
+        for corner in ((50, 700), (950, 700), (950, 0)):
+            pen.lineTo(corner)
+        pen.closePath()
+        square = pen.glyph()
+        names = [".notdef", *(f"uni{ord(s):04X}" for s in signs)]
+        builder = FontBuilder(1000, isTTF=True)
+        builder.setupGlyphOrder(names)
+        builder.setupCharacterMap({ord(s): name for s, name in zip(signs, names[1:])})
+        builder.setupGlyf(dict.fromkeys(names, square))
+        builder.setupHorizontalMetrics({name: (1000, 50) for name in names})
+        builder.setupHorizontalHeader(ascent=800, descent=-200)
+        builder.setupNameTable(dict(familyName="WenQuanYi Micro Hei", styleName="Regular"))
+        builder.setupOS2(), builder.setupPost()
+        builder.save(tmp_path / "font.ttf")
+        forget()
+
+    forget()
+    yield make
+    forget()
+
+
+def test_a_font_of_the_machine_draws_what_ours_lacks(a_font):
+    """Where it has one, also one that was installed after matplotlib looked; else one sentence
+    names what cannot be drawn and what to install. What is not of the finished text is no
+    hindrance."""
+    with pytest.raises(ValueError) as told:
+        fonts.check(VERSE)
+    words = str(told.value)
+    assert words.startswith("This machine has no font for 白, 日, 依, 山, 尽 and 8 more: install")
+    assert "fonts-noto-cjk" in words and "HTML" in words and len(words) < 300
+    fonts.check("plain ·↵▯ naïve Жя")
+    steps = [replace(one("日日日"), step=k) for k in range(2)]
+    film = Run({"process": "masked", "sampler": "random"}, [*steps, one("abc")])
+    assert len(export.drawable(film)) == 3 + export.DRY
+    with pytest.raises(ValueError, match="no font for 日: install"):
+        export.drawable(replace(film, frames=steps))
+    a_font("日山")
+    assert fonts.path("日").endswith("font.ttf") and not fonts.path("a").endswith("font.ttf")
+    ink = export.tile("日", render.WRITTEN, 0.0).getcolors()
+    assert max(count for count, colour in ink if colour == export.inks()["ink"]) > 200
+    assert len(export.drawable(replace(film, frames=steps))) == 2 + export.DRY
+
+
+def test_figures_are_drawn_with_it_too(a_font):
+    """The name of a model in Chinese is in a picture of a file as it is in one of the page."""
+    curve = plots.Curve("日", [1, 2], [1.0, 2.0])
+
+    def dark(name):
+        picture = plots.png(fonts.lend(plots.against_calls([replace(curve, label=name)], "bits")))
+        return sum(Image.open(io.BytesIO(picture)).convert("L").histogram()[:90])
+
+    a_font("日")
+    assert dark("日日") > dark("") + 2 * 200

@@ -74,7 +74,7 @@ def test_tokens_of_several_characters(page, tmp_path):
         "\u0101": "Once",
         "\u0102": " upon",
         "\u0103": "\n",
-        "\u0104": "\uee41\uee42",
+        "\u0104": "\ueee5\uee8f",
         "\u0105": "<b>",
     }
     text = "".join(pieces)

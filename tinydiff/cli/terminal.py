@@ -39,13 +39,15 @@ LEGEND = {
 
 def play(pictures: Iterable[Picture], settings: dict, total: int, console: Console) -> Picture:
     """Show a run in the terminal as it comes; the last picture."""
-    states, spelling = render.States(), render.Spelling()
+    states, spelling, wide = render.States(), render.Spelling(), False
     with contextlib.closing(pictures), Live(console=console, refresh_per_second=30) as live:
         for picture in pictures:
             spelling.take(picture)
             now = states(picture)
-            wide = by_character(spelling.shown(picture.text, now), now)
-            live.update(frame(picture, *wide, settings, total, min(COLUMNS, console.width)))
+            wide = wide or bool(picture.scene and picture.scene["wide"])
+            cells = by_character(spelling.shown(picture.text, now), now)
+            room = min(COLUMNS, console.width)
+            live.update(frame(picture, *cells, settings, total, room, wide))
     return picture
 
 
@@ -55,19 +57,28 @@ def by_character(pieces: list[str], states: str) -> tuple[str, str]:
 
 
 def frame(
-    picture: Picture, text: str, states: str, settings: dict, total: int, width: int
+    picture: Picture,
+    text: str,
+    states: str,
+    settings: dict,
+    total: int,
+    width: int,
+    wide: bool = False,
 ) -> Group:
-    """One picture as what rich draws: rows of cells, a line of facts, a legend."""
-    page = Text("\n").join(styled(*row) for row in rows(text, states, width=width))
+    """One picture as what rich draws: rows of cells, a line of facts, a legend. wide: every cell
+    has two columns."""
+    lines = rows(text, states, width=width, wide=wide)
+    page = Text("\n").join(styled(*line, wide) for line in lines)
     legend = Text("   ").join(Text(name, STYLES[state]) for state, name in LEGEND.items())
     words = caption(settings, picture.step, picture.calls, total)
     return Group(page, Text(""), Text(clean(words), "dim"), legend)
 
 
-def styled(text: str, states: str) -> Text:
+def styled(text: str, states: str, wide: bool) -> Text:
     row = Text(no_wrap=True)
     for character, state in zip(text, states):
-        row.append(clean(glyph(character)), STYLES[state])
+        narrow = " " * (wide and not render.is_wide(character))
+        row.append(clean(glyph(character)) + narrow, STYLES[state])
     return row
 
 

@@ -2,8 +2,9 @@
 run.
 
 The pictures are drawn in the page's colours with the fonts that matplotlib carries, so a GIF is the
-same on every machine: 64 columns, a cell a character, no re-flow. A new character appears in the
-accent colour and fades to ink in a few frames. Text of a visitor enters the HTML page only as JSON
+same on every machine, but for signs that only a font of the machine has (fonts.py): 64 columns, a
+cell a character, two columns where it is wide, no re-flow. A new character appears in the accent
+colour and fades to ink in a few frames. Text of a visitor enters the HTML page only as JSON
 in a script tag, where `<` is escaped.
 """
 
@@ -15,7 +16,7 @@ import math
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, fields
 from functools import lru_cache
 from itertools import repeat
@@ -26,7 +27,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tinydiff.files import Unread, check_writable, read_whole, write_text
 from tinydiff.paths import STATIC
 from tinydiff.sentences import HUGE, NAME, brief, is_number, is_text
-from tinydiff.show import render
+from tinydiff.show import fonts, render
 from tinydiff.show.bundle import bundle
 from tinydiff.show.render import MASK, Picture, Run
 from tinydiff.text import MASK_SIGN, MAX_CANVAS
@@ -50,11 +51,25 @@ def glyph(character: str) -> str:
     return CONTROLS.get(character, character)
 
 
-def rows(*channels: str, width: int = COLUMNS) -> Iterator[tuple[str, ...]]:
-    """Strings of one length, cut into rows of `width` cells: ((row of the first, row of the second,
-    ...), ...)."""
-    for start in range(0, len(channels[0]), width):
-        yield tuple(channel[start : start + width] for channel in channels)
+def columns(character: str, wide: bool) -> int:
+    """How many columns a cell has; `wide`: of a text of wide characters (`render.scene`)."""
+    return 1 + (wide or render.is_wide(character))
+
+
+def rows(
+    text: str, *channels: Sequence, width: int = COLUMNS, wide: bool = False
+) -> Iterator[tuple[Sequence, ...]]:
+    """A text and what goes with its characters, cut into rows of at most `width` columns: ((row of
+    the text, row of the first, ...), ...)."""
+    starts, room = [0] * bool(text), width
+    for i, character in enumerate(text):
+        taken = columns(character, wide)
+        if taken > room:
+            starts.append(i)
+            room = width
+        room -= taken
+    for start, stop in zip(starts, [*starts[1:], len(text)]):
+        yield tuple(channel[start:stop] for channel in (text, *channels))
 
 
 def caption(settings: dict, step: int, calls: int, total: int) -> str:
@@ -243,15 +258,11 @@ DRY = 4  # frames in which a new character dries to ink
 UNDER = {render.GIVEN: (23, 24), render.AGAIN: (22, 24)}  # lines under a cell, as on the page
 
 
-@lru_cache(maxsize=4)
-def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans Mono, which matplotlib carries; its cells are 0.602 of its size wide."""
-    from matplotlib import font_manager  # takes a while to load
-
-    name = font_manager.FontProperties(
-        family="DejaVu Sans Mono", weight="bold" if bold else "normal"
-    )
-    return ImageFont.truetype(font_manager.findfont(name), size)
+@lru_cache(maxsize=64)
+def font(size: int, bold: bool = False, sign: str = "") -> ImageFont.FreeTypeFont:
+    """DejaVu Sans Mono, whose cells are 0.602 of its size wide, or where it lacks a sign, another
+    font that has it."""
+    return ImageFont.truetype(fonts.path(sign, bold), size)
 
 
 @lru_cache(maxsize=1)
@@ -265,27 +276,28 @@ def mixed(a: tuple[int, ...], b: tuple[int, ...], share: float) -> tuple[int, ..
 
 
 @lru_cache(maxsize=8192)
-def tile(character: str, state: str, wet: float) -> Image.Image:
+def tile(character: str, state: str, wet: float, wide: bool = False) -> Image.Image:
     """One drawn cell: a character in its state; `wet` is how much of the accent colour is left, 1
-    when it is written, 0 when it has faded."""
+    when it is written, 0 when it has faded. wide: of a text of wide characters."""
+    width = CELL * columns(character, wide)
     ink = inks()
     struck = state == render.NEW and wet == 1
     image = Image.new(
-        "RGB", (CELL, LINE), mixed(ink["new"], ink["sheet"], 1 if struck else 0.14 * wet)
+        "RGB", (width, LINE), mixed(ink["new"], ink["sheet"], 1 if struck else 0.14 * wet)
     )
     pale = {render.DOUBT: "faded", render.NOISE: "ghost"}
     dry = ink["ghost"] if character in CONTROLS else ink[pale.get(state, "ink")]
     colour = ink["sheet"] if struck else mixed(ink["new"], dry, wet)
     draw = ImageDraw.Draw(image)
     draw.text(
-        (CELL / 2, BASE),
+        (width / 2, BASE),
         glyph(character),
         colour,
-        font(SIZE, wet == 1 or state == render.GIVEN),
+        font(SIZE, wet == 1 or state == render.GIVEN, glyph(character)),
         anchor="ms",
     )
     for line in UNDER.get(state, ()):
-        draw.line((0, line, CELL, line), colour)
+        draw.line((0, line, width, line), colour)
     return image
 
 
@@ -312,26 +324,42 @@ def images(run: Run) -> Iterator[Image.Image]:
             lines,
             caption(run.settings, picture.step, picture.calls, total),
             min(1.0, picture.step / max(1, total)),
+            is_wide(run),
         )
+
+
+def is_wide(run: Run) -> bool:
+    """Is it of wide characters?"""
+    return bool((run.frames[0].scene or {}).get("wide"))
 
 
 def lines_of(run: Run) -> int:
     """How many lines the longest picture of a run takes."""
-    spelling, most = render.Spelling(), 0
+    return max(sum(1 for _ in rows(text, wide=is_wide(run))) for text in texts(run))
+
+
+def texts(run: Run) -> list[str]:
+    """The whole text of each picture, as it is drawn."""
+    spelling, found = render.Spelling(), []
     for picture in run.frames:
         spelling.take(picture)
-        most = max(most, sum(map(len, spelling.each(picture.text))))
-    return -(-most // COLUMNS)
+        found.append("".join(spelling.shown(picture.text, render.WRITTEN * len(picture.text))))
+    return found
 
 
-def drawn(cells: list[tuple[str, str, float]], lines: int, words: str, done: float) -> Image.Image:
+def drawn(
+    cells: list[tuple[str, str, float]], lines: int, words: str, done: float, wide: bool = False
+) -> Image.Image:
     """One image: the cells, (character, state, wet) each, and under them the caption and a bar of
     progress."""
-    image, (x, y) = background(lines).copy(), (EDGE + INSET, EDGE + INSET)
-    for i, (character, kind, w) in enumerate(cells):
-        image.paste(
-            tile(character, kind, round(w, 2)), (x + i % COLUMNS * CELL, y + i // COLUMNS * LINE)
-        )
+    image, left, y = background(lines).copy(), EDGE + INSET, EDGE + INSET
+    for _, row in rows("".join(cell[0] for cell in cells), cells, wide=wide):
+        x = left
+        for character, kind, w in row:
+            cell = tile(character, kind, round(w, 2), wide)
+            image.paste(cell, (x, y))
+            x += cell.width
+        y += LINE
     ink, draw, right, low = inks(), ImageDraw.Draw(image), image.width - EDGE, image.height - FOOT
     draw.line(
         (EDGE, low - 1, EDGE + round((right - EDGE - 1) * done), low - 1),
@@ -399,13 +427,14 @@ def gif(run: Run, path: str | Path, pause: float = 3.0) -> None:
 
 def drawable(run: Run) -> list[Image.Image]:
     """All pictures of a film. Raises ValueError, before the first is drawn, if they are too large,
-    or too many for memory."""
+    or too many for memory, or if no font has a character of the text that was written."""
     size, count = background_size(lines_of(run)), len(run.frames) + DRY
     if max(size) > MAX_SIDE or 3 * count * math.prod(size) > MAX_DRAWN:
         raise ValueError(
             f"{count:,} pictures of {len(run.frames[0].text):,} characters are too much for "
             "a film: export the run as HTML or JSON."
         )
+    fonts.check("".join(map(glyph, texts(run)[-1])))
     return list(images(run))
 
 

@@ -18,6 +18,7 @@ import json
 import math
 import re
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -27,7 +28,7 @@ from tinydiff.paths import STATIC
 from tinydiff.processes import Process
 from tinydiff.sentences import is_text
 from tinydiff.text import Canvas, Tokenizer
-from tinydiff.text.tokenizers import joined
+from tinydiff.text.tokenizers import drawn, joined
 
 MASK = "\x7f"  # what stands on the wire where nothing is written
 EVERY = 0.05  # seconds between two messages to the browser
@@ -157,7 +158,8 @@ class Spelling:
 
     def shown(self, text: str, states: Sequence[str]) -> list[str]:
         """What each sign adds to a text that is drawn: nothing behind the text's end."""
-        return ["" if s == BEHIND else piece for piece, s in zip(self.each(text), states)]
+        pieces = ["" if s == BEHIND else piece for piece, s in zip(self.each(text), states)]
+        return drawn(pieces) if self.pieces else pieces
 
 
 def has_top(frame: Frame) -> bool:
@@ -199,6 +201,7 @@ def scene(process: Process, canvas: Canvas, row: int = 0) -> dict:
     signs:  for a view that is drawn over a map alone, the characters
     map:    for such a view, where they lie, two levels each
     end:    the sign of the token that ends a text, "" where texts do not end themselves
+    wide:   whether every cell has the room of two letters, as a page of Chinese has
     """
     noise, view = process.noise, process.noise.view_called(process.view_name)
     least = (
@@ -210,7 +213,13 @@ def scene(process: Process, canvas: Canvas, row: int = 0) -> dict:
         stage |= {"signs": process.tokenizer.signs, "map": levels(places)}
     tokenizer = process.tokenizer
     end = tokenizer.signs[tokenizer.end_id] if process.ends else ""
-    return stage | {"spots": view.spots(canvas.given[row]), "end": end}
+    wide = 2 * sum(map(is_wide, tokenizer.pieces)) > len(tokenizer)
+    return stage | {"spots": view.spots(canvas.given[row]), "end": end, "wide": wide}
+
+
+def is_wide(character: str) -> bool:
+    """Does it take the room of two letters (Unicode's annex 11)?"""
+    return len(character) == 1 and unicodedata.east_asian_width(character) in "WF"
 
 
 def is_scene(found: object, L: int) -> bool:
@@ -227,6 +236,7 @@ def is_scene(found: object, L: int) -> bool:
     mapped = {view.name for noise in NOISES.values() for view in noise.views if view.mapped}
     return (
         isinstance(found.get("masks"), bool)
+        and isinstance(found.get("wide", False), bool)
         and isinstance(found.get("least"), float)
         and all(isinstance(spot, int) and 0 <= spot < L for spot in found["spots"])
         and all(isinstance(part, str) for part in (*over, found.get("end", "")))

@@ -15,7 +15,7 @@ from pathlib import Path
 from tinydiff import rewrite
 from tinydiff.files import write_text
 from tinydiff.sentences import is_number, table
-from tinydiff.show import plots
+from tinydiff.show import fonts, plots
 from tinydiff.store import checkpoint
 from tinydiff.store.checkpoint import Card
 from tinydiff.uncertainty import percent, written
@@ -349,7 +349,7 @@ def pictures(model: Card) -> dict[str, bytes]:
         real = model.evaluation["real"]["bits"]
         levels = [] if real is None else [plots.Level("real text", real)]
         found[STEPS] = plots.against_calls(curves, "bits a character under the judge", levels)
-    return {name: plots.png(figure, origin(model)) for name, figure in found.items()}
+    return {name: plots.png(fonts.lend(figure), origin(model)) for name, figure in found.items()}
 
 
 def quality(model: Card) -> list[plots.Curve]:

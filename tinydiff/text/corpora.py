@@ -134,11 +134,15 @@ def in_pieces(path: Path, how: str | Tokenizer) -> Corpus:
     ended = len(train) > 1
     if ended and beside != path and beside.is_file():
         halves = train, documents_of(beside)
-    else:
-        texts = train if ended else paragraphs(train[0])
-        sizes = np.cumsum([len(one) for one in texts])
+    elif ended:
+        sizes = np.cumsum([len(one) for one in train])
         cut = max(1, int(np.searchsorted(sizes, 0.9 * sizes[-1])))
-        halves = texts[:cut], texts[cut:]
+        halves = train[:cut], train[cut:]
+    else:
+        (text,) = train
+        most = int(0.9 * len(text))
+        cut = text.rfind("\n", 0, most) + 1 or most
+        halves = paragraphs(text[:cut]), paragraphs(text[cut:])
     tokenizer = how if isinstance(how, Tokenizer) else subwords.made(how, halves[0])
     end = [tokenizer.end_id] if ended and tokenizer.end_id is not None else []
     train, valid = (numbers(tokenizer, half, end) for half in halves)
@@ -437,10 +441,10 @@ def random_given(batch: int, length: int, rng: Rng, share: float = 0.25) -> Tens
 
 def check_window(corpus: Corpus, length: int) -> None:
     """Raises ValueError if either half of the corpus is shorter than a window."""
+    unit = corpus.tokenizer.unit
     if min(len(corpus.train), len(corpus.valid)) < length:
         raise ValueError(
-            f"The corpus {corpus.name!r} has {len(corpus.train) + len(corpus.valid):,} "
-            "characters; a tenth of it, kept for "
-            f"validation, must hold a window of {length}: give at least {10 * length:,} "
-            "characters or a smaller length."
+            f"The corpus {corpus.name!r} has {len(corpus.train) + len(corpus.valid):,} {unit}; "
+            f"a tenth of it, kept for validation, must hold a window of {length}: give at least "
+            f"{10 * length:,} {unit} or a smaller length."
         )

@@ -26,7 +26,7 @@ from tinydiff.processes import PROCESSES, Process
 from tinydiff.runs import DEFAULTS
 from tinydiff.runs import text as checked_text
 from tinydiff.store import card, catalogue, checkpoint, hub
-from tinydiff.text import Canvas
+from tinydiff.text import Canvas, Corpus
 from tinydiff.train.loop import PRESETS, Progress, TrainingError, TrainingRun, start
 from tinydiff.ui import denoise, recording, visitor_models
 from tinydiff.ui.errors import one_of, refusal, refusals
@@ -35,9 +35,12 @@ from tinydiff.ui.session import Job, Session
 from tinydiff.ui.tab import QUICK, QUIET, SAMPLE, Panel, Site, Tab
 
 SHORTEST, LARGEST = 2_000, 1_000_000  # characters; bytes
-ALPHABET = 200  # different characters: more would take more than a few minutes
+# different characters, each of them a token, as many as a long Chinese novel has: a step takes two
+# to seven times as long as with 65, and still a few minutes hold hundreds of them
+ALPHABET = 4096
+UNITS = {"characters": "characters", "pieces of words": "bpe-1024"}  # what tokens are
 MINUTES = (0.1, 5)
-USUAL = dict(noise="masked", minutes=1.0)
+USUAL = dict(noise="masked", minutes=1.0, tokens="characters")
 RATE = 0.01  # of learning: what a few hundred steps profit from most
 NAME = "your text"  # what cards and files call it
 POINTS, SLICE = 240, 0.25  # of the curve at the most; seconds that a point stands for at the least
@@ -55,11 +58,13 @@ TRAIN = dict(concurrency_id="train", concurrency_limit=1)
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is to be learned, checked. minutes: counted from the first step."""
+    """What is to be learned, checked. minutes: counted from the first step; tokens: one of
+    UNITS."""
 
     text: str = field(repr=False)
     noise: str
     minutes: float
+    tokens: str = USUAL["tokens"]
 
     @property
     def seconds(self) -> float:
@@ -71,16 +76,20 @@ class Lesson:
         return math.log(len(set(self.text)))
 
 
-def read(text: object, noise: object, minutes: object) -> Lesson:
+def read(text: object, noise: object, minutes: object, tokens: object = USUAL["tokens"]) -> Lesson:
     """Check everything, before anything is written or learned. Raises gr.Error in one sentence."""
     one_of("noise", noise, PROCESSES)
+    one_of("tokens", tokens, UNITS)
     with refusals():
         check_number("minutes", minutes, *MINUTES)
-        return Lesson(readable(checked_text("text", text)), noise, float(minutes))
+        most = ALPHABET if tokens == USUAL["tokens"] else math.inf
+        text = readable(checked_text("text", text), most)
+        return Lesson(text, noise, float(minutes), tokens)
 
 
-def readable(text: str) -> str:
-    """The text, if a model can learn from it. Raises ValueError that says what is wrong with it."""
+def readable(text: str, most: float = ALPHABET) -> str:
+    """The text, if a model can learn from it; it may have `most` different characters. Raises
+    ValueError that says what is wrong with it."""
     if not text.strip():
         raise ValueError("There is no text yet: paste one, open a file, or take the rhymes.")
     if not set(text).isdisjoint("\0\x7f\ufffd") or any(
@@ -100,10 +109,10 @@ def readable(text: str) -> str:
     kinds = len(set(text))
     if kinds < 2:
         raise ValueError(f"The text is the character {text[0]!r} alone: there is nothing to learn.")
-    if kinds > ALPHABET:
+    if kinds > most:
         raise ValueError(
-            f"The text has {kinds:,} different characters; the tiny model learns {ALPHABET} "
-            "at the most."
+            f"The text has {kinds:,} different characters, and {most:,} is the most that are each "
+            "a token: learn it in pieces of words, which write any character."
         )
     return text
 
@@ -122,6 +131,15 @@ class Curve:
     slice: list[float] = field(default_factory=list)  # losses of the slice that is being filled
     step: int = 0
     seconds: float = 0.0
+    nats: float = 0.0  # a character, of a model that knows nothing but what its tokens are
+
+    def __post_init__(self):
+        self.nats = self.lesson.nats
+
+    def begin(self, data: Corpus) -> None:
+        """The text is cut into tokens."""
+        tokens = len(data.train) / data.tokenizer.counts(data.train).sum().item()
+        self.nats = math.log(len(data.tokenizer)) * tokens
 
     def take(self, progress: Progress, seconds: float) -> bool:
         """Add a step; returns whether a slice of time is complete."""
@@ -151,7 +169,7 @@ class Curve:
             minutes=self.lesson.minutes,
             seconds=round(self.seconds, 1),
             step=self.step,
-            nats=round(self.lesson.nats, 4),
+            nats=round(self.nats, 4),
             points=self.points,
             valid=self.valid,
             samples=self.samples,
@@ -207,6 +225,7 @@ def begun(lesson: Lesson, folder: Path) -> TrainingRun:
                 PRESETS["tiny"],
                 process=lesson.noise,
                 corpus=str(path),
+                tokenizer=UNITS[lesson.tokens],
                 out=str(folder / "model"),
                 lr=RATE,
                 steps=MOST,
@@ -222,6 +241,7 @@ def begun(lesson: Lesson, folder: Path) -> TrainingRun:
 
 def steps_of(curve: Curve, run: TrainingRun, job: Job) -> Iterator[dict]:
     """Take the steps while they are wanted, then save and write the card."""
+    curve.begin(run.data)
     began, next_sample = time.monotonic(), BETWEEN_SAMPLES
     for progress in run.steps():
         fresh = curve.take(progress, time.monotonic() - began)
@@ -255,13 +275,15 @@ def build(site: Site) -> None:
     """The widgets and handlers of the tab; Denoise, where one plays, is built before it."""
     gr.Markdown(ABOUT)
     session = site.session
-    text, noise, minutes, go, stop = build_fields()
+    text, noise, tokens, minutes, go, stop = build_fields()
     with gr.Column(visible=False, elem_id="learn-take") as take:
         play, ask = build_take(session)
     file = gr.DownloadButton("Download", visible="hidden", elem_id="file-model")
     panel = Panel("train", recording.load("train") or None)
     line = dict(concurrency_id="learn", concurrency_limit=8)
-    asked = go.click(ask_for, [session, text, noise, minutes], [panel, take], **line, **QUIET)
+    asked = go.click(
+        ask_for, [session, text, noise, minutes, tokens], [panel, take], **line, **QUIET
+    )
     asked.success(follow, session, [panel, take], **QUIET, **TRAIN)
     stop.click(lambda session: session.stop(TAB.name), session, None, **QUICK)
     played = play.click(play_with, session, [site.tabs, *site.fields], **QUIET)
@@ -274,7 +296,7 @@ def build(site: Site) -> None:
 
 
 def build_fields() -> list:
-    """The text, the noise, the minutes, Train and Stop."""
+    """The text, the noise, what tokens are, the minutes, Train and Stop."""
     with gr.Row(elem_classes="tt-controls tl-controls"):
         with gr.Column(scale=3, min_width=300):
             text = gr.Textbox(
@@ -284,8 +306,8 @@ def build_fields() -> list:
                 max_lines=9,
                 elem_id="learn-text",
                 placeholder="Paste a text here.",
-                info=f"What it learns: {SHORTEST:,} characters to {LARGEST // 1_000_000} MB, "
-                f"{ALPHABET} different ones at the most.",
+                info=f"What it learns: {SHORTEST:,} characters to {LARGEST // 1_000_000} MB, in "
+                "any language.",
             )
             with gr.Row(elem_classes="td-take"):
                 file = gr.Button("Open a .txt", size="sm", elem_id="learn-file")
@@ -298,6 +320,14 @@ def build_fields() -> list:
                 info=PROCESSES[USUAL["noise"]].about,
                 elem_classes="td-ticks td-many",
                 elem_id="learn-noise",
+            )
+            tokens = gr.Radio(
+                list(UNITS),
+                value=USUAL["tokens"],
+                label="Tokens",
+                info="What is written at once.",
+                elem_classes="td-ticks",
+                elem_id="learn-tokens",
             )
             minutes = gr.Slider(
                 *MINUTES,
@@ -313,7 +343,7 @@ def build_fields() -> list:
     file.click(None, text, text, js=OPEN_JS)
     rhymes.click(lambda: (STATIC / "rhymes.txt").read_text("utf-8"), None, text, **QUICK)
     noise.input(noise_chosen, noise, noise, **QUICK)
-    return [text, noise, minutes, go, stop]
+    return [text, noise, tokens, minutes, go, stop]
 
 
 def noise_chosen(name: str) -> dict:
@@ -328,9 +358,11 @@ def noises() -> list[tuple[str, str]]:
     return first + [choice for choice in rest if choice not in first]
 
 
-def ask_for(session: Session, text: str, noise: str, minutes: float, request: gr.Request) -> tuple:
+def ask_for(
+    session: Session, text: str, noise: str, minutes: float, tokens: str, request: gr.Request
+) -> tuple:
     """Train was pressed: what is shown until the turn comes."""
-    lesson = read(text, noise, minutes)
+    lesson = read(text, noise, minutes, tokens)
     with refusals():
         visitor_models.CACHE.check_room(request.session_hash)
     session.begin(TAB.name).kept = lesson
@@ -362,11 +394,14 @@ def follow(session: Session, request: gr.Request) -> Iterator[tuple]:
 
 
 def learned(
-    text: str, noise: str = USUAL["noise"], minutes: float = USUAL["minutes"]
+    text: str,
+    noise: str = USUAL["noise"],
+    minutes: float = USUAL["minutes"],
+    tokens: str = USUAL["tokens"],
 ) -> Iterator[dict]:
     """Train a tiny model on a text and watch: loss and samples as they come. The model itself is
     not kept."""
-    yield from learn(read(text, noise, minutes), Job(), lambda folder, step: None)
+    yield from learn(read(text, noise, minutes, tokens), Job(), lambda folder, step: None)
 
 
 # ---------------------------------------------------------------- what is done with the model
@@ -506,7 +541,7 @@ OPEN_JS = """(text) => new Promise((done) => {
 
 def record() -> None:
     """Write the first view: the rhymes, learned in a minute."""
-    lesson = read((STATIC / "rhymes.txt").read_text("utf-8"), USUAL["noise"], USUAL["minutes"])
+    lesson = read((STATIC / "rhymes.txt").read_text("utf-8"), **USUAL)
     *_, value = learn(lesson, Job(), lambda folder, step: None)
     recording.save("train", value | {"state": "recorded"}, [])
 

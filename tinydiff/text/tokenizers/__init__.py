@@ -6,6 +6,7 @@ model's own tokens are often not those that a tokenizer would cut its text into.
 
 from __future__ import annotations
 
+import itertools
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +22,12 @@ MASK_SIGN = "·"  # what stands in a text for the mask
 FIRST_SIGN = 0x100
 HALF = 0xEE00  # private code points: HALF + byte is a byte of a character that is not whole
 HALVES = re.compile(f"[{chr(HALF)}-{chr(HALF + 0xFF)}]+")
+# the bytes of one character, and those of one that is not whole; ui/static/glyphs.js has the same
+UNIT = re.compile(
+    "[\ueec2-\ueedf][\uee80-\ueebf]|[\ueee0-\ueeef][\uee80-\ueebf]{2}"
+    "|[\ueef0-\ueef4][\uee80-\ueebf]{3}|[\uee00-\ueeff][\uee80-\ueebf]*"
+)
+BROKEN = "▯"  # what is drawn for the bytes of a character that is not whole
 TOKENIZERS: dict[str, type[Tokenizer]] = {}
 
 
@@ -141,6 +148,20 @@ def joined(pieces: Iterable[str]) -> str:
         return bytes(ord(half) - HALF for half in found[0]).decode("utf-8", "replace")
 
     return HALVES.sub(whole, "".join(pieces))
+
+
+def drawn(pieces: Sequence[str]) -> list[str]:
+    """What each of the pieces in a row adds to a text that is drawn: a character whose bytes lie in
+    several stands at the last of them, and so does one BROKEN for those of one that is not whole.
+    """
+    text = "".join(pieces)
+    signs = list(text)
+    for found in UNIT.finditer(text):
+        whole = joined(found[0])
+        end = BROKEN if whole[0] == "\ufffd" else whole
+        signs[slice(*found.span())] = [""] * (len(found[0]) - 1) + [end]
+    ends = list(itertools.accumulate(map(len, pieces)))
+    return ["".join(signs[a:b]) for a, b in zip([0, *ends], ends)]
 
 
 def load(config: Mapping, read: Callable[[str, int], bytes]) -> Tokenizer:

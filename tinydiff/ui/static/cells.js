@@ -1,7 +1,7 @@
 // The text of a picture, a cell a sign.
 
 import {make, update} from "./dom.js";
-import {glyph, spells} from "./glyphs.js";
+import {drawn, isWide, spells} from "./glyphs.js";
 import {BEHIND, HALF, MASK, fifth, isOpen, share} from "./wire.js";
 
 const ENDED = "∎";  // what stands for the token that ends a text
@@ -37,15 +37,20 @@ export class Cells {
 
   draw(frame, {scene, pieces}) {
     this.#fit(frame.text.length, pieces);
+    this.box.classList.toggle("wide", !!scene.wide);
+    const ahead = frame.text.map((_, i) => (
+      this.best && differs(frame, i, scene.masks) && frame.state[i] !== BEHIND));
+    const signs = frame.text.map((sign, i) => ahead[i] ? frame.best[i] : sign);
+    const texts = drawn(signs, pieces);
     this.#spans.forEach((span, i) => {
-      const ahead = this.best && differs(frame, i, scene.masks) && frame.state[i] !== BEHIND;
-      const sign = ahead ? frame.best[i] : frame.text[i];
-      const names = [ahead ? `b${surety(frame, i, scene.masks)}` : this.#state(frame, i)];
+      const sign = signs[i];
+      const names = [ahead[i] ? `b${surety(frame, i, scene.masks)}` : this.#state(frame, i)];
       if (spells(sign, pieces).endsWith("\n")) names.push("nl");
       if (names[0] === "w" && !scene.masks && share(frame.sure[i]) < HALF) names.push("half");
+      if (isWide(sign)) names.push("wide");
       if (this.marked.has(i)) names.push("walks");
       if (i === this.picked) names.push("picked");
-      this.#write(i, sign === scene.end ? ENDED : glyph(sign, pieces), names);
+      this.#write(i, sign === scene.end ? ENDED : texts[i], names);
     });
   }
 
