@@ -22,17 +22,24 @@ from tinydiff.schedules import schedule
 from tinydiff.text import Characters
 from tinydiff.train.loop import PRESETS, train
 
+# files that take seconds to make what all of their tests need
+MADE_ONCE = ["deploy", "documents", "fuzz", "learn", "rewrite", "server", "tokens"]
+
 
 def home_of(nodeid: str) -> str:
-    """Tests of one home run in one process, one after the other: those of the page, and each of the
-    others by itself."""
-    return "browser" if nodeid.startswith("tests/browser/") else nodeid
+    """Tests of one home run in one process, one after the other: those of the page, those of a file
+    that makes something for all of them, and each of the others by itself."""
+    file = nodeid.partition("::")[0]
+    if file.startswith("tests/browser/"):
+        return "browser"
+    name = file.removeprefix("tests/test_").removesuffix(".py")
+    return file if name in MADE_ONCE else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """With `-n 2`: the tests of the page first, beside the others, which both processes share when
-    the page is done."""
+    """With `-n 2`: the tests of the page first, beside the other large homes; both processes share
+    what is left when the page is done."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Homes(LoadScopeScheduling):

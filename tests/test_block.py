@@ -2,6 +2,7 @@
 cache that is exact."""
 
 import math
+import sys
 from dataclasses import replace
 
 import pytest
@@ -285,7 +286,7 @@ def test_the_window_is_the_one_that_varies_least(language, rng):
     )
 
 
-@pytest.mark.parametrize("low, high", [(0.0, 1.0), (0.3, 0.8)])
+@pytest.mark.parametrize("low, high", [pytest.param(0.0, 1.0, marks=pytest.mark.long), (0.3, 0.8)])
 def test_the_variance_of_a_window(low, high, language, rng):
     """That of draws within the window, which the search reads from draws over all times."""
     model = perfect(language, "2")
@@ -532,9 +533,10 @@ def run_config(out, lines, **more):
     )
 
 
-def test_training_notes_the_window(lines, tmp_path):
+def test_training_notes_the_window(lines, tmp_path, monkeypatch):
     """The start and every validation tell the variances of all windows; the checkpoint keeps the
     window; stopped and resumed it is the same run."""
+    monkeypatch.setattr(sys.modules["tinydiff.train.loop"], "TUNED", 16)
     whole = [p.loss for p in train(run_config(tmp_path / "a", lines))]
     rows = checkpoint.read_jsonl(tmp_path / "a" / "metrics.jsonl")
     assert [row["step"] for row in rows] == [0, 2, 4]  # the first step has a window already

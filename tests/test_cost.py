@@ -8,7 +8,7 @@ import gradio as gr
 import pytest
 import torch
 
-from tests.conftest import SHAPE, random_process
+from tests.conftest import SHAPE, brief, random_process
 from tinydiff.generate import generate
 from tinydiff.paths import STATIC
 from tinydiff.processes import PROCESSES, build
@@ -32,7 +32,7 @@ def refusal(call, *values, **named) -> str:
 # ---------------------------------------------------------------- what is counted
 
 
-@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("process", brief(PROCESSES))
 def test_no_run_asks_more_than_is_counted(process, monkeypatch):
     """For every sampler of every process, and every order of blocks, a run of two windows makes at
     most the calls that `work` counts: with each call counted as one and nothing else.
@@ -60,7 +60,11 @@ def test_no_run_asks_more_than_is_counted(process, monkeypatch):
 
 # ---------------------------------------------------------------- what is allowed
 
-LONG = [dict(length=1024, steps=256), dict(length=1024, steps=64), dict(length=256, steps=256)]
+LONG = [
+    dict(length=1024, steps=256),
+    pytest.param(dict(length=1024, steps=64), marks=pytest.mark.long),
+    dict(length=256, steps=256),
+]
 
 
 @pytest.mark.parametrize("wish", LONG, ids=str)

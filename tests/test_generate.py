@@ -230,7 +230,7 @@ def test_temperature_zero_takes_the_best(language):
     assert texts == {"abca"}
 
 
-@pytest.mark.parametrize("name", ["uniform", "gaussian", "bits", "score-uniform", "masked"])
+@pytest.mark.parametrize("name", brief(["uniform", "gaussian", "bits", "score-uniform", "masked"]))
 def test_a_low_temperature_writes_likely_texts(name, language):
     """Whatever the noise, what is written stays in the language, and its likeliest text (0.35)
     comes more often."""

@@ -27,7 +27,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from tests.conftest import home_of
+from tests.conftest import MADE_ONCE, home_of
 from tests.programs import Program
 from tinydiff.cli.commands import main
 from tinydiff.deploy import spaces
@@ -479,7 +479,7 @@ def test_make_installs_from_there(given, index, tmp_path):
 
 def test_the_tests_of_the_page_run_beside_the_others():
     """Two processes, of which one has all tests of the page; they are the largest home, which xdist
-    hands out first."""
+    hands out first. The files that are homes are there."""
     assert re.search(r"-m pytest -n 2$", read("Makefile"), re.M)
     assert (
         home_of("tests/browser/test_a.py::one")
@@ -487,6 +487,9 @@ def test_the_tests_of_the_page_run_beside_the_others():
         != home_of("tests/test_a.py::one")
     )
     assert home_of("tests/test_a.py::one") != home_of("tests/test_a.py::two")
+    for name in MADE_ONCE:
+        file = f"tests/test_{name}.py"
+        assert home_of(f"{file}::one") == home_of(f"{file}::two") and (ROOT / file).is_file()
 
 
 def test_ci_runs_what_the_readme_says():

@@ -32,9 +32,9 @@ def config(lines, tmp_path):
         PRESETS["tiny"],
         corpus=str(lines),
         out=str(tmp_path / "whole"),
-        steps=60,
+        steps=30,
         batch=4,
-        validate_every=20,
+        validate_every=10,
         save_every=5,
         precision="fp32",
         device="cpu",
@@ -120,7 +120,7 @@ def test_killed_while_it_is_pushed(config, server, tmp_path, moments):
         if hub.pull_run("owner/run", elsewhere):
             step = checkpoint.read_config(elsewhere)["step"]
             assert checkpoint.load(elsewhere)
-            further = replace(config, out=str(elsewhere), steps=60)
+            further = replace(config, out=str(elsewhere))
             assert next(train(further, resume=True)).step == step + 1
     kept_training(killed, True, server.url, tmp_path / "home")
     assert rows(out) == rows(config.out)
@@ -186,11 +186,11 @@ FLAGS = [
     "--batch",
     "4",
     "--steps",
-    "40",
+    "16",
     "--save-every",
-    "20",
+    "8",
     "--validate-every",
-    "20",
+    "8",
     "--device",
     "cpu",
     "--precision",
@@ -291,13 +291,13 @@ def test_resuming_from_the_hub_by_command(lines, server, tmp_path, config):
         "--out",
         "other",
         "--steps",
-        "60",
+        "24",
         "--corpus",
         lines,
     ]
     second = program(server, *more, cwd=tmp_path, home=tmp_path / "home2")
     said = "".join(second.communicate(timeout=120))
-    assert second.returncode == 0 and "step 60 of 60" in said and "step 20 of 60" not in said, said
+    assert second.returncode == 0 and "step 24 of 24" in said and "step 8 of 24" not in said, said
     assert (
         asdict(config)["batch"]
         == checkpoint.read_config(tmp_path / "other")["training"]["batch"]

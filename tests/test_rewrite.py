@@ -10,6 +10,7 @@ import gradio as gr
 import pytest
 import torch
 
+from tests.conftest import brief
 from tinydiff import exact, rewrite, uncertainty
 from tinydiff.cli.commands import main
 from tinydiff.generate import generate
@@ -150,7 +151,7 @@ def test_a_perfect_network_restores_the_target(name):
         )
 
 
-@pytest.mark.parametrize("name", PROCESSES)
+@pytest.mark.parametrize("name", brief(PROCESSES))
 def test_the_bound_with_padding_is_the_entropy_of_the_target(name, rng):
     """Targets of unequal length, "B" or "BCD": the mean of the bound is H(target | source) = log 2.
     The padding, which follows from the target, adds nothing to it, but must be in the sum.
@@ -317,9 +318,10 @@ def test_resuming_a_task(lines, tmp_path):
     assert found["task"] == "restore" and found["net"]["length"] == 32
 
 
-def test_evaluating_a_rewriter_writes_its_card(rewriter, lines, shelf):
+def test_evaluating_a_rewriter_writes_its_card(rewriter, lines, shelf, monkeypatch):
     """evaluation.json has the bound, the errors at every number of steps, the copy and the choice;
     the card has them too."""
+    monkeypatch.setattr(rewrite, "PAIRS", 40)
     result = evaluate.run(rewriter, corpus(lines), draws=2)
     assert json.loads((rewriter / "evaluation.json").read_text()) == result
     assert [row["steps"] for row in result["steps"]] == [1, 8] and 0 < result["bound"]["nats"] < 1

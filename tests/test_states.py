@@ -88,7 +88,7 @@ def test_what_is_sent_is_gone_on_from(name):
         assert text[0].equal(text[1])
 
 
-@pytest.mark.parametrize("name", DIFFUSION)
+@pytest.mark.parametrize("name", brief(DIFFUSION))
 def test_writing_on_from_noised_text_samples_the_language(name, language, rng):
     """Texts of the language noised to t and written on from there are texts of the language: the
     reverse chain from x_t ends in p(x_0)."""

@@ -1,15 +1,19 @@
-"""Several processes under `accelerate launch` train as one does."""
+"""Several processes train as one does; `accelerate launch` itself starts them in the tests that
+take longer."""
 
 import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.browser.conftest import free_port
+from tests.programs import Program
 from tinydiff.randomness import seeded
 from tinydiff.store import checkpoint
 from tinydiff.train.loop import PRESETS, train
@@ -59,6 +63,20 @@ def launched(*program, cwd):
     )
 
 
+def side_by_side(*program, cwd) -> list[str]:
+    """What two processes print that are told of each other as `accelerate launch` tells them."""
+    told = dict(WORLD_SIZE="2", LOCAL_WORLD_SIZE="2", MASTER_ADDR="127.0.0.1")
+    told |= dict(MASTER_PORT=str(free_port()), ACCELERATE_USE_CPU="true", PYTHONPATH=str(ROOT))
+    both = [
+        Program(*program, cwd=cwd, env=os.environ | told | dict(RANK=rank, LOCAL_RANK=rank))
+        for rank in "01"
+    ]
+    with ThreadPoolExecutor() as readers:
+        said = list(readers.map(lambda one: one.communicate(timeout=240), both))
+    assert [one.returncode for one in both] == [0, 0], said
+    return [out for out, _ in said]
+
+
 @pytest.fixture
 def config(tmp_path):
     text = tmp_path / "words.txt"
@@ -69,30 +87,30 @@ def config(tmp_path):
         PRESETS["tiny"],
         corpus=str(text),
         out=str(tmp_path / "one"),
-        steps=50,
+        steps=20,
         batch=16,
         given=0.5,
         precision="fp32",
-        validate_every=25,
-        save_every=25,
+        validate_every=10,
+        save_every=10,
         device="cpu",
     )
 
 
 def test_two_processes_are_one_with_twice_the_batch(config, tmp_path):
-    """Uniform noise, parts of the text given, each process's windows in two parts: all 50 losses to
+    """Uniform noise, parts of the text given, each process's windows in two parts: all 20 losses to
     1e-4, the bounds too, and one writer.
     """
     config = replace(config, process="uniform")
     whole = [p.loss for p in train(config)]
     (tmp_path / "program.py").write_text(PROGRAM)
     two = replace(config, batch=8, accumulate=2, out=str(tmp_path / "two"))
-    done = launched(tmp_path / "program.py", json.dumps(asdict(two)), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
-    losses = json.loads(done.stdout.strip().splitlines()[-1])
-    assert len(losses) == 50 and losses == pytest.approx(whole, abs=1e-4)
+    said = side_by_side(tmp_path / "program.py", json.dumps(asdict(two)), cwd=tmp_path)
+    assert not said[1]
+    losses = json.loads(said[0].strip().splitlines()[-1])
+    assert len(losses) == 20 and losses == pytest.approx(whole, abs=1e-4)
     rows = [checkpoint.card(c.out).metrics for c in (config, two)]
-    assert [r["step"] for r in rows[1]] == [25, 50]
+    assert [r["step"] for r in rows[1]] == [10, 20]
     assert [r["valid"] for r in rows[1]] == pytest.approx([r["valid"] for r in rows[0]], abs=1e-4)
     assert checkpoint.read_config(tmp_path / "two")["hardware"].endswith("2 processes")
 

@@ -3,7 +3,6 @@ text."""
 
 import json
 import random
-from functools import partial
 
 import pytest
 import torch
@@ -225,9 +224,10 @@ def test_from_a_file_to_a_text(story, capsys, monkeypatch):
     """Training, evaluation, resuming and sampling speak of tokens; figures are of characters."""
     for name, few in (("STEPS", (2, 8)), ("FEWER", (8,)), ("trade_samplers", lambda _: [])):
         monkeypatch.setattr(evaluate, name, few)
-    monkeypatch.setattr(evaluate, "run", partial(evaluate.run, batch=4, draws=4))
     monkeypatch.setitem(evaluate.DEFAULT, "steps", 8)
-    assert main(["eval", str(story / "masked"), "--corpus", str(story / "story.txt")]) in (None, 0)
+    few = ["--texts", "4", "--draws", "4"]
+    asked = ["eval", str(story / "masked"), "--corpus", str(story / "story.txt"), *few]
+    assert main(asked) in (None, 0)
     found = json.loads(capsys.readouterr().out)["bound"]
     held = corpus(story / "story.txt", tokenizer=checkpoint.cutter(story / "masked")).valid
     counts = sum(many * count for many, count in found["counts"])

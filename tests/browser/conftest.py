@@ -42,8 +42,8 @@ ONE_LOOK = [
     LOOKS[0],
     *(pytest.param("light", width, marks=pytest.mark.long) for width in (375, 1280)),
 ]
-# what is kept of axe's answer; all else takes it most of its time
-BROKEN = {"resultTypes": ["violations"]}
+# of axe: what is kept of its answer, and no second reading of the styles; both take it long
+BROKEN = {"resultTypes": ["violations"], "preload": False}
 
 
 def chromium():
@@ -122,7 +122,8 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def close(self):
-        self.process.send_signal(signal.SIGTERM)
+        """At once: how it ends by itself is tested in test_server."""
+        self.process.send_signal(signal.SIGKILL)
         self.process.wait(15)
 
 
@@ -197,9 +198,9 @@ def visit(server, page):
 
 @pytest.fixture(scope="module")
 def stay(server, browser):
-    """stay() is one page for the tests of a file that only look, or leave things as they found
-    them: it is opened once."""
-    context = browser.new_context()
+    """stay() is one page for the tests of a file that only look, or leave what the next ones need:
+    it is opened once, by somebody who wants less motion."""
+    context = browser.new_context(reduced_motion="reduce")
     page = context.new_page()
     watch = Watch(page)
     opener(server, page)()

@@ -64,15 +64,18 @@ def write(page, box: str, text: str):
 
 
 def toast(page) -> str:
-    """What the page says is wrong."""
+    """What the page says is wrong, which is then closed."""
     page.wait_for_selector(".toast-body")
-    return page.inner_text(".toast-body")
+    words = page.inner_text(".toast-body")
+    page.dispatch_event(".toast-close", "click")
+    page.wait_for_selector(".toast-body", state="detached")
+    return words
 
 
-def test_the_first_view_is_not_empty(visit):
+def test_the_first_view_is_not_empty(stay):
     """Every tab shows something bundled at once: text that can be read, before anything is
     pressed."""
-    page = visit()
+    page = stay()
     for name in TABS:
         opened(page, name)
         assert len(page.inner_text(f"#{name.lower()}-panel")) > 300, name
@@ -225,9 +228,9 @@ def test_the_visitor_s_sentence(stay):
     page.wait_for_function(CELLS, arg=6)
 
 
-def test_the_trained_network_observes_too(visit):
+def test_the_trained_network_observes_too(stay):
     """Chosen as the observer, the network is the one who knows, for every noise that has one."""
-    page = tab(visit, "Noise")
+    page = tab(stay, "Noise")
     assert page.locator("#noise-panel").get_by_text("a perfect observer knows").count() == 5
     page.locator("#noise-observer").get_by_role("radio", name="the trained network").check()
     page.locator("#noise-panel").get_by_text("the network knows").nth(1).wait_for(timeout=30_000)
@@ -253,9 +256,22 @@ def test_training_of_each_model(stay):
 # ---------------------------------------------------------------- Steps
 
 
-def test_steps_of_a_perfect_network_are_measured_exactly(visit):
+def test_steps_come_one_after_the_other_and_stop(stay):
+    """The panel grows while the run goes on, and Stop ends it with what came."""
+    page = tab(stay, "Steps")
+    page.click("#steps-run")
+    cards = "document.querySelectorAll('#steps-panel .tt-card').length"
+    page.wait_for_function(f"() => {cards} === 2", timeout=60000)
+    page.click("#steps-stop")
+    page.wait_for_timeout(1500)
+    stopped = page.evaluate(cards)
+    page.wait_for_timeout(2500)
+    assert page.evaluate(cards) == stopped < 9
+
+
+def test_steps_of_a_perfect_network_are_measured_exactly(stay):
     """The perfect autoregressive network is as close to its language as as many true texts are."""
-    page = tab(visit, "Steps")
+    page = tab(stay, "Steps")
     choose(page, "#steps-model", "perfect network, autoregressive")
     page.wait_for_function(
         "() => document.querySelector('#steps-panel').innerText.includes('true texts')"
@@ -271,25 +287,12 @@ def test_steps_of_a_perfect_network_are_measured_exactly(visit):
     assert float(re.search(r"([\d.]+) nats", card)[1]) == pytest.approx(floor, rel=0.3)
 
 
-def test_steps_come_one_after_the_other_and_stop(visit):
-    """The panel grows while the run goes on, and Stop ends it with what came."""
-    page = tab(visit, "Steps")
-    page.click("#steps-run")
-    cards = "document.querySelectorAll('#steps-panel .tt-card').length"
-    page.wait_for_function(f"() => {cards} === 2", timeout=60000)
-    page.click("#steps-stop")
-    page.wait_for_timeout(1500)
-    stopped = page.evaluate(cards)
-    page.wait_for_timeout(2500)
-    assert page.evaluate(cards) == stopped < 9
-
-
 # ---------------------------------------------------------------- Race
 
 
-def test_the_first_to_finish_was_the_quickest(visit):
+def test_the_first_to_finish_was_the_quickest(stay):
     """Places follow durations, and at the end no lane holds a mask."""
-    page = tab(visit, "Race")
+    page = tab(stay, "Race")
     move(page, "#race-panel", 10**9)
     lanes = page.locator("#race-panel .tt-race-lane").all()
     times = [
@@ -301,13 +304,17 @@ def test_the_first_to_finish_was_the_quickest(visit):
     assert all("·" not in lane.locator(".tt-grid").inner_text() for lane in lanes)
 
 
-def test_a_race_of_one_s_own(visit):
+def test_a_race_of_one_s_own(stay):
     """Race runs what the lanes say, and starts the clock when all are written."""
-    page = tab(visit, "Race")
+    page = tab(stay, "Race")
+    page.emulate_media(reduced_motion="no-preference")
     move(page, "#race-panel", 0)
+    steps = page.locator("input[aria-label=Steps]").locator("visible=true")
     for place in range(3):
         choose(page, f"#race-model-{place}", "perfect network, masked")
         page.wait_for_timeout(400)
+        steps.nth(place).click()
+        page.get_by_role("option", name="8", exact=True).click()
     page.click("#race-run")
     page.wait_for_function(
         "() => [...document.querySelectorAll('#race-panel h2')].filter(h => "
@@ -318,6 +325,7 @@ def test_a_race_of_one_s_own(visit):
         "() => document.querySelector('#race-panel .tt-status').innerText.startsWith('Finished')",
         timeout=60000,
     )
+    page.emulate_media(reduced_motion="reduce")
 
 
 def test_reduced_motion_shows_the_end(visit, page):

@@ -135,7 +135,7 @@ def test_nobody_is_refused_while_one_holds_the_line(server):
     """A visitor may have eight runs waiting, and is told so; visitors who never come for their
     answers hold nobody up; the next one gets their text.
     """
-    greedy, long = Tab(server.url), dict(model="masked", steps=256, length=256)
+    greedy, long = Tab(server.url), dict(model="masked", steps=128, length=256)
     codes = [greedy.ask("denoise", long).status_code]
     with greedy.client.stream(
         "GET", "/gradio_api/queue/data", params={"session_hash": greedy.session}
