@@ -594,7 +594,7 @@ def test_old_links_open_what_they_named():
 def test_the_page_shows_what_a_model_can(mine, model):
     """Labels, by name, and guidance only where the network knows labels, self-conditioning only
     where it takes hints; what is hidden has its usual value; the others always."""
-    names = ["label", *guides.options()]
+    names = [*steering.LABELS, *guides.options()]
     plain, labelled = (
         dict(zip(names, steering.menus(p))) for p in (random_process("gaussian"), load(model))
     )
@@ -698,7 +698,7 @@ def test_a_guide_from_outside_is_found_everywhere(registry, model, mine, capsys)
 def test_guidance_without_a_label_is_told():
     """A model that knows labels, and a text that has none: their names are told."""
     model = random_process("masked", labels=2)
-    model.label_names = ("tale", "law")
+    model.label_names = {"kind": ("tale", "law")}
     with pytest.raises(ValueError, match="has no label to be guided to: name one of tale, law"):
         generate(model, Canvas.blank(8), guidance=2)
     assert exact.perfect("masked", exact.Enumerated(["ab"], [1])).labels == ()

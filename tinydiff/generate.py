@@ -26,7 +26,7 @@ from tinydiff.processes import T_MIN, Process
 from tinydiff.randomness import Rng, seeded
 from tinydiff.samplers import SAMPLERS, Sampler, State, Step, column, moves
 from tinydiff.schedules import grid
-from tinydiff.sentences import brief
+from tinydiff.sentences import brief, listed
 from tinydiff.text import Canvas
 
 MAX_STEPS = 4096
@@ -370,9 +370,19 @@ def check_visible(process: Process, canvas: Canvas, size: int | None) -> None:
 
 
 def check_label(process: Process, canvas: Canvas) -> None:
-    labels = getattr(process.net, "labels", 0)
-    if canvas.label is not None and not (canvas.label < labels).all():
+    """Raises ValueError unless each row's labels are the model's, at most one of each attribute;
+    the number behind the last stands for none."""
+    if canvas.label is None:
+        return
+    labels, told = len(process.labels), canvas.label.reshape(len(canvas.label), -1)
+    strange = told[(told < 0) | (told > labels)] if labels else told.flatten()
+    if len(strange):
         raise ValueError(
-            f"This model knows {labels} labels, numbered from 0; {int(canvas.label.max())} "
+            f"This model knows {labels} labels, numbered from 0; {int(strange[0])} "
             "is not one of them."
         )
+    first = 0
+    for name, values in process.attributes.items():
+        if (((told >= first) & (told < first + len(values))).sum(1) > 1).any():
+            raise ValueError(f"A text has one {name}: give one of {listed(values)}.")
+        first += len(values)

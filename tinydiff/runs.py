@@ -34,7 +34,7 @@ DEFAULTS = {
     "spacing": "uniform",  # of the steps, one of schedules.GRIDS
     "temperature": 0.8,
     "top_p": 1.0,
-    "label": "",  # one of the model's, by its name or number
+    "label": "",  # of the model's, by name or number; "glad, short" names some
     "length": 256,
     "prompt": "",
     "template": None,  # in the place of a prompt
@@ -137,8 +137,8 @@ def text(name: str, value: object) -> str:
 
 
 def label(process: Process, settings: Mapping) -> str:
-    """The name of the label that settings give by name or number, "" for none. Raises ValueError
-    for a label that the model does not know."""
+    """The names of the labels that settings give by names or numbers, "glad, short", "" for none.
+    Raises ValueError for a label that the model does not know, and for two of one attribute."""
     wanted, known = settings["label"], process.labels
     if wanted == "":
         return ""
@@ -147,23 +147,38 @@ def label(process: Process, settings: Mapping) -> str:
             f"The label is {brief(wanted)}, but this model, {brief(settings['model'])}, knows no "
             "labels: leave it out."
         )
-    numbers = {k: name for number, name in enumerate(known) for k in (number, str(number))}
-    if type(wanted) in (int, str) and wanted in numbers | dict.fromkeys(known):
-        return wanted if wanted in known else numbers[wanted]
-    raise ValueError(f"The label is {brief(wanted)}; this model knows {listed(known)}.")
+    named = {k: name for number, name in enumerate(known) for k in (number, str(number))}
+    named |= {name: name for name in known}  # a name may be another's number
+    whole = type(wanted) is int or (isinstance(wanted, str) and wanted in named)
+    parts = [wanted] if whole or not isinstance(wanted, str) else parts_of(wanted)
+    if strange := [part for part in parts if type(part) not in (int, str) or part not in named]:
+        raise ValueError(f"The label is {brief(strange[0])}; this model knows {listed(known)}.")
+    names = dict.fromkeys(named[part] for part in parts)
+    for values in process.attributes.values():
+        if len(found := [name for name in names if name in values]) > 1:
+            raise ValueError(
+                f"The label is {brief(', '.join(found))}; give one of {listed(values)}."
+            )
+    return ", ".join(name for name in known if name in names)
+
+
+def parts_of(label: str) -> list[str]:
+    """The names in "glad, short"."""
+    return [part.strip() for part in label.split(",") if part.strip()]
 
 
 def canvas_of(process: Process, settings: Mapping) -> Canvas:
     """The canvas that settings describe: the template where there is one, else the prompt at the
-    start of `length` tokens; with the label."""
+    start of `length` tokens; with the labels."""
     if settings["template"]:
         canvas = Canvas.template(process.tokenizer, settings["template"])
     else:
         canvas = Canvas.prompt(process.tokenizer, settings["prompt"], settings["length"])
     if not settings["label"]:
         return canvas
-    which = process.labels.index(settings["label"])
-    return canvas.with_label(torch.full((len(canvas.tokens),), which))
+    known, label = process.labels, settings["label"]
+    which = [known.index(name) for name in ([label] if label in known else parts_of(label))]
+    return canvas.with_label(torch.tensor(which).repeat(len(canvas.tokens), 1).squeeze(1))
 
 
 def begin(settings: Mapping) -> tuple[dict, int, Iterator[Picture]]:

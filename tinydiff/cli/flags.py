@@ -147,7 +147,11 @@ def run_flags(parser: argparse.ArgumentParser) -> None:
         ("steps", f"denoising steps ({default['steps']})"),
         ("seed", f"the same seed gives the same text ({default['seed']})"),
         ("spacing", f"how the steps lie in time: {', '.join(GRIDS)} ({default['spacing']})"),
-        ("label", "what kind of text, of a model that knows labels: a name or a number"),
+        (
+            "label",
+            "what kind of text, of a model that knows labels: a name or a number, of several "
+            "attributes some: 'glad, short'",
+        ),
     ):
         value = default[name]
         kind = str if value is None else type(value)

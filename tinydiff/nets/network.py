@@ -14,15 +14,17 @@ NETS: dict[str, type[Network]] = {}
 class Network(nn.Module):
     """The interface that processes use: net(x, t, label, *, mask=None, cache=None, places=None) ->
     (B, n, outputs), for x (B, n) tokens or (B, n, inputs) numbers, times t (B, n) or None, labels
-    (B,) or None.
+    (B,), (B, k) of several attributes, or None.
 
     It is made with the arguments of `Process.network()` (inputs, outputs, attention, timed, reals)
-    and the shape (layers, heads, width, length, labels). An argument that it does not support (a
+    and the shape (layers, heads, width, length, labels; attributes where
+    there are several). An argument that it does not support (a
     mask, a cache) raises TypeError.
     """
 
     name: ClassVar[str]  # "transformer"
     labels: int = 0  # classes of text that it knows
+    attributes: int = 1  # of which a text has as many, each of another attribute
 
     @classmethod
     def least_weights(cls, shape: dict[str, int]) -> int:

@@ -1,7 +1,7 @@
 """One Transformer for every process: attention that sees both sides, only the past, or what a mask
 allows.
 
-    h_0 = embed(x) + time(t) + label
+    h_0 = embed(x) + time(t) + sum of labels
     h <- h + attention(norm(h));   h <- h + mlp(norm(h))      in every layer
     logits = head(norm(h))
 
@@ -75,6 +75,8 @@ class Transformer(Network):
     attention: "bidirectional" or "causal"
     timed:     True adds an embedding of the time at each position
     labels:    number of classes; one more, the last, is the null class
+    attributes: how many of them a text has, one of each attribute; their embeddings are added, and
+               the null class's for each that is not told
     tied:      True takes the embedding for the head as well (arXiv:1608.05859), where there is one
     """
 
@@ -97,6 +99,7 @@ class Transformer(Network):
         timed: bool = False,
         reals: bool = False,
         labels: int = 0,
+        attributes: int = 1,
         tied: bool = False,
     ):
         super().__init__()
@@ -106,7 +109,8 @@ class Transformer(Network):
             )
         if attention not in ("bidirectional", "causal"):
             raise ValueError(f"Attention is 'bidirectional' or 'causal', not {attention!r}.")
-        self.causal, self.labels, self.length = attention == "causal", labels, length
+        self.causal, self.length = attention == "causal", length
+        self.labels, self.attributes = labels, attributes
         self.embed = nn.Linear(inputs, width, bias=False) if reals else nn.Embedding(inputs, width)
         self.time = TimeEmbedding(width) if timed else None
         self.label = nn.Embedding(labels + 1, width) if labels else None
@@ -148,7 +152,7 @@ class Transformer(Network):
         cache: Cache | None = None,
         places: Tensor | None = None,
     ) -> Tensor:
-        """x (B, n) tokens or (B, n, inputs) numbers, t (B, n), label (B,) or None -> (B, n,
+        """x (B, n) tokens or (B, n, inputs) numbers, t (B, n), label (B,), (B, k) or None -> (B, n,
         outputs).
 
         mask (n, m) bool says which keys a query may see, in place of the network's own rule. With a
@@ -160,8 +164,7 @@ class Transformer(Network):
         if self.time is not None:
             h = h + self.time(t)
         if self.label is not None:
-            null = torch.full((len(x),), self.labels, device=x.device)
-            h = h + self.label(null if label is None else label)[:, None]
+            h = h + self.label(self.told(label, x)).sum(1, keepdim=True)
         turn = rotation(
             torch.arange(past, past + n, device=x.device) if places is None else places, self.half
         )
@@ -179,6 +182,15 @@ class Transformer(Network):
             )
         head = self.embed.weight[: self.outputs] if self.head is None else self.head.weight
         return F.linear(self.norm(h), head).float()
+
+    def told(self, label: Tensor | None, x: Tensor) -> Tensor:
+        """The classes of each row, (B, attributes), the null class for what is not told."""
+        B = len(x) if label is None else len(label)
+        null = torch.full((B, self.attributes), self.labels, device=x.device)
+        if label is None:
+            return null
+        label = label.reshape(B, -1)
+        return torch.cat([label, null[:, label.shape[1] :]], 1)
 
 
 class Block(nn.Module):

@@ -25,6 +25,7 @@ from tinydiff.predictions import Prediction
 from tinydiff.randomness import Rng, stratified
 from tinydiff.schedules import Schedule
 from tinydiff.text import Canvas, Tokenizer
+from tinydiff.text.labels import Attributes, flat
 
 PROCESSES: dict[str, type[Process]] = {}
 SIZES = (16, 1, 2, 4, 8, 32, 64, 256)  # tokens a piece of a text, the usual number first
@@ -107,7 +108,8 @@ class Process(nn.Module, ABC):
         self.task = ""  # what it was trained to rewrite (text.TASKS); "" writes plain text
         self.corpus = ""  # the name of what it learned; "" is not known
         self.ends = False  # did it learn where texts end, with its tokenizer's end_id?
-        self.label_names: tuple[str, ...] = ()  # of the classes it knows, where they have names
+        # of the classes it knows, by attributes, where they have names
+        self.label_names: Attributes = {}
         # whom it learns from, where its loss needs a teacher; no part of its own weights
         self.teachers: tuple[Process, ...] = ()
         # standard deviation of the times drawn in training around 1/2; 0 draws them uniformly
@@ -128,10 +130,16 @@ class Process(nn.Module, ABC):
         return len(self.tokenizer)
 
     @property
+    def attributes(self) -> Attributes:
+        """The classes of text that its network knows, by attributes, by their names or, without
+        names, by numbers; {} where it knows none."""
+        numbers = tuple(map(str, range(getattr(self.net, "labels", 0))))
+        return self.label_names or ({"label": numbers} if numbers else {})
+
+    @property
     def labels(self) -> tuple[str, ...]:
-        """The classes of text that its network knows, by their names or, without names, by numbers;
-        () where it knows none."""
-        return self.label_names or tuple(map(str, range(getattr(self.net, "labels", 0))))
+        """The names of these classes; () where there are none."""
+        return flat(self.attributes)
 
     @property
     def device(self) -> torch.device:
@@ -298,6 +306,7 @@ def build(
     width: int,
     length: int,
     labels: int = 0,
+    attributes: int = 1,
     tied: bool = False,
     network: str = "transformer",
     options: Mapping[str, str] = MappingProxyType({}),
@@ -321,6 +330,7 @@ def build(
     if left > max(over.floor_limit, schedule.floor) + 1e-6:
         raise ValueError(f"The noise of {name!r} leaves {left:.0%} of some position at t = 1.")
     shape = dict(layers=layers, heads=heads, width=width, length=length, labels=labels)
+    shape |= {"attributes": attributes} if attributes > 1 else {}
     shape |= {"tied": True} if tied else {}
     process.net = NETS[network](**process.network(), **shape)
     return process

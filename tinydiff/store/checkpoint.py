@@ -16,6 +16,7 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -28,6 +29,7 @@ from tinydiff.processes import PROCESSES, Process, build
 from tinydiff.schedules import Schedule, schedule
 from tinydiff.sentences import NAME, brief, is_number, is_text
 from tinydiff.text import TASKS, Corpus, Documents, Pairs, Tokenizer, tokenizers
+from tinydiff.text.labels import Attributes, flat
 
 FORMAT = 1
 RENAMED = {"bell": "time_spread"}  # settings of a training, as older versions wrote them
@@ -38,9 +40,10 @@ BOUNDS = {
     "width": (8, 1536),
     "length": (1, 4096),
     "labels": (0, 10_000),
+    "attributes": (1, 4),
     "tied": (0, 1),
 }
-UNTOLD = {"tied"}  # of these, those that a config leaves out where they are 0
+UNTOLD = {"tied", "attributes"}  # of these, those that a config may leave out
 USUAL = "transformer"  # the network of a config that names none
 FLOOR = 1e-9  # the least that a schedule may leave
 MAX_HEADER, MAX_TENSORS = 1 << 20, 10_000
@@ -60,7 +63,8 @@ class Card:
 
 
 def config_of(process: Process, shape: dict, corpus: str, **more) -> dict:
-    """The contents of config.json. shape: layers, heads, width, length, labels."""
+    """The contents of config.json. shape: layers, heads, width, length, labels, and
+    attributes where there are several."""
     return {
         "format": FORMAT,
         "process": process.name,
@@ -150,7 +154,7 @@ def load(folder: str | Path, device: str = "cpu") -> Process:
         raise CheckpointError(f"The weights in {folder.name!r} cannot be used: {error}") from None
     process.task, process.corpus = config.get("task", ""), config["corpus"]
     process.ends = config.get("ends", False)
-    process.label_names = tuple(config.get("labels", ()))
+    process.label_names = attributes_of(config)
     return process.to(device).eval()
 
 
@@ -276,24 +280,58 @@ def check_names(config: dict) -> None:
 
 def check_story(config: dict) -> None:
     """Raises ValueError where what a config tells people about its training has a wrong type."""
-    kinds = {"training": dict, "ends": bool, "hardware": str, "labels": list, "fingerprint": str}
+    kinds = {"training": dict, "ends": bool, "hardware": str, "fingerprint": str}
     if wrong := [
         key for key, kind in kinds.items() if key in config and not isinstance(config[key], kind)
     ]:
         raise ValueError(f"{wrong[0]} is {brief(config[wrong[0]])}.")
-    labels = config.get("labels", [])
-    if any(not is_text(label) or not 0 < len(label) <= NAME for label in labels):
-        raise ValueError(f"labels must be names of at most {NAME} characters.")
-    if labels and len(set(labels)) != config["net"]["labels"]:
-        raise ValueError(
-            f"labels names {len(set(labels))} classes, and its network knows "
-            f"{brief(config['net']['labels'])}."
-        )
+    check_labels(config)
     if (
         any(not is_number(config.get(key, 0)) for key in ("step", "seconds"))
         or type(config.get("step", 0)) is not int
     ):
         raise ValueError("step and seconds must be numbers.")
+
+
+def names_of_labels(attributes: Attributes) -> list | dict:
+    """The values of each attribute as a config holds them; of a single one, which needs no name, a
+    list."""
+    if len(attributes) < 2:
+        return list(flat(attributes))
+    return {name: list(values) for name, values in attributes.items()}
+
+
+def attributes_of(config: dict) -> Attributes:
+    """What `names_of_labels` was given."""
+    labels = config.get("labels", [])
+    told = labels if isinstance(labels, dict) else {"label": labels} if labels else {}
+    return {name: tuple(values) for name, values in told.items()}
+
+
+def check_labels(config: dict) -> None:
+    """Raises ValueError unless the labels, where a config names them, are those of its network."""
+    labels, net = config.get("labels", []), config["net"]
+    several = isinstance(labels, dict)
+    if not several and not isinstance(labels, list):
+        raise ValueError(f"labels is {brief(labels)}.")
+    if several and any(not isinstance(values, list) for values in labels.values()):
+        raise ValueError("labels must hold a list of names for each attribute.")
+    names = [*chain(*labels.values()), *labels] if several else labels
+    if any(not is_text(name) or not 0 < len(name) <= NAME for name in names):
+        raise ValueError(f"labels must be names of at most {NAME} characters.")
+    if several and any("," in name or name != name.strip() for name in names):
+        raise ValueError("labels must be names without commas where a text has several.")
+    known = attributes_of(config)
+    if labels and not len(set(flat(known))) == len(flat(known)) == net["labels"]:
+        raise ValueError(
+            f"labels names {len(set(flat(known)))} classes, and its network knows "
+            f"{brief(net['labels'])}."
+        )
+    if labels and len(known) != net.get("attributes", 1):
+        raise ValueError(
+            f"labels names {len(known)} attributes, and its network knows "
+            f"{brief(net.get('attributes', 1))}."
+        )
 
 
 def check_text(config: dict, folder: Path, data: Corpus | Documents | Pairs) -> None:

@@ -26,7 +26,8 @@ class Canvas:
 
     tokens: Tensor  # (B, L) int64; what stands at a position that is not given does not matter
     given: Tensor  # (B, L) bool: prompt, infill context, source
-    label: Tensor | None = None  # (B,) int64 class for guidance; None is unconditional
+    # (B,) int64 classes for guidance, or (B, k) of several attributes; None is unconditional
+    label: Tensor | None = None
     padding: Tensor | None = None  # (B, L) bool: open, but no part of the text (see `counted`)
 
     @staticmethod
@@ -116,7 +117,8 @@ class Canvas:
         )
 
     def with_label(self, label: Tensor | None) -> Canvas:
-        """The same text with another class for each row, (B,), or with none."""
+        """The same text with another class for each row, (B,), with several, (B, k), or with
+        none."""
         return replace(self, label=label)
 
     def part(self, part: int, parts: int) -> Canvas:

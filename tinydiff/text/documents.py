@@ -20,6 +20,7 @@ from torch import Tensor
 from tinydiff.randomness import Rng, seeded
 from tinydiff.text.canvas import Canvas
 from tinydiff.text.corpora import Corpus, random_given
+from tinydiff.text.labels import Attributes
 from tinydiff.text.tokenizers import Tokenizer
 
 
@@ -82,6 +83,10 @@ class Documents:
         return self.corpus.tokenizer
 
     @property
+    def attributes(self) -> Attributes:
+        return self.corpus.attributes
+
+    @property
     def labels(self) -> tuple[str, ...]:
         return self.corpus.labels
 
@@ -125,14 +130,17 @@ class Documents:
         return found
 
     def canvas(self, split: str, which: Tensor) -> Canvas:
-        """Windows of one split by their numbers (n,), END behind those that are shorter."""
+        """Windows of one split by their numbers (n,), END behind those that are shorter; with the
+        labels of the whole document, where it has any."""
         windows, ids = getattr(self, split), getattr(self.corpus, split)
         place = torch.arange(int(windows.room[which].max()))
         start, size, given = (part[which][:, None] for part in windows[:3])
         tokens = ids[(start + place).clamp_max(len(ids) - 1)].long()
+        label = getattr(self.corpus, f"{split}_label")
         return Canvas(
             torch.where(place < size, tokens, self.tokenizer.end_id),
             place < given,
+            None if label is None else label[windows.document[which]].long(),
             padding=place >= size,
         )
 

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,6 +31,7 @@ class Pairs:
     task: str
     train: Tensor  # (N, L) ids as a Corpus holds them
     valid: Tensor  # (M, L); no target of it is one of `train`
+    attributes: ClassVar[dict] = {}
     labels: tuple[str, ...] = ()
     fingerprint: str = ""  # of the corpus
 

@@ -39,7 +39,7 @@ from tinydiff.nets.memory import keep_all_freed
 from tinydiff.nets.precision import is_bf16
 from tinydiff.processes import PROCESSES, Process, build
 from tinydiff.randomness import TorchRng, seeded
-from tinydiff.sentences import HUGE, brief
+from tinydiff.sentences import HUGE, brief, listed
 from tinydiff.store import catalogue, checkpoint
 from tinydiff.text import (
     Canvas,
@@ -73,7 +73,9 @@ class Config:
     ] = "tiny_shakespeare"
     megabytes: Annotated[float, "of 'tinystories' to learn from"] = MEGABYTES
     label: Annotated[
-        str, "what 'shakespeare' is labelled with: genre, play or speaker; empty is nothing"
+        str,
+        "what 'shakespeare' is labelled with: genre, play or speaker; documents in pieces: any of "
+        "mood,dialogue,length; empty is nothing",
     ] = ""
     tokenizer: Annotated[
         str, "'characters', 'bpe-4096' for as many pieces of words, or a tokenizer.json"
@@ -129,7 +131,10 @@ class Config:
         "the other",
     ] = 0.1
     given: Annotated[float, "share of windows of which a part is given"] = 0.25
-    drop_label: Annotated[float, "share of windows trained without their label"] = 0.1
+    drop_label: Annotated[float, "share of windows trained without any label"] = 0.5
+    drop_attribute: Annotated[
+        float, "where there are several labels: chance of each to be left out of the others"
+    ] = 0.3
     ema: Annotated[
         float, "decay of the averaged weights; the average is young at first, so that it follows"
     ] = 0.999
@@ -283,6 +288,8 @@ class TrainingRun:
         )
         torch.manual_seed(config.seed)
         self.shape = {**config.shape, "labels": len(data.labels)}
+        several = len(data.attributes)
+        self.shape |= {"attributes": several} if several > 1 else {}
         self.shape |= {"tied": 1} if len(data.tokenizer) >= TIED else {}
         self.process = self.new_process()
         if config.start and not resume:
@@ -348,13 +355,19 @@ class TrainingRun:
 
     def begin_with(self, source: str) -> None:
         """Take the weights of another checkpoint's network, of this family or another, where they
-        fit; what only this network has, as its table of times, stays as it was drawn. Raises
-        ValueError for other tokens, and where less than half would fit."""
+        fit; what only this network has, as its table of times, stays as it was drawn, but labels
+        are nothing at first, so that it says what that network says. Raises ValueError for other
+        tokens or labels, and where less than half would fit."""
         other = catalogue.load(source)
         if other.tokenizer != self.process.tokenizer:
             raise ValueError(
                 f"The network of {source!r} reads other tokens: begin with one that has the same "
                 "tokenizer."
+            )
+        if self.data.labels and other.labels and other.labels != self.data.labels:
+            raise ValueError(
+                f"The network of {source!r} knows the labels {listed(other.labels)}: begin with "
+                "one that knows the same, or none."
             )
         weights, current = other.net.state_dict(), self.process.net.state_dict()
         if "head.weight" in current:  # where embedding and head are one table it is the head too
@@ -373,6 +386,14 @@ class TrainingRun:
             raise ValueError(
                 f"The network of {source!r} is of another shape: begin with one of the same preset."
             )
+        for name in current.keys() - weights.keys():
+            if name.startswith("label."):
+                current[name].zero_()
+        if other.name == self.process.name:  # what it learned beside its network: codes of tokens
+            learned = dict(other.named_parameters())
+            for name, own in self.process.named_parameters():
+                if not name.startswith("net.") and learned[name].shape == own.shape:
+                    own.data.copy_(learned[name])
 
     def steps(self) -> Iterator[Progress]:
         """Train and yield a Progress after every step, with the folder locked. Raises
@@ -519,23 +540,31 @@ class TrainingRun:
         ).tolist()
 
     def dropped(self, canvas: Canvas) -> Canvas:
-        """The canvas with the null class in the place of a few labels, so that the network knows
-        both."""
-        if canvas.label is None:
-            return canvas
-        drop = self.rng.common(len(canvas.label), purpose="label") < self.config.drop_label
-        return replace(canvas, label=torch.where(drop, len(self.data.labels), canvas.label))
+        """The canvas with the null class in the place of some labels, so that the network knows
+        texts with them and without; where it has several, also texts with some of them."""
+        label, B = canvas.label, len(canvas.tokens)
+        null, several = len(self.data.labels), len(self.data.attributes)
+        if label is None:
+            return canvas.with_label(torch.full((B, several), null) if several else None)
+        drop = self.rng.common(B, purpose="label") < self.config.drop_label
+        if label.ndim == 2:
+            drop = drop[:, None]
+        if several > 1:
+            each = self.rng.common(B, several, purpose="label")
+            drop = drop | (each < self.config.drop_attribute)
+        return canvas.with_label(torch.where(drop, null, label))
 
     def validate(self, batches: int = 8, batch: int = 32) -> float:
-        """The bound on windows of the validation text, the same ones and the same draws every time,
-        nats a character."""
+        """The bound on windows of the validation text without their labels, the same ones and the
+        same draws every time, nats a character."""
         rng = seeded(1)
         total = 0.0
         count = 0
         length = self.config.shape["length"]
         with torch.no_grad(), self.autocast():
             for _ in range(batches):
-                canvas = self.data.canvases("valid", length, batch, rng, 0.0).to(self.device)
+                canvas = self.data.canvases("valid", length, batch, rng, 0.0)
+                canvas = canvas.with_label(None).to(self.device)
                 total += self.average.bound(canvas, rng).sum().item()
                 count += canvas.characters(self.data.tokenizer).sum().item()
         return total / count
@@ -616,7 +645,8 @@ class TrainingRun:
         )
         made |= {"task": self.config.task} if self.config.task else {}
         made |= {"ends": True} if self.process.ends else {}
-        made |= dict(labels=list(self.data.labels), fingerprint=self.data.fingerprint)
+        names = checkpoint.names_of_labels(self.data.attributes)
+        made |= dict(labels=names, fingerprint=self.data.fingerprint)
         return checkpoint.config_of(self.average, self.shape, self.data.name, **made)
 
     def state(self) -> dict[str, Tensor]:
@@ -752,6 +782,7 @@ NUMBERS = {  # of Config: what each may be, both ends included
     "time_spread": (0, 10),
     "given": (0, 1),
     "drop_label": (0, 1),
+    "drop_attribute": (0, 1),
     "ema": (0, 1),
     "clip": (1e-6, 10**6),
     "seed": (0, 2**63 - 1),

@@ -1,5 +1,5 @@
-"""The fields of the guides: the label, and a widget for each option that a guide declares, shown
-where the model can do it.
+"""The fields of the guides: a menu for each attribute of the label, and a widget for each option
+that a guide declares, shown where the model can do it.
 
 What is hidden has its usual value, so that nothing is asked of a model that it cannot do.
 """
@@ -11,43 +11,59 @@ import gradio as gr
 from tinydiff import guides
 from tinydiff.options import Choice, Model, Option, Words
 from tinydiff.processes import Process
+from tinydiff.runs import parts_of
+from tinydiff.store.checkpoint import BOUNDS
 from tinydiff.ui.request import LIMITS, opening
 from tinydiff.ui.tab import spaced
 
 FINE = {"temperature": 0.05, "top_p": 0.05}  # steps of sliders, of others a hundredth
 
+# of the menus for the label, one for each attribute that a model may have
+LABELS = ("label", *(f"label-{n}" for n in range(2, BOUNDS["attributes"][1] + 1)))
+
 
 def count() -> int:
     """How many fields there are."""
-    return 1 + len(guides.options())
+    return len(LABELS) + len(guides.options())
 
 
 def fields(process: Process) -> list:
-    """The widgets: the label, and the options of all guides."""
-    label, *updates = menus(process)
-    kind = gr.Dropdown(
-        **shown(label),
-        label="Label",
-        info="What kind of text it is to be, of those that the model was told.",
-        elem_id="label",
-    )
+    """The widgets: the menus for the label, and the options of all guides."""
+    found = menus(process)
+    updates = found[len(LABELS) :]
+    kinds = [
+        gr.Dropdown(
+            **shown(update),
+            info="What kind of text it is to be, of those that the model was told.",
+            elem_id=elem_id,
+        )
+        for elem_id, update in zip(LABELS, found)
+    ]
     usual, made = opening(), []
     for (name, option), update in zip(guides.options().items(), updates):
         first = {"value": usual[name]} | shown(update)
         made.append(widget(name, option, name, first))
-    return [kind, *made]
+    return [*kinds, *made]
 
 
 def menus(process: Process) -> list[dict]:
     """An update for each field, for another model. What it cannot do is hidden and has its usual
     value, and so have menus of what depends on the model."""
-    kinds = [("any", ""), *((name, name) for name in process.labels)]
-    updates = [gr.update(visible=bool(process.labels), choices=kinds, value="")]
+    updates = [kinds_of(process, place) for place in range(len(LABELS))]
     able, usual = guides.offered(process), opening()
     for name, option in guides.options().items():
         update = gr.update(visible=name in able) | menu_of(option, process)
         updates.append(update if name in able else update | {"value": usual[name]})
     return updates
+
+
+def kinds_of(process: Process, place: int) -> dict:
+    """The menu of an attribute of the label."""
+    known = list(process.attributes.items())
+    name, values = known[place] if place < len(known) else ("label", ())
+    kinds = [("any", ""), *((value, value) for value in values)]
+    title = name.capitalize() if len(known) > 1 else "Label"
+    return gr.update(visible=bool(values), choices=kinds, value="", label=title)
 
 
 def menu_of(option: Option, process: Process) -> dict:
@@ -60,18 +76,29 @@ def menu_of(option: Option, process: Process) -> dict:
 
 def values_of(settings: dict, updates: list[dict]) -> list[dict]:
     """The updates of `menus` with the values that settings have."""
-    names = ["label", *guides.options()]
-    return [
+    label, n = settings["label"], len(LABELS)
+    kinds = [{**update, "value": told(label, update)} for update in updates[:n]]
+    return kinds + [
         update if settings[name] is None else {**update, "value": settings[name]}
-        for name, update in zip(names, updates)
+        for name, update in zip(guides.options(), updates[n:])
     ]
+
+
+def told(label: str, update: dict) -> str:
+    """Of a label the value that is in a menu, "" where none is."""
+    values = [value for _, value in update["choices"]]
+    return next((name for name in (label, *parts_of(label)) if name in values), "")
 
 
 def settings_of(values: tuple) -> dict:
     """Settings from the values of the fields."""
-    named = zip(["label", *guides.options()], values)
+    kinds = [value for value in values[: len(LABELS)] if value not in (None, "")]
+    label = kinds[0] if len(kinds) == 1 else ", ".join(map(str, kinds))
+    named = zip(guides.options(), values[len(LABELS) :])
     models = guides.models()
-    return {k: value for k, value in named if value is not None and (value or k not in models)}
+    return {"label": label} | {
+        k: value for k, value in named if value is not None and (value or k not in models)
+    }
 
 
 def widget(name: str, option: Option, elem_id: str, first: dict) -> gr.Component:
