@@ -142,6 +142,7 @@ NO_NUMBERS = {  # what was taken without a word, and what stands beside it
     "ema": (NAN, -0.1, 2.0),
     "given": (NAN, -0.1, 7.0),
     "drop_label": (NAN, -1.0, 1.1),
+    "drop_attribute": (NAN, -1.0, 1.1),
     "clip": (NAN, -1.0, 0.0, math.inf),
     "time_spread": (NAN, -1.0, math.inf),
     "warmup": (-5, 2.5),

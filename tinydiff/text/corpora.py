@@ -137,8 +137,8 @@ def corpus(
 
 def without_labels(source: str | Path) -> ValueError:
     return ValueError(
-        f"The corpus {brief(Path(source).name)} has no labels: 'shakespeare' has, and documents, each ended "
-        f"by a line {subwords.END}, that are cut into pieces of words."
+        f"The corpus {brief(Path(source).name)} has no labels: 'shakespeare' has, and documents, "
+        f"each ended by a line {subwords.END}, that are cut into pieces of words."
     )
 
 

@@ -390,10 +390,14 @@ class TrainingRun:
             if name.startswith("label."):
                 current[name].zero_()
         if other.name == self.process.name:  # what it learned beside its network: codes of tokens
-            learned = dict(other.named_parameters())
-            for name, own in self.process.named_parameters():
-                if not name.startswith("net.") and learned[name].shape == own.shape:
-                    own.data.copy_(learned[name])
+            learned = other.state_dict()
+            for name, own in self.process.state_dict().items():
+                if (
+                    name in learned
+                    and not name.startswith("net.")
+                    and own.shape == learned[name].shape
+                ):
+                    own.copy_(learned[name])
 
     def steps(self) -> Iterator[Progress]:
         """Train and yield a Progress after every step, with the folder locked. Raises
