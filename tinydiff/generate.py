@@ -381,6 +381,10 @@ def check_label(process: Process, canvas: Canvas) -> None:
             f"This model knows {labels} labels, numbered from 0; {int(strange[0])} "
             "is not one of them."
         )
+    if told.shape[1] > (most := getattr(process.net, "attributes", 1)):
+        raise ValueError(
+            f"A text of this model has {most} labels at the most, not {told.shape[1]}."
+        )
     first = 0
     for name, values in process.attributes.items():
         if (((told >= first) & (told < first + len(values))).sum(1) > 1).any():
