@@ -505,6 +505,8 @@ class Labelled(exact.PerfectNetwork):
     """Perfect for the language of each label, and without one for their even mixture; all rows have
     one label."""
 
+    attributes = 1
+
     def __init__(self, nets):
         super().__init__(None)
         self.nets, self.labels = nets, len(nets) - 1
@@ -539,6 +541,45 @@ def test_without_weight_a_label_is_its_language(name):
     found = written(labelled(name, *languages), (4, 300), 1, languages[1], steps=48)
     # languages 0 and 1 are 0.6 apart
     assert 0.5 * (found - languages[1].log_p.exp()).abs().sum() < 0.09
+
+
+class Attributed(exact.PerfectNetwork):
+    """Perfect for what is left of a language when labels of its texts are told: each text has one
+    of each attribute, of (S, attributes), and all rows are told the same."""
+
+    def __init__(self, name, language, of):
+        super().__init__(None)
+        self.labels, self.attributes = int(of.max()) + 1, of.shape[1]
+        self.name, self.language, self.of = name, language, of
+
+    def left(self, told):
+        p = [p * (told <= {*own}) for p, own in zip(self.language.log_p.exp(), self.of.tolist())]
+        texts = [self.language.tokenizer.decode(text) for text in self.language.strings]
+        return exact.Enumerated(texts, [float(one) for one in p])
+
+    def forward(self, x, t, label=None, **more):
+        told = set() if label is None else {*label[0].view(-1).tolist()} - {self.labels}
+        return exact.perfect(self.name, self.left(told)).net(x, t, **more)
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_some_labels_of_several_are_the_texts_that_have_them(name):
+    """Of two attributes, how a text begins and how it ends, one, the other, both or none are told:
+    what is written are the texts that have them, in their proportions; what is not told is averaged
+    over. For every noise."""
+    strings = ["aba", "abb", "bba", "baa", "aaa"]
+    language = exact.Enumerated(strings, [0.3, 0.25, 0.2, 0.15, 0.1])
+    process = exact.perfect(name, language)
+    of = torch.tensor([["ab".index(text[0]), 2 + "ab".index(text[-1])] for text in strings])
+    process.net = Attributed(name, language, of)
+    process.label_names = {"begins": ("with a", "with b"), "ends": ("in a", "in b")}
+    blank = Canvas.blank(3, 300)
+    for told in ([0, 4], [4, 2], [0, 2], [4, 4]):
+        canvas = blank.with_label(torch.tensor(told).repeat(300, 1))
+        *_, frame = generate(process, canvas, seed=2, steps=24)
+        found = [(frame.tokens == text).all(1).double().mean() for text in language.strings]
+        wanted = process.net.left({*told} - {4}).log_p.exp()
+        assert 0.5 * (torch.stack(found) - wanted).abs().sum() < 0.09, told
 
 
 @pytest.mark.parametrize("name", ["masked", "score-masked", "uniform", "score-uniform", "gaussian"])

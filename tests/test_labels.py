@@ -18,7 +18,7 @@ from tinydiff.measure import shrink
 from tinydiff.nets.transformer import Transformer
 from tinydiff.processes import PROCESSES, build
 from tinydiff.randomness import seeded
-from tinydiff.store import checkpoint
+from tinydiff.store import card, checkpoint
 from tinydiff.text import Canvas, Characters, Documents, corpus, labels
 from tinydiff.train.loop import Config, start
 from tinydiff.ui import request, steering
@@ -229,6 +229,8 @@ def test_training_with_labels(stories, tmp_path, capsys):
             start(replace(config, label=label), resume=True)
     with pytest.raises(ValueError, match="knows the labels glad, .*: begin with one that knows"):
         start(replace(config, label="mood", start=config.out, out=str(tmp_path / "c")))
+    written = card.text(checkpoint.card(tmp_path / "a"))
+    assert "glad, sad, neither; dialogue, no dialogue; short, middle, long." in written
     shrink.shrink(tmp_path / "a", tmp_path / "small", corpus(stories, tokenizer="bpe-280"))
     line = ["sample", "--model", str(tmp_path / "small"), "--length", "12", "--steps", "2"]
     capsys.readouterr()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tinydiff import rewrite
 from tinydiff.files import write_text
-from tinydiff.sentences import is_number, table
+from tinydiff.sentences import is_number, listed, table
 from tinydiff.show import fonts, plots
 from tinydiff.store import checkpoint
 from tinydiff.store.checkpoint import Card
@@ -149,6 +149,7 @@ def body(model: Card, source: str) -> str:
         f"{net['width']} over {net['length']} {pieces(config)}, "
         f"trained on {config['corpus'].replace('_', ' ')} (the first 90 "
         f"%){f' for the task {task}' if task else ''}.",
+        *labels_of(config),
         "",
         "```python\nimport tinydiff\nprocess = "
         f'tinydiff.load("{source or model.path.name}")\n{rewrite.USE if task else USE}\n```',
@@ -180,6 +181,15 @@ def measured_with(model: Card) -> list[str]:
     if made := origin(model):
         words = f"Measured with the weights `{made['weights']}` in {made['precision']}."
     return ["", words]
+
+
+def labels_of(config: dict) -> list[str]:
+    """What kinds of text can be asked for, as a line of the card."""
+    known = checkpoint.attributes_of(config)
+    if not known:
+        return []
+    kinds = "; ".join(listed(values) for values in known.values())
+    return ["", f"It writes the kinds of text that are asked for by their labels, or any: {kinds}."]
 
 
 def pieces(config: dict) -> str:

@@ -5,9 +5,9 @@
     length    short, middle, long       in characters
 
 Values are numbered through all attributes, so that a set of numbers says what is known of a text:
-"glad, short". The limits were measured on 15,716 stories of TinyStories. VADER finds 90 % of them
-glad by its usual 0.05, which would tell little: here 83 % are glad, 9 % sad and 8 % neither.
-Anybody speaks in 65 %, and a third each is short, middle or long.
+"glad, short". The limits were measured on 15,716 stories of TinyStories. By VADER's usual ones, 0.05
+and -0.05, 90 % of them are glad and 3 % neither; by those here 82 % are glad, 9 % sad and 9 %
+neither. Somebody speaks in 66 %, and a third each is short, middle or long.
 """
 
 from __future__ import annotations
