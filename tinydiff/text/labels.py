@@ -5,7 +5,7 @@
     length    short, middle, long       in characters
 
 Values are numbered through all attributes, so that a set of numbers says what is known of a text:
-"glad, short". The limits were measured on 15,716 stories of TinyStories. By VADER's usual ones, 0.05
+"glad, short". The limits were measured on 15,716 stories of TinyStories. By VADER's usual 0.05
 and -0.05, 90 % of them are glad and 3 % neither; by those here 82 % are glad, 9 % sad and 9 %
 neither. Somebody speaks in 66 %, and a third each is short, middle or long.
 """
