@@ -52,7 +52,7 @@ TINY = [
 SMALLER = {
     "sample": ["--length", "40", "--steps", "3"],
     "rewrite": ["--steps", "2", "--candidates", "1"],
-    "eval": ["--texts", "2", "--draws", "1"],
+    "eval": ["--texts", "4", "--draws", "2"],
     "train": TINY,
 }
 # minutes, or they write into this repository; that their flags are right is seen, what they do is
