@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tinydiff.cli.commands import main
+from tinydiff.cli.flags import saved_config
 from tinydiff.measure import evaluate, shrink
 from tinydiff.processes import PROCESSES, build
 from tinydiff.randomness import seeded
@@ -200,6 +201,25 @@ def test_training_reads_documents(stories, tmp_path):
         next(steps)
     steps.close()
     assert whole[3:] == [progress.loss for progress in train(half, resume=True)]
+
+
+def test_documents_of_several_files(stories, tmp_path):
+    """Each file's as often as its weight says, validated once; a run on them resumes as if never
+    stopped, by what it stored, and what it shares names no place."""
+    both = f"{stories}:2,{stories.with_name('tinystories_valid.txt')}"
+    mixed = corpus(both, tokenizer="bpe-290")
+    assert mixed.ended and (mixed.train == 0).sum() == 2 * 300 + 36
+    assert (mixed.valid == 0).sum() == 40 + 4
+    few = dict(validate_every=2, save_every=2, out=str(tmp_path / "a"))
+    config = Config(preset="tiny", corpus=both, tokenizer="bpe-290", steps=4, batch=4, **few)
+    whole = [progress.loss for progress in train(config)]
+    steps = train(replace(config, out=str(tmp_path / "b")))
+    next(steps), next(steps), steps.close()
+    again = saved_config(tmp_path / "b")
+    assert again.corpus == both
+    assert whole[2:] == [progress.loss for progress in train(again, resume=True)]
+    assert str(stories.parent) not in (tmp_path / "b" / "config.json").read_text()
+    assert checkpoint.read_config(tmp_path / "b")["corpus"] == "tinystories+tinystories_valid"
 
 
 def test_the_learning_rate_is_constant_until_the_end():

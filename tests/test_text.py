@@ -167,6 +167,73 @@ def test_a_corpus_is_split_once(tmp_path):
         check_window(data, 256)
 
 
+@pytest.fixture
+def two(tmp_path, monkeypatch):
+    """Two texts of 100 lines each, in the folder where one is."""
+    monkeypatch.chdir(tmp_path)
+    for name, words in (("a.txt", "one, two."), ("b.txt", "deux et trois")):
+        (tmp_path / name).write_text("".join(f"{words} {i:02}\n" for i in range(100)))
+    return tmp_path
+
+
+@pytest.mark.parametrize("tokenizer", ["characters", "bpe-300"])
+def test_several_texts_are_one(two, tokenizer):
+    """Each is there to learn from as often as its weight says, and once to validate; what is cut
+    is the text, by one tokenizer of all of them; a text alone is the same as before."""
+    alone = [corpus(two / name) for name in ("a.txt", "b.txt")]
+    data = corpus("a.txt:2, b.txt", tokenizer=tokenizer)
+    valid = data.tokenizer.decode(data.valid)
+    if tokenizer == "characters":
+        assert data.text == 2 * alone[0].text + alone[1].text
+        assert valid == "".join(one.tokenizer.decode(one.valid) for one in alone)
+        assert data.tokenizer.characters == "".join(sorted({*data.text, *valid}))
+    for line in ("one, two. 88\n", "deux et trois 88\n"):
+        assert data.text.count(line) == 1 + line.startswith("one") and line not in valid
+    for line in ("one, two. 95\n", "deux et trois 95\n"):
+        assert valid.count(line) == 1 and line not in data.text
+    assert data.name == "a+b"
+    assert corpus("a.txt:2,b.txt:1", tokenizer=data.tokenizer).fingerprint == data.fingerprint
+    assert corpus("a.txt,b.txt:2", tokenizer=data.tokenizer).fingerprint != data.fingerprint
+    assert corpus("a.txt:1", tokenizer=tokenizer).text == corpus("a.txt", tokenizer=tokenizer).text
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "a.txt:0,b.txt",
+        "a.txt:x,b.txt",
+        "a.txt:1.5",
+        "a.txt,,b.txt",
+        "a.txt:101,b.txt",
+        ":2,b.txt",
+        "a.txt:-1",
+        "a.txt:9" + "9" * 9,
+    ],
+)
+def test_weights_that_are_none_are_told(two, source):
+    """One sentence, with how they are written."""
+    with pytest.raises(ValueError, match="write FILE:WEIGHT,FILE:WEIGHT with whole weights from 1"):
+        corpus(source)
+
+
+def test_texts_that_do_not_go_together_are_told(two):
+    """One that is not there, documents beside others, other characters than a model's. A file
+    whose name has a comma or a colon is itself."""
+    with pytest.raises(ValueError, match="no corpus file 'none.txt'"):
+        corpus("a.txt,none.txt")
+    (two / "c.txt").write_text("Once.\n<|endoftext|>\n" * 50)
+    with pytest.raises(
+        ValueError, match="'c' is made of documents.* 'a' is not: give texts of one"
+    ):
+        corpus("a.txt,c.txt:2", tokenizer="bpe-300")
+    with pytest.raises(ValueError, match="'a.b' has not '~' as its characters"):
+        corpus("a.txt,b.txt", tokenizer=Characters.of(corpus("a.txt,b.txt").text + "~"))
+    (two / "a.txt:2,b.txt").write_text("xyz" * 40)
+    assert set(corpus("a.txt:2,b.txt").text) == set("xyz")
+    assert corpora.without_places("/x/y/a.txt:2,z/b.txt") == "a.txt:2,b.txt:1"
+    assert corpora.without_places("/x/y/a.txt") == "a.txt"
+
+
 # what stands across the edge of two pieces of a file: half a line end, half a character, a mark
 # that is none
 PIECES = [

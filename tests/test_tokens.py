@@ -2,13 +2,17 @@
 text."""
 
 import json
+import math
 import random
+from collections import Counter
 
 import pytest
 import torch
 
+from tests.conftest import brief
 from tinydiff import exact
 from tinydiff.cli.commands import main
+from tinydiff.endings import texts_of
 from tinydiff.generate import generate
 from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES, build
@@ -67,6 +71,14 @@ def test_tokens_that_are_no_text(words):
         words.counts(torch.tensor([words.end_id])) == 0
         and words.decode(torch.tensor([words.mask_id])) == "·"
     )
+
+
+def test_a_character_does_not_reach_over_the_end(words):
+    """What lies behind the END of a text makes nothing whole that stands before it."""
+    first, second = words.encode("é").tolist()
+    whole = torch.tensor([first, words.end_id, second])
+    assert words.decode(whole) == "\ufffd\ufffd" and words.decode(whole[:1]) == "\ufffd"
+    assert words.decode(torch.tensor([first, second, words.end_id])) == "é"
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
@@ -328,9 +340,14 @@ def test_blanks_of_a_template(words):
 
 
 class Pieces(Tokenizer):
-    """Four tokens of one to five characters, of which one is another one's beginning."""
+    """Tokens of one to five characters, of which one is another one's beginning; END spells
+    nothing. In what is typed, a bar stands between two tokens."""
 
-    kind, unit, one_way, pieces = "toy", "tokens", False, ("a", "ab", " king", "c")
+    kind, unit, one_way = "toy", "tokens", False
+
+    def __init__(self, *pieces):
+        self.pieces = pieces
+        self.end_id = pieces.index("") if "" in pieces else None
 
     def typed(self, text):
         return text
@@ -339,7 +356,8 @@ class Pieces(Tokenizer):
         return character in "abc king"
 
     def encode(self, text, place=0):
-        return torch.tensor([self.pieces.index(piece) for piece in text.split("|")])
+        found = [self.pieces.index(piece) for piece in text.split("|") if text]
+        return torch.tensor(found, dtype=torch.int64)
 
     def spell(self, ids):
         return [(*self.pieces, "·")[i] for i in ids.tolist()]
@@ -358,8 +376,17 @@ class Pieces(Tokenizer):
 
 TOKENIZERS.pop("toy")
 TOY = exact.Enumerated(
-    ["a| king|c|a", "ab|ab|a|c", "c|c| king| king", "ab|c|a|ab"], [0.4, 0.3, 0.2, 0.1], Pieces()
+    ["a| king|c|a", "ab|ab|a|c", "c|c| king| king", "ab|c|a|ab"],
+    [0.4, 0.3, 0.2, 0.1],
+    Pieces("a", "ab", " king", "c"),
 )
+# texts that end themselves; "ab" is written in two ways, and begins others
+TOLD = exact.Enumerated(
+    ["ab|||", "a|b||", "ab|c|a|", "a|b|c|a", "b|ab||"],
+    [0.3, 0.2, 0.25, 0.15, 0.1],
+    Pieces("a", "ab", "b", "c", ""),
+)
+TEXTS_TOLD = {"ab": 0.5, "abca": 0.4, "bab": 0.1}
 
 
 @pytest.mark.parametrize("name", PROCESSES)
@@ -386,6 +413,49 @@ def test_given_tokens_stay_the_tokens_they_are(name):
     assert (frame.tokens[:, 0] == 1).all()
     share = (frame.tokens == TOY.strings[1]).all(1).double().mean().item()
     assert abs(share - 0.75) < 0.09
+
+
+SOME = ("masked", "autoregressive", "block", "uniform", "gaussian")
+
+
+@pytest.mark.parametrize("name", brief(PROCESSES, lambda name: name in SOME))
+def test_texts_have_the_probabilities_of_the_language(name):
+    """Not their tokens: a text that can be cut in two ways is as frequent as both together; it is
+    over where its END stands. After 'ab' given as one token 'abca' has 5 / 11, whatever follows
+    'a', 'b' given as two; where only 'c' fits between them, 'c' is written."""
+    process = exact.perfect(name, TOLD)
+    process.ends, many = True, 600
+    blank = Canvas.blank(4, many)
+    given = [Canvas.prompt(TOLD.tokenizer, text, 4, batch=many) for text in ("ab", "a|b")]
+    for canvas, shares in zip(
+        [blank, *given], [TEXTS_TOLD, {"ab": 6 / 11, "abca": 5 / 11}, {"ab": 4 / 7, "abca": 3 / 7}]
+    ):
+        *_, frame = generate(process, canvas, steps=64, seed=5)
+        found = Counter(texts_of(process, frame))
+        assert sum(found[text] for text in shares) > 0.97 * many
+        for text, share in shares.items():  # four standard errors
+            assert abs(found[text] / many - share) < 4 * (share * (1 - share) / many) ** 0.5
+    if "causal" not in process.traits and "blocks" not in process.traits:
+        gap = Canvas(TOLD.strings[3].repeat(50, 1), TOLD.strings[3].repeat(50, 1) != 3)
+        *_, frame = generate(process, gap, steps=16, seed=5)
+        assert texts_of(process, frame) == ["abca"] * 50
+
+
+@pytest.mark.parametrize("name", brief(PROCESSES, lambda name: name in SOME))
+def test_bits_of_texts_that_can_be_cut_in_two_ways(name, rng):
+    """The bound over one cut of each is above the entropy of texts, by what the cut still tells;
+    END and what lies behind it spell nothing, and are paid for."""
+    tokens = TOLD.sample(1500, 4, rng)
+    canvas = Canvas(tokens, torch.zeros_like(tokens, dtype=torch.bool))
+    found = evaluate.bound_over(
+        exact.perfect(name, TOLD), canvas, draws=4, batch=6000, consecutive=False
+    )
+    characters = TOLD.tokenizer.counts(tokens).sum().item()
+    truth = -TOLD.log_prob(tokens).sum().item() / characters
+    assert abs(found.nats - truth) < 4 * max(found.error, 0.004)
+    told = map(TOLD.tokenizer.decode, tokens)
+    texts = -sum(math.log(TEXTS_TOLD[text]) for text in told) / characters
+    assert truth > texts + 0.1
 
 
 def test_tokenizers_are_found():

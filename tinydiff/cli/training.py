@@ -17,6 +17,7 @@ from rich.text import Text
 from tinydiff.cli.flags import config_of, out_of
 from tinydiff.sentences import clean, say
 from tinydiff.store import hub
+from tinydiff.text.corpora import without_places
 from tinydiff.train.loop import Config, Progress, TrainingRun, start
 from tinydiff.train.pace import Pace, Stop
 from tinydiff.train.pushing import Keeper
@@ -115,7 +116,7 @@ def logged(steps: Iterator[Progress], config: Config, project: str | None) -> It
     except ImportError:
         raise ValueError("--trackio needs the package of that name: pip install trackio.") from None
     # without where they are here
-    places = {name: Path(getattr(config, name)).name for name in ("corpus", "start")}
+    places = {"corpus": without_places(config.corpus), "start": Path(config.start).name}
     about = {k: v for k, v in asdict(config).items() if k != "out"} | places
     trackio.init(project=project, config=about)
     try:

