@@ -399,7 +399,7 @@ def test_the_block_that_is_asked_for_decides_what_is_seen(language):
     canvas = Canvas.template(language.tokenizer, "a__a", batch=50)
     *_, frame = generate(process, canvas, sampler="blockwise", block=4, steps=16)
     assert (frame.tokens == language.strings[0]).all()
-    with pytest.raises(ValueError, match="the 2 characters of a block"):
+    with pytest.raises(ValueError, match="the 2 tokens of a block"):
         generate(process, canvas, sampler="blockwise", block=2)
 
 

@@ -277,6 +277,9 @@ def test_what_is_no_scene_is_refused():
     assert render.is_scene(good, 4)
     for bad in (
         {"masks": 1},
+        {"wide": 1},
+        {"unit": 1},
+        {"unit": "x" * 999},
         {"least": "0"},
         {"view": "x"},
         {"view": 1},

@@ -341,7 +341,7 @@ def check_tokens(process: Process, canvas: Canvas) -> None:
     if len(strange):
         raise ValueError(
             f"The canvas gives the id {int(strange[0])}; this model knows {process.V} "
-            "characters, numbered from 0."
+            "tokens, numbered from 0."
         )
 
 
@@ -361,7 +361,7 @@ def check_visible(process: Process, canvas: Canvas, size: int | None) -> None:
         first = torch.where(~given & new, part, L).amin(1)
         last = torch.where(given & new, part, -1).amax(1)
         if (first < last).any():
-            seen = f"the {ahead} characters of a block" if ahead > 1 else "a character"
+            seen = f"the {ahead} tokens of a block" if ahead > 1 else "a token"
             raise ValueError(
                 f"'{process.name}' would not see what is given behind {seen} that it writes, "
                 "because it reads from left to right: "

@@ -63,7 +63,7 @@ STAGES = {
     "label": "the predictions with a label and without become one",
     "classifier": "another network reweighs the prediction",
     "temperature": "how sharp the prediction is",
-    "cut": "which characters the prediction keeps",
+    "cut": "which tokens the prediction keeps",
     "pattern": "what the whole text may be",
 }
 # names of settings and of arguments of `generate`, which no option of a guide may have

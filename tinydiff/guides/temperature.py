@@ -14,10 +14,10 @@ def temperature(
 ):
     """Make the prediction sharper or flatter: its log-probabilities are divided by the temperature.
 
-    Only what the rest of the text says of a character is divided; what its own noisy state says is
+    Only what the rest of the text says of a token is divided; what its own noisy state says is
     added afterwards, as it is. At a mask the state says nothing, and this is log_x0 / temperature.
-    Under other noise, dividing the sum would strengthen the character that stands there as much as
-    the network's prediction, so that fewer characters change: uniform noise then wrote as many
+    Under other noise, dividing the sum would strengthen the token that stands there as much as
+    the network's prediction, so that fewer tokens change: uniform noise then wrote as many
     wrong words at 0.5 as at 1.
     """
 

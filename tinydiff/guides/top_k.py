@@ -11,7 +11,7 @@ def top_k(
     *,
     top_k: Annotated[int, Range(0, 1000, "how many of the likeliest tokens are kept, 0: all")] = 0,
 ):
-    """Keep only the likeliest characters, this many of each prediction.
+    """Keep only the likeliest tokens, this many of each prediction.
 
     They are the likeliest by what the rest of the text says, as with top-p; of equally likely ones
     those that stand first in the vocabulary.

@@ -18,11 +18,11 @@ def top_p(
         Range(1e-6, 1, "the share of probability that is kept, 1: every token has its chance"),
     ] = 1.0,
 ):
-    """Keep only the fewest characters that have this share of probability together, and those that
+    """Keep only the fewest tokens that have this share of probability together, and those that
     are as likely as the last of them.
 
     It is the share by what the rest of the text says; what the state says is added afterwards. If
-    it were counted too, the character that stands there would always be in the nucleus: a nucleus
+    it were counted too, the token that stands there would always be in the nucleus: a nucleus
     of 0.5 then let through a third of what it should have cut.
     """
 

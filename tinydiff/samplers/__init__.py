@@ -69,7 +69,7 @@ class Step(NamedTuple):
 @dataclass(frozen=True)
 class Sampler:
     """A registered sampler. `steps_matter` is False for those that take one call for each
-    character, whatever number of steps is asked for."""
+    token, whatever number of steps is asked for."""
 
     name: str
     run: Callable[..., Iterator[Step]]

@@ -1,5 +1,5 @@
 """Writing block by block: each block in an order of its own, given all blocks before it. It lies
-between autoregression (blocks of one character) and diffusion (one block): BD3-LM
+between autoregression (blocks of one token) and diffusion (one block): BD3-LM
 (arXiv:2503.09573), and LLaDA's semi-autoregressive decoding (arXiv:2502.09992)."""
 
 import torch
@@ -57,7 +57,7 @@ Block = Annotated[
     int | None,
     Choice(
         lambda process: process.sizes,
-        "characters a block: 1 is one after the other, all of them is one diffusion",
+        "tokens a block: 1 is one after the other, all of them is one diffusion",
     ),
 ]
 Order = Annotated[str | None, Choice(orders, "the sampler that writes a block")]

@@ -1,4 +1,4 @@
-"""Correctors: samplers that let a character change again after it was written."""
+"""Correctors: samplers that let a token change again after it was written."""
 
 import torch
 
@@ -23,7 +23,7 @@ def remask(
         ),
     ] = 0.1,
 ):
-    """Hide some written characters again at every step and write them anew (ReMDM)."""
+    """Hide some written tokens again at every step and write them anew (ReMDM)."""
     noise, x, canvas = process.noise, start.x, start.canvas
     for t, s in moves(start, times):
         alpha_t, alpha_s = noise.alpha(canvas.time(t)), noise.alpha(canvas.time(s))
@@ -48,10 +48,10 @@ def renoise(
     *,
     share: Annotated[
         float,
-        Range(0, 1, "how many of the characters forget, each step: 0 is ancestral, 1 all of them"),
+        Range(0, 1, "how many of the tokens forget, each step: 0 is ancestral, 1 all of them"),
     ] = 0.05,
 ):
-    """At every step a few characters are drawn anew: x_0 from the prediction, then noised; the
+    """At every step a few tokens are drawn anew: x_0 from the prediction, then noised; the
     others step back.
 
     The psi-samplers of Duo's second chapter: a mixture of q(x_s | x_0) and q(x_s | x_t, x_0) leaves
@@ -84,10 +84,10 @@ def gibbs(
         int, Range(0, 8, "corrections after each step, a call each: 0 is ancestral")
     ] = 1,
     redraw: Annotated[
-        int, Range(0, 64, "characters drawn anew a correction: one is exact, many correct more")
+        int, Range(0, 64, "tokens drawn anew a correction: one is exact, many correct more")
     ] = 4,
 ):
-    """After each step, draw a few characters anew at the same noise level: x_0 from the prediction,
+    """After each step, draw a few tokens anew at the same noise level: x_0 from the prediction,
     then its noise again.
 
     One position at a time, this leaves the text's distribution at that level as it is. With masks

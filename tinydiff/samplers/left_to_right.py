@@ -15,7 +15,7 @@ from tinydiff.samplers import Step, hidden, sampler
     computes=lambda process, window: 1 if "cache" in process.traits else window,
 )
 def left_to_right(process, denoise, start, times, rng):
-    """Write from left to right, one character a call; with a cache where the network has one."""
+    """Write from left to right, one token a call; with a cache where the network has one."""
     x, canvas = start.x, start.canvas
     total = start.memory or int((~canvas.given).any(0).sum())
     columns = (hidden(x, process) & ~canvas.given).any(0).nonzero()[:, 0].tolist()

@@ -13,7 +13,7 @@ def ends(noise, canvas, s):
 
 @sampler("settle", needs={"diffusion", "posterior"}, paper="arXiv:2505.24857")
 def settle(process, denoise, start, times, rng, *, budget: Budget = 0.5):
-    """Accept the least uncertain characters for good, keep denoising the rest; stops when all are
+    """Accept the least uncertain tokens for good, keep denoising the rest; stops when all are
     accepted.
 
     A token drawn from p(x_0_i | x_t) has the distribution of the true one, whichever noise stood

@@ -11,7 +11,7 @@ Clamp = Annotated[
     Range(
         0,
         1,
-        "1: the estimate is the code of the likeliest character (Diffusion-LM's clamping), "
+        "1: the estimate is the code of the likeliest token (Diffusion-LM's clamping), "
         "0: the mean over all",
     ),
 ]

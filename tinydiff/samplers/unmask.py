@@ -1,7 +1,7 @@
 """Orders of reveal for masked diffusion. Each sampler asks the network about every mask, draws a
-character for each, and keeps some of them; the samplers differ in which. Ranking positions by a
+token for each, and keeps some of them; the samplers differ in which. Ranking positions by a
 function of the state (the largest probability, the entropy) and then drawing is exact at one reveal
-a step; several reveals a step treat the characters as independent, which is the error one sees.
+a step; several reveals a step treat the tokens as independent, which is the error one sees.
 """
 
 import torch
@@ -19,7 +19,7 @@ Budget = Annotated[
     Range(
         0,
         20,
-        "nats of uncertainty accepted a step: 0 is one character, and all that are certain",
+        "nats of uncertainty accepted a step: 0 is one token, and all that are certain",
     ),
 ]
 
@@ -99,7 +99,7 @@ def confidence(
 
 @sampler("margin", needs={"mask", "clock"}, paper="arXiv:2502.06768")
 def margin(process, denoise, start, times, rng):
-    """Reveal where the best character is furthest ahead of the second best."""
+    """Reveal where the best token is furthest ahead of the second best."""
 
     def score(log_p, rng):
         best = log_p.exp().topk(min(2, log_p.shape[-1])).values
@@ -118,7 +118,7 @@ def entropy(process, denoise, start, times, rng):
 
 @sampler("random", needs={"mask", "clock"}, paper="arXiv:2110.02037")
 def random(process, denoise, start, times, rng):
-    """Reveal in random order, the same number of characters every step."""
+    """Reveal in random order, the same number of tokens every step."""
     yield from reveal_by(
         lambda log_p, rng: rand(log_p[..., 0], rng), process, denoise, start, times, rng
     )
@@ -157,7 +157,7 @@ def threshold(
     *,
     at_least: Annotated[
         float,
-        Range(0, 1, "accept every character surer than this: 0 takes all at once, 1 one a step"),
+        Range(0, 1, "accept every token surer than this: 0 takes all at once, 1 one a step"),
     ] = 0.9,
 ):
     """Reveal every position that is sure enough, and always the surest one; stops when all is
@@ -206,7 +206,7 @@ def within_budget(log_p, allowed, budget):
 
 @sampler("first_hitting", needs={"mask", "clock"}, paper="arXiv:2409.02908", steps_matter=False)
 def first_hitting(process, denoise, start, times, rng):
-    """Jump to the moment at which the next character is revealed: one call a character, exact, no
+    """Jump to the moment at which the next token is revealed: one call a token, exact, no
     step size."""
     x, canvas = start.x, start.canvas
     # 1 - alpha, the share that is masked

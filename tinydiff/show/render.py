@@ -202,6 +202,7 @@ def scene(process: Process, canvas: Canvas, row: int = 0) -> dict:
     map:    for such a view, where they lie, two levels each
     end:    the sign of the token that ends a text, "" where texts do not end themselves
     wide:   whether every cell has the room of two letters, as a page of Chinese has
+    unit:   the word for its tokens
     """
     noise, view = process.noise, process.noise.view_called(process.view_name)
     least = (
@@ -213,8 +214,13 @@ def scene(process: Process, canvas: Canvas, row: int = 0) -> dict:
         stage |= {"signs": process.tokenizer.signs, "map": levels(places)}
     tokenizer = process.tokenizer
     end = tokenizer.signs[tokenizer.end_id] if process.ends else ""
-    wide = 2 * sum(map(is_wide, tokenizer.pieces)) > len(tokenizer)
-    return stage | {"spots": view.spots(canvas.given[row]), "end": end, "wide": wide}
+    stage |= {"spots": view.spots(canvas.given[row]), "end": end}
+    return stage | {"wide": of_wide(tokenizer), "unit": tokenizer.unit}
+
+
+def of_wide(tokenizer: Tokenizer) -> bool:
+    """Are most of its tokens wide characters?"""
+    return 2 * sum(map(is_wide, tokenizer.pieces)) > len(tokenizer)
 
 
 def is_wide(character: str) -> bool:
@@ -237,6 +243,8 @@ def is_scene(found: object, L: int) -> bool:
     return (
         isinstance(found.get("masks"), bool)
         and isinstance(found.get("wide", False), bool)
+        and is_text(found.get("unit", ""))
+        and len(found.get("unit", "")) <= PIECE
         and isinstance(found.get("least"), float)
         and all(isinstance(spot, int) and 0 <= spot < L for spot in found["spots"])
         and all(isinstance(part, str) for part in (*over, found.get("end", "")))

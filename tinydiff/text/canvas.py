@@ -138,11 +138,10 @@ class Canvas:
 def check_size(length: int, batch: int) -> None:
     if not (isinstance(length, int) and isinstance(batch, int) and length >= 1 and batch >= 1):
         raise ValueError(
-            f"A text needs at least one character, not length {brief(length)} and batch "
-            f"{brief(batch)}."
+            f"A text needs at least one token, not length {brief(length)} and batch {brief(batch)}."
         )
     if length * batch > MAX_CANVAS:
         raise ValueError(
-            f"{brief(batch)} texts of {brief(length)} characters are more than the "
+            f"{brief(batch)} texts of {brief(length)} tokens are more than the "
             f"{MAX_CANVAS:,} there is room for."
         )

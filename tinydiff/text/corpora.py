@@ -32,7 +32,7 @@ TOGETHER = 1000  # texts that are cut into tokens at once
 UNICODE = 0x110000  # code points there are
 VALID_NAME = re.compile(r"_train(\.\w+)$")
 PART = re.compile(
-    r"(.+?)(?::([^:/\\]*))?"
+    r"(?!:)(.+?)(?::([^:/\\]*))?"
 )  # of several texts: a name and, behind a colon, its weight
 HEAVIEST = 100  # of weights
 TINYSTORIES, MEGABYTES = "tinystories", 25.0

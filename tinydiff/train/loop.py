@@ -842,7 +842,7 @@ def check_memory(config: Config, V: int) -> None:
     room = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else memory()
     if (needed := least_memory(config, V)) > room:
         raise ValueError(
-            f"A step of {config.batch:,} windows of {config.shape['length']} characters "
+            f"A step of {config.batch:,} windows of {config.shape['length']} tokens "
             f"takes more than {needed / 1e9:,.0f} GB of memory "
             f"and there are {room / 1e9:,.0f}: give a smaller batch, or compute it in parts "
             "(accumulate)."

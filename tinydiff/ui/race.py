@@ -17,7 +17,15 @@ from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES
 from tinydiff.runs import Request
 from tinydiff.samplers import SAMPLERS, column
-from tinydiff.show.render import Picture, Spelling, States, delta, fresh_run, record
+from tinydiff.show.render import (
+    Picture,
+    Spelling,
+    States,
+    delta,
+    fresh_run,
+    of_wide,
+    record,
+)
 from tinydiff.store import catalogue
 from tinydiff.text.tokenizers import joined
 from tinydiff.ui import cost, recording
@@ -213,10 +221,12 @@ def written(request: Request, job: Job) -> Iterator[tuple[float, dict | None]]:
 
 def lane_of(request: Request, last: Picture, shown: list, spelling: Spelling) -> dict:
     """A lane that was written: its numbers, and (seconds, text, states) of each picture as what
-    changed; pieces: what the signs of its text spell, where they do not spell themselves."""
+    changed; pieces: what the signs of its text spell, where they do not spell themselves; wide:
+    whether each cell has the room of two letters."""
     written = joined(spelling.shown(last.text, shown[-1][2]))
     quality = evaluate.judged([written], request.process)
     named = {"pieces": spelling.pieces} if spelling.pieces else {}
+    named |= {"wide": True} if of_wide(request.process.tokenizer) else {}
     return named | dict(
         name=title(request),
         family=request.process.name,

@@ -86,7 +86,7 @@ def check_template(value: object) -> None:
         return
     value, (_, most, _) = runs.text("template", value), LIMITS["length"]
     if not value:
-        raise ValueError("The template is empty: write _ for each character to be filled in.")
+        raise ValueError("The template is empty: write _ for each token to be filled in.")
     if len(value) > most:
         raise ValueError(f"The template has {len(value):,} characters; there is room for {most:,}.")
 

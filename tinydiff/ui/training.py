@@ -118,7 +118,7 @@ def facts(card: Card) -> list[tuple[str, str]]:
         (
             "Network",
             f"{net['layers']} layers, {net['heads']} heads, width {net['width']}, "
-            f"{net['length']} characters",
+            f"{net['length']} {'tokens' if 'tokenizer' in config else 'characters'}",
         ),
         (
             "Schedule",

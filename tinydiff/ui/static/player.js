@@ -4,7 +4,7 @@
 // pictures appear at their own seconds times pace; else at the chosen number a second. props.linked
 // writes head.query into the address. What is particular to a noise is its view (views/NAME.js):
 //   words, stage(box, run)   under the text: builds it, and gives draw(frame, at)
-//   marks                    are the characters that it shows marked in the text
+//   marks                    are the tokens that it shows marked in the text
 //   shade                    a shade of the cells, as in cells.js
 
 import {Cells, changes} from "./cells.js";
@@ -20,11 +20,11 @@ const HEAVIEST = 12;   // of the loss weight that is drawn
 // what the page says of noise by masks, and of other noise
 const MASKED = {
   hidden: ["x"], share: "masked", top: 100,
-  best: "In the place of each mask the likeliest character; the paler, the less sure",
+  best: "In the place of each mask the likeliest token; the paler, the less sure",
 };
 const NOISY = {
   hidden: ["m", "u"], share: "changing", top: 0,
-  best: "Under the noise the likeliest character; the paler, the less sure",
+  best: "Under the noise the likeliest token; the paler, the less sure",
 };
 
 export function play(element, trigger, props, watch) {
@@ -73,9 +73,9 @@ class Player {
     this.find(".td-stop").hidden = done;
     this.grow();
     if (fresh) {
-      const length = frames[0].text.length;
+      const length = frames[0].text.length, {unit = "characters"} = this.run.scene;
       this.say(done ? "A run is ready to be played."
-        : `Writing ${length} characters in ${end} steps.`);
+        : `Writing ${length} ${unit} in ${end} steps.`);
       this.paint(0);
       if (!reduced.matches) this.setPlaying(true);
     } else if (this.#at >= 0) this.paint(this.#at);
@@ -171,7 +171,7 @@ class Player {
     }
   }
 
-  // of what step the likeliest characters are
+  // of what step the likeliest tokens are
   source(frame, found) {
     if (frame.state[this.cells.picked] === "g") return "given, so nothing is predicted.";
     if (!this.run.done) return "the likeliest can be seen when the run is finished.";

@@ -1,14 +1,15 @@
 // One clock for all lanes: real durations, slowed equally; places are given as lanes finish.
 
 import {Panel, add, colour, fixed, make, percent, put, reduced, update} from "../dom.js";
-import {glyph} from "../glyphs.js";
+import {drawn, isWide, spells} from "../glyphs.js";
 import {Slider} from "../slider.js";
-import {applied} from "../wire.js";
+import {BEHIND, applied} from "../wire.js";
 
 const STOPS = 500;  // of the slider: whole numbers, so that its end is the race's
 const PLACES = ["", "1st", "2nd", "3rd", "4th"];
 // by state (render.py)
-const KINDS = {m: "tt-masked", x: "tt-masked", g: "tt-given", n: "tt-fresh", a: "tt-fresh"};
+const KINDS = {m: "tt-masked", x: "tt-masked", g: "tt-given", n: "tt-fresh", a: "tt-fresh",
+  e: "e"};
 const AGAIN = "▶ Again", ON = "▶ Go on";
 
 export class Race extends Panel {
@@ -85,7 +86,9 @@ class Lane {
     span.style.width = `${100 * lane.ms / total}%`;
     this.fill = put(span, "div", "tt-fill");
     const body = put(this.box, "div", "tt-race-body"), says = `Text of ${lane.name}`;
-    const grid = put(body, "div", "tt-grid tt-race-grid", null, {role: "img", "aria-label": says});
+    const kind = lane.pieces ? "tt-words" : lane.wide ? "tt-wide" : "";
+    const grid = put(body, "div", `tt-grid tt-race-grid ${kind}`, null,
+      {role: "img", "aria-label": says});
     this.cells = this.frames[0].cells.map(() => put(grid, "span", "tt-cell"));
     const list = put(body, "dl", "tt-score");
     this.facts = facts(lane).map(([name, value]) => {
@@ -107,9 +110,13 @@ class Lane {
 
   paint(k) {
     const {cells, states} = this.frames[k], last = k === this.frames.length - 1;
+    const texts = drawn(cells, this.pieces);
     cells.forEach((sign, i) => {
-      const kind = last && states[i] !== "g" ? "" : KINDS[states[i]] || "";
-      update(this.cells[i], glyph(sign, this.pieces), `tt-cell ${kind}`);
+      const plain = last && states[i] !== "g" && states[i] !== BEHIND;
+      const names = ["tt-cell", plain ? "" : KINDS[states[i]] || ""];
+      if (isWide(sign)) names.push("tt-wide");
+      if (spells(sign, this.pieces).endsWith("\n")) names.push("nl");
+      update(this.cells[i], texts[i], names.join(" "));
     });
     this.#shown = k;
   }

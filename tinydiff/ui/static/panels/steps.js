@@ -30,7 +30,7 @@ function time(ms) {
 
 function card(c) {
   const box = make("article", "tt-card"), head = put(box, "header");
-  put(head, "h3", "", c.steps === null ? "a call a character" : count(c.steps, "step"));
+  put(head, "h3", "", c.steps === null ? "a call a token" : count(c.steps, "step"));
   put(head, "span", "tt-num", `${count(c.calls, "call")} · ${time(c.ms)}`);
   const words = c.pieces.map(([part, real]) => make(real ? "span" : "s", "", part));
   add(put(box, "p", "tt-still"), ...words);

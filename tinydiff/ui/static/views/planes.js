@@ -4,10 +4,10 @@ import {add, put, svg, update} from "../dom.js";
 import {alone} from "../glyphs.js";
 import {share} from "../wire.js";
 
-const MANY = 64, FEW = 32, NARROW = 600;  // characters, also where the page is so narrow, in pixels
+const MANY = 64, FEW = 32, NARROW = 600;  // tokens, also where the page is so narrow, in pixels
 
 export const planes = {
-  words: "The bits of the first characters, one column each, the largest at the top: paper is "
+  words: "The bits of the first tokens, one column each, the largest at the top: paper is "
     + "\u22121, ink is 1, grey is undecided",
 
   stage(box, {scene, frames, pieces}) {

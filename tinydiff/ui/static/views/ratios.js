@@ -1,11 +1,11 @@
-// Where ratios pull: the darker a character, the likelier the text would be with another one there.
+// Where ratios pull: the darker a token, the likelier the text would be with another one there.
 
 import {fifth, share} from "../wire.js";
 
 export const ratios = {
   shade: {
     name: "pull",
-    title: "The darker, the likelier the text would be with another character there, by the "
+    title: "The darker, the likelier the text would be with another token there, by the "
       + "network's ratios",
     of: (frame, i) => (frame.view[i] ? fifth(share(frame.view[i])) : null),
     legend(frame, open) {

@@ -1,4 +1,4 @@
-// A map of the codes of all characters, and a few characters of the text on their way to them.
+// A map of the codes of all tokens, and a few tokens of the text on their way to them.
 
 import {path} from "../chart.js";
 import {add, put, svg} from "../dom.js";
@@ -7,20 +7,26 @@ import {HALF, share} from "../wire.js";
 
 const WIDE = 560, HIGH = 300, EDGE = 12;
 const RIM = 0.12;   // of the map, in which noise finds room
+const NAMED = 300;  // codes that have their names; of more each is a dot
 const TRAIL = 14;   // steps that a trail is long
 
 export const walk = {
-  words: "The codes of all characters, seen along two of their directions, and a few characters of "
-    + "the text (marked above) on their way to them",
+  words: "The codes of all tokens, seen along two of their directions, and a few tokens of the "
+    + "text (marked above) on their way to them",
   marks: true,
 
   stage(box, {scene, frames, pieces}) {
     const signs = Array.from(scene.signs), point = placing(signs.length, scene.map);
     const picture = svg("svg", {viewBox: `0 0 ${WIDE} ${HIGH}`, "aria-hidden": "true"});
-    signs.forEach((sign, v) => {
-      const [x, y] = point(scene.map, v);
-      add(picture, svg("text", {x, y, class: "td-code"}, alone(sign, pieces)));
-    });
+    const places = signs.map((_, v) => point(scene.map, v));
+    if (signs.length > NAMED) {
+      const d = places.map(([x, y]) => `M${x.toFixed(1)} ${y.toFixed(1)}h0`).join("");
+      add(picture, svg("path", {d, class: "td-dots"}));
+    } else {
+      places.forEach(([x, y], v) => {
+        add(picture, svg("text", {x, y, class: "td-code"}, alone(signs[v], pieces)));
+      });
+    }
     add(box, picture);
     const list = put(box, "ol", "td-walkers"), walkers = scene.spots.map(() => walker(picture));
     scene.spots.forEach((cell, k) => Object.assign(walkers[k], reading(list, cell)));
