@@ -415,7 +415,7 @@ def test_given_tokens_stay_the_tokens_they_are(name):
     assert abs(share - 0.75) < 0.09
 
 
-SOME = ("masked", "autoregressive", "block", "uniform", "gaussian")
+SOME = ("masked", "autoregressive", "block", "uniform")
 
 
 @pytest.mark.parametrize("name", brief(PROCESSES, lambda name: name in SOME))
@@ -424,7 +424,7 @@ def test_texts_have_the_probabilities_of_the_language(name):
     over where its END stands. After 'ab' given as one token 'abca' has 5 / 11, whatever follows
     'a', 'b' given as two; where only 'c' fits between them, 'c' is written."""
     process = exact.perfect(name, TOLD)
-    process.ends, many = True, 400
+    process.ends, many = True, 300
     parts = [Canvas.prompt(TOLD.tokenizer, text, 4, batch=many) for text in ("", "ab", "a|b")]
     tokens, given = (torch.cat([getattr(p, x) for p in parts]) for x in ("tokens", "given"))
     *_, frame = generate(process, Canvas(tokens, given), steps=64, seed=5)
