@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tinydiff import rewrite
 from tinydiff.files import write_text
+from tinydiff.paths import ASSETS
 from tinydiff.sentences import is_number, listed, table
 from tinydiff.show import fonts, plots
 from tinydiff.store import checkpoint
@@ -23,7 +24,10 @@ from tinydiff.uncertainty import percent, written
 # of training, what a card's command leaves out
 NOT_LEARNED = {"device", "precision", "compile", "validate_every", "save_every"}
 # on the Hub, of the corpora that are there
-DATASETS = {"tiny_shakespeare": "karpathy/tiny_shakespeare"}
+DATASETS = {
+    "tiny_shakespeare": "karpathy/tiny_shakespeare",
+    "tinystories": "roneneldan/TinyStories",
+}
 TRAINING, STEPS = "training.png", "steps.png"
 USE = """*_, frame = tinydiff.generate(process, tinydiff.Canvas.blank(256))
 print(process.tokenizer.decode(frame.tokens[0]))"""
@@ -108,6 +112,7 @@ def model_index(model: Card, kind: str) -> list[str]:
     measured = model.evaluation.get("bound")
     if not measured:
         return []
+    split = "validation" if model.config.get("ends") else "last 10 %"
     corpus = json.dumps(
         model.evaluation.get("corpus") or model.config["corpus"], ensure_ascii=False
     )
@@ -124,7 +129,7 @@ def model_index(model: Card, kind: str) -> list[str]:
         f"- name: tinydiff-{model.config['process']}",
         "  results:",
         f"  - task: {{type: {kind}}}",
-        f"    dataset: {{name: {corpus}, type: text, split: last 10 %}}",
+        f"    dataset: {{name: {corpus}, type: text, split: {split}}}",
         "    metrics:",
         *(
             f'    - {{type: {name}, name: "{about}", value: {value:.4f}, verified: false}}'
@@ -138,6 +143,7 @@ def model_index(model: Card, kind: str) -> list[str]:
 
 def body(model: Card, source: str) -> str:
     config, task = model.config, model.config.get("task")
+    part = "its training part" if config.get("ends") else "the first 90 %"
     made, net = config.get("training", {}), config["net"]
     flags = " ".join(
         flag(key, value) for key, value in made.items() if key not in NOT_LEARNED and value != ""
@@ -147,12 +153,12 @@ def body(model: Card, source: str) -> str:
         "",
         f"A Transformer of {net['layers']} layers, {net['heads']} heads and width "
         f"{net['width']} over {net['length']} {pieces(config)}, "
-        f"trained on {config['corpus'].replace('_', ' ')} (the first 90 "
-        f"%){f' for the task {task}' if task else ''}.",
+        f"trained on {config['corpus'].replace('_', ' ')} ({part})"
+        f"{f' for the task {task}' if task else ''}.",
         *labels_of(config),
         "",
         "```python\nimport tinydiff\nprocess = "
-        f'tinydiff.load("{source or model.path.name}")\n{rewrite.USE if task else USE}\n```',
+        f'tinydiff.load("{source or name_of(model.path)}")\n{rewrite.USE if task else USE}\n```',
         "",
         f"Made by `python train_space.py {flags}` in {config.get('step', 0):,} steps, "
         f"{config.get('seconds', 0) / 60:.0f} minutes on "
@@ -162,6 +168,13 @@ def body(model: Card, source: str) -> str:
     ]
     found = rewrite.measurements if task and model.evaluation else measurements
     return "\n".join(lines + found(model.evaluation)) + "\n"
+
+
+def name_of(folder: Path) -> str:
+    """The name by which a checkpoint is opened: a bundled one's key, else its folder's name."""
+    bundled, folder = (ASSETS / "checkpoints").resolve(), folder.resolve()
+    inside = folder.is_relative_to(bundled)
+    return folder.relative_to(bundled).as_posix() if inside else folder.name
 
 
 def origin(model: Card) -> dict[str, str]:
