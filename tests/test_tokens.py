@@ -149,6 +149,9 @@ DAMAGE = {
     "a long piece": lambda made: made["model"]["vocab"].update(
         {"a" * 999: len(made["model"]["vocab"])}
     ),
+    "pieces that are no bytes": lambda made: made["model"]["vocab"].update(
+        {"你好": len(made["model"]["vocab"])}
+    ),
     "merges of nothing": with_model(merges=[["zz", "qq"]]),
 }
 
@@ -291,6 +294,40 @@ def test_no_such_tokenizer(story):
             corpus(story / "story.txt", tokenizer=name)
     with pytest.raises(ValueError, match="read as characters"):
         corpus("shakespeare", tokenizer="bpe-290")
+
+
+def test_a_tokenizer_of_the_hub(words, story, tmp_path, monkeypatch):
+    """By its id, read as a file is; where the Hub does not answer, or gives what is none or is too
+    large, one sentence."""
+    path, asked = tmp_path / "tokenizer.json", []
+    path.write_bytes(words.data)
+
+    def download(*what):
+        asked.append(what)
+        return str(path)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    assert corpus(story / "story.txt", tokenizer="owner/name").tokenizer == words
+    assert asked == [("owner/name", "tokenizer.json")]
+    for data, says in (
+        (b"{}", "not one of the library"),
+        (b" " * (1 << 23) + b" ", "is over 8,388"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=says):
+            corpus(story / "story.txt", tokenizer="owner/name")
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_: 1 / 0)
+    with pytest.raises(ValueError, match="here, and the Hub gave none .ZeroDivisionError.: name"):
+        corpus(story / "story.txt", tokenizer="owner/name")
+
+
+def test_stories_that_do_not_end_are_told(tmp_path):
+    """Where documents are asked for by the name of the file; any other is one text."""
+    for name in ("tinystories_train.txt", "other.txt"):
+        (tmp_path / name).write_text(STORY * 20)
+    with pytest.raises(ValueError, match="'tinystories_train.txt' no story ends: put a line <"):
+        corpus(tmp_path / "tinystories_train.txt", tokenizer="bpe-290")
+    assert not corpus(tmp_path / "other.txt", tokenizer="bpe-290").ended
 
 
 def test_documents(tmp_path):

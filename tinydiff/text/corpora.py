@@ -170,6 +170,11 @@ def halves_of(path: Path) -> tuple[list[str], list[str], bool]:
     tenth."""
     train, beside = documents_of(path), path.with_name(VALID_NAME.sub(r"_valid\1", path.name))
     ended = len(train) > 1
+    if not ended and path.name.startswith(TINYSTORIES):
+        raise ValueError(
+            f"In {brief(path.name)} no story ends: put a line {subwords.END} behind each, or give "
+            "the file another name, to have it read as one text."
+        )
     if ended and beside != path and beside.is_file():
         return train, documents_of(beside), True
     if ended:

@@ -80,7 +80,8 @@ class Config:
         "mood,dialogue,length; empty is nothing",
     ] = ""
     tokenizer: Annotated[
-        str, "'characters', 'bpe-4096' for as many pieces of words, or a tokenizer.json"
+        str,
+        "'characters', 'bpe-4096' for as many pieces of words, or a tokenizer.json or its Hub id",
     ] = "characters"
     task: Annotated[
         str,

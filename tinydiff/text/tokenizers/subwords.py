@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -129,16 +130,14 @@ class Subwords(Tokenizer):
 
 def made(how: str, texts: list[str]) -> Subwords:
     """A tokenizer by name: "bpe-N" is learned from texts, anything else is the path of a
-    tokenizer.json. Raises ValueError, in one sentence."""
+    tokenizer.json, or the id of a repository of the Hub that has one. Raises ValueError, in one
+    sentence."""
     size = how.removeprefix("bpe-")
     if how.startswith("bpe-") and size.isdecimal() and len(size) < 9:
         return Subwords.learned(texts, int(size))
     path = Path(how)
     if not path.is_file():
-        raise ValueError(
-            f"There is no tokenizer {brief(how)}: name characters, bpe-4096 or the like, or the "
-            f"path of a {FILE}."
-        )
+        path = of_hub(how)
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(
             f"The file {brief(path.name)} is over {MOST_BYTES:,} bytes: it is no {FILE}."
@@ -147,6 +146,22 @@ def made(how: str, texts: list[str]) -> Subwords:
         return Subwords(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"The tokenizer {brief(path.name)} cannot be used: {error}") from None
+
+
+def of_hub(name: str) -> Path:
+    """The tokenizer.json of a repository of the Hub. Raises ValueError, in one sentence."""
+    from huggingface_hub import hf_hub_download
+
+    why = ""
+    if re.fullmatch(r"\w[\w.-]{0,95}/[\w.-]{1,96}", name):
+        try:
+            return Path(hf_hub_download(name, FILE))
+        except Exception as error:  # of the Hub, of the network, of the disk
+            why = f" here, and the Hub gave none ({type(error).__name__})"
+    raise ValueError(
+        f"There is no tokenizer {brief(name)}{why}: name characters, bpe-4096 or the like, the "
+        f"path of a {FILE}, or a Hub id."
+    )
 
 
 def characters(piece: bytes) -> int:
@@ -215,8 +230,10 @@ def contents(data: bytes) -> tuple[list[bytes], dict[int, str]]:
         )
     if max(map(len, pieces)) > LONGEST:
         raise ValueError(f"its {FILE} has tokens of more than {LONGEST} bytes.")
-    spelled = [bytes(SIGNS.get(c, 0x3F) for c in piece) for piece in pieces]
-    return spelled, special
+    strange = [p for i, p in enumerate(pieces) if i not in special and not SIGNS.keys() >= set(p)]
+    if strange:
+        raise ValueError(f"its {FILE} has the piece {brief(strange[0])}, which spells no bytes.")
+    return [bytes(SIGNS.get(c, 0x3F) for c in piece) for piece in pieces], special
 
 
 def parts_of(part: dict | None) -> Iterator[dict]:
