@@ -302,8 +302,8 @@ def build_fields() -> list:
             text = gr.Textbox(
                 "",
                 label="Your text",
-                lines=9,
-                max_lines=9,
+                lines=13,
+                max_lines=13,
                 elem_id="learn-text",
                 placeholder="Paste a text here.",
                 info=f"What it learns: {SHORTEST:,} characters to {LARGEST // 1_000_000} MB, in "
