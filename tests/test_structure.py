@@ -43,7 +43,7 @@ def test_the_readme_program_runs(capsys):
     """As it stands, and it prints a text that begins with its prompt after every step."""
     program = next(block for block in blocks("README.md") if "tinydiff.generate" in block)
     exec(compile(program, "README.md", "exec"), {})
-    assert capsys.readouterr().out.count("ROMEO: ") == 32
+    assert capsys.readouterr().out.count("Once upon a time") >= 32
 
 
 def test_the_documents_are_what_is_computed(capsys):
