@@ -15,6 +15,7 @@
 #   "pandas>=2,<4",
 #   "pillow>=10.3,<13",
 #   "rich>=13,<16",
+#   "vaderSentiment>=3.3,<4",
 #   "pyarrow>=15",
 # ]
 # ///

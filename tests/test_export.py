@@ -267,6 +267,15 @@ def hostile(run, tmp_path, rng, share):
     return counts
 
 
+def test_lines_of_pieces_end_between_words():
+    """Nothing is lost, no row is too long, and a word is cut only where it is longer than a row."""
+    text = "a young queen and the old king who sat by the sea " + "x" * 30 + " end"
+    cut = [row for (row,) in export.rows(text, width=12, words=True)]
+    assert "".join(cut) == text and max(map(len, cut)) <= 12
+    assert cut[:4] == ["a young ", "queen and ", "the old ", "king who "]
+    assert [row for row in cut if "x" in row] == ["x" * 12, "x" * 12, "x" * 6 + " end"]
+
+
 def test_a_hostile_run_is_refused_or_drawn(run, tmp_path):
     """No value anywhere in the file ends in an error of another kind; what is drawn is drawn
     whole."""

@@ -125,7 +125,7 @@ def test_a_closed_tab_leaves_nothing(server):
     """Who closes the tab while a model learns leaves no file and no work behind, and the next one
     can train at once."""
     tab = Tab(server.url)
-    assert tab.ask("train", TEXT, "masked", 5).status_code == 200
+    assert tab.ask("train", TEXT, "masked", 5, "characters").status_code == 200
     tab.close_after(4)
     quiet(server)
     assert taught(Client(server.url, verbose=False))[-1]["state"] == "done"

@@ -47,7 +47,8 @@ def play(pictures: Iterable[Picture], settings: dict, total: int, console: Conso
             wide = wide or bool(picture.scene and picture.scene["wide"])
             cells = by_character(spelling.shown(picture.text, now), now)
             room = min(COLUMNS, console.width)
-            live.update(frame(picture, *cells, settings, total, room, wide))
+            pieces = bool(spelling.pieces)
+            live.update(frame(picture, *cells, settings, total, room, wide, pieces))
     return picture
 
 
@@ -64,10 +65,11 @@ def frame(
     total: int,
     width: int,
     wide: bool = False,
+    pieces: bool = False,
 ) -> Group:
     """One picture as what rich draws: rows of cells, a line of facts, a legend. wide: every cell
-    has two columns."""
-    lines = rows(text, states, width=width, wide=wide)
+    has two columns; pieces: lines end between words."""
+    lines = rows(text, states, width=width, wide=wide, words=pieces)
     page = Text("\n").join(styled(*line, wide) for line in lines)
     legend = Text("   ").join(Text(name, STYLES[state]) for state, name in LEGEND.items())
     words = caption(settings, picture.step, picture.calls, total)

@@ -57,16 +57,22 @@ def columns(character: str, wide: bool) -> int:
 
 
 def rows(
-    text: str, *channels: Sequence, width: int = COLUMNS, wide: bool = False
+    text: str,
+    *channels: Sequence,
+    width: int = COLUMNS,
+    wide: bool = False,
+    words: bool = False,
 ) -> Iterator[tuple[Sequence, ...]]:
     """A text and what goes with its characters, cut into rows of at most `width` columns: ((row of
-    the text, row of the first, ...), ...)."""
+    the text, row of the first, ...), ...). words: between words, unless one is longer than a
+    row."""
     starts, room = [0] * bool(text), width
     for i, character in enumerate(text):
         taken = columns(character, wide)
         if taken > room:
-            starts.append(i)
-            room = width
+            word = text.rfind(" ", starts[-1], i) + 1 if words else 0  # the one that is cut
+            starts.append(word if word > starts[-1] else i)
+            room = width - sum(columns(c, wide) for c in text[starts[-1] : i])
         room -= taken
     for start, stop in zip(starts, [*starts[1:], len(text)]):
         yield tuple(channel[start:stop] for channel in (text, *channels))
@@ -325,6 +331,7 @@ def images(run: Run) -> Iterator[Image.Image]:
             caption(run.settings, picture.step, picture.calls, total),
             min(1.0, picture.step / max(1, total)),
             is_wide(run),
+            of_pieces(run),
         )
 
 
@@ -335,7 +342,13 @@ def is_wide(run: Run) -> bool:
 
 def lines_of(run: Run) -> int:
     """How many lines the longest picture of a run takes."""
-    return max(sum(1 for _ in rows(text, wide=is_wide(run))) for text in texts(run))
+    how = dict(wide=is_wide(run), words=of_pieces(run))
+    return max(sum(1 for _ in rows(text, **how)) for text in texts(run))
+
+
+def of_pieces(run: Run) -> bool:
+    """Are its tokens pieces of words?"""
+    return any(picture.pieces for picture in run.frames)
 
 
 def texts(run: Run) -> list[str]:
@@ -348,12 +361,17 @@ def texts(run: Run) -> list[str]:
 
 
 def drawn(
-    cells: list[tuple[str, str, float]], lines: int, words: str, done: float, wide: bool = False
+    cells: list[tuple[str, str, float]],
+    lines: int,
+    told: str,
+    done: float,
+    wide: bool = False,
+    words: bool = False,
 ) -> Image.Image:
-    """One image: the cells, (character, state, wet) each, and under them the caption and a bar of
-    progress."""
+    """One image: the cells, (character, state, wet) each, and under them the caption, `told`, and
+    a bar of progress. words: lines end between words."""
     image, left, y = background(lines).copy(), EDGE + INSET, EDGE + INSET
-    for _, row in rows("".join(cell[0] for cell in cells), cells, wide=wide):
+    for _, row in rows("".join(cell[0] for cell in cells), cells, wide=wide, words=words):
         x = left
         for character, kind, w in row:
             cell = tile(character, kind, round(w, 2), wide)
@@ -366,7 +384,7 @@ def drawn(
         ink["new"] if done else ink["rule"],
         2,
     )
-    draw.text((EDGE, low + FOOT / 2), words, ink["faded"], font(SMALL), anchor="lm")
+    draw.text((EDGE, low + FOOT / 2), told, ink["faded"], font(SMALL), anchor="lm")
     draw.text((right, low + FOOT / 2), "tinydiff", ink["ghost"], font(SMALL), anchor="rm")
     return image
 
