@@ -288,8 +288,9 @@ def load(source: str | Path, device: str = "cpu") -> Process:
     if path.is_dir():
         return checkpoint.load(path, device)
     name = str(source).removeprefix("assets/").removeprefix("checkpoints/")
-    if (key := named(name, models() | rewriters())) in models() | rewriters():
-        return open_model(key).to(device)
+    known = models() | rewriters()
+    if (key := named(name, known)) in known:
+        return opened(key).to(device)
     if of_hub(str(source)):
         return open_model(str(source)).to(device)
     raise unknown(str(source), models())
