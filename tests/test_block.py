@@ -1,9 +1,11 @@
 """Block diffusion: the exact language at every block size, the limits that are other models, and a
 cache that is exact."""
 
+import json
 import math
 import sys
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -16,7 +18,7 @@ from tinydiff.measure import evaluate
 from tinydiff.processes import build
 from tinydiff.processes.block import SIZES, WINDOWS, BlockCache, block_means, may_see, variances_of
 from tinydiff.randomness import seeded
-from tinydiff.store import checkpoint
+from tinydiff.store import card, checkpoint
 from tinydiff.text import Canvas, Characters, corpus
 from tinydiff.train.loop import PRESETS, start, train
 
@@ -564,6 +566,33 @@ def test_training_may_begin_with_the_masked_network(lines, tmp_path):
         start(replace(config, tokenizer="bpe-300"), resume=False)
 
 
+def test_what_the_first_network_had_had_is_told(lines, tmp_path):
+    """Its steps and seconds, and those before it, in the config, after resuming too, and in the
+    card."""
+    names = ("a", "b", "c")
+    for name, before in zip(names, (None, *names)):
+        begun = dict(start=str(tmp_path / before)) if before else {}
+        config = run_config(tmp_path / name, lines, **begun)
+        list(zip(train(config), range(2)))
+        list(train(config, resume=True))
+    told = [checkpoint.read_config(tmp_path / name) for name in names]
+    assert "before" not in told[0]
+    assert [(one["before"]["name"], one["before"]["step"]) for one in told[1:]] == [
+        ("a", told[0]["step"]),
+        ("b", told[0]["step"] + told[1]["step"]),
+    ]
+    last = checkpoint.card(tmp_path / "c")
+    assert "begun with the network of b, which had had" in card.text(last)
+    steps = [step for step, bound in checkpoint.curve(last)]
+    own = [len(checkpoint.curve(checkpoint.card(tmp_path / name))) for name in names]
+    assert steps == sorted(steps) and own[0] < own[1] < own[2] == len(steps)
+    assert steps[-1] == sum(one["step"] for one in told)
+    config = tmp_path / "c" / "config.json"
+    config.write_text(json.dumps(told[2] | {"before": told[2]["before"] | {"curve": [[1, "x"]]}}))
+    with pytest.raises(checkpoint.CheckpointError, match="before.curve has"):
+        checkpoint.load(tmp_path / "c")
+
+
 # ---------------------------------------------------------------- what is measured
 
 
@@ -572,9 +601,9 @@ def test_every_size_is_measured(lines):
     draws; more steps than blocks can share are counted once.
     """
     found, process = corpus(str(lines)), untrained_on(corpus(str(lines)))
-    known = evaluate.vocabulary(process, found)
     rows = [
-        evaluate.of_size(process.at(size), found, known, 2, 8) for size in sorted(process.sizes)
+        evaluate.of_size(process.at(size), found, reader(process, found), 2, 8)
+        for size in sorted(process.sizes)
     ]
     assert [row["size"] for row in rows] == [1, 2, 4, 8] and [
         row["bound"]["draws"] for row in rows
@@ -589,21 +618,25 @@ def test_every_size_is_measured(lines):
         32,
         64,
         128,
-        256,
     )
 
 
 def test_a_long_text_is_told_in_parts(lines):
     """A row a part, each of its own characters alone."""
     found, process = corpus(str(lines)), untrained_on(corpus(str(lines)))
-    rows = evaluate.along(process, evaluate.vocabulary(process, found), 120, 40)
+    rows = evaluate.along(process, reader(process, found), 120, 40)
     assert [row["until"] for row in rows] == [40, 80, 120] and len(
         {row["entropy"] for row in rows}
     ) > 1
 
 
+def reader(process, found):
+    lexicon = evaluate.vocabulary(process, found)
+    return partial(evaluate.judged, process=process, lexicon=lexicon)
+
+
 def untrained_on(found):
     torch.manual_seed(0)
     process = build("block", found.tokenizer, **SHAPE, options=dict(block="any"))
-    torch.nn.init.normal_(process.net.head.weight, std=0.5)
+    torch.nn.init.normal_(process.net.head.weight, std=0.2)
     return process.eval()

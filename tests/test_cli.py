@@ -326,8 +326,9 @@ def test_eval_measures_the_folder_on_the_corpus(model, corpus, monkeypatch, caps
     characters = int(0.9 * len(Path(corpus).read_text("utf-8")))
     asked = ["eval", model, "--corpus", corpus]
     for more, much in (
-        ([], [16, 16, []]),
-        (["--texts", "8", "--samplers", "gibbs"], [8, 16, ["gibbs"]]),
+        ([], [16, 16, [], None, 0]),
+        (["--texts", "8", "--samplers", "gibbs"], [8, 16, ["gibbs"], None, 0]),
+        (["--along", "64"], [16, 16, [], None, 64]),
     ):
         assert main([*asked, *more]) == 0
         found = json.loads(capsys.readouterr().out)

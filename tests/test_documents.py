@@ -1,6 +1,7 @@
 """Documents as windows: each token is learned once an epoch, and a text ends itself."""
 
 import io
+import json
 import math
 import random
 import re
@@ -16,7 +17,7 @@ from tinydiff.cli.flags import saved_config
 from tinydiff.measure import evaluate, shrink
 from tinydiff.processes import PROCESSES, build
 from tinydiff.randomness import seeded
-from tinydiff.store import checkpoint
+from tinydiff.store import card, checkpoint
 from tinydiff.text import Canvas, Documents, corpus
 from tinydiff.text.documents import how_many, room, rows, windows_of
 from tinydiff.train.loop import Config, data_of, rate, start, train
@@ -96,15 +97,19 @@ def test_an_epoch_reads_every_window_once(data):
 
 
 def test_some_batches_are_streams(data):
-    """The share that is asked for, windows of the whole length that know no document."""
+    """The share that is asked for, windows of the whole length that know no document. They begin in
+    the middle of one: their first half is given, or else a text would begin in the middle too."""
     mixed, rng = Documents(data.corpus, LENGTH, streams=0.25), seeded(0)
     kinds = []
     for rng.step in range(40):
         canvas = mixed.canvases("train", LENGTH, 8, rng, 0.0)
         kinds.append(canvas.padding is None)
+        if kinds[-1]:
+            assert canvas.given[:, : LENGTH // 2].all() and not canvas.given[:, LENGTH // 2 :].any()
     assert sum(kinds) == 10
     always = Documents(data.corpus, LENGTH, streams=1.0)
-    assert always.canvases("train", LENGTH, 8, seeded(0), 0.0).tokens.shape == (8, LENGTH)
+    canvas = always.canvases("train", LENGTH, 8, seeded(0), 0.0)
+    assert canvas.tokens.shape == (8, LENGTH) and not canvas.given.any()
 
 
 def test_no_row_is_given_whole(data):
@@ -166,6 +171,33 @@ def test_every_family_may_begin_with_the_masked_network(stories, data, tmp_path)
             assert embed.equal(given["embed.weight"][: len(embed)]), name
         elif name == "gaussian":
             assert run.process.net.head.weight.equal(given["embed.weight"][:-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "streams", "told"),
+    [("masked", 0.1, True), ("gaussian", 0.1, True), ("masked", 1.0, False)]
+    + [("autoregressive", 0.1, False)],
+)
+def test_who_is_told_the_positions(name, streams, told, stories, tmp_path):
+    """Noise that sees all places at once, where texts begin at the first; a checkpoint keeps them,
+    and what begins with a network that had none says at first what that one says."""
+    config = Config(preset="tiny", corpus=str(stories), tokenizer="bpe-290", process=name)
+    run = start(replace(config, streams=streams, out=str(tmp_path / "a")), resume=False)
+    assert run.shape.get("positions", 0) == told == (run.process.net.position is not None)
+    if not told:
+        return
+    torch.nn.init.normal_(run.process.net.position.weight)
+    folder = checkpoint.save(
+        run.process, checkpoint.config_of(run.process, run.shape, "x"), tmp_path / "told"
+    )
+    assert checkpoint.load(folder).net.position.weight.std() > 0.5
+    bare = replace(config, streams=1.0, out=str(tmp_path / "bare"))
+    bare = start(bare, resume=False)
+    folder = checkpoint.save(
+        bare.process, checkpoint.config_of(bare.process, bare.shape, "x"), tmp_path / "saved"
+    )
+    begun = replace(config, start=str(folder), out=str(tmp_path / "b"))
+    assert start(begun, resume=False).process.net.position.weight.eq(0).all()
 
 
 def test_a_file_beside_it_validates(stories, tmp_path):
@@ -335,5 +367,15 @@ def test_a_checkpoint_is_written_smaller(stories, tmp_path, capsys):
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("run", "small")]
     assert sizes[1] < 0.6 * sizes[0] and (tmp_path / "small" / "metrics.jsonl").is_file()
     checkpoint.load(tmp_path / "small")
+    own = checkpoint.fingerprint(run / "model.safetensors")
+    for of, goes_along in ((own, True), ("others", False)):
+        (run / "evaluation.json").write_text(json.dumps({"weights": of, "precision": "fp32"}))
+        changes = shrink.shrink(run, tmp_path / of, text)
+        assert (tmp_path / of / "evaluation.json").is_file() == goes_along
+    shrunk = tmp_path / own
+    found = checkpoint.read_json(shrunk / "evaluation.json")
+    here = checkpoint.fingerprint(shrunk / "model.safetensors")
+    assert found["shrunk"] == dict(bits=6, change=changes[6], weights=here) and here != own
+    assert f"`{here}`, are those in 6 bits" in card.measured_with(checkpoint.card(shrunk))[1]
     changes = shrink.shrink(run, tmp_path / "same", text, worse=-1.0)
     assert list(changes) == [6, 8, 16] and changes[16] == 0 and changes[8] != 0

@@ -41,6 +41,22 @@ def test_the_work_stops():
         assert frame.calls == calls and (end is None if rule == "length" else 3 < end <= 6)
 
 
+@pytest.mark.parametrize("name", ["uniform", "score-uniform", "gaussian", "bits"])
+def test_noise_ends_nothing(name):
+    """Noise without masks holds an END now and then, from the first picture on: all steps are
+    taken, and the text that stands at the end is cut."""
+    words = Subwords.learned(["ab cd"], 260)
+    process = build(name, words, layers=1, heads=2, width=16, length=16)
+    process.ends = True
+    ended = []
+    for seed in range(8):
+        canvas, asked = Canvas.blank(256), dict(seed=seed, steps=2)
+        first, *_, last = [*until(generate(process, canvas, **asked), process, "end")]
+        ended.append((first.before.tokens == words.end_id).any())
+        assert last.t == 0
+    assert any(ended)
+
+
 def test_an_unknown_rule():
     with pytest.raises(ValueError, match="no rule 'tea'.*length, end, blank line, repetition"):
         until(iter(()), random_process("masked"), "tea")

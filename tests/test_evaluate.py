@@ -18,6 +18,7 @@ from tinydiff.measure import evaluate
 from tinydiff.randomness import seeded
 from tinydiff.store import card, catalogue, checkpoint
 from tinydiff.text import Characters, Corpus
+from tinydiff.uncertainty import Mean
 
 
 def test_every_character_is_counted_once():
@@ -60,6 +61,7 @@ def test_the_judge_prefers_real_text():
     assert evaluate.judge_bits([verse]).error is None
     assert evaluate.judge_bits([verse, letters]).value == pytest.approx((bits[0] + bits[2]) / 2)
     assert evaluate.judge_bits(["naïve"]) is None and evaluate.judge_bits([]) is None
+    assert evaluate.judge_bits(["", verse]).value == bits[0] and evaluate.judge_bits([""]) is None
 
 
 def test_real_words():
@@ -154,7 +156,7 @@ def test_the_judge_speaks_of_what_it_learned():
     text is, unless words of its own are known.
     """
     text = "\nWhat light through yonder window breaks?\n"
-    for name in ("masked", "gaussian", "perfect-uniform"):
+    for name in ("masked", "autoregressive", "perfect-uniform"):
         found = evaluate.judged([text], catalogue.open_model(name))
         assert found.bits is not None and found.words == 1
     stranger = random_process("masked")
@@ -195,7 +197,7 @@ def test_some_samplers_are_measured(monkeypatch, tmp_path):
     monkeypatch.setattr(evaluate, "STEPS", (1, 4))
     monkeypatch.setattr(evaluate, "TEMPERATURES", (1.0,))
     process = random_process("masked")
-    rows = evaluate.curves(process, frozenset(), 2, ["ancestral"])
+    rows = evaluate.curves(process, evaluate.judged, 2, 1, ["ancestral"])
     assert [(r["sampler"], r["steps"]) for r in rows["steps"]] == [
         ("ancestral", 1),
         ("ancestral", 4),
@@ -268,3 +270,33 @@ def test_the_command_of_a_card_is_its_run(name):
     assert {k: config[k] for k in made if k not in card.NOT_LEARNED} == {
         k: v for k, v in made.items() if k not in card.NOT_LEARNED
     }
+
+
+def test_another_judge_reads_too():
+    """Its bits stand beside the others; texts without a character are counted, and read by none."""
+
+    class Outside:
+        def bits(self, texts):
+            return Mean(len("".join(texts)), 0.5)
+
+    found = evaluate.judged(["", "abc"], outside=Outside())
+    assert (found.outside, found.outside_error, found.empty) == (3, 0.5, 1)
+    assert evaluate.judged([""], outside=Outside()).outside is None
+
+
+def test_distinct_phrases():
+    """Four words in a row, whatever stands between them, in any case; not across texts."""
+    assert evaluate.distinct_words(["One two three four. One two, three four!"], 4) == 4 / 5
+    assert evaluate.distinct_words(["one two three four", "five", "One two three four"], 4) == 1 / 2
+    assert evaluate.distinct_words(["one two three", "four five"], 4) is None
+
+
+def test_a_card_tells_what_was_measured():
+    """Two judges and distinct phrases have their columns where real text was read so, and the
+    outside judge is named; a card from before has neither."""
+    row = dict(bits=1.0, words=0.9, distinct4=0.4, entropy=4.0)
+    told = row | dict(outside=1.25, outside_error=0.05, perplexity=44.2, distinct4_words=0.8)
+    for real, extra in ((row, ""), (told, " | 1.25 ± 0.05 (perplexity 44)")):
+        line = card.over_steps(dict(real=real, steps=[], single=[]))[-1]
+        assert line.startswith(f"| real text | | | 1.00{extra} | 90 %")
+    assert "1.25 ± 0.05 (perplexity 44) under the outside judge" in card.quality_of(told, told)[2]

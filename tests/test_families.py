@@ -33,6 +33,8 @@ def evaluated(folder, name, bits, **config):
         real=dict(bits=2.1, words=0.98),
         steps=[] if causal else rows,
         single=single if causal else [],
+        default={},
+        temperatures=[],
     )
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(made))
@@ -125,6 +127,30 @@ def test_the_tab_shows_what_was_recorded(bundle, monkeypatch):
     assert [r["process"] for r in story["rows"]] == ["autoregressive", "masked", "uniform"]
     assert all("better" in p and "worse" in p for p in story["pictures"][:3])
     assert "masked 0.031 at 128" in story["pictures"][3]
+
+
+def test_the_frontier_of_two_judges(bundle, monkeypatch):
+    """Where texts were read at several temperatures: a picture a judge, a curve a family, by the
+    first sampler, real text a point; a judge that did not read real text has none."""
+    path = bundle / "checkpoints" / "better" / "evaluation.json"
+    found = json.loads(path.read_text())
+    found["temperatures"] = [
+        dict(sampler=s, temperature=t, bits=t, outside=2 * t, distinct4_words=t / 2)
+        for s in ("first", "other")
+        for t in (0.5, 1.0)
+    ]
+    found["default"] = dict(outside=1.5, outside_error=0.1, perplexity=60.4)
+    path.write_text(json.dumps(found))
+    monkeypatch.setattr(families, "errors", lambda say, known: {})
+    measured = families.record()
+    row = measured["rows"][1]
+    assert [p["temperature"] for p in row["frontier"]] == [0.5, 1.0]
+    assert "1.50 ± 0.10 (perplexity 60)" in families.table_cells(row)
+    real = dict(bits=2.1, outside=1.1, distinct4_words=0.9)
+    ours, theirs = tab.frontiers(measured["rows"], real)
+    assert "better 0.50 at 25 % to 1.00 at 50 %" in ours and "uniform" not in ours
+    assert "better 1.00 at 25 % to 2.00 at 50 %" in theirs
+    assert len(tab.frontiers(measured["rows"], real | {"outside": None})) == 1
 
 
 def test_the_errors_are_told_in_figures_and_shades(bundle, monkeypatch):

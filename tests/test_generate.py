@@ -160,6 +160,22 @@ def test_unchanged_steps_cost_no_call():
     assert len(frames) == 500 and revealing <= frames[-1].calls == len(model.asked) <= revealing + 1
 
 
+def test_dilated_never_reveals_neighbours_together():
+    """Where a step writes a quarter of the text at the most, no two tokens of it stand side by
+    side, whatever is given."""
+    process = random_process("masked")
+    canvas = Canvas.prompt(process.tokenizer, "abc", 20)
+    for steps in (5, 9):
+        revealed = [
+            frame.changed[0].nonzero()[:, 0].diff()
+            for frame in generate(process, canvas, sampler="dilated", steps=steps)
+        ]
+        assert max(map(len, revealed)) == -(-17 // steps) - 1
+        assert all((apart > 1).all() for apart in revealed)
+    *_, frame = generate(process, Canvas.blank(1), sampler="dilated", steps=1)
+    assert frame.tokens.shape == (1, 1) and frame.tokens != process.mask_id
+
+
 def test_cached_equals_uncached_left_to_right(rng):
     """The autoregressive sampler with its cache draws what whole, uncached calls draw with the same
     random numbers."""

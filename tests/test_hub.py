@@ -406,29 +406,31 @@ def test_what_is_no_id_is_not_asked_for(here, text):
     assert sentence(words) and "is not a Hub id" in words and not here.log
 
 
+REPOSITORIES = {  # what one holds, and a word of the sentence
+    "pickle only": (
+        lambda f: {"config.json": f["config.json"], "pytorch_model.bin": b"\x80\x04cos\nsystem\n"},
+        "no model.safetensors",
+    ),
+    "nothing": (lambda f: {"README.md": b"hello"}, "no config.json"),
+    "traversal in names": (
+        lambda f: {
+            "../../config.json": f["config.json"],
+            "../../model.safetensors": f["model.safetensors"],
+        },
+        "no config.json",
+    ),
+}
+
+
 def header_of(data: bytes) -> tuple[dict, bytes]:
     (length,) = struct.unpack("<Q", data[:8])
     return json.loads(data[8 : 8 + length]), data[8 + length :]
-
-
-def weights_with(files: dict, change) -> dict:
-    """The checkpoint with another header before the same numbers."""
-    told, rest = header_of(files["model.safetensors"])
-    change(told)
-    text = json.dumps(told).encode()
-    return {**files, "model.safetensors": struct.pack("<Q", len(text)) + text + rest}
 
 
 def config_with(files: dict, **net) -> dict:
     config = json.loads(files["config.json"])
     config["net"] |= net
     return {**files, "config.json": json.dumps(config).encode()}
-
-
-def tensors_with(files: dict, change) -> dict:
-    weights = load(files["model.safetensors"])
-    change(weights)
-    return {**files, "model.safetensors": save(weights)}
 
 
 def other_words(files: dict) -> dict:
@@ -440,16 +442,7 @@ def other_words(files: dict) -> dict:
     }
 
 
-def first_tensor(told: dict) -> dict:
-    return next(value for name, value in told.items() if name != "__metadata__")
-
-
-HOSTILE = {  # what a repository holds, and a word of the sentence
-    "pickle only": (
-        lambda f: {"config.json": f["config.json"], "pytorch_model.bin": b"\x80\x04cos\nsystem\n"},
-        "no model.safetensors",
-    ),
-    "nothing": (lambda f: {"README.md": b"hello"}, "no config.json"),
+CONFIGS = {
     "config too large": (lambda f: {**f, "config.json": b" " * (1 << 20)}, "1,048,576 bytes"),
     "config nested without end": (lambda f: {**f, "config.json": b"[" * 200_000}, "not JSON"),
     "config of another kind": (
@@ -477,6 +470,28 @@ HOSTILE = {  # what a repository holds, and a word of the sentence
         },
         "characters",
     ),
+}
+
+
+def weights_with(files: dict, change) -> dict:
+    """The checkpoint with another header before the same numbers."""
+    told, rest = header_of(files["model.safetensors"])
+    change(told)
+    text = json.dumps(told).encode()
+    return {**files, "model.safetensors": struct.pack("<Q", len(text)) + text + rest}
+
+
+def tensors_with(files: dict, change) -> dict:
+    weights = load(files["model.safetensors"])
+    change(weights)
+    return {**files, "model.safetensors": save(weights)}
+
+
+def first_tensor(told: dict) -> dict:
+    return next(value for name, value in told.items() if name != "__metadata__")
+
+
+TENSORS = {
     "header longer than the file": (
         lambda f: {
             **f,
@@ -517,14 +532,8 @@ HOSTILE = {  # what a repository holds, and a word of the sentence
         lambda f: tensors_with(f, lambda w: w.update(more=torch.zeros(3))),
         "'more' differs",
     ),
-    "traversal in names": (
-        lambda f: {
-            "../../config.json": f["config.json"],
-            "../../model.safetensors": f["model.safetensors"],
-        },
-        "no config.json",
-    ),
 }
+HOSTILE = REPOSITORIES | CONFIGS | TENSORS
 
 
 @pytest.mark.parametrize("name", HOSTILE)

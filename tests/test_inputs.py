@@ -175,7 +175,8 @@ def test_links_from_before_there_were_stories():
     """They name no model, or one by its family alone, and open what they opened: the models of
     Shakespeare; one that is gone opens the model of stories, and a sentence says so."""
     old = request.from_query({"seed": "4", "steps": "8"})
-    assert old == {"model": "shakespeare/masked", "prompt": "ROMEO:", "seed": 4, "steps": 8}
+    assert old == request.BEFORE | {"seed": 4, "steps": 8}
+    assert request.BEFORE["model"] == "shakespeare/masked" and request.BEFORE["steps"] == 128
     assert request.from_query({"steps": "8"}) == {"steps": 8}
     assert request.open_model("masked")[0].key == "shakespeare/masked"
     link = dict(parse_qsl(request.query(request.read({"model": "masked"}).settings)))

@@ -29,6 +29,7 @@ def pictures():
         "calls": plots.against_calls(
             CURVES, "judge, bits a character", [plots.Level("real text", 1.9)]
         ),
+        "frontier": plots.frontier(CURVES, (90.0, 0.8), "our judge, bits a character"),
         "training": plots.training(ROWS, 2.2, "masked"),
         "alpha": plots.alpha(),
         "weight": plots.weight(),

@@ -9,17 +9,17 @@ from PIL import Image
 
 from tinydiff.cli import released
 from tinydiff.cli.commands import main
-from tinydiff.measure import families
+from tinydiff.measure import families, shrink, tables
 from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.paths import ASSETS
 from tinydiff.show import render
-from tinydiff.store import card, catalogue
+from tinydiff.store import card, catalogue, checkpoint
 from tinydiff.ui import denoise, pictures, recording, recordings, request
 
 PATHS = {name: ASSETS / "recorded" / f"{name}.json" for name in recordings.RECORDINGS} | {
     "example": denoise.EXAMPLE
 }
-PATHS |= {"gif": released.GIF, "families": families.RECORDED}
+PATHS |= {"gif": released.GIF, "families": families.RECORDED, "twenty": tables.TWENTY}
 NO_WEIGHTS = {"noise", "train"}  # the noises alone; a model that is trained for the recording
 EVALUATED = [key for key, found in catalogue.bundled().items() if catalogue.card_of(key).evaluation]
 
@@ -52,8 +52,10 @@ def test_cards_are_of_the_bundled_weights(key):
     assert text == card.text(known), anew("cards")
     made = {}
     if catalogue.bundled()[key].playable:
-        made = {"weights": catalogue.fingerprint(key), "precision": "fp32"}
+        made = card.origin(known)
+        assert made["precision"] == "fp32"
         assert f"Measured with the weights `{made['weights']}` in fp32." in text, anew("cards")
+        assert f"`{catalogue.fingerprint(key)}`" in text, anew("cards")
     elif "weights" not in known.evaluation:
         assert "The weights that these figures were measured with are not noted." in text
     drawn = sorted(known.path.glob("*.png"))
@@ -139,7 +141,7 @@ def test_what_is_released_is_made_by_one_command(monkeypatch, capsys):
     """All parts in their order, each in float32; some by name; an unknown name is one sentence and
     nothing is made."""
     done, known = [], released.parts()
-    assert list(known)[-5:] == ["families", "cards", "gif", "pictures", "docs"]
+    assert list(known)[-6:] == ["families", "cards", "gif", "twenty", "pictures", "docs"]
     assert known.keys() >= recordings.RECORDINGS.keys()
     made = {n: lambda n=n: done.append((n, recording.live_precision())) for n in known}
     monkeypatch.setattr(released, "parts", lambda: made)
@@ -160,11 +162,21 @@ def test_the_figures_of_the_table_are_the_checkpoints_own():
         assert row["bits"] == found["bound"]["bits"] and row["quality"] == families.quality(found)
 
 
+@pytest.mark.parametrize("key", [key for key in catalogue.bundled() if key.startswith("stories/")])
+def test_what_is_bundled_is_the_best_by_validation(key):
+    """Of all that its training saw, and of what it was begun with where that was of its family."""
+    bounds = [bound for _, bound in checkpoint.curve(catalogue.found_card(key))]
+    assert bounds[-1] == min(bounds)
+
+
 def test_evaluations_are_of_the_bundled_weights():
-    """What cards and tables say was measured with the weights that lie beside it."""
-    measured = {key: model for key, model in catalogue.bundled().items() if model.playable}
-    assert len(measured) >= 8
-    for key in measured:
-        found = catalogue.found_card(key).evaluation
-        made = found["weights"], found["precision"]
+    """What cards and tables say was measured with the weights that lie beside it, and every model
+    that can be played was measured."""
+    playable = [key for key, model in catalogue.bundled().items() if model.playable]
+    assert len(playable) >= 11
+    for key in playable:
+        assert (found := catalogue.found_card(key).evaluation), f"measure {key}: eval"
+        shrunk = found.get("shrunk", {"weights": found["weights"], "change": 0.0})
+        assert abs(shrunk["change"]) <= shrink.WORSE, f"measure {key} anew: eval"
+        made = shrunk["weights"], found["precision"]
         assert made == (catalogue.fingerprint(key), "fp32"), f"measure {key} anew: eval"

@@ -94,10 +94,12 @@ def texts_of(process: Process, frame: Frame, rule: str = "") -> list[str]:
 
 
 def until(frames: Iterator[Frame], process: Process, rule: str) -> Iterator[Frame]:
-    """The frames until every text has ended by the rule (`ending`). Closing the iterator stops the
-    run, and so does reaching the end. Raises ValueError for an unknown rule."""
+    """The frames until every text has ended by the rule (`ending`), all of them under noise without
+    masks. Closing the iterator stops the run, and so does reaching the end. Raises ValueError for
+    an unknown rule."""
     check_rule(rule)
-    return watched(frames, process, rule) if rule != "length" else frames
+    masks = "prefix" in process.traits  # else noise stands there, which may hold an end
+    return watched(frames, process, rule) if masks and rule != "length" else frames
 
 
 def watched(frames, process, rule):

@@ -29,10 +29,10 @@ DEFAULTS = {
     "model": "stories/masked",
     "process": None,
     "sampler": None,  # the first that fits the model
-    "steps": 128,
+    "steps": 64,
     "seed": 0,
     "spacing": "uniform",  # of the steps, one of schedules.GRIDS
-    "temperature": 0.8,
+    "temperature": 0.6,  # at which stories/masked repeats itself little more than real stories
     "top_p": 1.0,
     "label": "",  # of the model's, by name or number; "glad, short" names some
     "length": 256,

@@ -20,7 +20,10 @@ def hub():
     with Hub({TOKEN: "owner"}) as server:
         files = {
             f"{folder}/{name}": (CHECKPOINTS / model / name).read_bytes()
-            for folder, model in (("mine", "shakespeare/masked"), ("wild", "shakespeare/uniform"))
+            for folder, model in (
+                ("mine", "shakespeare/masked"),
+                ("wild", "shakespeare/autoregressive"),
+            )
             for name in ("config.json", "model.safetensors")
         }
         server.add("stranger/many", files)

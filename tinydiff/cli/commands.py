@@ -15,7 +15,7 @@ from rich.console import Console
 
 from tinydiff import endings, plugins, rewrite, runs
 from tinydiff.cli import documents, errors, flags, released, terminal, training
-from tinydiff.measure import bench, evaluate, families
+from tinydiff.measure import bench, evaluate, families, outside
 from tinydiff.measure import shrink as shrinking
 from tinydiff.options import check_number
 from tinydiff.sentences import say
@@ -90,8 +90,14 @@ def eval_(args: argparse.Namespace) -> None:
         say(NO_JUDGE, sys.stderr)
     check_number("texts", args.texts, 4, 1024, whole=True)
     check_number("draws", args.draws, 2, 1024, whole=True)
+    check_number("along", args.along, 0, 1024, whole=True)
+    judge = outside.Judge(args.judge) if args.judge else None
+    if judge:
+        say(f"The texts are read by {judge.name} too.", sys.stderr)
     data = corpus(args.corpus, tokenizer=checkpoint.cutter(Path(args.folder)))
-    result = evaluate.run(Path(args.folder), data, args.texts, args.draws, args.samplers)
+    result = evaluate.run(
+        Path(args.folder), data, args.texts, args.draws, args.samplers, judge, args.along
+    )
     say(json.dumps(result, indent=1, ensure_ascii=False))
 
 
@@ -278,7 +284,23 @@ def eval_flags(made: argparse.ArgumentParser) -> None:
     )
     made.add_argument("--texts", type=int, default=16, help="written for a figure (16)")
     made.add_argument(
+        "--along",
+        type=int,
+        default=0,
+        metavar="TEXTS",
+        help="written for a figure along the steps (half of --texts)",
+    )
+    made.add_argument(
         "--draws", type=int, default=16, help="noisings of a window for the bound (16)"
+    )
+    made.add_argument(
+        "--judge",
+        nargs="?",
+        const=outside.USUAL,
+        default="",
+        metavar="MODEL",
+        help="a language model of the Hub, or a .gguf file, that reads all texts too; without a "
+        f"name {outside.USUAL} (nobody)",
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from tinydiff import runs
 from tinydiff.cli import documents
+from tinydiff.endings import texts_of
 from tinydiff.measure import families
 from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.paths import ASSETS
@@ -35,6 +36,7 @@ def parts() -> dict[str, Callable[[], object]]:
         "families": make_families,
         "cards": make_cards,
         "gif": make_gif,
+        "twenty": make_twenty,
         "pictures": pictures.write,
         "docs": documents.write_all,
     }
@@ -51,10 +53,10 @@ def make_families(tell: Callable[[str], None] = say, anew: bool = True) -> dict:
 
 
 def make_cards() -> None:
-    """The cards of all checkpoints that were evaluated."""
-    for key in catalogue.bundled():
-        if (found := catalogue.card_of(key)).evaluation:
-            card.write(found.path)
+    """The cards of all checkpoints that have their weights, or were evaluated."""
+    for key, model in catalogue.bundled().items():
+        if model.playable or catalogue.card_of(key).evaluation:
+            card.write(model.folder)
 
 
 def make_gif() -> None:
@@ -62,6 +64,20 @@ def make_gif() -> None:
 
     export.gif(runs.record(RUN), GIF)
     recording.note("gif", GIF.read_bytes(), [RUN["model"]])
+
+
+def make_twenty() -> None:
+    """The stories of twenty seeds at the settings that the page opens with, none left out."""
+    from tinydiff.ui import recording
+    from tinydiff.ui.request import OPENING
+
+    model = runs.DEFAULTS["model"]
+    texts = []
+    for seed in range(1, 21):
+        asked = runs.request(OPENING | {"seed": seed})
+        *_, frame = asked.frames()
+        texts += texts_of(asked.process, frame)
+    recording.save("twenty", dict(settings=OPENING, texts=texts), [model])
 
 
 def make(names: list[str]) -> None:

@@ -4,10 +4,12 @@ every family.
 The bound is nats and bits a character, every character of the split counted once, in float32, with
 the averaged weights; its error is of blocks of consecutive windows (uncertainty.py), and the nats
 of every window are kept, so that two models can be compared on the same windows. The quality of
-samples is judged by others than the model: bits a character under the bundled autoregressive model,
-the share of real words, and, because a text that repeats itself pleases both, the share of distinct
-4-grams and the entropy of the characters. Real text of the same amount gives the value to compare
-each with.
+samples is judged by others than the model: bits a character under the bundled autoregressive model
+and, if asked for, under a stranger's (outside.py), the share of real words, and, because a text
+that repeats itself pleases all of them, the share of distinct 4-grams, of characters and of words,
+and the entropy of the characters. Real text of the same amount gives the value to compare each
+with. Judges against distinct 4-grams of words over temperatures are the frontier of a family
+(arXiv:2604.02718).
 
 Real words are of LETTERS letters or more: of shorter ones chance writes many. Both ends of the
 scale are measured with it: what letters drawn by chance reach, and what real text does
@@ -21,7 +23,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby
@@ -34,6 +36,7 @@ from tinydiff import rewrite, uncertainty
 from tinydiff.endings import character_bits, texts_of
 from tinydiff.files import check_writable, write_text
 from tinydiff.generate import check_sampler, generate
+from tinydiff.measure.outside import Judge as Outside
 from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.predictions import Prediction
 from tinydiff.processes import Process
@@ -50,12 +53,14 @@ SEEN = 128  # windows of the training text on which the bound is measured
 YARD = 64  # texts without a network, for the floor of the scale
 ENOUGH = 1 << 21  # characters of the training text that they imitate, at the most
 WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)*")
-STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # of a process's first sampler
+STEPS = (1, 2, 4, 8, 16, 32, 64, 128)  # of a process's first sampler
 FEWER = (8, 32, 128)  # of the others
+SIZED = 1 << 16  # tokens of held-out text on which sizes of blocks are compared, at the most
+PIECE = 4  # characters of a piece of words, about
 LONG = 10_000  # characters of a text that is to show whether it wears out
 # what a run is where nothing is said of it
 DEFAULT = {"sampler": "ancestral"} | {name: DEFAULTS[name] for name in ("steps", "temperature")}
-TEMPERATURES = (0.5, 0.7, 0.8, 0.9, 1.0, 1.1)
+TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,15 @@ class Quality:
     entropy: float | None  # bits, of the distribution of characters
     bits_error: float | None = None
     words_error: float | None = None
+    # distinct 4-grams of words over all of them, 0 .. 1
+    distinct4_words: float | None = None
+    outside: float | None = None  # bits a character under the outside judge
+    outside_error: float | None = None
+    perplexity: float | None = None  # of a word, under the outside judge
+    empty: int = 0  # texts without a character, which no judge reads
+
+
+Judged = Callable[[list[str]], Quality]  # `judged`, of one process
 
 
 @dataclass(frozen=True)
@@ -246,19 +260,24 @@ def surprise(process: Process, canvas: Canvas, time: float, rng: Rng) -> float:
 
 
 def judged(
-    texts: list[str], process: Process | None = None, lexicon: frozenset[str] | None = None
+    texts: list[str],
+    process: Process | None = None,
+    lexicon: frozenset[str] | None = None,
+    outside: Outside | None = None,
 ) -> Quality:
     """The quality of texts, all together.
 
     process: what wrote them, by default who learned Tiny Shakespeare. Where no bundled judge
              learned the same, bits and the share of real words say nothing, and are None
     lexicon: the words that count as real then
+    outside: another judge that reads them too
     """
     judge = catalogue.judge() if process is None else judge_of(process)
     bits = judge_bits(texts, judge) if judge else None
     if judge and lexicon is None:
         lexicon = catalogue.words(judge.corpus)
     words = real_words(texts, lexicon=lexicon) if lexicon is not None else None
+    beyond = outside.bits(texts) if outside and any(texts) else None
     return Quality(
         bits and bits.value,
         words and words.value,
@@ -266,6 +285,11 @@ def judged(
         character_entropy(texts),
         bits and bits.error,
         words and words.error,
+        distinct_words(texts, 4),
+        beyond and beyond.value,
+        beyond and beyond.error,
+        beyond and perplexity(beyond.value, texts),
+        texts.count(""),
     )
 
 
@@ -289,10 +313,11 @@ def vocabulary(process: Process, corpus: Corpus) -> frozenset[str]:
 
 def judge_bits(texts: list[str], judge: Process | None = None) -> Mean | None:
     """Bits a character under a judge, an autoregressive model, by default that of Tiny Shakespeare,
-    each text from its first character on. None where it cannot read one."""
-    judge, nats = judge or catalogue.judge(), []
+    each text from its first character on, those that are empty left out. None where it cannot read
+    one, or all are empty."""
+    judge, nats, texts = judge or catalogue.judge(), [], [text for text in texts if text]
     for text in texts:
-        if not text or not all(map(judge.tokenizer.writes, set(text))):
+        if not all(map(judge.tokenizer.writes, set(text))):
             return None
         parts = judge.tokenizer.encode(text).split(judge.length)
         canvases = (
@@ -368,6 +393,19 @@ def distinct(texts: list[str], n: int) -> float | None:
     return len(set(grams)) / len(grams) if grams else None
 
 
+def perplexity(bits: float, texts: list[str]) -> float | None:
+    """Of a word, the geometric mean over texts with so many bits a character."""
+    words = sum(len(WORD.findall(text)) for text in texts)
+    return 2 ** (bits * sum(map(len, texts)) / words) if words else None
+
+
+def distinct_words(texts: list[str], n: int) -> float | None:
+    """Share of the n-grams of words, in lower case, that are different from each other."""
+    each = ([found.group().lower() for found in WORD.finditer(text)] for text in texts)
+    grams = [tuple(words[i : i + n]) for words in each for i in range(len(words) - n + 1)]
+    return len(set(grams)) / len(grams) if grams else None
+
+
 def character_entropy(texts: list[str]) -> float | None:
     """Bits of the distribution of single characters."""
     return character_bits("".join(texts)) if any(texts) else None
@@ -397,21 +435,20 @@ def samples(
 
 def point(
     process: Process,
-    lexicon: frozenset[str],
+    quality: Judged,
     sampler: str,
     steps: int,
     batch: int,
     temperature: float = 1.0,
 ) -> dict:
-    """One row of a curve: the quality of a sampler's texts at a number of steps. lexicon: the words
-    that count as real."""
+    """One row of a curve: the quality of a sampler's texts at a number of steps."""
     texts, cost = samples(process, sampler, steps, batch, temperature=temperature)
     return dict(
         sampler=sampler,
         steps=steps,
         temperature=temperature,
         **cost,
-        **asdict(judged(texts, process, lexicon)),
+        **asdict(quality(texts)),
     )
 
 
@@ -431,15 +468,18 @@ def run(
     batch: int = 16,
     draws: int = 16,
     samplers: Sequence[str] = (),
+    outside: Outside | None = None,
+    along: int = 0,
 ) -> dict:
     """Evaluate a checkpoint and write evaluation.json and the card, README.md, into its folder;
     what was written.
 
-    batch texts for each figure, real ones too, half as many along the steps; draws noisings of each
-    window for the bound; samplers: those whose texts are measured over steps and temperatures, all
-    that it has by default. A checkpoint with a task is measured by it. Raises CheckpointError,
-    before anything is measured, for a text that it has not learned from, and if nothing can be
-    written there; ValueError for a sampler that it has not.
+    batch texts for each figure, real ones too; along: for each along the steps, by default half as
+    many; draws noisings of each window for the bound; samplers: those whose texts are measured over
+    steps and temperatures, all that it has by default; outside: a judge that reads all texts too. A
+    checkpoint with a task is measured by it. Raises CheckpointError, before anything is measured,
+    for a text that it has not learned from, and if nothing can be written there; ValueError for a
+    sampler that it has not.
     """
     folder = Path(folder)
     config = checkpoint.read_config(folder)
@@ -454,7 +494,7 @@ def run(
         result = (
             of_task(process, corpus, task, draws)
             if task
-            else of_texts(process, corpus, batch, draws, samplers)
+            else of_texts(process, corpus, batch, draws, samplers, outside, along or batch // 2)
         )
     weights = checkpoint.fingerprint(folder / "model.safetensors")
     result = dict(weights=weights, precision="fp32") | result
@@ -486,10 +526,17 @@ def of_task(process: Process, corpus: Corpus, task: str, draws: int) -> dict:
 
 
 def of_texts(
-    process: Process, corpus: Corpus, batch: int, draws: int, samplers: Sequence[str]
+    process: Process,
+    corpus: Corpus,
+    batch: int,
+    draws: int,
+    samplers: Sequence[str],
+    outside: Outside | None,
+    along: int,
 ) -> dict:
     """The evaluation of a process that writes plain text."""
     length, lexicon, settings = process.length, vocabulary(process, corpus), settings_for(process)
+    quality: Judged = partial(judged, process=process, lexicon=lexicon, outside=outside)
     heldout, trained, real, some = measured_on(process, corpus, batch, draws)
     texts, _ = samples(process, batch=batch, **settings)
     return dict(
@@ -498,15 +545,17 @@ def of_texts(
         train_bound=trained.row(),
         levels=loss_over_noise(process, some),
         letters=LETTERS,
-        real=asdict(judged(real, process, lexicon)),
+        outside=outside.name if outside else "",
+        real=asdict(quality(real)),
         yardsticks=yardsticks(corpus, length, lexicon),
         texts=batch,
-        default={**settings, **asdict(judged(texts, process, lexicon))},
+        along=along,
+        default={**settings, **asdict(quality(texts))},
         longest_copy=max(longest_copy(text, corpus.text) for text in texts),
         real_longest_copy=max(longest_copy(text, corpus.text) for text in real),
-        **curves(process, lexicon, batch, samplers),
+        **curves(process, quality, batch, along, samplers),
         samples=texts[:4],
-        **of_blocks(process, corpus, lexicon, batch, draws),
+        **of_blocks(process, corpus, quality, batch, draws),
     )
 
 
@@ -549,23 +598,23 @@ def trained_bound(process: Process, corpus: Corpus, draws: int) -> Bound:
 
 
 def curves(
-    process: Process, lexicon: frozenset[str], batch: int, samplers: Sequence[str]
+    process: Process, quality: Judged, batch: int, along: int, samplers: Sequence[str]
 ) -> dict[str, list[dict]]:
     """Quality over steps, of samplers that have no steps, and over temperatures, of the samplers
     that are asked for, or of all."""
-    quality = partial(point, process, lexicon)
+    measured = partial(point, process, quality)
     asked = [name for name in column(process) if name in samplers or not samplers]
     stepless = [name for name in asked if not SAMPLERS[name].steps_matter]
     return dict(
         steps=[
-            quality(name, n, batch // 2)
+            measured(name, n, along)
             for name in curve_samplers(process)
             if name in asked
             for n in counts(process, name)
         ],
-        single=[quality(name, 1, batch // 2) for name in stepless],
+        single=[measured(name, 1, along) for name in stepless],
         temperatures=[
-            quality(name, 128, batch, t)
+            measured(name, 128, batch, t)
             for name in trade_samplers(process)
             if name in asked
             for t in TEMPERATURES
@@ -574,25 +623,23 @@ def curves(
 
 
 def of_blocks(
-    process: Process, corpus: Corpus, lexicon: frozenset[str], batch: int, draws: int
+    process: Process, corpus: Corpus, quality: Judged, batch: int, draws: int
 ) -> dict[str, list[dict]]:
     """What is measured of caches, where there are some, and of block sizes, where those are
     learned."""
-    found = dict(caches=caches(process, lexicon, batch)) if len(process.caches) > 1 else {}
+    found = dict(caches=caches(process, quality, batch)) if len(process.caches) > 1 else {}
     if "blocks" in process.traits:
         sizes = [
-            of_size(process.at(n), corpus, lexicon, batch, draws) for n in sorted(process.sizes)
+            of_size(process.at(n), corpus, quality, batch, draws) for n in sorted(process.sizes)
         ]
-        found |= dict(blocks=sizes, long=along(process, lexicon))
+        found |= dict(blocks=sizes, long=along(process, quality))
     return found
 
 
-def along(
-    process: Process, lexicon: frozenset[str], length: int = LONG, part: int = 1000
-) -> list[dict]:
-    """Does the quality of a long text fall? The quality of every `part` characters of one text,
-    written one character a call."""
-    canvas = Canvas.blank(length)
+def along(process: Process, quality: Judged, length: int = LONG, part: int = 1000) -> list[dict]:
+    """Does the quality of a long text fall? The quality of every `part` characters of one text of
+    about `length`, written one token a call."""
+    canvas = Canvas.blank(length if process.tokenizer.one_way else length // PIECE)
     *_, frame = generate(
         process,
         canvas,
@@ -603,12 +650,12 @@ def along(
     )
     text = process.tokenizer.decode(frame.tokens[0])
     return [
-        dict(until=stop, **asdict(judged([text[stop - part : stop]], process, lexicon)))
-        for stop in range(part, length + 1, part)
+        dict(until=stop, **asdict(quality([text[stop - part : stop]])))
+        for stop in range(part, min(length, len(text)) + 1, part)
     ]
 
 
-def caches(process: Process, lexicon: frozenset[str], batch: int) -> list[dict]:
+def caches(process: Process, quality: Judged, batch: int) -> list[dict]:
     """What each cache of a process costs in exactness and saves in time, in blocks of the usual
     size: the divergence of its predictions (`cache_error`), the quality of texts, calls and
     milliseconds a text."""
@@ -628,7 +675,7 @@ def caches(process: Process, lexicon: frozenset[str], batch: int) -> list[dict]:
                 block=process.sizes[0],
                 nats=cache_error(process, name, batch),
                 **cost,
-                **asdict(judged(texts, process, lexicon)),
+                **asdict(quality(texts)),
             )
         )
     return rows
@@ -681,9 +728,7 @@ def settings_for(process: Process) -> dict:
     }
 
 
-def of_size(
-    process: Process, corpus: Corpus, lexicon: frozenset[str], batch: int, draws: int
-) -> dict:
+def of_size(process: Process, corpus: Corpus, quality: Judged, batch: int, draws: int) -> dict:
     """The bound, and the quality of text, with blocks of one size. The smaller the blocks, the more
     of them draw a number of masks in each noising, so that a quarter of the draws is enough. Texts
     are written one character a call, in exact order, so that sizes differ by what the network knows
@@ -696,9 +741,9 @@ def of_size(
     few = 1 if size == 1 else max(2, draws // 4)
     return dict(
         size=size,
-        bound=bound(process, corpus.valid, few).row(),
+        bound=bound(process, corpus.valid[:SIZED], few).row(),
         **cost,
-        **asdict(judged(texts, process, lexicon)),
+        **asdict(quality(texts)),
     )
 
 

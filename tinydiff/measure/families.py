@@ -27,6 +27,7 @@ from tinydiff.processes import PROCESSES, Process, build
 from tinydiff.randomness import seeded
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.store import catalogue, checkpoint
+from tinydiff.store.card import judge, outside
 from tinydiff.store.checkpoint import Card
 from tinydiff.text import Canvas
 from tinydiff.uncertainty import percent, written
@@ -35,6 +36,7 @@ RECORDED = ASSETS / "recorded" / "families.json"
 AT = (8, 32, 128)  # steps at which quality is compared
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128)  # steps at which a sampler's own error is measured
 TEXTS, LENGTH = 32, 128  # for that
+OUTSIDE = ("outside", "outside_error", "perplexity")  # what the outside judge says of texts
 
 
 # ---------------------------------------------------------------- the table
@@ -97,10 +99,13 @@ def row(card: Card) -> dict:
         exact="causal" in process.traits and process.tokenizer.one_way,
         quality=quality(found),
         curve=curve(found),
+        default={key: found["default"].get(key) for key in OUTSIDE},
+        frontier=frontier(found),
         ms=milliseconds(process),
         parameters=sum(p.numel() for p in process.parameters()),
         minutes=config.get("seconds", 0) / 60,
         steps=config.get("step", 0),
+        before=config.get("before", {}),
         hardware=config.get("hardware", ""),
     )
 
@@ -116,6 +121,17 @@ def curve(found: dict) -> list[dict]:
         }
         for r in rows
         if r["sampler"] == rows[0]["sampler"]
+    ]
+
+
+def frontier(found: dict) -> list[dict]:
+    """The evaluation's rows over temperatures, of the first sampler, where distinct 4-grams of
+    words were counted."""
+    rows = found["temperatures"]
+    return [
+        {key: r.get(key) for key in ("temperature", "distinct4_words", "bits", "outside")}
+        for r in rows
+        if r["sampler"] == rows[0]["sampler"] and r.get("distinct4_words") is not None
     ]
 
 
@@ -231,6 +247,7 @@ def markdown(result: dict) -> str:
         "more than a row above",
         *(f"judge, {n}" for n in AT),
         *(f"words, {n}" for n in AT),
+        "outside judge",
         "ms a call",
         "parameters",
         "steps",
@@ -245,21 +262,22 @@ def markdown(result: dict) -> str:
 def table_cells(found: dict) -> list[str]:
     """One row in words. A star is an error of windows that were taken for independent."""
     at = [found["quality"].get(str(n), {}) for n in AT]
-    judge = ["" if q.get("bits") is None else judged(q["bits"], q.get("bits_error")) for q in at]
+    ours = [judge(q) for q in at]
     words = [percent(q.get("words"), q.get("words_error")) for q in at]
     sign, star = "" if found["exact"] else "≤ ", "" if found.get("blocks") else " *"
     bits = f"{sign}{written(found['bits'], found['error'])}{star}"
     more = found.get("behind")
     behind = f"{written(more['bits'], more['error'], signed=True)} ({more['name']})" if more else ""
-    cost = [
-        f"{found['ms']:.1f}",
-        f"{found['parameters'] / 1e6:.2f} M",
-        f"{found['steps']:,}",
-        f"{found['minutes']:.0f}",
-    ]
+    told = dict(step=found["steps"], seconds=60 * found["minutes"], before=found.get("before"))
+    cost = [f"{found['ms']:.1f}", f"{found['parameters'] / 1e6:.2f} M", *steps_and_minutes(told)]
     text = found["corpus"].replace("_", " ")
-    return [found["name"], text, bits, behind, *judge, *words, *cost]
+    beyond = outside(found.get("default", {}))
+    return [found["name"], text, bits, behind, *ours, *words, beyond, *cost]
 
 
-def judged(bits: float, error: float | None) -> str:
-    return written(bits, error) if error else f"{bits:.2f}"
+def steps_and_minutes(config: dict) -> tuple[str, str]:
+    """Steps and minutes of a training, behind those of the network that it was begun with."""
+    parts = [part for part in (config.get("before"), config) if part]
+    steps = (f"{part.get('step', 0):,}" for part in parts)
+    minutes = (f"{part.get('seconds', 0) / 60:.0f}" for part in parts)
+    return " + ".join(steps), " + ".join(minutes)

@@ -25,6 +25,7 @@ def shrink(folder: Path, out: Path, corpus: Corpus, worse: float = WORSE) -> dic
     """Write the checkpoint in `folder` to `out` with the fewest bits a weight of which its bound,
     on the same windows of the validation text with the same noise, is at most `worse` nats a
     character from that of its own weights. The change by bits that were tried, the last one taken.
+    An evaluation of the weights in `folder` goes along, with a note of what was done since.
 
     Raises CheckpointError for a text that it has not learned from, and where nothing can be
     written.
@@ -45,7 +46,19 @@ def shrink(folder: Path, out: Path, corpus: Corpus, worse: float = WORSE) -> dic
             kept = [folder / name for name in KEPT if (folder / name).is_file()]
             for path in (*Path(place).iterdir(), *kept):
                 shutil.copyfile(path, new(path.name))
+            if found := evaluated(folder):
+                noted = dict(bits=bits, change=changes[bits])
+                noted["weights"] = checkpoint.fingerprint(Path(place) / "model.safetensors")
+                whole = evaluate.compact(found | {"shrunk": noted})
+                new("evaluation.json").write_text(whole, encoding="utf-8")
     return changes
+
+
+def evaluated(folder: Path) -> dict:
+    """The evaluation of exactly the weights in `folder`, {} where there is none."""
+    found = checkpoint.read_json(folder / "evaluation.json")
+    own = checkpoint.fingerprint(folder / "model.safetensors")
+    return found if found.get("weights") == own else {}
 
 
 def bound_on_some(process: Process, corpus: Corpus) -> float:

@@ -4,13 +4,21 @@ is typed, all of it stands in the checkpoints' evaluations and in assets/recorde
 
 from __future__ import annotations
 
+import re
+
 from tinydiff.measure import evaluate, families
 from tinydiff.measure.evaluate import LETTERS, STEPS, TEMPERATURES
-from tinydiff.store import catalogue
+from tinydiff.paths import ASSETS
+from tinydiff.store import catalogue, checkpoint
+from tinydiff.store.card import columns, judge, phrases_of
 from tinydiff.store.checkpoint import Card
 from tinydiff.uncertainty import percent, written
 
-TRADED = ("masked", "uniform")  # whose temperatures are shown
+TRADED = ("shakespeare/masked", "shakespeare/uniform")  # whose temperatures are shown
+TALES = "tinystories"
+GAPS = (100, 200, 300, 400, 500, 600, 700, 800)  # steps at which two are compared
+LEARNED = (100, 200, 300, 400, 800, 1600, 2400)  # steps at which the bound is shown
+TWENTY = ASSETS / "recorded" / "twenty.json"
 ORDERS = {  # the samplers of perfect networks that are shown
     "masked": ("ancestral", "random", "confidence"),
     "uniform": ("ancestral", "renoise", "gibbs"),
@@ -25,9 +33,9 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join([lines[0], "|---|" + "--:|" * (len(head) - 1), *lines[1:]])
 
 
-def writers() -> list[Card]:
-    """The evaluated models of Tiny Shakespeare that write plain text, fewest bits first."""
-    measured = [card for card in families.cards_of(catalogue.BIGRAMS) if card.evaluation]
+def writers(corpus: str = catalogue.BIGRAMS) -> list[Card]:
+    """The evaluated models of a corpus that write plain text, fewest bits first."""
+    measured = [card for card in families.cards_of(corpus) if card.evaluation]
     return sorted(measured, key=lambda card: card.evaluation["bound"]["bits"])
 
 
@@ -37,11 +45,6 @@ def rewriters() -> list[Card]:
     return sorted(
         (card for card in cards if card.evaluation), key=lambda card: card.evaluation["mbr"]["cer"]
     )
-
-
-def judge(row: dict) -> str:
-    """Bits a character under the judge; nothing where there are none."""
-    return "" if row.get("bits") is None else families.judged(row["bits"], row.get("bits_error"))
 
 
 def words(row: dict) -> str:
@@ -78,19 +81,33 @@ def settings() -> str:
     return table(head, [*rows, ["real text", *quality(real), "", "", copied]])
 
 
+def stories() -> str:
+    """Every model of stories at the settings that evaluation has, beside real stories."""
+    cards = writers(TALES)
+    real = cards[0].evaluation["real"]
+    known = columns(cards[0].evaluation)
+    rows = [
+        [card.path.name, *(cell(card.evaluation["default"]) for cell in known.values())]
+        for card in cards
+    ]
+    rows.append(["real stories", *(cell(real) for cell in known.values())])
+    return table(["model", *known], rows)
+
+
 def quality(row: dict) -> list[str]:
     return [words(row), judge(row), percent(row["distinct4"])]
 
 
-def steps() -> str:
+def steps(corpus: str = catalogue.BIGRAMS) -> str:
     """The judge, and real words where they were measured, along the steps of each model's first
     sampler."""
     rows = []
-    for card in writers():
+    for card in writers(corpus):
         if not card.evaluation["steps"]:
             continue
         at = {row["steps"]: row for row in families.curve(card.evaluation)}
-        rows.append([card.path.name, *(both(at.get(count, {})) for count in STEPS)])
+        if any(count in at for count in STEPS):
+            rows.append([card.path.name, *(both(at.get(count, {})) for count in STEPS)])
     return table(["steps", *map(str, STEPS)], rows)
 
 
@@ -105,8 +122,20 @@ def temperatures() -> str:
         measured = catalogue.found_card(name).evaluation["temperatures"]
         for sampler in dict.fromkeys(row["sampler"] for row in measured):
             at = {row["temperature"]: row for row in measured if row["sampler"] == sampler}
-            cells = [f"{both(at[t])}; {percent(at[t]['distinct4'])}" for t in TEMPERATURES]
-            rows.append([f"{name}, `{sampler}`", *cells])
+            cells = [f"{both(at[t])}; {percent(at[t]['distinct4'])}" for t in at]
+            rows.append([f"{name.split('/')[-1]}, `{sampler}`", *cells])
+    return table(["temperature", *map(str, at)], rows)
+
+
+def frontier() -> str:
+    """Stories over temperatures: our judge and the outside one; distinct 4-grams of words."""
+    rows = []
+    for card in writers(TALES):
+        found = card.evaluation["temperatures"]
+        at = {row["temperature"]: row for row in found if row["sampler"] == found[0]["sampler"]}
+        told = (at.get(t, {}) for t in TEMPERATURES)
+        cells = (filter(None, (judge(r), judge(r, "outside"), phrases_of(r))) for r in told)
+        rows.append([card.path.name, *map("; ".join, cells)])
     return table(["temperature", *map(str, TEMPERATURES)], rows)
 
 
@@ -180,6 +209,48 @@ def faults(errors: float, exact: float) -> str:
     return f"{100 * errors:.1f} %, {100 * exact:.3g} %"
 
 
+def learning() -> str:
+    """The bound at validations of the training of every model of stories, nats a character: at
+    equal steps, which are equal numbers of tokens, and at the end, with all steps and minutes.
+    Counted from the beginning of its own family (`checkpoint.curve`)."""
+    rows = []
+    for card in families.cards_of(TALES):
+        at = dict(map(tuple, checkpoint.curve(card)))
+        cells = [f"{at[count]:.3f}" if count in at else "" for count in LEARNED]
+        told = families.steps_and_minutes(card.config)
+        rows.append([card.path.name, *cells, f"{at[max(at)]:.3f}", *told])
+    return table(["steps", *map(str, LEARNED), "at the end", "steps in all", "minutes"], rows)
+
+
+def gap() -> str:
+    """How far masked noise lies above the rival while both learn, at equal steps, which are equal
+    numbers of tokens, and at the end of each."""
+    cards = (catalogue.found_card(f"stories/{name}") for name in ("masked", "autoregressive"))
+    masked, rival = (dict(map(tuple, checkpoint.curve(card))) for card in cards)
+    both = [step for step in GAPS if step in masked and step in rival]
+    pairs = [(masked[step], rival[step]) for step in both]
+    pairs.append((masked[max(masked)], rival[max(rival)]))
+    rows = [
+        ["masked", *(f"{one:.3f}" for one, _ in pairs)],
+        ["autoregressive", *(f"{other:.3f}" for _, other in pairs)],
+        ["gap", *(f"{one / other - 1:.0%}" for one, other in pairs)],
+    ]
+    last = f"{max(masked):,} and {max(rival):,}"
+    return table(["steps", *map(str, both), last], rows)
+
+
+def twenty() -> str:
+    """The stories of twenty seeds, as they came."""
+    found = checkpoint.read_json(TWENTY)
+    lines = [f"**{seed}.** {plain(text)}" for seed, text in enumerate(found.get("texts", []), 1)]
+    return "\n\n".join(lines)
+
+
+def plain(text: str) -> str:
+    """A text as a paragraph of Markdown, in which nothing is a sign of Markdown."""
+    return " ".join(re.sub(r"([\\`*_\[\]<>#~|])", r"\\\1", text).split())
+
+
 TABLES = {
     "families": lambda: families.markdown(families.read()),
     "settings": settings,
@@ -189,4 +260,10 @@ TABLES = {
     "blocks": blocks,
     "long": long,
     "rewriting": rewriting,
+    "stories": stories,
+    "storysteps": lambda: steps(TALES),
+    "frontier": frontier,
+    "learning": learning,
+    "gap": gap,
+    "twenty": twenty,
 }

@@ -17,8 +17,8 @@ class Network(nn.Module):
     (B,), (B, k) of several attributes, or None.
 
     It is made with the arguments of `Process.network()` (inputs, outputs, attention, timed, reals)
-    and the shape (layers, heads, width, length, labels; attributes where
-    there are several). An argument that it does not support (a
+    and the shape (layers, heads, width, length, labels; attributes where there are several; tied
+    and positions where they are wanted). An argument that it does not support (a
     mask, a cache) raises TypeError.
     """
 

@@ -1,7 +1,7 @@
 """One Transformer for every process: attention that sees both sides, only the past, or what a mask
 allows.
 
-    h_0 = embed(x) + time(t) + sum of labels
+    h_0 = embed(x) + position + time(t) + sum of labels
     h <- h + attention(norm(h));   h <- h + mlp(norm(h))      in every layer
     logits = head(norm(h))
 
@@ -77,6 +77,10 @@ class Transformer(Network):
     labels:    number of classes; one more, the last, is the null class
     attributes: how many of them a text has, one of each attribute; their embeddings are added, and
                the null class's for each that is not told
+    positions: True adds a learned embedding of each position (BERT, arXiv:1810.04805), zero at
+               first. Rotations tell how far apart two positions are and not where they are: a
+               canvas of nothing but masks looks the same everywhere, and so does every bet about
+               it. Behind `length` all are the last
     tied:      True takes the embedding for the head as well (arXiv:1608.05859), where there is one
     """
 
@@ -100,6 +104,7 @@ class Transformer(Network):
         reals: bool = False,
         labels: int = 0,
         attributes: int = 1,
+        positions: bool = False,
         tied: bool = False,
     ):
         super().__init__()
@@ -112,6 +117,7 @@ class Transformer(Network):
         self.causal, self.length = attention == "causal", length
         self.labels, self.attributes = labels, attributes
         self.embed = nn.Linear(inputs, width, bias=False) if reals else nn.Embedding(inputs, width)
+        self.position = nn.Embedding(length, width) if positions else None
         self.time = TimeEmbedding(width) if timed else None
         self.label = nn.Embedding(labels + 1, width) if labels else None
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
@@ -139,6 +145,8 @@ class Transformer(Network):
                 nn.init.normal_(p, std=0.02 / math.sqrt(2 * len(self.blocks)))
         if self.head is not None:
             nn.init.zeros_(self.head.weight)
+        if self.position is not None:
+            nn.init.zeros_(self.position.weight)
         if isinstance(self.embed, nn.Linear):  # its inputs are few, and of size one
             nn.init.normal_(self.embed.weight, std=0.5 / math.sqrt(self.embed.in_features))
 
@@ -160,14 +168,16 @@ class Transformer(Network):
         (n,) are the positions in the text, by default 0, 1, 2 ... or those that follow the cache.
         """
         past, n = len(cache) if cache is not None else 0, x.shape[1]
+        if places is None:
+            places = torch.arange(past, past + n, device=x.device)
         h = self.embed(x).float()  # (B, n, D)
+        if self.position is not None:
+            h = h + self.position(places.clamp_max(self.length - 1))
         if self.time is not None:
             h = h + self.time(t)
         if self.label is not None:
             h = h + self.label(self.told(label, x)).sum(1, keepdim=True)
-        turn = rotation(
-            torch.arange(past, past + n, device=x.device) if places is None else places, self.half
-        )
+        turn = rotation(places, self.half)
         causal = mask is None and self.causal and n > 1  # one alone, the last, sees everything
         if causal and past:
             mask = torch.ones(n, past + n, dtype=torch.bool, device=x.device).tril(past)

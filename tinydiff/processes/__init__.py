@@ -308,6 +308,7 @@ def build(
     labels: int = 0,
     attributes: int = 1,
     tied: bool = False,
+    positions: bool = False,
     network: str = "transformer",
     options: Mapping[str, str] = MappingProxyType({}),
 ) -> Process:
@@ -332,5 +333,6 @@ def build(
     shape = dict(layers=layers, heads=heads, width=width, length=length, labels=labels)
     shape |= {"attributes": attributes} if attributes > 1 else {}
     shape |= {"tied": True} if tied else {}
+    shape |= {"positions": True} if positions else {}
     process.net = NETS[network](**process.network(), **shape)
     return process

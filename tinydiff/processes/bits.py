@@ -25,7 +25,8 @@ CERTAIN = -12.0
 class Bits(Reals):
     name, title, paper = "bits", "Analog bits", "arXiv:2208.04202"
     about = (
-        "Every character is a number in binary, its bits are real numbers, and noise blurs them."
+        "Every word or letter is a number in binary, its bits are real numbers, and noise blurs "
+        "them."
     )
     over = BitNoise
     traits = Reals.traits | BitNoise.traits

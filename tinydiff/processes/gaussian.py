@@ -260,7 +260,7 @@ READINGS: dict[str, Reading] = {
 class Gaussian(Reals):
     name, title, paper = "gaussian", "Gaussian on embeddings (Diffusion-LM)", "arXiv:2205.14217"
     about = (
-        "Every character is a point in space; noise shakes the points, and the network says "
+        "Every word or letter is a point in space; noise shakes the points, and the network says "
         "where they came from."
     )
     over = LearnedCodes

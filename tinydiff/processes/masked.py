@@ -54,8 +54,8 @@ class Around(Cache):
 class Masked(Process):
     name, title, paper = "masked", "Masked (MDLM)", "arXiv:2406.07524"
     about = (
-        "Characters are hidden behind masks; the network guesses what is behind all of them at "
-        "once."
+        "Words or letters are hidden behind masks; the network guesses what is behind all of them "
+        "at once."
     )
     over = Mask
     traits = Mask.traits | {"diffusion", "timeless", "posterior", "pieces"}

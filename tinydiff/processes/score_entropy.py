@@ -64,8 +64,8 @@ class ScoreEntropy(Process):
 class ScoreMasked(ScoreEntropy):
     name, title, paper = "score-masked", "Score entropy, masked (SEDD)", "arXiv:2310.16834"
     about = (
-        "Characters are hidden behind masks; the network says how much likelier the text is with "
-        "each of them there."
+        "Words or letters are hidden behind masks; the network says how much likelier the text is "
+        "with each of them there."
     )
     over = Mask
     traits = Masked.traits - {"timeless"}
@@ -113,8 +113,8 @@ class ScoreMasked(ScoreEntropy):
 class ScoreUniform(ScoreEntropy):
     name, title, paper = "score-uniform", "Score entropy, uniform (SEDD)", "arXiv:2310.16834"
     about = (
-        "Characters are replaced by random ones; the network says how much likelier the text is "
-        "with each other one."
+        "Words or letters are replaced by random ones; the network says how much likelier the text "
+        "is with each other one."
     )
     over = UniformNoise
     traits = Uniform.traits

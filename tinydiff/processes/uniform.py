@@ -36,8 +36,8 @@ CLEANEST = 1 - 1e-9  # the largest alpha at which all is finite
 class Uniform(Process):
     name, title, paper = "uniform", "Uniform (D3PM)", "arXiv:2107.03006"
     about = (
-        "Characters are replaced by random ones; the network must find out which are wrong, and "
-        "may change its mind."
+        "Words or letters are replaced by random ones; the network must find out which are wrong, "
+        "and may change its mind."
     )
     over = UniformNoise
     traits = UniformNoise.traits | {"diffusion", "posterior", "pieces"}

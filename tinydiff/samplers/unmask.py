@@ -124,6 +124,23 @@ def random(process, denoise, start, times, rng):
     )
 
 
+@sampler("dilated", needs={"mask", "clock"}, paper="arXiv:2506.19037")
+def dilated(process, denoise, start, times, rng):
+    """Reveal tokens that are far from each other, so that neighbours do not come in the same step
+    (dilated unmasking)."""
+    yield from reveal_by(
+        lambda log_p, rng: -reversed_bits(log_p[..., 0]), process, denoise, start, times, rng
+    )
+
+
+def reversed_bits(like):
+    """The number of each place with its bits in reverse order, (B, L): counted up by it, places
+    halve the gaps between those before them (van der Corput's sequence)."""
+    places = torch.arange(like.shape[1], device=like.device).expand_as(like)
+    bits = max(1, (like.shape[1] - 1).bit_length())
+    return sum((places >> bit & 1) << (bits - 1 - bit) for bit in range(bits)).float()
+
+
 def reveal_while(enough, process, denoise, start, times, rng):
     """Reveal the places for which enough(log_x0, masked) is True, however many; at the last step,
     all that are left. Networks that take the time get the time at which as many tokens are masked,

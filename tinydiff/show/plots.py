@@ -178,6 +178,22 @@ def error_against_calls(
     return against_calls(curves, ylabel, levels, width, log=True)
 
 
+def frontier(
+    curves: Sequence[Curve], real: tuple[float, float], ylabel: str, width: float = 560
+) -> Figure:
+    """Quality against diversity over temperatures: distinct 4-grams of words, in percent, to the
+    right, bits under a judge upwards, a curve a family, real text a star. The further a curve runs
+    to the right and below, the better (arXiv:2604.02718).
+    """
+    figure, axes = empty(width, 320, "distinct 4-grams of words, %", ylabel)
+    for curve in curves:
+        draw_curve(axes, curve, 0)
+    axes.plot(*([value] for value in real), "*", color=ink(FAMILY_OTHER), markersize=11)
+    axes.margins(x=0.04, y=0.12)
+    name_ends(axes, [*curves, Curve("real text", *([value] for value in real))], 320)
+    return figure
+
+
 def draw_curve(axes: Axes, curve: Curve, kind: int) -> None:
     weight = (
         dict(linewidth=2.4, markersize=6, alpha=1)
@@ -263,9 +279,7 @@ def bridge(
     """A quantity against the size of blocks, on an axis of powers of two: the curve that was
     measured, with its standard errors where there are any, and the visitor's runs, each a point.
     """
-    figure, axes = empty(
-        width, 300, "characters a block  (1: autoregression, all: diffusion)", ylabel
-    )
+    figure, axes = empty(width, 300, "tokens a block  (1: autoregression, all: diffusion)", ylabel)
     if measured:
         axes.errorbar(
             measured.x,

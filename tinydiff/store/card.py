@@ -162,12 +162,22 @@ def body(model: Card, source: str) -> str:
         "",
         f"Made by `python train_space.py {flags}` in {config.get('step', 0):,} steps, "
         f"{config.get('seconds', 0) / 60:.0f} minutes on "
-        f"{config.get('hardware', 'unknown hardware')}.",
+        f"{config.get('hardware', 'unknown hardware')}{begun_with(config.get('before'))}.",
         *shown(model),
         *measured_with(model),
     ]
     found = rewrite.measurements if task and model.evaluation else measurements
     return "\n".join(lines + found(model.evaluation)) + "\n"
+
+
+def begun_with(before: dict | None) -> str:
+    """What the network had learned before, where it was begun with another's."""
+    if not before:
+        return ""
+    return (
+        f"; begun with the network of {before['name']}, which had had {before['step']:,} steps, "
+        f"{before['seconds'] / 60:.0f} minutes"
+    )
 
 
 def name_of(folder: Path) -> str:
@@ -193,6 +203,11 @@ def measured_with(model: Card) -> list[str]:
     words = "The weights that these figures were measured with are not noted."
     if made := origin(model):
         words = f"Measured with the weights `{made['weights']}` in {made['precision']}."
+    if shrunk := model.evaluation.get("shrunk"):
+        words += (
+            f" The weights here, `{shrunk['weights']}`, are those in {shrunk['bits']} bits: the "
+            f"bound changes by {shrunk['change']:+.4f} nats a character."
+        )
     return ["", words]
 
 
@@ -232,8 +247,8 @@ def measurements(result: dict) -> list[str]:
         f"over {heldout['windows']} windows; on text it was trained on {nats(seen)} nats. "
         f"{errors_of(heldout)}",
         "",
-        f"The page's default settings ({chosen['sampler']}, {chosen['steps']} steps, temperature "
-        f"{chosen['temperature']}; in brackets as much real text): "
+        f"With {chosen['sampler']}, {chosen['steps']} steps and temperature "
+        f"{chosen['temperature']} (in brackets as much real text): "
         f"{', '.join(quality_of(chosen, result['real']))}.",
         "",
         about_words(result),
@@ -242,11 +257,12 @@ def measurements(result: dict) -> list[str]:
         f"{result['longest_copy']} characters (real held-out text: "
         f"{result['real_longest_copy']}).",
         "",
+        *([f"The outside judge is {name}.", ""] if (name := result.get("outside")) else []),
         *over_steps(result),
         "",
         "Temperature at 128 steps: quality against entropy.",
         "",
-        *over_temperatures(result["temperatures"]),
+        *over_temperatures(result),
         "",
         "A sample:",
         "",
@@ -291,21 +307,38 @@ def quality_of(row: dict, real: dict) -> list[str]:
         if row["bits"] is not None
         else []
     )
+    beyond = [f"{outside(row)} under the outside judge ({outside(real)})"] if outside(row) else []
+    phrases = (
+        [f"{phrases_of(row)} distinct 4-grams of words ({phrases_of(real)})"]
+        if phrases_of(row)
+        else []
+    )
     return [
         *words,
         *bits,
+        *beyond,
+        *phrases,
         f"{percent(row['distinct4'])} distinct 4-grams ({percent(real['distinct4'])})",
     ]
 
 
-def judge(row: dict) -> str:
-    return (
-        ""
-        if row["bits"] is None
-        else written(row["bits"], row["bits_error"])
-        if row.get("bits_error")
-        else f"{row['bits']:.2f}"
-    )
+def judge(row: dict, who: str = "bits") -> str:
+    """Bits a character under a judge, ours ("bits") or the outside one; "" where it was not
+    asked."""
+    if row.get(who) is None:
+        return ""
+    error = row.get(f"{who}_error")
+    return written(row[who], error) if error else f"{row[who]:.2f}"
+
+
+def outside(row: dict) -> str:
+    """The outside judge's bits a character, with the perplexity of a word."""
+    bits = judge(row, "outside")
+    return f"{bits} (perplexity {row['perplexity']:.0f})" if bits else ""
+
+
+def phrases_of(row: dict) -> str:
+    return percent(row.get("distinct4_words"))
 
 
 def about_words(result: dict) -> str:
@@ -327,34 +360,43 @@ def about_words(result: dict) -> str:
     )
 
 
-# the columns of `table_cells`
-QUALITY = "judge, bits/char | real words | distinct 4-grams | entropy, bits"
+QUALITY = {  # the columns of every table
+    "judge, bits/char": judge,
+    "outside judge, bits/char": outside,
+    "real words": lambda row: percent(row["words"], row.get("words_error")),
+    "distinct 4-grams of words": phrases_of,
+    "distinct 4-grams": lambda row: percent(row["distinct4"]),
+    "entropy, bits": lambda row: f"{row['entropy']:.2f}",
+}
+
+
+def columns(result: dict) -> dict:
+    """The columns of QUALITY of which real text has a value."""
+    return {name: cell for name, cell in QUALITY.items() if cell(result["real"])}
 
 
 def over_steps(result: dict) -> list[str]:
     """The table of real text and of every sampler."""
+    known = columns(result)
     rows = [
-        f"{row['sampler']} | {row['steps']} | {row['calls']} | {table_cells(row)}"
+        f"{row['sampler']} | {row['steps']} | {row['calls']} | {table_cells(row, known)}"
         for row in result["steps"] + result["single"]
     ]
-    real = f"real text | | | {table_cells(result['real'])}"
-    return table(f"sampler | steps | calls | {QUALITY}", real, *rows)
+    real = f"real text | | | {table_cells(result['real'], known)}"
+    return table(f"sampler | steps | calls | {' | '.join(known)}", real, *rows)
 
 
-def over_temperatures(rows: list[dict]) -> list[str]:
-    cells = [f"{row['sampler']} | {row['temperature']} | {table_cells(row)}" for row in rows]
-    return table(f"sampler | temperature | {QUALITY}", *cells)
+def over_temperatures(result: dict) -> list[str]:
+    known = columns(result)
+    rows = [
+        f"{row['sampler']} | {row['temperature']} | {table_cells(row, known)}"
+        for row in result["temperatures"]
+    ]
+    return table(f"sampler | temperature | {' | '.join(known)}", *rows)
 
 
-def table_cells(row: dict) -> str:
-    return " | ".join(
-        [
-            judge(row),
-            percent(row["words"], row.get("words_error")),
-            percent(row["distinct4"]),
-            f"{row['entropy']:.2f}",
-        ]
-    )
+def table_cells(row: dict, columns: dict) -> str:
+    return " | ".join(cell(row) for cell in columns.values())
 
 
 # ---------------------------------------------------------------- pictures

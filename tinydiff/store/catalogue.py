@@ -221,12 +221,14 @@ def card_of(key: str) -> Card | None:
 
 
 def found_card(source: str) -> Card:
-    """The card of a bundled model, with weights or without, or of a checkpoint folder. Raises
-    CheckpointError where there is neither."""
+    """The card of a bundled model, with weights or without, of a checkpoint folder, or of a model
+    of the Hub. Raises CheckpointError where there is none."""
     if (key := named(source, known := bundled())) in known:
         return card_of(key)
     if not Path(source).is_dir():
-        raise unknown(source, known)
+        if not of_hub(source):
+            raise unknown(source, known)
+        return checkpoint.card(hub.pull(source).folder)
     return checkpoint.card(source)
 
 

@@ -42,8 +42,9 @@ BOUNDS = {
     "labels": (0, 10_000),
     "attributes": (1, 4),
     "tied": (0, 1),
+    "positions": (0, 1),
 }
-UNTOLD = {"tied", "attributes"}  # of these, those that a config may leave out
+UNTOLD = {"tied", "positions", "attributes"}  # of these, those that a config may leave out
 USUAL = "transformer"  # the network of a config that names none
 FLOOR = 1e-9  # the least that a schedule may leave
 MAX_HEADER, MAX_TENSORS = 1 << 20, 10_000
@@ -81,6 +82,33 @@ def config_of(process: Process, shape: dict, corpus: str, **more) -> dict:
 def network_of(process: Process) -> str:
     """The name of its network; the usual one's where it has none, as a perfect one."""
     return getattr(process.net, "name", USUAL)
+
+
+def trained(card: Card, name: str) -> dict:
+    """What a checkpoint of this name was trained, with what the one it was begun with had had:
+    steps and seconds in all, and its family with its `curve`; {} where it does not say."""
+    config = card.config
+    if "step" not in config or "seconds" not in config:
+        return {}
+    before = config.get("before") or dict(step=0, seconds=0)
+    return dict(
+        name=name,
+        step=config["step"] + before["step"],
+        seconds=round(config["seconds"] + before["seconds"], 1),
+        process=config["process"],
+        curve=curve(card),
+    )
+
+
+def curve(card: Card) -> list[list[float]]:
+    """The validations of a training as [step, bound in nats a character], behind those of the
+    network that it was begun with, where that was of the same family."""
+    before = card.config.get("before") or {}
+    same = before.get("process") == card.config["process"]
+    first = before.get("step", 0) if same else 0
+    found = [[first + row["step"], row.get("valid")] for row in card.metrics]
+    known = [[step, round(valid, 6)] for step, valid in found if is_number(valid)]
+    return (before.get("curve", []) if same else []) + known
 
 
 def save(process: Process, config: dict, folder: str | Path) -> Path:
@@ -280,17 +308,23 @@ def check_names(config: dict) -> None:
 
 def check_story(config: dict) -> None:
     """Raises ValueError where what a config tells people about its training has a wrong type."""
-    kinds = {"training": dict, "ends": bool, "hardware": str, "fingerprint": str}
+    kinds = {"training": dict, "before": dict, "ends": bool, "hardware": str, "fingerprint": str}
     if wrong := [
         key for key, kind in kinds.items() if key in config and not isinstance(config[key], kind)
     ]:
         raise ValueError(f"{wrong[0]} is {brief(config[wrong[0]])}.")
     check_labels(config)
-    if (
-        any(not is_number(config.get(key, 0)) for key in ("step", "seconds"))
-        or type(config.get("step", 0)) is not int
-    ):
-        raise ValueError("step and seconds must be numbers.")
+    if "before" in config and not isinstance(config["before"].get("name"), str):
+        raise ValueError(f"before is {brief(config['before'])}.")
+    for told in (config, config.get("before", {})):
+        if (
+            any(not is_number(told.get(key, 0)) for key in ("step", "seconds"))
+            or type(told.get("step", 0)) is not int
+        ):
+            raise ValueError("step and seconds must be numbers.")
+    for row in config.get("before", {}).get("curve", []):
+        if not (type(row) is list and len(row) == 2 and all(map(is_number, row))):
+            raise ValueError(f"before.curve has {brief(row)}.")
 
 
 def names_of_labels(attributes: Attributes) -> list | dict:

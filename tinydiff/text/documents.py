@@ -19,7 +19,7 @@ from torch import Tensor
 
 from tinydiff.randomness import Rng, seeded
 from tinydiff.text.canvas import Canvas
-from tinydiff.text.corpora import Corpus, random_given
+from tinydiff.text.corpora import Corpus, random_given, windows
 from tinydiff.text.labels import Attributes
 from tinydiff.text.tokenizers import Tokenizer
 
@@ -64,7 +64,9 @@ class Documents:
 
     length:  tokens of a window at the most
     streams: the share of batches that are windows which begin anywhere in the documents one behind
-             the other, as a text without an end is written
+             the other, as a text without an end is written. Their first half is given, as in a
+             further window of a long document: what begins with nothing begins with a document. If
+             all batches are streams, nothing more is given in them than elsewhere
     """
 
     def __init__(self, corpus: Corpus, length: int, streams: float = 0.0):
@@ -99,16 +101,21 @@ class Documents:
         whole length have. Of the training text `rng.step` says which; of the other any."""
         streams = [math.floor(step * self.streams) for step in (rng.step, rng.step + 1)]
         if streams[1] > streams[0]:
-            return self.corpus.canvases(split, length, batch, rng, given_share)
-        if split == "train":
-            which = self.turn(rng.step - streams[0], length * batch)
+            canvas = self.stream(split, length, batch, rng)
+        elif split == "train":
+            canvas = self.canvas(split, self.turn(rng.step - streams[0], length * batch))
         else:
             found = batches(self.valid, length * batch, seeded(0))
-            which = found[int(rng.integers(len(found), 1, purpose="batch"))]
-        canvas = self.canvas(split, which)
+            canvas = self.canvas(split, found[int(rng.integers(len(found), 1, purpose="batch"))])
         given = canvas.given | random_given(*canvas.tokens.shape, rng, given_share)
-        nothing_left = (given | canvas.padding).all(1, keepdim=True)
-        return replace(canvas, given=torch.where(nothing_left, canvas.given, given))
+        some_left = replace(canvas, given=given).counted.any(1, keepdim=True)
+        return replace(canvas, given=torch.where(some_left, given, canvas.given))
+
+    def stream(self, split: str, length: int, batch: int, rng: Rng) -> Canvas:
+        """Windows that begin anywhere in the documents, one behind the other."""
+        tokens, _ = windows(getattr(self.corpus, split), length, batch, rng)
+        before = (torch.arange(length) < length // 2) & (self.streams < 1)
+        return Canvas(tokens, before.expand_as(tokens))
 
     def turn(self, step: int, tokens: int) -> Tensor:
         """Which windows are read at a step, (n,)."""

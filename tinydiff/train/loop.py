@@ -56,6 +56,13 @@ from tinydiff.text.corpora import MEGABYTES
 from tinydiff.train.muon import Muon
 
 AVERAGE = "average"  # the teacher that is the average of what is learned
+TIED = 512  # tokens from which on an embedding of their own for the head would be most weights
+TUNED = 128  # windows of text that a process looks at to decide what it may
+# bytes of a layer's numbers from which on glibc gives memory back at every step, which costs
+# time
+LARGE = 16 << 20
+COMPILING = 60.0  # seconds that it takes on two slow cores
+COMPILED_GAIN = 0.15  # the share of the time that it may save
 SHAPES = {
     "tiny": dict(layers=2, heads=2, width=64, length=64),
     "small": dict(layers=4, heads=4, width=256, length=256),
@@ -194,15 +201,6 @@ PRESETS = {
 }
 
 
-TIED = 512  # tokens from which on an embedding of their own for the head would be most weights
-TUNED = 128  # windows of text that a process looks at to decide what it may
-# bytes of a layer's numbers from which on glibc gives memory back at every step, which costs
-# time
-LARGE = 16 << 20
-COMPILING = 60.0  # seconds that it takes on two slow cores
-COMPILED_GAIN = 0.15  # the share of the time that it may save
-
-
 class TrainingError(RuntimeError):
     """Training stopped because it went wrong; the message says at which step and what is left."""
 
@@ -275,6 +273,11 @@ class Objective(nn.Module):
         return self.process.loss(canvas, rng).mean()
 
 
+def without_place(source: str) -> str:
+    """A model as others may read of it: a bundled one by its key, else its folder's name."""
+    return source if source in catalogue.bundled() else Path(source).name
+
+
 class TrainingRun:
     """A training run: the network, its average, the optimizers, the random state, and where all of
     it is saved."""
@@ -294,9 +297,17 @@ class TrainingRun:
         several = len(data.attributes)
         self.shape |= {"attributes": several} if several > 1 else {}
         self.shape |= {"tied": 1} if len(data.tokenizer) >= TIED else {}
+        # what reads from left to right knows where it is
+        knows = {name for name, process in PROCESSES.items() if "causal" in process.traits}
+        told = self.from_beginning and config.process not in knows
+        self.shape |= {"positions": 1} if told else {}
         self.process = self.new_process()
+        self.before: dict = {}  # the training that the first network had had
         if config.start and not resume:
             self.begin_with(config.start)
+            self.before = checkpoint.trained(
+                catalogue.found_card(config.start), without_place(config.start)
+            )
         self.average = copy.deepcopy(self.process).eval().requires_grad_(False)
         if self.process.learns_from:
             self.process.taught_by(self.teacher(config.teacher))
@@ -332,8 +343,13 @@ class TrainingRun:
             options=options_of(config.options),
         ).to(self.device)
         process.time_spread, process.even_loss = config.time_spread, config.even_loss
-        process.ends = isinstance(self.data, Documents) and config.streams < 1
+        process.ends = self.from_beginning
         return process
+
+    @property
+    def from_beginning(self) -> bool:
+        """Do texts begin at the first position of a window?"""
+        return isinstance(self.data, Documents) and self.config.streams < 1
 
     @property
     def writes(self) -> bool:
@@ -359,8 +375,8 @@ class TrainingRun:
     def begin_with(self, source: str) -> None:
         """Take the weights of another checkpoint's network, of this family or another, where they
         fit; what only this network has, as its table of times, stays as it was drawn, but labels
-        are nothing at first, so that it says what that network says. Raises ValueError for other
-        tokens or labels, and where less than half would fit."""
+        and positions are nothing at first, so that it says what that network says. Raises
+        ValueError for other tokens or labels, and where less than half would fit."""
         other = catalogue.load(source)
         if other.tokenizer != self.process.tokenizer:
             raise ValueError(
@@ -643,13 +659,14 @@ class TrainingRun:
         training = {k: v for k, v in asdict(self.config).items() if k != "out"} | {
             "corpus": self.data.name
         }
-        training |= {name: Path(training[name]).name for name in ("start", "teacher")}
+        training |= {name: without_place(training[name]) for name in ("start", "teacher")}
         made = dict(
             training=training,
             step=self.step,
             seconds=round(self.seconds, 1),
             hardware=self.hardware(),
         )
+        made |= {"before": self.before} if self.before else {}
         made |= {"task": self.config.task} if self.config.task else {}
         made |= {"ends": True} if self.process.ends else {}
         names = checkpoint.names_of_labels(self.data.attributes)
@@ -680,7 +697,8 @@ class TrainingRun:
         path = self.out / "resume.safetensors"
         if not path.is_file():
             raise ValueError(f"There is nothing to resume in {str(self.out)!r}: start without it.")
-        self.check_same(checkpoint.read_config(self.out))
+        self.check_same(config := checkpoint.read_config(self.out))
+        self.before = config.get("before", {})
         try:
             with safe_open(path, "pt") as file:
                 about = file.metadata() or {}

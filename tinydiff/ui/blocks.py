@@ -19,7 +19,7 @@ from tinydiff.endings import RULES, ending
 from tinydiff.generate import MAX_STEPS, Frame, check_number, check_options
 from tinydiff.measure import evaluate, families
 from tinydiff.processes import PROCESSES, Process
-from tinydiff.runs import Request
+from tinydiff.runs import DEFAULTS, Request
 from tinydiff.samplers import SAMPLERS
 from tinydiff.show import plots
 from tinydiff.show.render import MASK
@@ -33,7 +33,7 @@ from tinydiff.ui.tab import HUB_QUEUE, QUIET, Panel, Site, Tab, menu, spaced
 
 EVERY = 0.06  # seconds between two messages while text is written
 STRIDE = 64  # characters over which a time is told
-CHARACTERS = 256  # of the texts that evaluations time
+TOKENS = 256  # of the texts that evaluations time
 WINDOW = 256  # characters that a network sees which has no window of its own
 KEPT = 4  # runs of a visit that the pictures show
 BLOCKWISE = SAMPLERS["blockwise"]
@@ -44,7 +44,13 @@ LIMITS = {
     "seed": (0, 2**31 - 1, True),
 }
 USUAL = dict(
-    block=16, each=16, length=1024, rule="length", prompt="ROMEO:\n", temperature=0.8, seed=7
+    block=16,
+    each=16,
+    length=512,
+    rule="length",
+    prompt="Once upon a time",
+    temperature=DEFAULTS["temperature"],
+    seed=7,
 )
 
 
@@ -459,7 +465,7 @@ def cache_row(row: dict) -> list[str]:
     return [
         row["cache"],
         f"{row['nats']:.1g}" if row["nats"] > 1e-6 else "0",
-        f"{row['ms'] / CHARACTERS:.2f}",
+        f"{row['ms'] / TOKENS:.2f}",
         judge,
         words,
     ]
@@ -469,7 +475,7 @@ def note(family: str) -> str:
     """What is exact and what is approximate in the model's blocks, in a sentence or two."""
     process = PROCESSES[family]
     slides = (
-        "The network sees 256 characters: when they are full, the window slides by half, "
+        "The network sees 256 tokens: when they are full, the window slides by half, "
         "what it leaves behind is forgotten, and "
         "the half that stays is read anew, so that a long text is exact only for what the "
         "window holds."

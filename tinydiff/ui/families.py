@@ -21,6 +21,7 @@ HEAD = [
     "more than a row above",
     *(f"judge, {n} steps" for n in families.AT),
     *(f"words, {n} steps" for n in families.AT),
+    "outside judge",
     "ms a call",
     "parameters",
     "training steps",
@@ -31,17 +32,21 @@ HEAD = [
 def build(site: Site) -> None:
     """The widgets of the tab."""
     gr.Markdown(
-        "Same characters, same network, same text to learn from; how many steps each had "
-        "stands beside it. **Bits a character** are what a "
-        "family needs for text that it never saw (an upper bound for all but the "
-        "autoregressive one), so that discrete "
+        "Two texts to learn from, stories in pieces of words and Shakespeare in characters; for "
+        "each the same network for all families. How long each learned stands beside it, behind "
+        "what the network had learned that it began with. **Bits a character** are what a "
+        "family needs for text that it never saw (an upper bound, but for autoregression over "
+        "characters), so that discrete "
         "and continuous noise stand on one axis. Their errors are those of this text as a "
         "sample of others and move together; "
         "how far two models are apart on the same windows is much surer, and stands beside "
         "them. A star: the weights are not "
         "here, and the error takes neighbouring windows for independent, which is several "
-        "times too sure. Words are of four "
-        "letters or more."
+        "times too sure. Words are of four letters or more. The judge is the autoregressive "
+        "model of the same text; the outside judge is a pretrained language model that never "
+        "learned from it (perplexity of a word in brackets). The colder a sampler, the likelier "
+        "its texts and the more they repeat: judges are compared at equal shares of distinct "
+        "phrases, further to the right and below is better."
     )
     Panel("families", story())
 
@@ -52,7 +57,15 @@ def story() -> dict:
     rows = result.get("rows", [])
     errors = {p: found for p, found in result.get("errors", {}).items() if p in PROCESSES}
     drawn = [row for row in rows if row["corpus"] == rows[0]["corpus"]]
-    pictures = [axis(drawn), *(against(result, drawn, *what) for what in QUALITY)] if rows else []
+    pictures = (
+        [
+            axis(drawn),
+            *(against(result, drawn, *what) for what in QUALITY),
+            *frontiers(drawn, result["real"][drawn[0]["corpus"]]),
+        ]
+        if rows
+        else []
+    )
     return {
         "head": HEAD,
         "rows": [
@@ -112,6 +125,32 @@ def ends(what: str, real: dict, yardsticks: dict) -> list[plots.Level]:
         else {name: yardsticks.get(key, {}).get("words") for name, key in ENDS}
     )
     return [plots.Level(name, level) for name, level in known.items() if level is not None]
+
+
+JUDGES = (("bits", "our judge, bits a character"), ("outside", "outside judge, bits a character"))
+
+
+def frontiers(rows: list[dict], real: dict) -> list[str]:
+    """Quality against diversity, a picture for each judge that read the texts and real text."""
+    found = []
+    for who, ylabel in JUDGES:
+        curves = [curve for row in rows if (curve := over_temperatures(row, who)).x]
+        if not curves or real.get(who) is None or real.get("distinct4_words") is None:
+            continue
+        star = (100 * real["distinct4_words"], real[who])
+        alt = f"{ylabel} against distinct 4-grams of words, over temperatures: " + "; ".join(
+            f"{c.label} {c.y[0]:.2f} at {c.x[0]:.0f} % to {c.y[-1]:.2f} at {c.x[-1]:.0f} %"
+            for c in curves
+        )
+        found.append(plots.both(plots.frontier, curves, star, ylabel, alt=alt, wide=540))
+    return found
+
+
+def over_temperatures(row: dict, who: str) -> plots.Curve:
+    """A family's points, the coldest first."""
+    known = [r for r in row.get("frontier", ()) if r.get(who) is not None]
+    x, y = [100 * r["distinct4_words"] for r in known], [r[who] for r in known]
+    return plots.Curve(row["name"], x, y, row["process"], heavy=False)
 
 
 def points(rows: list[dict], what: str) -> tuple[list, list]:

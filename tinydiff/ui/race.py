@@ -40,9 +40,9 @@ WATCHABLE = 9.0  # seconds that the slowest lane is to last, about
 PACES = (1, 2, 3, 5, 8, 10, 15, 20, 30, 50, 100)
 NOBODY = "nobody"
 DEFAULTS = [
-    ("stories/masked", "ancestral", 8),
     ("stories/masked", "ancestral", 64),
-    ("stories/masked", "confidence", 64),
+    ("stories/uniform", "ancestral", 64),
+    ("stories/gaussian", "ancestral", 64),
     ("stories/autoregressive", "left_to_right", 256),
 ]
 PROMPT, SEED, LENGTH = "Once upon a time", 7, 256

@@ -30,7 +30,7 @@ OPENING = {name: value for name, value in runs.DEFAULTS.items() if name != "proc
     "seed": 7,
 }
 # and what a link meant that names no model, as links did that were made before there were stories
-BEFORE = {"model": "shakespeare/masked", "prompt": "ROMEO:"}
+BEFORE = {"model": "shakespeare/masked", "prompt": "ROMEO:", "steps": 128, "temperature": 0.8}
 LIMITS = {  # low, high, whole
     "steps": (1, 256, True),
     "length": (16, 1024, True),

@@ -106,7 +106,11 @@ def build_fields(first: Model) -> list:
             scale=2,
         )
         prompt = gr.Textbox(
-            "", label="Prompt", max_length=128, placeholder="ROMEO:", info="How every text begins."
+            "",
+            label="Prompt",
+            max_length=128,
+            placeholder="Once upon a time",
+            info="How every text begins.",
         )
     return [model, samplers, prompt]
 

@@ -25,6 +25,7 @@ export class Cells {
   best = false;        // is the likeliest token shown
   shade = null;
   #spans = [];
+  #room = 0;           // px, what it is held to
   #gaps = [];          // of pieces of words: the space before each, at which a line may end
 
   constructor(box) {
@@ -33,6 +34,20 @@ export class Cells {
 
   get count() {
     return this.#spans.length;
+  }
+
+  // Takes no less room than it has taken since `release`, so that what lies under it stays while
+  // words come that are shorter than their masks.
+  hold() {
+    const {height} = this.box.getBoundingClientRect();
+    if (height <= this.#room) return;
+    this.#room = height;
+    this.box.style.minHeight = `${height}px`;
+  }
+
+  release() {
+    this.#room = 0;
+    this.box.style.minHeight = "";
   }
 
   draw(frame, {scene, pieces}) {

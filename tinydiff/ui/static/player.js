@@ -127,6 +127,7 @@ class Player {
     this.#at = Math.max(0, Math.min(k, frames.length - 1));
     const frame = frames[this.#at], where = `step ${this.#at} of ${end}`;
     this.cells.draw(frame, this.run);
+    if (this.#playing) this.cells.hold();
     this.seek.max = end;
     this.seek.value = this.#at;
     this.seek.style.setProperty("--done", `${end ? 100 * this.#at / end : 0}%`);
@@ -264,7 +265,11 @@ class Player {
     this.root.classList.toggle("playing", this.#playing);
     this.find(".td-play").setAttribute("aria-label", this.#playing ? "Pause" : "Play");
     cancelAnimationFrame(this.#timer);
-    if (!this.#playing) return;
+    if (!this.#playing) {
+      this.cells.release();
+      return;
+    }
+    this.cells.hold();
     this.#last = 0;
     this.#timer = requestAnimationFrame((time) => this.tick(time));
   }

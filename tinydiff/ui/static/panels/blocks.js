@@ -4,6 +4,7 @@ import {Panel, add, colour, make, picture, put, row, table} from "../dom.js";
 import {CONTROLS} from "../glyphs.js";
 import {MASK} from "../wire.js";
 
+const CUT = "\ufffd";  // bytes of a character that is not whole yet
 const NEAR = 40;  // pixels from its end at which the page follows the text
 const WRITTEN = {
   writing: "Writing …",
@@ -13,7 +14,7 @@ const WRITTEN = {
   "": "",
 };
 const CACHES = [
-  "cache", "predictions off, nats", "ms a character", "judge, bits/char", "real words",
+  "cache", "predictions off, nats", "ms a token", "judge, bits/char", "real words",
 ];
 const BESIDE = ["pictures", "lab", "note", "caches"];  // what does not change while a text grows
 const EMPTY = {state: "", text: "", start: 0, given: 0, total: 0, window: 0, facts: []};
@@ -59,7 +60,8 @@ export class Blocks extends Panel {
     this.find(".tb-done").textContent = text.slice(given, from);
     block.textContent = "";
     for (const c of text.slice(from)) {
-      put(block, "span", c === MASK ? "tb-mask" : "tb-new", c === MASK ? CONTROLS[c] : c);
+      const open = c === MASK || c === CUT;
+      put(block, "span", open ? "tb-mask" : "tb-new", open ? CONTROLS[MASK] : c);
     }
     if (!text) put(block, "span", "tb-mask", "Nothing yet: press “Write”.");
     if (state === "writing" && this.#follow) page.scrollTop = page.scrollHeight;
