@@ -96,6 +96,31 @@ def test_resuming_gives_the_losses_of_a_run_never_stopped(config, name, tmp_path
     assert rows[0] == rows[1] and len(rows[0]) == 2
 
 
+@pytest.mark.parametrize("stopped", [0, 7, 10])
+def test_the_best_by_validation_is_kept(config, tmp_path, monkeypatch, stopped):
+    """Once a validation is worse than an earlier one, the checkpoint holds the weights of the best
+    and says of which step they are, whether or not the run was stopped between; before, those of
+    its last step."""
+    config = replace(config, steps=12, validate_every=2, save_every=1)
+    bounds = {2: 3.0, 4: 2.0, 6: 2.5, 8: 1.0, 10: 1.5, 12: 1.25}
+    monkeypatch.setattr(TrainingRun, "validate", lambda run: bounds[run.step])
+    averages, kept = {}, {}
+    for resume in (False, True) if stopped else (False,):
+        run = train(config, resume=resume)
+        for now in run:
+            averages[now.step] = now.process.net.state_dict()
+            averages[now.step] = {key: value.clone() for key, value in averages[now.step].items()}
+            known = checkpoint.card(config.out).config
+            kept[now.step] = (known.get("best"), checkpoint.load(config.out).net.state_dict())
+            if now.step == stopped and not resume:
+                run.close()
+                break
+    assert [best for best, _ in kept.values()] == [*[None] * 5, 4, 4, None, None, 8, 8, 8]
+    for step, (best, weights) in kept.items():
+        average = averages[best or step]
+        assert all(weights[key].equal(average[key].bfloat16().float()) for key in weights)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(config):
     """It names the step, and the last good checkpoint, which is left as it was."""
     run = train(config)

@@ -59,7 +59,10 @@ def ended(run: TrainingRun, program: str) -> str:
     if run.share < 1:
         return f"Stopped at step {run.step} and saved; go on with: {program} --resume --out {out}"
     opened = 'rewrite "plain words"' if run.config.task else "sample"
-    return f"The checkpoint is in {out}; open it with: python -m tinydiff {opened} --model {out}"
+    kept = f" with the weights of step {run.best_step}, the best at validation" if run.worse else ""
+    return (
+        f"The checkpoint is in {out}{kept}; open it with: python -m tinydiff {opened} --model {out}"
+    )
 
 
 def fetched_config(args: argparse.Namespace) -> Config:

@@ -162,7 +162,8 @@ def body(model: Card, source: str) -> str:
         "",
         f"Made by `python train_space.py {flags}` in {config.get('step', 0):,} steps, "
         f"{config.get('seconds', 0) / 60:.0f} minutes on "
-        f"{config.get('hardware', 'unknown hardware')}{begun_with(config.get('before'))}.",
+        f"{config.get('hardware', 'unknown hardware')}{begun_with(config.get('before'))}."
+        f"{best_of(config)}",
         *shown(model),
         *measured_with(model),
     ]
@@ -178,6 +179,13 @@ def begun_with(before: dict | None) -> str:
         f"; begun with the network of {before['name']}, which had had {before['step']:,} steps, "
         f"{before['seconds'] / 60:.0f} minutes"
     )
+
+
+def best_of(config: dict) -> str:
+    """Of which step the weights are, where a later validation was worse."""
+    if "best" not in config:
+        return ""
+    return f" The weights are those of step {config['best']:,}, the best at validation."
 
 
 def name_of(folder: Path) -> str:

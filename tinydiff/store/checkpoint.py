@@ -251,7 +251,10 @@ def tokenizer_of(config: dict, folder: Path) -> Tokenizer:
     """The tokenizer of a checkpoint. Raises ValueError or KeyError."""
 
     def read(name: str, limit: int) -> bytes:
-        data = read_whole(folder / name, limit)
+        try:
+            data = read_whole(folder / name, limit)
+        except Unread as error:
+            raise CheckpointError(f"The {name} in {folder.name!r} {error}.") from None
         if data is None:
             raise ValueError(f"there is no {name} beside it.")
         return data
@@ -317,11 +320,10 @@ def check_story(config: dict) -> None:
     if "before" in config and not isinstance(config["before"].get("name"), str):
         raise ValueError(f"before is {brief(config['before'])}.")
     for told in (config, config.get("before", {})):
-        if (
-            any(not is_number(told.get(key, 0)) for key in ("step", "seconds"))
-            or type(told.get("step", 0)) is not int
+        if any(not is_number(told.get(key, 0)) for key in ("step", "seconds", "best")) or any(
+            type(told.get(key, 0)) is not int for key in ("step", "best")
         ):
-            raise ValueError("step and seconds must be numbers.")
+            raise ValueError("step, best and seconds must be numbers.")
     for row in config.get("before", {}).get("curve", []):
         if not (type(row) is list and len(row) == 2 and all(map(is_number, row))):
             raise ValueError(f"before.curve has {brief(row)}.")

@@ -321,6 +321,8 @@ class TrainingRun:
         self.autocast = precision("bf16" if use == 1 else "fp32", self.device)
         self.step, self.saved, self.seconds = 0, -1, 0.0  # saved: the step of the last save
         self.compiled: bool | None = None  # what the trial found; None before it
+        # the average at the best validation, its step, and that validation and the last one
+        self.best, self.best_step, self.least, self.valid = self.average, 0, math.inf, math.inf
         if resume:
             self.restore()
         elif (self.out / "resume.json").is_file():
@@ -440,11 +442,24 @@ class TrainingRun:
             if last or self.step % config.validate_every == 0:
                 progress = replace(progress, valid=self.validate(), sample=self.sample())
                 self.record(progress, self.tune())
+                self.compare(progress.valid)
                 clock = time.perf_counter()  # validation is not training time
             if last or self.step % config.save_every == 0:
                 self.save()
                 clock = time.perf_counter()
             yield progress
+
+    def compare(self, valid: float) -> None:
+        """Keep the weights of the best validation. The checkpoint holds these once a later one is
+        worse, so that a run which overfits loses nothing."""
+        self.valid = valid
+        if valid <= self.least:
+            self.best, self.best_step, self.least = copy.deepcopy(self.average), self.step, valid
+
+    @property
+    def worse(self) -> bool:
+        """Was the last validation worse than an earlier one?"""
+        return self.valid > self.least
 
     def begin(self) -> None:
         """An empty metrics.jsonl, and what the process decides before the first step."""
@@ -646,9 +661,12 @@ class TrainingRun:
             "seconds": str(self.seconds),
             "compiled": str(self.compiled),
             "hardware": self.hardware(),
+            "best_step": str(self.best_step),
+            "least": str(self.least),
+            "valid": str(self.valid),
         }
         with files.replacing(self.out) as new:
-            checkpoint.write(self.average, config, new)
+            checkpoint.write(self.best if self.worse else self.average, config, new)
             save_file(self.state(), new("resume.safetensors"), metadata=about)
             new("resume.json").write_text(json.dumps(asdict(self.config), indent=1), "utf-8")
         self.saved = self.step
@@ -666,6 +684,7 @@ class TrainingRun:
             seconds=round(self.seconds, 1),
             hardware=self.hardware(),
         )
+        made |= {"best": self.best_step} if self.worse else {}
         made |= {"before": self.before} if self.before else {}
         made |= {"task": self.config.task} if self.config.task else {}
         made |= {"ends": True} if self.process.ends else {}
@@ -677,6 +696,8 @@ class TrainingRun:
         """Weights, their average, the optimizers and the random state, by name."""
         tensors = {f"process.{k}": v for k, v in self.process.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        if self.best_step:
+            tensors |= {f"best.{k}": v for k, v in self.best.state_dict().items()}
         for i, optimizer in enumerate(self.optimizers):
             for key, slots in optimizer.state_dict()["state"].items():
                 tensors |= {
@@ -704,6 +725,9 @@ class TrainingRun:
                 about = file.metadata() or {}
             self.take(load_file(path))
             self.step, self.seconds = int(about["step"]), float(about["seconds"])
+            self.best_step = int(about.get("best_step", 0))  # of an older version's run: not known
+            self.least = float(about.get("least", math.inf))
+            self.valid = float(about.get("valid", math.inf))
             if (
                 about.get("hardware") == self.hardware()
             ):  # on another machine the trial is made anew
@@ -762,6 +786,9 @@ class TrainingRun:
             raise ValueError("not all numbers are finite")
         for name, module in (("process", self.process), ("average", self.average)):
             module.load_state_dict(inside(tensors, name))
+        if best := inside(tensors, "best"):
+            self.best = copy.deepcopy(self.average)
+            self.best.load_state_dict(best)
         for i, optimizer in enumerate(self.optimizers):
             state: dict[int, dict[str, Tensor]] = {}
             for key, value in inside(tensors, f"optimizer.{i}").items():
