@@ -14,19 +14,22 @@ import struct
 import sys
 import threading
 import time
+import types
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 import torch
+from huggingface_hub.errors import RepositoryNotFoundError
 from safetensors.torch import load, save
 
-from tests import loopback
+from tests import loopback, programs
 from tests.loopback import Hub
+from tinydiff.files import from_hub
 from tinydiff.generate import generate
 from tinydiff.store import card, catalogue, checkpoint, hub
 from tinydiff.store.checkpoint import CheckpointError
-from tinydiff.text import Canvas
+from tinydiff.text import Canvas, corpora, subwords
 from tinydiff.train.loop import PRESETS, start, train
 
 TOKEN = "hf_secretOfTheOwner"
@@ -745,6 +748,103 @@ def test_a_disk_that_is_full_is_a_sentence(here, files, monkeypatch):
     monkeypatch.setattr(os, "replace", full)
     words = refused()
     assert sentence(words) and "No space left" in words
+
+
+# ---------------------------------------------------------------- files that are no checkpoints
+
+
+@pytest.fixture
+def cached(here, home, monkeypatch):
+    """The stand-in, and a cache of its own for the Hub's client."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(home / "hub"))
+    return here
+
+
+def test_a_file_of_the_hub_is_kept(cached):
+    """It is fetched by the Hub's client, with the login of whoever runs this; where the Hub does
+    not answer any more it is the one that is here."""
+    cached.add("owner/words", {"tokenizer.json": b"{}"}, private=True)
+    path = from_hub("owner/words", "tokenizer.json")
+    assert path.read_bytes() == b"{}" and cached.sent_tokens() == {TOKEN}
+    for status in (429, 500, 503):
+        cached.lie("words", loopback.status(status))
+        assert from_hub("owner/words", "tokenizer.json") == path
+    cached.lies.clear()
+    with pytest.raises(RepositoryNotFoundError):
+        from_hub("stranger/words", "tokenizer.json")
+
+
+@pytest.mark.parametrize(
+    "answer,why",
+    [
+        (loopback.status(503), "HTTPStatusError"),
+        (loopback.status(429), "HTTPStatusError"),
+        (loopback.silence, "ReadTimeout"),
+    ],
+)
+def test_a_hub_that_does_not_answer_is_asked_once(cached, capfd, monkeypatch, answer, why):
+    """For a tokenizer as for a model: a sentence within seconds, and nothing of the Hub's client
+    beside it."""
+    monkeypatch.setattr("tinydiff.files.PAUSE", 2.0)
+    asked = []
+    cached.lie("", lambda request: asked.append(request) or answer(request))
+    begun = time.monotonic()
+    with pytest.raises(ValueError, match=f"here, and the Hub gave none .{why}.: name"):
+        subwords.made("someone/nothing", [])
+    assert time.monotonic() - begun < 8 and capfd.readouterr() == ("", "")
+    assert [request.token for request in asked] == [""]
+
+
+def test_a_name_that_is_looked_up_without_end(cached, monkeypatch):
+    """Is given up, whatever the connection waits for."""
+    monkeypatch.setattr("tinydiff.files.PATIENCE", 0.2)
+    monkeypatch.setattr("tinydiff.files.asked", lambda url: time.sleep(5))
+    begun = time.monotonic()
+    with pytest.raises(ValueError, match="the Hub gave none .TimeoutError.: name"):
+        subwords.made("someone/nothing", [])
+    assert time.monotonic() - begun < 3 and not cached.log
+
+
+@pytest.mark.parametrize(
+    "asked,says",
+    [
+        (
+            ["--tokenizer", "someone/nothing"],
+            "There is no tokenizer 'someone/nothing' here, and the Hub gave none (ConnectError): "
+            "name characters, bpe-4096 or the like, the path of a tokenizer.json, or a Hub id.\n",
+        ),
+        (
+            ["--tokenizer", "bpe-300", "--corpus", "tinystories"],
+            "TinyStories could not be fetched from the Hub (ConnectError): name a local copy of "
+            "it, tinystories_train.txt.\n",
+        ),
+    ],
+)
+def test_training_without_a_network_says_so_at_once(lines, tmp_path, asked, says):
+    """One sentence, whatever is fetched; `sample` has another test."""
+    environment = Hub().environment(tmp_path) | {"HF_ENDPOINT": "http://127.0.0.1:9"}
+    begun = time.monotonic()
+    done = programs.run(
+        *("-m", "tinydiff", "train", "--corpus", str(lines), "--out", str(tmp_path / "run")),
+        *asked,
+        env=environment,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", says)
+    assert time.monotonic() - begun < 20
+
+
+def test_tiny_shakespeare_without_a_network(cached, monkeypatch, capfd):
+    """Its three parts are asked for as a tokenizer is."""
+    monkeypatch.setitem(sys.modules, "pyarrow", types.ModuleType("pyarrow"))
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", types.ModuleType("pyarrow.parquet"))
+    cached.lie("", loopback.status(503))
+    with pytest.raises(ValueError, match="fetched from the Hub .HTTPStatusError.: name a local"):
+        corpora.corpus("tiny_shakespeare")
+    assert [request.path for request in cached.log] == [
+        "/datasets/karpathy/tiny_shakespeare/resolve/refs%2Fconvert%2Fparquet/default/train/"
+        "0000.parquet"
+    ]
+    assert capfd.readouterr() == ("", "")
 
 
 # ---------------------------------------------------------------- pushing that fails

@@ -8,11 +8,12 @@ from collections import Counter
 
 import pytest
 import torch
+from tokenizers import Tokenizer as Cutter
 
 from tests.conftest import brief
 from tinydiff import exact
 from tinydiff.cli.commands import main
-from tinydiff.endings import texts_of
+from tinydiff.endings import texts_of, until
 from tinydiff.generate import generate
 from tinydiff.measure import evaluate
 from tinydiff.processes import PROCESSES, build
@@ -230,6 +231,21 @@ def test_a_checkpoint_whose_tokenizer_does_not_fit(story, tmp_path, broken, word
         checkpoint.load(tmp_path)
 
 
+def test_a_tokenizer_that_is_too_large_is_blamed_itself(story, tmp_path):
+    """And not the config.json beside it."""
+    folder = tmp_path / "m"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).write_bytes((story / "masked" / name).read_bytes())
+    (folder / "tokenizer.json").write_bytes(b" " * ((1 << 23) + 1))
+    for read in (checkpoint.load, checkpoint.cutter):
+        with pytest.raises(checkpoint.CheckpointError) as told:
+            read(folder)
+        assert str(told.value) == (
+            "The tokenizer.json in 'm' is over 8,388,608 bytes: it is not one of ours."
+        )
+
+
 def rewritten(folder, **more):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | more))
@@ -285,6 +301,91 @@ def test_characters_that_look_like_halves_stay():
 def test_a_size_that_cannot_be(story, size):
     with pytest.raises(ValueError, match="257 to 53,248 tokens"):
         corpus(story / "story.txt", tokenizer=f"bpe-{size}")
+
+
+@pytest.fixture
+def endless(words):
+    """The file of a tokenizer with special tokens, of which none is END."""
+    made = Cutter.from_str(words.data.decode())
+    named = json.loads(made.to_str())
+    named["model"]["vocab"]["<s>"] = named["model"]["vocab"].pop("<|endoftext|>")
+    named["added_tokens"][0]["content"] = "<s>"
+    made = Cutter.from_str(json.dumps(named))
+    made.add_special_tokens(["<|im_start|>"])
+    return made.to_str().encode()
+
+
+DOCUMENTS = "".join(
+    f"Story {i}: {'the fool sang. ' * (i % 5 * 9 + 1)}\n<|endoftext|>\n" for i in range(60)
+)
+
+
+@pytest.mark.parametrize("label", [[], ["--label", "length"]])
+def test_a_tokenizer_without_an_end_gets_one(endless, tmp_path, capsys, label):
+    """Where the text is made of documents: behind its own tokens, which cut a text as they did. It
+    comes back from the checkpoint, and ends what is written there."""
+    text, path, out = (tmp_path / name for name in ("text.txt", "tokenizer.json", "run"))
+    text.write_text(DOCUMENTS), path.write_bytes(endless)
+    bare = Subwords(endless)
+    assert bare.end_id is None and len(bare) == 291
+    few = ["--preset", "tiny", "--steps", "2", "--batch", "4", "--out", str(out), *label]
+    asked = ["train", "--corpus", str(text), "--tokenizer", str(path), *few]
+    assert main(asked) in (None, 0), capsys.readouterr().err
+    process = checkpoint.load(out)
+    end = process.tokenizer.end_id
+    assert end == 291 and len(process.tokenizer) == 292 and process.ends
+    assert process.tokenizer.encode(STORY).equal(bare.encode(STORY))
+    assert end not in process.tokenizer.encode("a <|endoftext|> b").tolist()
+    assert b"<|endoftext|>" in (out / "tokenizer.json").read_bytes() and b"<|end" not in endless
+    data = corpus(text, tokenizer=checkpoint.cutter(out), label=label[1] if label else None)
+    assert data.tokenizer == process.tokenizer and data.ended
+    assert (torch.cat([data.train, data.valid]) == end).sum() == 60
+    canvas = Canvas.prompt(process.tokenizer, "Story", 12)
+    canvas.tokens[0, 5], canvas.given[0, 5] = end, True
+    *_, frame = until(generate(process, canvas, sampler="left_to_right"), process, "end")
+    written = process.tokenizer.decode(frame.tokens[0, :5])
+    assert texts_of(process, frame) == [written] and written.startswith("Story")
+    assert main(["train", "--resume", "--out", str(out), "--steps", "3"]) in (None, 0)
+    assert main(["sample", "--model", str(out), "--prompt", "Story", "--length", "9"]) in (None, 0)
+
+
+def test_an_end_is_added_only_where_it_is_missed(words, endless, tmp_path):
+    """To texts that are no documents nothing is added, and a tokenizer that has END stays as it is,
+    byte by byte; a piece that is spelled so becomes END; of several texts each is cut alike."""
+    text, plain, path = (tmp_path / name for name in ("text.txt", "plain.txt", "tokenizer.json"))
+    text.write_text(DOCUMENTS), plain.write_text(STORY * 9), path.write_bytes(endless)
+    assert corpus(plain, tokenizer=str(path)).tokenizer.data == endless
+    both = corpus(f"{text}:2,{text}", tokenizer=str(path))
+    assert both.ended and both.tokenizer == corpus(text, tokenizer=str(path)).tokenizer
+    path.write_bytes(damaged(words, lambda made: made.update(added_tokens=[])))
+    assert Subwords(path.read_bytes()).end_id is None
+    found = corpus(text, tokenizer=str(path))
+    assert found.ended and len(found.tokenizer) == 290
+    assert found.tokenizer.end_id == words.end_id
+    path.write_bytes(words.data + b"\n")
+    assert corpus(text, tokenizer=str(path)).tokenizer.data == words.data + b"\n"
+
+
+def test_an_end_that_cannot_be_added(endless, tmp_path, monkeypatch):
+    """One sentence, where there is no room for a token; and where a tokenizer, which stays what it
+    is, is given for documents with labels."""
+    text, path = tmp_path / "text.txt", tmp_path / "tokenizer.json"
+    text.write_text(DOCUMENTS), path.write_bytes(endless)
+    with pytest.raises(ValueError) as told:
+        corpus(text, tokenizer=Subwords(endless), label="length")
+    assert str(told.value) == (
+        "The tokenizer has no token <|endoftext|>, with which a document ends, and so no labels: "
+        "leave out the label, or name the tokenizer's file, to which it is added."
+    )
+    assert not corpus(text, tokenizer=Subwords(endless)).ended
+    for name, most in (("MOST", 291), ("MOST_BYTES", len(endless))):
+        with monkeypatch.context() as patch, pytest.raises(ValueError) as told:
+            patch.setattr(f"tinydiff.text.tokenizers.subwords.{name}", most)
+            corpus(text, tokenizer=str(path))
+        assert str(told.value) == (
+            "The tokenizer 'tokenizer.json' cannot be used: its tokenizer.json has no token "
+            "<|endoftext|>, with which a document ends, and no room for it."
+        )
 
 
 def test_no_such_tokenizer(story):

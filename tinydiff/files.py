@@ -1,4 +1,7 @@
-"""Atomic writes, reads with a limit, and the lock of a folder; every error is one sentence."""
+"""Atomic writes, reads with a limit, and the lock of a folder; every error is one sentence.
+
+And files of the Hub that are no checkpoints, by the Hub's own client: `from_hub`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import os
 import re
 import stat
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +25,8 @@ except ImportError:  # Windows
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+PATIENCE = 9.0  # seconds for all that is asked of the Hub at once
+PAUSE = 4.0  # seconds without a byte after which it is dead
 
 
 class CheckpointError(ValueError):
@@ -126,6 +132,42 @@ def read_whole(path: Path, limit: int) -> bytes | None:
     if len(data) > limit:
         raise Unread(f"is over {limit:,} bytes: it is not one of ours")
     return data
+
+
+def from_hub(repo: str, name: str, **more) -> Path:
+    """A file of a repository of the Hub; where the Hub does not answer, as an earlier call kept it.
+    more: repo_type and revision, as hf_hub_download has them. Raises what that raises, and what the
+    request raised that was not answered."""
+    from huggingface_hub import constants, hf_hub_download, hf_hub_url
+
+    if constants.HF_HUB_OFFLINE or (failed := unanswered(hf_hub_url(repo, name, **more))) is None:
+        return Path(hf_hub_download(repo, name, **more))
+    with contextlib.suppress(Exception):  # it is not here either
+        return Path(hf_hub_download(repo, name, local_files_only=True, **more))
+    raise failed
+
+
+def unanswered(url: str) -> Exception | None:
+    """Why the Hub does not answer for a URL; None where it answers, whatever it says of the file.
+    It is asked once, because the Hub's own client asks six times, and prints each, for half a
+    minute; in a thread, because a name lookup may outlast every timeout of a connection."""
+    found: list[Exception | None] = [TimeoutError()]
+    asking = threading.Thread(target=lambda: found.append(asked(url)), daemon=True)
+    asking.start()
+    asking.join(PATIENCE)
+    return found[-1]
+
+
+def asked(url: str) -> Exception | None:
+    """One HEAD request without a login: the error that it ended with, if it did."""
+    from httpx import head
+
+    try:
+        response = head(url, timeout=PAUSE)
+        if response.status_code == 429 or response.status_code >= 500:
+            response.raise_for_status()
+    except Exception as error:
+        return error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from urllib.parse import quote
 
+from tinydiff.files import PATIENCE, PAUSE
 from tinydiff.generate import check_number
 from tinydiff.store import card, checkpoint
 from tinydiff.store.checkpoint import MAX_CONFIG, CheckpointError
@@ -42,8 +43,6 @@ LIMITS = {"config.json": MAX_CONFIG, "model.safetensors": 1 << 26}  # bytes of w
 ALSO = {subwords.FILE: subwords.MOST_BYTES}  # the same of what only some checkpoints have
 MAX_LISTING = 1 << 22  # bytes of the description of a repository
 MAX_LISTED = 16  # checkpoints of one repository that are looked at
-PATIENCE = 9.0  # seconds for all that is asked of the Hub at once
-PAUSE = 4.0  # seconds without a byte after which it is dead
 LONGEST = 86_400  # seconds that may be waited
 # bytes, and checkpoints, of those that were pulled and are kept; what was used last is kept
 # longest

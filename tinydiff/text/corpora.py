@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tinydiff.files import replacing
+from tinydiff.files import from_hub, replacing
 from tinydiff.randomness import Rng
 from tinydiff.sentences import NAME, brief
 from tinydiff.text import labels
@@ -107,7 +107,9 @@ def corpus(
     "a.txt:2,b.txt" are several texts, of which the first is read twice as often (`parts_of`).
 
     tokenizer: "characters", those of the text; "bpe-N", N pieces of words that are learned from its
-        training part; the path of a tokenizer.json; or a tokenizer. Plays are read as characters.
+        training part; the path of a tokenizer.json, or its Hub id, to which "<|endoftext|>" is
+        added where it has none and the text is made of documents; or a tokenizer, as it is. Plays
+        are read as characters.
     megabytes: how much of "tinystories" is fetched to learn from; a tenth of it to validate.
 
     Raises ValueError in one sentence for a source that is missing, empty, binary or not UTF-8, for
@@ -156,8 +158,13 @@ def in_pieces(path: Path, how: str | Tokenizer, attributes: labels.Attributes) -
     *halves, ended = halves_of(path)
     if attributes and not ended:
         raise without_labels(path)
+    tokenizer = how if isinstance(how, Tokenizer) else subwords.made(how, halves[0], ended)
+    if attributes and tokenizer.end_id is None:
+        raise ValueError(
+            f"The tokenizer has no token {subwords.END}, with which a document ends, and so no "
+            "labels: leave out the label, or name the tokenizer's file, to which it is added."
+        )
     of_texts = [labels.of_documents(half, attributes) for half in halves] if attributes else []
-    tokenizer = how if isinstance(how, Tokenizer) else subwords.made(how, halves[0])
     end = [tokenizer.end_id] if ended and tokenizer.end_id is not None else []
     train, valid = (numbers(tokenizer, half, end) for half in halves)
     name = VALID_NAME.sub("", path.name).removesuffix(path.suffix)
@@ -223,8 +230,9 @@ def mixed(
     part that validates once. Raises ValueError as `corpus` does, and for documents beside texts
     that are none."""
     if isinstance(how, str) and how != "characters":
-        paths = [(path_of(name, megabytes), weight) for name, weight in parts]
-        how = subwords.made(how, [x for p, weight in paths for x in halves_of(p)[0] * weight])
+        found = [(halves_of(path_of(name, megabytes)), weight) for name, weight in parts]
+        texts = [text for (train, _, _), weight in found for text in train * weight]
+        how = subwords.made(how, texts, any(ended for (_, _, ended), _ in found))
     alone = "characters" if isinstance(how, Characters) else how
     each = [corpus(name, label=label, tokenizer=alone, megabytes=megabytes) for name, _ in parts]
     if len({one.ended for one in each}) > 1:
@@ -431,14 +439,12 @@ def compact(ids: Tensor, V: int) -> Tensor:
 def _tiny_shakespeare() -> Path:
     """The 1,115,394 characters of char-rnn, put together from the three parts of
     `karpathy/tiny_shakespeare` on the Hub."""
-    from huggingface_hub import hf_hub_download
-
     try:
         import pyarrow.parquet as parquet
 
         parts = []
         for part in ("train", "validation", "test"):
-            path = hf_hub_download(
+            path = from_hub(
                 "karpathy/tiny_shakespeare",
                 f"default/{part}/0000.parquet",
                 repo_type="dataset",
@@ -454,7 +460,7 @@ def _tiny_shakespeare() -> Path:
             f"Tiny Shakespeare could not be fetched from the Hub ({type(error).__name__}): "
             "name a local copy of the file."
         ) from None
-    whole = Path(path).with_name("tiny_shakespeare.txt")
+    whole = path.with_name("tiny_shakespeare.txt")
     whole.write_text("".join(parts), encoding="utf-8")
     return whole
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from tinydiff.files import from_hub
 from tinydiff.sentences import brief
 from tinydiff.text.tokenizers import HALF, MASK_SIGN, Tokenizer
 
@@ -66,6 +67,22 @@ class Subwords(Tokenizer):
         )
         cut.train_from_iterator(texts, trainer)
         return cls(cut.to_str().encode())
+
+    def with_end(self) -> Subwords:
+        """The same tokens and, behind them, END; a piece that is spelled so becomes it. Itself
+        where it has END. Raises ValueError where there is no room for one more."""
+        from tokenizers import Tokenizer as Cutter
+
+        if self.end_id is not None:
+            return self
+        more = Cutter.from_str(self.data.decode())
+        more.add_special_tokens([END])
+        data = more.to_str().encode()
+        if more.get_vocab_size() > MOST or len(data) > MOST_BYTES:
+            raise ValueError(
+                f"its {FILE} has no token {END}, with which a document ends, and no room for it."
+            )
+        return Subwords(data)
 
     def typed(self, text):
         return unicodedata.normalize("NFC", text).replace("\r\n", "\n")
@@ -128,10 +145,10 @@ class Subwords(Tokenizer):
         return self.data
 
 
-def made(how: str, texts: list[str]) -> Subwords:
+def made(how: str, texts: list[str], ended: bool = False) -> Subwords:
     """A tokenizer by name: "bpe-N" is learned from texts, anything else is the path of a
-    tokenizer.json, or the id of a repository of the Hub that has one. Raises ValueError, in one
-    sentence."""
+    tokenizer.json, or the id of a repository of the Hub that has one. ended: the texts are
+    documents, so it gets END where it has none. Raises ValueError, in one sentence."""
     size = how.removeprefix("bpe-")
     if how.startswith("bpe-") and size.isdecimal() and len(size) < 9:
         return Subwords.learned(texts, int(size))
@@ -143,19 +160,18 @@ def made(how: str, texts: list[str]) -> Subwords:
             f"The file {brief(path.name)} is over {MOST_BYTES:,} bytes: it is no {FILE}."
         )
     try:
-        return Subwords(path.read_bytes())
+        found = Subwords(path.read_bytes())
+        return found.with_end() if ended else found
     except ValueError as error:
         raise ValueError(f"The tokenizer {brief(path.name)} cannot be used: {error}") from None
 
 
 def of_hub(name: str) -> Path:
     """The tokenizer.json of a repository of the Hub. Raises ValueError, in one sentence."""
-    from huggingface_hub import hf_hub_download
-
     why = ""
     if re.fullmatch(r"\w[\w.-]{0,95}/[\w.-]{1,96}", name):
         try:
-            return Path(hf_hub_download(name, FILE))
+            return from_hub(name, FILE)
         except Exception as error:  # of the Hub, of the network, of the disk
             why = f" here, and the Hub gave none ({type(error).__name__})"
     raise ValueError(
