@@ -251,6 +251,44 @@ def test_sample_keeps_a_template(model, capsys):
     assert len(text) == 9 and (text[:2], text[4:7], text[8]) == ("ab", "cd\n", "h")
 
 
+def test_an_empty_template_is_refused(model, tmp_path, capsys):
+    """As on the page, in the place of a text that nobody asked for."""
+    says = "The template is empty: write _ for each token to be filled in.\n"
+    for argv in (["sample"], ["export", "--record", tmp_path / "run.json"]):
+        assert one_sentence(capsys, *argv, "--model", model, "--template", "") == says
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_model_is_told_once(model, tmp_path, monkeypatch, capsys):
+    """Where a name meant weights that are gone, on stderr, in the words of the page; not of other
+    names, nor of a folder that has such a name."""
+    monkeypatch.setattr(catalogue, "instead", lambda name: f"{name!r} is gone." * (name == "gone"))
+    monkeypatch.setattr(catalogue, "load", lambda name: tinydiff.load(model))
+    few = ["--length", "8", "--steps", "2"]
+    recorded = ["export", "--record", str(tmp_path / "run.json")]
+    for argv in (["sample"], recorded):
+        for name, told in (("gone", 1), ("checkpoints/gone", 1), ("user/name", 0)):
+            assert main([*argv, "--model", name, *few]) in (None, 0)
+            assert capsys.readouterr().err == "'gone' is gone.\n" * told
+    for named in ("--start", "--teacher"):
+        assert main(["train", named, "gone", "--corpus", str(tmp_path / "none.txt")]) == 2
+        assert capsys.readouterr().err.startswith("'gone' is gone.\n")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gone").mkdir()
+    assert main(["sample", "--model", "gone", *few]) in (None, 0)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_stories_of_a_family_in_the_place_of_its_plays(capsys):
+    """`sample --model shakespeare/uniform` says which model it opens, and its text is alone on
+    stdout."""
+    asked = ["sample", "--model", "shakespeare/uniform", "--length", "8", "--steps", "1"]
+    assert main(asked) in (None, 0)
+    out, err = capsys.readouterr()
+    said = "The weights of 'uniform' that had learned Shakespeare are not kept any more: this is "
+    assert err == f"{said}'stories/uniform'.\n" and "weights" not in out
+
+
 def test_the_terminal_shows_every_character(model):
     """The player's last frame holds the finished text, row after row, and the caption counts the
     calls."""

@@ -117,6 +117,16 @@ def test_a_prompt_is_given():
     assert asked.canvas.given[0].tolist() == [True] * 6 + [False] * 26
 
 
+@pytest.mark.parametrize("model,blank", [("perfect-masked", "_"), ("stories/masked", "␣")])
+def test_an_empty_template_names_the_blank_of_its_model(model, blank):
+    """A model in pieces of words can write an underscore itself, so its blank is another sign."""
+    said = refusal({"model": model, "template": ""})
+    assert said == f"The template is empty: write {blank} for each token to be filled in."
+    assert request.read({"model": model, "template": blank * 2}).canvas.given.tolist() == [
+        [False, False]
+    ]
+
+
 def test_a_template_is_as_long_as_it_is():
     """A template is as long as it is, whatever length was asked for; what is no blank is given."""
     asked = request.read({**PERFECT, "template": "a__b", "length": 200})

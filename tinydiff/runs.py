@@ -21,7 +21,7 @@ from tinydiff.sentences import brief, listed
 from tinydiff.show import render
 from tinydiff.show.render import Picture, Run
 from tinydiff.store import catalogue
-from tinydiff.text import Canvas
+from tinydiff.text import Canvas, blanks
 
 # of which nothing was said, where no guide says otherwise (`defaults`); "process" is what the model
 # is, an answer and no question
@@ -169,8 +169,12 @@ def parts_of(label: str) -> list[str]:
 
 def canvas_of(process: Process, settings: Mapping) -> Canvas:
     """The canvas that settings describe: the template where there is one, else the prompt at the
-    start of `length` tokens; with the labels."""
-    if settings["template"]:
+    start of `length` tokens; with the labels. Raises ValueError as that does, and for a template
+    that is empty."""
+    if settings["template"] == "":
+        blank = blanks(process.tokenizer)[-1]
+        raise ValueError(f"The template is empty: write {blank} for each token to be filled in.")
+    if settings["template"] is not None:
         canvas = Canvas.template(process.tokenizer, settings["template"])
     else:
         canvas = Canvas.prompt(process.tokenizer, settings["prompt"], settings["length"])

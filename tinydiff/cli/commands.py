@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
 
-from tinydiff import endings, plugins, rewrite, runs
+from tinydiff import endings, guides, plugins, rewrite, runs
 from tinydiff.cli import documents, errors, flags, released, terminal, training
 from tinydiff.measure import bench, evaluate, families, outside
 from tinydiff.measure import shrink as shrinking
@@ -35,14 +36,31 @@ NO_JUDGE = (
 
 def sample(args: argparse.Namespace) -> None:
     """Write a text, animated where there is a terminal, else the finished text alone."""
+    asked = asked_of(args)
     if sys.stdout.isatty():
-        settings, total, pictures = runs.begin(flags.settings_of(args))
+        settings, total, pictures = runs.begin(asked)
         terminal.play(pictures, settings, total, Console())
         return
-    request = runs.request(flags.settings_of(args))
+    request = runs.request(asked)
     *_, frame = request.frames()
     (text,) = endings.texts_of(request.process, frame, request.settings["until"])
     say(text)
+
+
+def asked_of(args: argparse.Namespace) -> dict:
+    """The settings of a run, from the flags; a name that stands for another model than it did is
+    told."""
+    settings = flags.settings_of(args)
+    tell_other_models(settings.get(name) for name in ("model", *guides.models()))
+    return settings
+
+
+def tell_other_models(names: Iterable[str | None]) -> None:
+    """Say on stderr, once, where a name stands for another model than it did; folders are what they
+    are."""
+    for name in dict.fromkeys(filter(None, names)):
+        if not Path(name).is_dir() and (said := catalogue.instead(catalogue.bare(name))):
+            say(said, sys.stderr)
 
 
 def rewrite_(args: argparse.Namespace) -> None:
@@ -81,6 +99,7 @@ def typed_lines() -> list[str]:
 
 def train(args: argparse.Namespace) -> int:
     """Train a model and write its checkpoint."""
+    tell_other_models(getattr(args, name, None) for name in ("start", "teacher"))
     return training.train_command(args, "python -m tinydiff train")
 
 
@@ -205,7 +224,7 @@ def bench_(args: argparse.Namespace) -> None:
 def export_(args: argparse.Namespace) -> None:
     """Write a run to files; the kind of each is its ending."""
     writers = [(export.writer(path), path) for path in args.files]
-    run = export.load_json(args.run_file) if args.run_file else runs.record(flags.settings_of(args))
+    run = export.load_json(args.run_file) if args.run_file else runs.record(asked_of(args))
     for write, path in writers:
         write(run, path)
         say(path)

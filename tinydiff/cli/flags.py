@@ -172,7 +172,7 @@ def settings_of(args: argparse.Namespace) -> dict:
         for whose in ("option_", "guide_")
     )
     texts = {name: getattr(args, name) for name in ("prompt", "template")}
-    text = {name: typed.replace("\\n", "\n") for name, typed in texts.items() if typed}
+    text = {name: typed.replace("\\n", "\n") for name, typed in texts.items() if typed is not None}
     return {name: getattr(args, name) for name in names} | text | steering | {"options": options}
 
 

@@ -129,6 +129,12 @@ def of_hub(name: str) -> bool:
     return hub.is_source(name) and not name.startswith((STORIES, SHAKESPEARE))
 
 
+def bare(source: str | Path) -> str:
+    """A name as `load` looks it up: a bundled model may be named with its folder in the
+    repository."""
+    return str(source).removeprefix("assets/").removeprefix("checkpoints/")
+
+
 def instead(name: str) -> str:
     """A sentence where a name stands for another model than it did, as old links have it; else
     ""."""
@@ -289,9 +295,8 @@ def load(source: str | Path, device: str = "cpu") -> Process:
     path = Path(source)
     if path.is_dir():
         return checkpoint.load(path, device)
-    name = str(source).removeprefix("assets/").removeprefix("checkpoints/")
     known = models() | rewriters()
-    if (key := named(name, known)) in known:
+    if (key := named(bare(source), known)) in known:
         return opened(key).to(device)
     if of_hub(str(source)):
         return open_model(str(source)).to(device)

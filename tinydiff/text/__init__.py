@@ -4,7 +4,7 @@ This room does not know about noise: the mask is one id outside the vocabulary, 
 """
 
 from tinydiff.text import tokenizers
-from tinydiff.text.canvas import BLANK, MAX_CANVAS, Canvas
+from tinydiff.text.canvas import BLANK, MAX_CANVAS, Canvas, blanks
 from tinydiff.text.corpora import Corpus, check_window, corpus, memory, random_given, windows
 from tinydiff.text.documents import Documents
 from tinydiff.text.pairs import TASKS, Pairs, ended, halves, paired, pairs, plain
@@ -24,6 +24,7 @@ __all__ = [
     "Subwords",
     "TASKS",
     "Tokenizer",
+    "blanks",
     "check_window",
     "corpus",
     "ended",

@@ -61,16 +61,14 @@ class Canvas:
 
     @staticmethod
     def template(tokenizer: Tokenizer, text: str, batch: int = 1) -> Canvas:
-        """`text` given except at its blanks, each of which is one token to be written. A blank is
-        BLANK, and UNDERSCORE too if the tokenizer has no such character.
+        """`text` given except at its `blanks`, each of which is one token to be written.
 
         Raises ValueError if there is no blank, and for what the tokenizer cannot write.
         """
-        blanks = BLANK if tokenizer.writes(UNDERSCORE) else BLANK + UNDERSCORE
-        parts = re.split(f"([{blanks}])", text)  # every second one is a blank
+        parts = re.split(f"([{blanks(tokenizer)}])", text)  # every second one is a blank
         if len(parts) == 1:
             raise ValueError(
-                f"The template has no blank: write {blanks[-1]!r} for each of the "
+                f"The template has no blank: write {blanks(tokenizer)[-1]!r} for each of the "
                 f"{tokenizer.unit} to be filled in."
             )
         tokens, open_, place = [], [], 0
@@ -133,6 +131,12 @@ class Canvas:
         """The canvas with `change` applied to every tensor."""
         parts = (self.tokens, self.given, self.label, self.padding)
         return Canvas(*(None if x is None else change(x) for x in parts))
+
+
+def blanks(tokenizer: Tokenizer) -> str:
+    """The signs that are blanks of a template: BLANK, and UNDERSCORE too, the one that is easier to
+    type, if the tokenizer has no such character."""
+    return BLANK if tokenizer.writes(UNDERSCORE) else BLANK + UNDERSCORE
 
 
 def check_size(length: int, batch: int) -> None:

@@ -81,12 +81,10 @@ def number(name: str, value: object) -> int | float:
 
 
 def check_template(value: object) -> None:
-    """Raises ValueError for a template that is empty, which `runs` takes for none, or too long."""
+    """Raises ValueError for a template that is too long."""
     if value is None:
         return
     value, (_, most, _) = runs.text("template", value), LIMITS["length"]
-    if not value:
-        raise ValueError("The template is empty: write _ for each token to be filled in.")
     if len(value) > most:
         raise ValueError(f"The template has {len(value):,} characters; there is room for {most:,}.")
 
