@@ -124,7 +124,9 @@ def test_the_tab_shows_what_was_recorded(bundle, monkeypatch):
     said = families.record()
     assert families.read() == json.loads(json.dumps(said))
     story = tab.story()
-    assert [r["process"] for r in story["rows"]] == ["autoregressive", "masked", "uniform"]
+    assert [r["process"] for r in story["rows"]] == ["autoregressive", "masked", "uniform", ""]
+    assert story["rows"][-1]["cells"][:2] == ["real text", "test"]
+    assert "| real text | test |" in families.markdown(said) and "98" in families.markdown(said)
     assert all("better" in p and "worse" in p for p in story["pictures"][:3])
     assert "masked 0.031 at 128" in story["pictures"][3]
 

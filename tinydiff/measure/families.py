@@ -14,6 +14,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable
+from itertools import groupby
 
 import torch
 
@@ -253,10 +254,28 @@ def markdown(result: dict) -> str:
         "steps",
         "minutes",
     ]
-    rows = [head, *map(table_cells, result["rows"])]
+    rows = [head, *(cells for _, cells in table_rows(result))]
     kept = [i for i in range(len(head)) if any(row[i] for row in rows[1:])]
     lines = ["| " + " | ".join(row[i] for i in kept) + " |" for row in rows]
     return "\n".join([lines[0], "|---|" + "--:|" * (len(kept) - 1), *lines[1:]])
+
+
+def table_rows(result: dict) -> list[tuple[dict, list[str]]]:
+    """The rows of the table with their cells; below those of each text the text itself, an empty
+    row, as its judges read it."""
+    found: list[tuple[dict, list[str]]] = []
+    for corpus, rows in groupby(result.get("rows", []), lambda row: row["corpus"]):
+        found += [(row, table_cells(row)) for row in rows]
+        if real := result.get("real", {}).get(corpus):
+            last = [""] * (len(AT) - 1)
+            words = percent(real.get("words"), real.get("words_error"))
+            read = [*last, judge(real), *last, words, outside(real)]
+            found.append(({}, ["real text", said(corpus), "", "", *read, *[""] * 4]))
+    return found
+
+
+def said(corpus: str) -> str:
+    return corpus.replace("_", " ")
 
 
 def table_cells(found: dict) -> list[str]:
@@ -270,9 +289,8 @@ def table_cells(found: dict) -> list[str]:
     behind = f"{written(more['bits'], more['error'], signed=True)} ({more['name']})" if more else ""
     told = dict(step=found["steps"], seconds=60 * found["minutes"], before=found.get("before"))
     cost = [f"{found['ms']:.1f}", f"{found['parameters'] / 1e6:.2f} M", *steps_and_minutes(told)]
-    text = found["corpus"].replace("_", " ")
     beyond = outside(found.get("default", {}))
-    return [found["name"], text, bits, behind, *ours, *words, beyond, *cost]
+    return [found["name"], said(found["corpus"]), bits, behind, *ours, *words, beyond, *cost]
 
 
 def steps_and_minutes(config: dict) -> tuple[str, str]:

@@ -69,8 +69,8 @@ def story() -> dict:
     return {
         "head": HEAD,
         "rows": [
-            dict(process=found["process"], title=found["title"], cells=families.table_cells(found))
-            for found in rows
+            dict(process=row.get("process", ""), title=row.get("title", "real text"), cells=cells)
+            for row, cells in families.table_rows(result)
         ],
         "pictures": [*pictures, chains(errors, result["floor"])] if errors else pictures,
         "counts": families.COUNTS,
