@@ -6,6 +6,7 @@ masks nothing is finished before the last step, so there a rule only says where 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -91,6 +92,29 @@ def texts_of(process: Process, frame: Frame, rule: str = "") -> list[str]:
     rule = rule or usual(process)
     decoded = map(process.tokenizer.decode, frame.tokens)
     return [text[:end] for text, end in zip(decoded, ending(process, frame, rule))]
+
+
+def between(process: Process, tokens: Tensor, pieces: list[str]) -> list[int]:
+    """The numbers of characters after which one text of a stream ends and the next begins: where
+    the token stands that ends a text and spells nothing. pieces: what each token spells."""
+    ends = itertools.accumulate(map(len, pieces))
+    return [n for i, n in zip(tokens.tolist(), ends) if i == process.tokenizer.end_id]
+
+
+def read_of(process: Process, frame: Frame, rule: str = "") -> list[str]:
+    """`texts_of` to be read: in a stream a blank line stands between two texts. What is measured
+    is `texts_of`."""
+    spelled = map(process.tokenizer.spell, frame.tokens)
+    return [
+        parted(text, between(process, tokens, pieces))
+        for text, tokens, pieces in zip(texts_of(process, frame, rule), frame.tokens, spelled)
+    ]
+
+
+def parted(text: str, ends: list[int]) -> str:
+    """A stream with a blank line behind each of its texts but the last."""
+    parts = [text[a:b] for a, b in zip([0, *ends], [*ends, len(text)])]
+    return "\n\n".join(part for part in parts if part)
 
 
 def until(frames: Iterator[Frame], process: Process, rule: str) -> Iterator[Frame]:

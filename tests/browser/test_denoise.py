@@ -125,6 +125,58 @@ def test_what_is_under_the_text_does_not_come_up(visit):
     assert page.evaluate(f"document.querySelector('{P}.td-cells').style.minHeight") == ""
 
 
+# of a run from its first step until it has played: what moved that is no part of the text, and how
+# often the text did
+MOVED = """() => {
+  const root = document.querySelector("#denoise-player");
+  const player = root.querySelector(".td-player"), seek = root.querySelector(".td-seek");
+  const moved = window.moved = {text: 0, others: [], done: false, over: false};
+  const shifts = [];
+  const name = (node) => `${node?.nodeName}.${node?.className ?? node?.parentNode?.className}`;
+  const take = (list) => shifts.push(...list.getEntries());
+  const observer = new PerformanceObserver(take);
+  let begun = 0;
+  const step = new MutationObserver(() => {
+    if (!begun && Number(seek.value) >= 1 && player.classList.contains("running"))
+      begun = performance.now();
+    if (!begun) return;
+    if (player.classList.contains("playing")) {
+      moved.done ||= !player.classList.contains("running");
+      return;
+    }
+    const ended = performance.now();
+    step.disconnect();
+    take({getEntries: () => observer.takeRecords()});
+    for (const shift of shifts.filter((s) => begun < s.startTime && s.startTime < ended)) {
+      for (const {node} of shift.sources) {
+        if (node?.parentNode && root.querySelector(".td-cells").contains(node)) moved.text++;
+        else moved.others.push(name(node));
+      }
+    }
+    moved.over = true;
+  });
+  observer.observe({type: "layout-shift"});
+  step.observe(player, {attributes: true, subtree: true,
+    attributeFilter: ["class", "aria-valuetext"]});
+}"""
+
+
+@pytest.mark.parametrize("width, height", [(1280, 2000), (375, 2900)])
+def test_only_the_text_moves_during_a_run(visit, page, width, height):
+    """From the first step to the last, the run's end on the server between them, the browser itself
+    sees nothing move but words: all of the page is in sight of it."""
+    page.set_viewport_size({"width": width, "height": height})
+    page = visit()
+    played(page)
+    page.select_option(P + ".td-speed", "15")  # the server ends before the player does
+    page.evaluate(MOVED)
+    generate(page)
+    page.wait_for_function("() => window.moved.over", timeout=90_000)
+    moved = page.evaluate("window.moved")
+    assert moved["others"] == [] and moved["text"] > 20 and moved["done"]
+    assert state(page)["end"] == 64
+
+
 def test_generate_is_in_sight(stay):
     """On a laptop's screen the button that matters stays in sight, though the settings are longer
     than the screen."""

@@ -6,7 +6,9 @@ import pytest
 from playwright.sync_api import expect
 
 from tinydiff import runs
+from tinydiff.paths import STATIC
 from tinydiff.show import export, render
+from tinydiff.show.bundle import bundle
 from tinydiff.show.render import MASK, Picture, Run
 
 TEXT = "to be, or not to be: </script><b>that</b> is the question"
@@ -123,6 +125,94 @@ def test_words_are_not_broken(page, tmp_path):
     assert tops[61] > tops[60] == tops[59]
     shown = page.locator(".td-cells").inner_text()
     assert shown.endswith("rab\u220e") and "gone" not in shown
+
+
+def places(page):
+    """Where the cells begin, and the height of a line."""
+    return page.evaluate(
+        """() => {
+          const spans = [...document.querySelectorAll(".td-cells span")];
+          const line = parseFloat(getComputedStyle(spans[0].parentNode).lineHeight);
+          return [line, ...spans.map((s) => {
+            const r = s.getClientRects()[0];
+            return r ? [r.x, r.y] : null;
+          })];
+        }"""
+    )
+
+
+def test_a_stream_is_parted(page, tmp_path):
+    """Where one text of a stream ends and the next begins stand a sign and an empty line; what is
+    read aloud has a space there. Before it is written there is none, and noise without masks, which
+    holds an END now and then, has one when the run is over."""
+    page.set_viewport_size({"width": 1280, "height": 800})
+    pieces = {"\u0101": " rab", "\u0102": "bits", "\u0103": "", "\u0104": "Then"}
+    text = "\u0101\u0102\u0103\u0104\u0101"
+    scene = {"masks": True, "least": 0.0, "view": "", "spots": [], "end": "", "between": "\u0103"}
+    assert replayed(page, tmp_path, text=text, pieces=(pieces, None), scene=(scene, None)) == []
+    line, *cells = places(page)
+    assert page.locator(".td-cells").inner_text() == "rabbits\u220eThen rab"
+    assert cells[3][0] == pytest.approx(cells[0][0], abs=1)
+    assert cells[3][1] - cells[2][1] == pytest.approx(2 * line, abs=1)
+    expect(page.locator(".td-status")).to_have_text("Finished after 1 steps: rabbits Then rab")
+    page.locator(".td-first").click()
+    assert page.locator(".parts").count() == 0 and len({y for _, y in places(page)[1:]}) == 1
+    L = len(text)
+    frames = [
+        Picture(k, 1 - k / 2, k, 0.01, text, text, (0.9,) * L, (1.0,) * L, (False,) * L, **first)
+        for k, first in enumerate([dict(pieces=pieces, scene={**scene, "masks": False}), {}, {}])
+    ]
+    export.html(Run({"process": "uniform", "sampler": "random"}, frames), tmp_path / "run.html")
+    _, wrong = watched(page, (tmp_path / "run.html").as_uri())
+    expect(page.locator(".td-where")).to_have_text("step 2 of 2", timeout=30_000)
+    assert page.locator(".parts").count() == 1
+    page.locator(".td-prev").click()
+    assert page.locator(".parts").count() == 0 and wrong == []
+
+
+@pytest.fixture
+def panel(page):
+    """shown(name, value): the text of a tab's panel that was given a value."""
+
+    def shown(name: str, value: dict, text: str) -> str:
+        page.set_content(
+            f"<style>{(STATIC / 'tabs.css').read_text('utf-8')}</style>"
+            "<div class='tt-panel' id='panel'></div>"
+        )
+        page.evaluate(bundle(f"panels/{name.lower()}.js"))
+        page.evaluate(
+            "([name, value]) => new tinydiff[name](document.getElementById('panel')).show(value)",
+            [name, value],
+        )
+        return page.locator(text).inner_text()
+
+    return shown
+
+
+def test_panels_part_streams(panel, page):
+    """Blocks and Race show the same, also of letters that JavaScript counts as two."""
+    page.emulate_media(reduced_motion="reduce")
+    told = dict(state="writing", text="One \U0001f98a.Then a\x7fNow\x7f", ends=[6, 13], given=2)
+    more = dict(start=7, total=16, window=16, written=4, facts=[], family="block", note="")
+    more |= dict(pictures=[], caches=[], lab=None)
+    shown = panel("Blocks", told | more, ".tb-text")
+    assert shown == "One \U0001f98a.\u220e\n\nThen a\u00b7\u220e\n\nNow\u00b7"
+    assert page.locator(".tb-done").inner_text() == "e \U0001f98a.\u220e\n\nT"
+    older = {name: part for name, part in told.items() if name != "ends"}
+    assert panel("Blocks", older | more, ".tb-text") == "One \U0001f98a.Then a\u00b7Now\u00b7"
+    lane = dict(
+        name="a", family="block", calls=1, ms=9, bits=None, words=None, start="\x7f\x7f\x7f"
+    )
+    lane |= dict(
+        states="mmm", frames=[[9, "abc", "nnn"]], pieces={"a": "One.", "b": "", "c": "Then"}
+    )
+    race = dict(run=1, done=True, lanes=[lane | {"between": "b"}, lane], pace=1, status="")
+    shown = panel("Race", race, ".tt-race-grid >> nth=0")
+    assert shown == "One.\u220eThen"
+    assert page.locator(".tt-race-grid").nth(1).inner_text() == "One.Then"
+    boxes = [cell.bounding_box() for cell in page.locator(".tt-cell").all()]
+    assert boxes[2]["x"] == boxes[0]["x"] and boxes[5]["x"] > boxes[3]["x"]
+    assert boxes[2]["y"] - boxes[0]["y"] > 1.5 * boxes[0]["height"]
 
 
 def test_it_fits_its_width(page, tmp_path):

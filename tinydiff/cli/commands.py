@@ -43,7 +43,7 @@ def sample(args: argparse.Namespace) -> None:
         return
     request = runs.request(asked)
     *_, frame = request.frames()
-    (text,) = endings.texts_of(request.process, frame, request.settings["until"])
+    (text,) = endings.read_of(request.process, frame, request.settings["until"])
     say(text)
 
 

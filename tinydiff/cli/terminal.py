@@ -45,7 +45,7 @@ def play(pictures: Iterable[Picture], settings: dict, total: int, console: Conso
             spelling.take(picture)
             now = states(picture)
             wide = wide or bool(picture.scene and picture.scene["wide"])
-            cells = by_character(spelling.shown(picture.text, now), now)
+            cells = by_character(spelling.parted(picture.text, now), now)
             room = min(COLUMNS, console.width)
             pieces = bool(spelling.pieces)
             live.update(frame(picture, *cells, settings, total, room, wide, pieces))
@@ -79,7 +79,7 @@ def frame(
 def styled(text: str, states: str, wide: bool) -> Text:
     row = Text(no_wrap=True)
     for character, state in zip(text, states):
-        narrow = " " * (wide and not render.is_wide(character))
+        narrow = " " * (wide and not render.is_wide(glyph(character)))
         row.append(clean(glyph(character)) + narrow, STYLES[state])
     return row
 

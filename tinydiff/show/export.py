@@ -29,12 +29,12 @@ from tinydiff.paths import STATIC
 from tinydiff.sentences import HUGE, NAME, brief, is_number, is_text
 from tinydiff.show import fonts, render
 from tinydiff.show.bundle import bundle
-from tinydiff.show.render import MASK, Picture, Run
+from tinydiff.show.render import BREAK, MASK, Picture, Run
 from tinydiff.text import MASK_SIGN, MAX_CANVAS
 
 FORMAT = 1
 COLUMNS = 64
-CONTROLS = {"\n": "↵", "\t": "⇥", MASK: MASK_SIGN}
+CONTROLS = {"\n": "↵", "\t": "⇥", MASK: MASK_SIGN, BREAK: "∎"}
 MAX_JSON = 1 << 28  # bytes
 MAX_DRAWN = 1 << 31  # bytes of all pictures of a film together
 MAX_SIDE = 65_535  # pixels of a side that a GIF may have
@@ -53,7 +53,7 @@ def glyph(character: str) -> str:
 
 def columns(character: str, wide: bool) -> int:
     """How many columns a cell has; `wide`: of a text of wide characters (`render.scene`)."""
-    return 1 + (wide or render.is_wide(character))
+    return 1 + (wide or render.is_wide(glyph(character)))
 
 
 def rows(
@@ -65,11 +65,14 @@ def rows(
 ) -> Iterator[tuple[Sequence, ...]]:
     """A text and what goes with its characters, cut into rows of at most `width` columns: ((row of
     the text, row of the first, ...), ...). words: between words, unless one is longer than a
-    row."""
+    row. Behind a BREAK the row ends, and an empty one follows."""
     starts, room = [0] * bool(text), width
     for i, character in enumerate(text):
         taken = columns(character, wide)
-        if taken > room:
+        if text[i - 1 : i] == BREAK:
+            starts += [i, i]
+            room = width
+        elif taken > room:
             word = text.rfind(" ", starts[-1], i) + 1 if words else 0  # the one that is cut
             starts.append(word if word > starts[-1] else i)
             room = width - sum(columns(c, wide) for c in text[starts[-1] : i])
@@ -322,7 +325,7 @@ def images(run: Run) -> Iterator[Image.Image]:
         spelling.take(picture)
         cells = [
             cell
-            for piece, *how in zip(spelling.shown(picture.text, states), kinds, wet)
+            for piece, *how in zip(spelling.parted(picture.text, states), kinds, wet)
             for cell in zip(piece, *map(repeat, how))
         ]
         yield drawn(
@@ -356,7 +359,7 @@ def texts(run: Run) -> list[str]:
     spelling, found = render.Spelling(), []
     for picture in run.frames:
         spelling.take(picture)
-        found.append("".join(spelling.shown(picture.text, render.WRITTEN * len(picture.text))))
+        found.append("".join(spelling.parted(picture.text, render.WRITTEN * len(picture.text))))
     return found
 
 

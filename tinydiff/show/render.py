@@ -31,6 +31,9 @@ from tinydiff.text import Canvas, Tokenizer
 from tinydiff.text.tokenizers import drawn, joined
 
 MASK = "\x7f"  # what stands on the wire where nothing is written
+# what is drawn where one text of a stream ends and the next begins: a noncharacter of Unicode,
+# which stands in no text
+BREAK = "\ufdd0"
 EVERY = 0.05  # seconds between two messages to the browser
 UNSURE = 0.3  # a character written with less probability than this is shown as unsure
 TOPS = 64  # pictures of a run that hold the likeliest tokens, at most about
@@ -145,9 +148,14 @@ class Spelling:
 
     def __init__(self):
         self.pieces: dict[str, str] = {}
+        self.masks, self.between, self.settled = True, "", True
 
     def take(self, picture: Picture) -> None:
         self.pieces.update(picture.pieces or {})
+        if picture.scene:
+            self.masks, self.between = picture.scene["masks"], picture.scene.get("between", "")
+        # noise without masks holds an END now and then
+        self.settled = self.masks or picture.t == 0
 
     def each(self, text: str) -> list[str]:
         """What each sign spells; MASK spells itself."""
@@ -160,6 +168,13 @@ class Spelling:
         """What each sign adds to a text that is drawn: nothing behind the text's end."""
         pieces = ["" if s == BEHIND else piece for piece, s in zip(self.each(text), states)]
         return drawn(pieces) if self.pieces else pieces
+
+    def parted(self, text: str, states: Sequence[str]) -> list[str]:
+        """`shown`, with BREAK where one text of a stream ends and the next begins."""
+        shown = self.shown(text, states)
+        if not self.between or not self.settled:
+            return shown
+        return [piece + BREAK * (sign == self.between) for sign, piece in zip(text, shown)]
 
 
 def has_top(frame: Frame) -> bool:
@@ -201,6 +216,8 @@ def scene(process: Process, canvas: Canvas, row: int = 0) -> dict:
     signs:  for a view that is drawn over a map alone, the characters
     map:    for such a view, where they lie, two levels each
     end:    the sign of the token that ends a text, "" where texts do not end themselves
+    between: in a stream of texts the sign of the token that ends one, behind which the next
+            begins; left out where there is none
     wide:   whether every cell has the room of two letters, as a page of Chinese has
     unit:   the word for its tokens
     """
@@ -213,7 +230,9 @@ def scene(process: Process, canvas: Canvas, row: int = 0) -> dict:
         places = noise.token_map(view.name).flatten().tolist()
         stage |= {"signs": process.tokenizer.signs, "map": levels(places)}
     tokenizer = process.tokenizer
-    end = tokenizer.signs[tokenizer.end_id] if process.ends else ""
+    sign = "" if tokenizer.end_id is None else tokenizer.signs[tokenizer.end_id]
+    end, between = (sign, "") if process.ends else ("", sign)
+    stage |= {"between": between} if between else {}
     stage |= {"spots": view.spots(canvas.given[row]), "end": end}
     return stage | {"wide": of_wide(tokenizer), "unit": tokenizer.unit}
 
@@ -239,6 +258,7 @@ def is_scene(found: object, L: int) -> bool:
     ):
         return False
     over = (found.get("signs", ""), found.get("map", ""))
+    ends = (found.get("end", ""), found.get("between", ""))
     mapped = {view.name for noise in NOISES.values() for view in noise.views if view.mapped}
     return (
         isinstance(found.get("masks"), bool)
@@ -247,8 +267,8 @@ def is_scene(found: object, L: int) -> bool:
         and len(found.get("unit", "")) <= PIECE
         and isinstance(found.get("least"), float)
         and all(isinstance(spot, int) and 0 <= spot < L for spot in found["spots"])
-        and all(isinstance(part, str) for part in (*over, found.get("end", "")))
-        and len(found.get("end", "")) <= 1
+        and all(isinstance(part, str) for part in (*over, *ends))
+        and all(len(sign) <= 1 for sign in ends)
         and len(over[1]) == 2 * len(over[0])
         and bool(over[0]) == (found["view"] in mapped)
     )

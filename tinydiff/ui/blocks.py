@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import gradio as gr
 
 from tinydiff import runs
-from tinydiff.endings import RULES, ending
+from tinydiff.endings import RULES, between, ending
 from tinydiff.generate import MAX_STEPS, Frame, check_number, check_options
 from tinydiff.measure import evaluate, families
 from tinydiff.processes import PROCESSES, Process
@@ -59,6 +59,7 @@ class Progress:
     """A run so far and what it took: (characters, seconds, calls) at every STRIDE characters."""
 
     text: str = ""
+    ends: list[int] = field(default_factory=list)  # characters after which one text of it ends
     # where the block begins that is being written; what stands before it is finished
     start: int = 0
     written: int = 0  # tokens before the first that is not written
@@ -75,7 +76,7 @@ class Progress:
             MASK if i == process.mask_id else piece
             for i, piece in zip(tokens.tolist(), process.tokenizer.spell(tokens[: first + block]))
         ]
-        self.shown = len(pieces)
+        self.shown, self.ends = len(pieces), between(process, tokens, pieces)
         self.text, self.start = "".join(pieces), sum(map(len, pieces[:first]))
         self.calls, self.seconds = frame.calls, frame.seconds
         done = sum(map(len, pieces[: self.written]))
@@ -85,6 +86,7 @@ class Progress:
     def cut(self, end: int | None) -> None:
         """Leave out what stands after the end of the text."""
         self.text = self.text[:end]
+        self.ends = [n for n in self.ends if n <= len(self.text)]
 
     def pace(self) -> list[tuple[int, float]]:
         """(characters, milliseconds for each of the last of them), without the prompt."""
@@ -361,6 +363,7 @@ def running(request: Request, progress: Progress, state: str) -> dict:
     return dict(
         state=state,
         text=progress.text,
+        ends=progress.ends,
         start=progress.start if state == "writing" else len(progress.text),
         given=given,
         total=canvas.tokens.shape[1],

@@ -221,11 +221,13 @@ def written(request: Request, job: Job) -> Iterator[tuple[float, dict | None]]:
 
 def lane_of(request: Request, last: Picture, shown: list, spelling: Spelling) -> dict:
     """A lane that was written: its numbers, and (seconds, text, states) of each picture as what
-    changed; pieces: what the signs of its text spell, where they do not spell themselves; wide:
-    whether each cell has the room of two letters."""
+    changed; pieces: what the signs of its text spell, where they do not spell themselves; between:
+    in a stream the sign behind which the next text begins; wide: whether each cell has the room of
+    two letters."""
     written = joined(spelling.shown(last.text, shown[-1][2]))
     quality = evaluate.judged([written], request.process)
     named = {"pieces": spelling.pieces} if spelling.pieces else {}
+    named |= {"between": spelling.between} if spelling.between else {}
     named |= {"wide": True} if of_wide(request.process.tokenizer) else {}
     return named | dict(
         name=title(request),

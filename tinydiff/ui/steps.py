@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import gradio as gr
 
-from tinydiff.endings import texts_of
+from tinydiff.endings import read_of, texts_of
 from tinydiff.exact import bigram_divergence
 from tinydiff.frames import Frame
 from tinydiff.measure import evaluate, families
@@ -226,7 +226,7 @@ def card(request: Request, job: Job) -> dict:
         steps=settings["steps"] if SAMPLERS[settings["sampler"]].steps_matter else None,
         calls=frame.calls,
         ms=1000 * frame.seconds,
-        pieces=pieces(written, process.corpus),
+        pieces=pieces(read_of(process, frame)[0], process.corpus),
     )
     exact = is_perfect(settings["model"])
     return found | (exact_quality(frame) if exact else judged_quality(written, process))

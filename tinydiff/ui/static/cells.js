@@ -1,10 +1,10 @@
 // The text of a picture, a cell a sign.
 
 import {make, update} from "./dom.js";
-import {drawn, isWide, spells} from "./glyphs.js";
+import {ENDED, drawn, isWide, spells} from "./glyphs.js";
 import {BEHIND, HALF, MASK, fifth, isOpen, share} from "./wire.js";
 
-const ENDED = "∎";  // what stands for the token that ends a text
+const SPARE = 1.1;  // room that pieces of words are held to: a text may be longer than its masks
 const OFTEN = ["never", "once", "twice", "3 times", "more often"];
 
 // A shade of the cells: its name and title on a button; of(frame, i), from 0 to 4 or null, for what
@@ -41,8 +41,8 @@ export class Cells {
   hold() {
     const {height} = this.box.getBoundingClientRect();
     if (height <= this.#room) return;
-    this.#room = height;
-    this.box.style.minHeight = `${height}px`;
+    this.#room = this.#gaps.length ? SPARE * height : height;
+    this.box.style.minHeight = `${this.#room}px`;
   }
 
   release() {
@@ -57,15 +57,18 @@ export class Cells {
       this.best && differs(frame, i, scene.masks) && frame.state[i] !== BEHIND));
     const signs = frame.text.map((sign, i) => ahead[i] ? frame.best[i] : sign);
     const texts = drawn(signs, pieces);
+    const settled = scene.masks || frame.t === 0;  // other noise holds an END now and then
     this.#spans.forEach((span, i) => {
       const sign = signs[i];
       const names = [ahead[i] ? `b${surety(frame, i, scene.masks)}` : this.#state(frame, i)];
+      const parts = settled && sign === scene.between;  // one text of a stream from the next
       if (spells(sign, pieces).endsWith("\n")) names.push("nl");
+      if (parts) names.push("parts");
       if (names[0] === "w" && !scene.masks && share(frame.sure[i]) < HALF) names.push("half");
       if (isWide(sign)) names.push("wide");
       if (this.marked.has(i)) names.push("walks");
       if (i === this.picked) names.push("picked");
-      this.#write(i, sign === scene.end ? ENDED : texts[i], names);
+      this.#write(i, parts || sign === scene.end ? ENDED : texts[i], names);
     });
   }
 

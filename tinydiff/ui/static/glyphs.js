@@ -2,6 +2,7 @@
 // UNIT those of tinydiff/text/tokenizers, WIDE is what Unicode calls so.
 
 export const CONTROLS = {"\x7f": "·", "\n": "↵", "\t": "⇥"};
+export const ENDED = "∎";  // what stands for the token that ends a text
 const SPACE = "␣";   // a space that stands alone
 const BROKEN = "▯";  // the bytes of a character that is not whole
 const BYTES = /[\uee00-\ueeff]+/g;  // how they travel in pieces

@@ -95,9 +95,21 @@ class Player {
     this.root.dataset.family = family;
     colour(this.root, family);
     this.find(".td-speed-label").hidden = !!pace;
+    if (!value.done) this.makeRoom();
     if (this.props.linked && query) history.replaceState(null, "", "?" + query);
     this.makeCharts();
     this.makeView();
+  }
+
+  // For what comes when a run ends, so that nothing moves then: Stop, and as much as the numbers of
+  // the run before took.
+  makeRoom() {
+    const list = this.find(".td-stats");
+    this.root.classList.add("live");
+    list.style.minHeight = "";
+    const {height} = list.getBoundingClientRect();
+    list.classList.toggle("held", height > 0);
+    if (height) list.style.minHeight = `${height}px`;
   }
 
   // what a run has more of with every picture
@@ -252,7 +264,9 @@ class Player {
   }
 
   announce() {
-    const {end, frames, pieces, stopped} = this.run;
+    const {end, frames, scene, stopped} = this.run;
+    const told = this.run.pieces, {between} = scene;
+    const pieces = between ? {...told, [between]: " "} : told;
     const {state, text: signs} = frames[frames.length - 1];
     const text = readable(signs.filter((_, i) => state[i] !== BEHIND), pieces).slice(0, SPOKEN);
     this.say(`${stopped ? "Stopped" : "Finished"} after ${end} steps: ${text}`);

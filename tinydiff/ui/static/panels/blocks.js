@@ -1,10 +1,11 @@
 // Blocks: the text as it grows, with the block that is being written; what it took; the pictures.
 
 import {Panel, add, colour, make, picture, put, row, table} from "../dom.js";
-import {CONTROLS} from "../glyphs.js";
+import {CONTROLS, ENDED} from "../glyphs.js";
 import {MASK} from "../wire.js";
 
 const CUT = "\ufffd";  // bytes of a character that is not whole yet
+const PARTED = `${ENDED}\n\n`;  // where one text of a stream ends and the next begins
 const NEAR = 40;  // pixels from its end at which the page follows the text
 const WRITTEN = {
   writing: "Writing …",
@@ -53,16 +54,19 @@ export class Blocks extends Panel {
     put(this.root, "section", "tb-lab", null, {"aria-label": "The variance lab"});
   }
 
-  text({text, given, start, state}, before) {
+  text({text, ends = [], given, start, state}, before) {
     const page = this.find(".tb-page"), block = this.find(".tb-block");
     const from = Math.max(given, start);
-    this.find(".tb-given").textContent = text.slice(0, given);
-    this.find(".tb-done").textContent = text.slice(given, from);
+    const signs = Array.from(text), parted = new Set(ends);
+    this.find(".tb-given").textContent = signs.slice(0, given).join("");
+    this.find(".tb-done").textContent = signs.slice(given, from)
+      .map((c, i) => (parted.has(given + i + 1) ? c + PARTED : c)).join("");
     block.textContent = "";
-    for (const c of text.slice(from)) {
+    signs.slice(from).forEach((c, i) => {
       const open = c === MASK || c === CUT;
       put(block, "span", open ? "tb-mask" : "tb-new", open ? CONTROLS[MASK] : c);
-    }
+      if (parted.has(from + i + 1)) put(block, "span", "tb-new", PARTED);
+    });
     if (!text) put(block, "span", "tb-mask", "Nothing yet: press “Write”.");
     if (state === "writing" && this.#follow) page.scrollTop = page.scrollHeight;
     if (state !== "writing" && state !== before) page.scrollTop = state ? page.scrollHeight : 0;

@@ -1,7 +1,7 @@
 // One clock for all lanes: real durations, slowed equally; places are given as lanes finish.
 
 import {Panel, add, colour, fixed, make, percent, put, reduced, update} from "../dom.js";
-import {drawn, isWide, spells} from "../glyphs.js";
+import {ENDED, drawn, isWide, spells} from "../glyphs.js";
 import {Slider} from "../slider.js";
 import {BEHIND, applied} from "../wire.js";
 
@@ -75,7 +75,9 @@ class Lane {
 
   constructor(lane, total, place) {
     const finish = `${lane.name} in ${lane.ms.toFixed(0)} ms`;
-    Object.assign(this, {ms: lane.ms, place, pieces: lane.pieces, finish});
+    Object.assign(this, {ms: lane.ms, place, finish});
+    Object.assign(this, {pieces: lane.pieces, between: lane.between});
+    this.masks = lane.states.includes("m");
     this.frames = decoded(lane);
     this.box = colour(make("section", "tt-race-lane"), lane.family);
     const head = put(this.box, "header");
@@ -116,7 +118,9 @@ class Lane {
       const names = ["tt-cell", plain ? "" : KINDS[states[i]] || ""];
       if (isWide(sign)) names.push("tt-wide");
       if (spells(sign, this.pieces).endsWith("\n")) names.push("nl");
-      update(this.cells[i], texts[i], names.join(" "));
+      const parts = (last || this.masks) && sign === this.between;
+      if (parts) names.push("parts");
+      update(this.cells[i], parts ? ENDED : texts[i], names.join(" "));
     });
     this.#shown = k;
   }
