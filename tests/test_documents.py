@@ -16,6 +16,7 @@ from tinydiff.cli.commands import main
 from tinydiff.cli.flags import saved_config
 from tinydiff.measure import evaluate, shrink
 from tinydiff.processes import PROCESSES, build
+from tinydiff.processes.block import BlockCache
 from tinydiff.randomness import seeded
 from tinydiff.store import card, checkpoint
 from tinydiff.text import Canvas, Documents, corpus
@@ -333,6 +334,24 @@ def test_the_loss_over_noise(data):
     assert rows[-1]["nats"] == pytest.approx(full, rel=0.02)
     assert all(row["nats"] == pytest.approx(row["t"] * full, rel=0.25) for row in rows)
     assert evaluate.loss_over_noise(build("autoregressive", data.tokenizer, **shape()), texts) == []
+
+
+def test_in_blocks_each_is_noised_behind_the_text_itself(data):
+    """The loss over noise of `block` reads what is before a block as it is: each block's prediction
+    is the one that is made when all before it is written, and it has as many levels as others."""
+    process = random_weights(build("block", data.tokenizer, **shape(), options={"block": "4"}))
+    whole = torch.arange(40)[data.valid.room[:40] == LENGTH]
+    canvas, rng = data.canvas("valid", whole[:2]), seeded(0)
+    x = process.noise.corrupt(canvas.tokens, canvas.time(0.5), rng)
+    found = process.denoise_known(x, canvas.time(0.5), canvas).log_x0
+    for at in range(0, x.shape[1], 4):
+        part = torch.cat([canvas.tokens[:, :at], x[:, at : at + 4]], 1)
+        t = torch.full(part.shape, 0.5)
+        alone = process.denoise(part, t, canvas.label, BlockCache(4)).log_x0
+        assert found[:, at : at + 4].allclose(alone, atol=1e-5)
+    rows = evaluate.loss_over_noise(process, [canvas], 4)
+    assert [row["t"] for row in rows] == [0.25, 0.5, 0.75, 1.0]
+    assert all(one["nats"] < other["nats"] for one, other in zip(rows, rows[1:]))
 
 
 def random_weights(process):

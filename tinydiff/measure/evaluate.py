@@ -49,6 +49,7 @@ from tinydiff.uncertainty import Mean
 
 LETTERS = 4  # of a word, the least that is looked up
 LEVELS = 33  # noise levels at which the loss is measured
+NOISED = 64  # windows of the validation text on which it is
 SEEN = 128  # windows of the training text on which the bound is measured
 YARD = 64  # texts without a network, for the floor of the scale
 ENOUGH = 1 << 21  # characters of the training text that they imitate, at the most
@@ -234,8 +235,9 @@ def named(process: Process, texts: list[Canvas]) -> str:
 
 def loss_over_noise(process: Process, texts: list[Canvas], n: int = LEVELS) -> list[dict]:
     """The loss over noise: -log p(x_0 | x_t), nats a character that counts, of texts noised to n
-    times at even distances without t = 0; [] where a call does not predict all positions."""
-    if "diffusion" not in process.traits or "blocks" in process.traits:
+    times at even distances without t = 0; [] of a process that noises nothing. In blocks of the
+    usual size each block is noised behind the text itself."""
+    if "diffusion" not in process.traits:
         return []
     rows = []
     for k in range(1, n + 1):
@@ -251,7 +253,8 @@ def loss_over_noise(process: Process, texts: list[Canvas], n: int = LEVELS) -> l
 def surprise(process: Process, canvas: Canvas, time: float, rng: Rng) -> float:
     """-log p(x_0 | x_t), summed over all that counts in a canvas that is noised to a time."""
     t = canvas.time(time)
-    log_x0 = process.denoise(process.noise.corrupt(canvas.tokens, t, rng), t, canvas.label).log_x0
+    x = process.noise.corrupt(canvas.tokens, t, rng)
+    log_x0 = process.denoise_known(x, t, canvas).log_x0
     nats = -log_x0.gather(-1, canvas.tokens[..., None])[..., 0].double()
     return torch.where(canvas.counted, nats, 0).sum().item()
 
@@ -537,13 +540,14 @@ def of_texts(
     """The evaluation of a process that writes plain text."""
     length, lexicon, settings = process.length, vocabulary(process, corpus), settings_for(process)
     quality: Judged = partial(judged, process=process, lexicon=lexicon, outside=outside)
-    heldout, trained, real, some = measured_on(process, corpus, batch, draws)
+    heldout, trained = bounds(process, corpus, draws)
+    real = [corpus.tokenizer.decode(canvas.tokens[0]) for canvas in some_of(process, corpus, batch)]
     texts, _ = samples(process, batch=batch, **settings)
     return dict(
         corpus=corpus.name,
         bound=heldout.row(),
         train_bound=trained.row(),
-        levels=loss_over_noise(process, some),
+        levels=loss_over_noise(process, some_of(process, corpus, NOISED)),
         letters=LETTERS,
         outside=outside.name if outside else "",
         real=asdict(quality(real)),
@@ -559,33 +563,34 @@ def of_texts(
     )
 
 
-def measured_on(
-    process: Process, corpus: Corpus, batch: int, draws: int
-) -> tuple[Bound, Bound, list[str], list[Canvas]]:
-    """The bounds on all of the validation text and on SEEN windows of the training text, `batch`
-    real texts, and as many windows to be noised; of documents, where a process learned those."""
+def bounds(process: Process, corpus: Corpus, draws: int) -> tuple[Bound, Bound]:
+    """The bounds on all of the validation text and on SEEN windows of the training text; of
+    documents, where a process learned those."""
     few = max(1, draws // 4)
     if process.ends and corpus.ended:
         data = Documents(corpus, process.length)
         everything = torch.arange(len(data.valid.room))
         seen = torch.randperm(len(data.train.room), generator=seeded(0))[:SEEN]
-        begins = everything[data.valid.given == 0]
-        some = begins[torch.arange(batch) * len(begins) // batch]
-        texts = [data.canvas("valid", one[None]) for one in some]
         return (
             bound_of_documents(process, data, "valid", everything, draws),
             bound_of_documents(process, data, "train", seen, few),
-            [corpus.tokenizer.decode(canvas.tokens[0]) for canvas in texts],
-            texts,
         )
+    return bound(process, corpus.valid, draws), trained_bound(process, corpus, few)
+
+
+def some_of(process: Process, corpus: Corpus, n: int) -> list[Canvas]:
+    """`n` windows of the validation text at even distances, fewer where it has fewer; of documents
+    those with their beginning."""
+    if process.ends and corpus.ended:
+        data = Documents(corpus, process.length)
+        begins = (data.valid.given == 0).nonzero()[:, 0]
+        n = min(n, len(begins))
+        some = begins[torch.arange(n) * len(begins) // n]
+        return [data.canvas("valid", one[None]) for one in some]
     pages = corpus.valid.split(process.length)[:-1]
-    some = [pages[i * len(pages) // batch][None].long() for i in range(batch)]
-    return (
-        bound(process, corpus.valid, draws),
-        trained_bound(process, corpus, few),
-        [corpus.tokenizer.decode(page[0]) for page in some],
-        [Canvas(page, torch.zeros_like(page, dtype=torch.bool)) for page in some],
-    )
+    n = min(n, len(pages))
+    some = [pages[i * len(pages) // n][None].long() for i in range(n)]
+    return [Canvas(page, torch.zeros_like(page, dtype=torch.bool)) for page in some]
 
 
 def trained_bound(process: Process, corpus: Corpus, draws: int) -> Bound:

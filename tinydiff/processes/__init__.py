@@ -170,6 +170,11 @@ class Process(nn.Module, ABC):
         """The network's prediction at state x and times t (B, L). With the trait "hint" it takes
         `hint` as well."""
 
+    def denoise_known(self, x: Tensor, t: Tensor, canvas: Canvas) -> Prediction:
+        """The prediction at state x, times t (B, L), of a text that is known, a canvas; a process
+        that reads what it has written before is given it as it is there."""
+        return self.denoise(x, t, canvas.label)
+
     @abstractmethod
     def predict(self, raw: Tensor, x: Tensor, t: Tensor) -> Prediction:
         """The prediction that an output of the network stands for, at state x, times t (B, L)."""

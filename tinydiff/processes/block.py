@@ -94,6 +94,10 @@ class Block(Process):
             raw, shown = self.onward(x, label, cache, start)[:, : n - start], x[:, start:n]
         return self.predict(raw, shown, t)
 
+    def denoise_known(self, x, t, canvas):
+        """As in training: each block of the usual size is read behind the text itself."""
+        return self.predict(self.both(x, canvas.tokens, canvas.label, self.sizes[0]), x, t)
+
     def onward(self, x, label, cache, start):
         """The network's output for the last block of x, whose first column is `start`; the blocks
         between the cache's end and that one are read in the same pass, and stay in the cache."""
