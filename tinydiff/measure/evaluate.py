@@ -237,7 +237,7 @@ def loss_over_noise(process: Process, texts: list[Canvas], n: int = LEVELS) -> l
     """The loss over noise: -log p(x_0 | x_t), nats a character that counts, of texts noised to n
     times at even distances without t = 0; [] of a process that noises nothing. In blocks of the
     usual size each block is noised behind the text itself."""
-    if "diffusion" not in process.traits:
+    if not process.traits & {"diffusion", "blocks"}:
         return []
     rows = []
     for k in range(1, n + 1):
