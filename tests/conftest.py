@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import tinydiff.ui  # noqa: F401  before gradio, as in app.py
-from tinydiff.exact import Enumerated
+from tests.languages import ALPHABETS, LANGUAGES
 from tinydiff.processes import PROCESSES, build
 from tinydiff.randomness import seeded
 from tinydiff.schedules import schedule
@@ -66,10 +66,16 @@ def brief(cases, few=lambda process, *rest: process not in LIKE_OTHERS):
 SHAPE = dict(layers=2, heads=2, width=32, length=24)
 
 
-@pytest.fixture(scope="session")
-def language():
-    """Five strings of four characters."""
-    return Enumerated(["abca", "abab", "ccba", "bbbb", "caca"], [0.35, 0.25, 0.2, 0.15, 0.05])
+@pytest.fixture(params=LANGUAGES)
+def language(request):
+    """Five strings of four tokens, which are characters or pieces of several."""
+    return LANGUAGES[request.param]
+
+
+@pytest.fixture(params=ALPHABETS)
+def alphabet(request):
+    """alphabet(n): a tokenizer of n tokens, which are characters or pieces of several."""
+    return ALPHABETS[request.param]
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.conftest import SHAPE, brief, random_process
+from tests.languages import part_of
 from tests.test_exact import FEW, MANY, last, mean_bound, total_variation
 from tinydiff import exact
 from tinydiff.generate import generate
@@ -22,7 +23,7 @@ from tinydiff.store import card, checkpoint
 from tinydiff.text import Canvas, Characters, corpus
 from tinydiff.train.loop import PRESETS, start, train
 
-DIVIDING = ("1", "2", "4")  # the sizes that divide the four characters of the language
+DIVIDING = ("1", "2", "4")  # the sizes that divide the four tokens of the language
 
 
 def perfect(language, size):
@@ -127,13 +128,13 @@ def test_the_cache_is_exact_over_a_long_text():
     assert len(cache) == 1008
 
 
-def test_a_long_text_slides_exactly_where_nothing_is_forgotten():
-    """A language whose characters depend on the one before loses nothing when the window slides:
-    pairs of characters are as in true texts, also those astride two windows; the cache holds no
-    more than a window.
+def test_a_long_text_slides_exactly_where_nothing_is_forgotten(alphabet):
+    """A language whose tokens depend on the one before loses nothing when the window slides: pairs
+    of tokens are as in true texts, also those astride two windows; the cache holds no more than a
+    window.
     """
     step = torch.tensor([[0.7, 0.2, 0.1], [0.05, 0.15, 0.8], [0.5, 0.1, 0.4]], dtype=torch.float64)
-    language = exact.Markov(Characters("abc"), torch.linalg.matrix_power(step, 99)[0], step)
+    language = exact.Markov(alphabet(3), torch.linalg.matrix_power(step, 99)[0], step)
     held = []
 
     class Watched(BlockCache):
@@ -160,7 +161,7 @@ def test_a_long_text_slides_exactly_where_nothing_is_forgotten():
 
 
 class SecondOrder(exact.Markov):
-    """A chain whose characters depend on the two before: a chain of their pairs (a, b), number a V
+    """A chain whose tokens depend on the two before: a chain of their pairs (a, b), number a V
     + b. after: p(c | a, b), (V, V, V).
     """
 
@@ -189,14 +190,14 @@ class SecondOrder(exact.Markov):
 @pytest.mark.parametrize(
     "name", brief(["masked", "block", "uniform"], lambda name: name != "masked")
 )
-def test_a_window_that_slides_hands_on_what_is_needed(name):
-    """Characters that depend on two before them keep to that over the seams of windows, block by
+def test_a_window_that_slides_hands_on_what_is_needed(name, alphabet):
+    """Tokens that depend on two before them keep to that over the seams of windows, block by
     block, as long as a window hands on two; where it hands on one alone, it shows.
     """
     after = torch.tensor(
         [[[0.85, 0.15], [0.2, 0.8]], [[0.3, 0.7], [0.75, 0.25]]], dtype=torch.float64
     )
-    language = SecondOrder(Characters("ab"), after)
+    language = SecondOrder(alphabet(2), after)
     for window, exactly in ((8, True), (2, False)):
         process = exact.perfect(name, language, **({"block": "2"} if name == "block" else {}))
         process.length = window
@@ -354,9 +355,9 @@ def test_block_by_block_is_the_language(size, order, cache, texts, floor, _, lan
     ),
 )
 def test_any_noise_writes_block_by_block(name, texts, floor, error, language):
-    """A process that reads the text so far again is as exact; also where two characters are given,
-    in the same batch."""
-    canvas = Canvas.prompt(language.tokenizer, "ab", 4, batch=2 * texts)
+    """A process that reads the text so far again is as exact; also where two tokens are given, in
+    the same batch."""
+    canvas = part_of(language, 0, "xx__", batch=2 * texts)
     canvas.given[:texts] = False
     steps = 256 if texts > 1000 else 128
     tokens = last(exact.perfect(name, language), canvas, sampler="blockwise", block=2, steps=steps)
@@ -398,7 +399,7 @@ def test_what_cannot_be_seen_is_refused(name):
 def test_the_block_that_is_asked_for_decides_what_is_seen(language):
     """Of one network for all sizes: both sides of a block of four, not of two."""
     process = exact.perfect("block", language)
-    canvas = Canvas.template(language.tokenizer, "a__a", batch=50)
+    canvas = part_of(language, 0, "x__x", batch=50)
     *_, frame = generate(process, canvas, sampler="blockwise", block=4, steps=16)
     assert (frame.tokens == language.strings[0]).all()
     with pytest.raises(ValueError, match="the 2 tokens of a block"):
@@ -487,7 +488,7 @@ def test_guidance_keeps_two_caches():
     assert texts[0].equal(texts[1])
 
 
-def test_what_it_costs(language):
+def test_what_it_costs():
     """The steps are shared by the blocks; as many frames come as were announced; one call each at
     least."""
     process = untrained("4")

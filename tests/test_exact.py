@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from tests.conftest import LIKE_OTHERS, brief
+from tests.languages import ALPHABETS, LANGUAGES, enumerated, part_of
 from tinydiff import exact
 from tinydiff.generate import generate
 from tinydiff.processes import PROCESSES
 from tinydiff.randomness import seeded
 from tinydiff.samplers import matrix
 from tinydiff.schedules import SCHEDULES, schedule
-from tinydiff.text import Canvas, Characters
+from tinydiff.text import Canvas
 
 CELLS = [cell for cell, fits in matrix().items() if fits]
 # of a process that is like another, with a sampler that asks its own ratios or its own codes
@@ -23,6 +24,7 @@ SOME = brief(CELLS, lambda *cell: cell[0] not in LIKE_OTHERS or cell in OWN)
 # every sampler with one process, every process with its first sampler
 CROSS = {sampler: (process, sampler) for process, sampler in reversed(CELLS)}.values()
 CROSS = {*CROSS, *{process: (process, sampler) for process, sampler in reversed(CELLS)}.values()}
+REAL = ("gaussian", "bits")  # their bounds vary most
 N = 5000
 # three times the total variation of N true samples of the five strings, 0.011 on average; the worst
 # of 300 was 0.027
@@ -54,11 +56,11 @@ def last(*args, **kwargs):
 @pytest.mark.parametrize("process,sampler", SOME)
 def test_every_cell_samples_the_language(process, sampler, texts, floor, error, language):
     """With many steps, the distribution of the texts from nothing is the language's, within
-    sampling error. After the prompt 'c', in the same batch, the continuations 'cba' and 'aca' have
-    0.8 and 0.2, within three standard errors.
+    sampling error. After the token with which two texts begin, in the same batch, they have 0.8 and
+    0.2, within three standard errors.
     """
     model, steps = exact.perfect(process, language), 128 if texts == N else 64
-    canvas = Canvas.prompt(language.tokenizer, "c", 4, batch=2 * texts)
+    canvas = part_of(language, 2, "x___", batch=2 * texts)
     canvas.given[:texts] = False
     tokens = last(
         model, canvas, sampler=sampler, steps=steps, seed=3, **ONE_A_STEP.get(sampler, {})
@@ -73,16 +75,16 @@ def test_every_cell_samples_the_language(process, sampler, texts, floor, error, 
     "process,sampler", [cell for cell in SOME if "causal" not in PROCESSES[cell.values[0]].traits]
 )
 def test_every_cell_that_sees_both_sides_fills_a_gap(process, sampler, language):
-    """In 'a__a' only 'abca' fits; in '__ba' only 'ccba'."""
+    """In 'a__a' only 'abca' fits; in '__ba' only 'ccba'; and so with pieces."""
     model = exact.perfect(process, language)
-    for template, only in (("a__a", 0), ("__ba", 2)):
-        canvas = Canvas.template(language.tokenizer, template, batch=50)
+    for only, places in ((0, "x__x"), (2, "__xx")):
+        canvas = part_of(language, only, places, batch=50)
         tokens = last(model, canvas, sampler=sampler, steps=16, **ONE_A_STEP.get(sampler, {}))
         assert (tokens == language.strings[only]).all()
 
 
 def mean_bound(model, language, rng, given=0, batches=60):
-    """The mean of the bound over texts whose first characters are given, and its standard error
+    """The mean of the bound over texts whose first tokens are given, and its standard error
     over batches of 1,000, in each of which the noise levels are spread evenly.
     """
     means = []
@@ -99,14 +101,14 @@ def test_the_bound_is_the_entropy(name, language, rng):
     """The mean of the bound is the language's entropy, within four of its own standard errors (and
     those are small)."""
     model = exact.perfect(name, language)
-    found, error = mean_bound(model, language, rng, batches=120 if name == "gaussian" else 60)
+    found, error = mean_bound(model, language, rng, batches=180 if name in REAL else 60)
     assert error < 0.02
     assert abs(found - language.entropy(4)) < 4 * error
 
 
 @pytest.mark.parametrize("name", brief(PROCESSES))
 def test_the_bound_of_what_is_open_given_a_prompt(name, language, rng):
-    """With the first character given, the bound is the entropy of the rest given it: the chain
+    """With the first token given, the bound is the entropy of the rest given it: the chain
     rule."""
     model = exact.perfect(name, language)
     found, error = mean_bound(model, language, rng, given=1)
@@ -128,17 +130,17 @@ def test_the_loss_of_masked_is_its_bound_whatever_the_schedule(noise, language, 
     assert abs(nats.mean().item() - language.entropy(4)) < 4 * error + 0.045
 
 
-def test_markov_posterior_is_enumeration(rng):
+def test_markov_posterior_is_enumeration(alphabet, rng):
     """Forward-backward gives what summing over all texts gives."""
     V, L = 3, 4
     chain = exact.Markov(
-        Characters("abc"),
+        alphabet(V),
         torch.rand(V, generator=rng).double().softmax(0),
         torch.rand(V, V, generator=rng).double().softmax(1),
     )
     texts = torch.cartesian_prod(*[torch.arange(V)] * L)
     strings = ["".join("abc"[i] for i in row) for row in texts.tolist()]
-    listed = exact.Enumerated(strings, chain.log_prob(texts).exp().tolist())
+    listed = enumerated(chain.tokenizer, strings, chain.log_prob(texts).exp().tolist())
     seen = torch.randn(5, L, V, generator=rng) * 3
     assert torch.allclose(chain.posterior(seen), listed.posterior(seen), atol=1e-9)
     assert torch.allclose(chain.following(texts), listed.following(texts), atol=1e-9)
@@ -146,18 +148,21 @@ def test_markov_posterior_is_enumeration(rng):
     assert abs(chain.log_prob(texts).exp().sum().item() - 1) < 1e-9
 
 
-@pytest.fixture(scope="module")
-def chain():
-    """A chain of 12 characters, far from uniform."""
-    rng = seeded(5)
-    step = (3 * torch.randn(12, 12, generator=rng)).softmax(1)
+CHAINS = {"characters": 12, "pieces": 6}
+
+
+@pytest.fixture(scope="module", params=CHAINS)
+def chain(request):
+    """A chain of 12 characters, or of 6 pieces, far from uniform."""
+    rng, V = seeded(5), CHAINS[request.param]
+    step = (3 * torch.randn(V, V, generator=rng)).softmax(1)
     start = torch.linalg.matrix_power(step, 200)[0]
-    return exact.Markov(Characters("abcdefghijkl"), start, step)
+    return exact.Markov(ALPHABETS[request.param](V), start, step)
 
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_the_bound_is_the_entropy_of_long_texts(name, chain, rng):
-    """The same at 64 characters of a Markov chain: per character within four standard errors."""
+    """The same at 64 tokens of a Markov chain: per token within four standard errors."""
     model = exact.perfect(name, chain)
     x = chain.sample(600, 64, rng)
     nats = model.bound(Canvas(x, torch.zeros_like(x, dtype=torch.bool)), rng) / 64
@@ -169,7 +174,7 @@ def test_the_bound_is_the_entropy_of_long_texts(name, chain, rng):
 
 @pytest.fixture(scope="module")
 def true_distances(chain):
-    """How far the pairs in so many true texts of 48 characters are from the chain's: mean and
+    """How far the pairs in so many true texts of 48 tokens are from the chain's: mean and
     spread."""
 
     def of(texts):
@@ -184,8 +189,8 @@ def true_distances(chain):
 )
 @pytest.mark.parametrize("process,sampler", brief(CELLS, lambda *cell: cell in CROSS))
 def test_every_cell_samples_long_texts(process, sampler, texts, chain, true_distances):
-    """At 48 characters: pairs of characters are as frequent as the chain says, within what true
-    samples differ by."""
+    """At 48 tokens: pairs of them are as frequent as the chain says, within what true samples
+    differ by."""
     model, steps = exact.perfect(process, chain), 160 if texts > 40 else 64
     tokens = last(
         model,
@@ -212,14 +217,9 @@ def pair_distance(x, chain):
 # ---------------------------------------------------------------- what is given, wherever it stands
 
 
-def shares_given(language, template):
-    """p(text | what the template gives), (N,)."""
-    fits = torch.tensor(
-        [
-            all(c in ("_", language.tokenizer.characters[i]) for c, i in zip(template, row))
-            for row in language.strings.tolist()
-        ]
-    )
+def shares_given(language, canvas):
+    """p(text | what a canvas of one text gives), (N,)."""
+    fits = ((language.strings == canvas.tokens) | ~canvas.given).all(1)
     return torch.where(fits, language.log_p.exp(), 0) / language.log_p.exp()[fits].sum()
 
 
@@ -232,33 +232,34 @@ BOTH_SIDES = [
     "name, block", [*((name, 2) for name in BOTH_SIDES), ("uniform", 1), ("masked", 1)]
 )
 def test_a_block_sees_what_is_given_behind_it(name, block, language):
-    """Blocks smaller than the text, whose end or whose third character is given: the others have
-    the distribution that the language has given those, and hardly a text is outside it.
+    """Blocks smaller than the text, whose end or whose third token is given: the others have the
+    distribution that the language has given those, and hardly a text is outside it.
     """
-    model, templates, rows = exact.perfect(name, language), ("___a", "__b_"), 250
-    parts = [Canvas.template(language.tokenizer, template, rows) for template in templates]
+    model, rows = exact.perfect(name, language), 250
+    parts = [part_of(language, 0, "___x"), part_of(language, 2, "__x_")]
     canvas = Canvas(
-        torch.cat([part.tokens for part in parts]), torch.cat([part.given for part in parts])
+        torch.cat([part.tokens.repeat(rows, 1) for part in parts]),
+        torch.cat([part.given.repeat(rows, 1) for part in parts]),
     )
     tokens = last(model, canvas, sampler="blockwise", block=block, steps=64, seed=5)
-    for template, some in zip(templates, tokens.split(rows)):
+    for part, some in zip(parts, tokens.split(rows)):
         found = torch.stack([(some == text).all(1).double().mean() for text in language.strings])
-        true = shares_given(language, template)
+        true = shares_given(language, part)
         assert found[true == 0].sum() + 1 - found.sum() < 0.035
         # 3 standard errors of the frequencies of three texts
         assert 0.5 * (found - true).abs().sum() < 0.1
 
 
 def entropy_of(language, columns):
-    """Nats of the characters at some places of the texts of a language; columns (L,) bool."""
+    """Nats of the tokens at some places of the texts of a language; columns (L,) bool."""
     _, group = torch.where(columns, language.strings, 0).unique(dim=0, return_inverse=True)
     p = torch.zeros(len(group), dtype=torch.float64).index_add(0, group, language.log_p.exp())
     return -torch.special.xlogy(p, p).sum().item()
 
 
 def entropy_seen(language, given, ahead):
-    """Nats of what is open given what is, for a network that sees `ahead` characters at a time and
-    all before them."""
+    """Nats of what is open given what is, for a network that sees `ahead` tokens at a time and all
+    before them."""
     total, place = 0.0, torch.arange(4)
     for start in range(0, 4, ahead):
         here, before = (place >= start) & (place < start + ahead), place < start
@@ -278,7 +279,9 @@ def test_the_bound_given_a_suffix_a_middle_a_hole(name, options, language, rng):
     before it and in it.
     """
     model, rounds = exact.perfect(name, language, **options), 6
-    copies = 100 if name == "bits" else 800
+    copies = 800
+    if name == "bits":  # of pieces few draws cost most
+        copies = 100 if language is LANGUAGES["characters"] else 400
     given = torch.stack([torch.tensor([c != "_" for c in places]) for places in GIVEN.values()])
     count = len(given) * len(language.strings)
     x = language.strings.repeat(len(given), 1)
@@ -303,9 +306,10 @@ def test_the_bound_given_a_suffix_a_middle_a_hole(name, options, language, rng):
 @pytest.mark.parametrize("name", ["uniform", "score-uniform"])
 def test_what_unfinished_uniform_noise_costs(name, language, rng):
     """Noise that leaves 0.3 of the text: the bound is worse by KL(q(x_1) || uniform) of whole
-    texts, here over all 81 of them. Without the term for the prior it would lie below the entropy.
+    texts, here over all V**4 of them. Without the term for the prior it would lie below the
+    entropy.
     """
-    floor, V = 0.3, 3
+    floor, V = 0.3, len(language.tokenizer)
     model = exact.perfect(name, language, schedule("linear", floor))
     noise = floor * torch.eye(V, dtype=torch.float64) + (1 - floor) / V
     texts = torch.cartesian_prod(*[torch.arange(V)] * 4)
@@ -326,12 +330,12 @@ def test_what_unfinished_uniform_noise_costs(name, language, rng):
 
 
 @pytest.mark.parametrize("name", ["gaussian", "bits"])
-def test_the_bound_on_real_numbers_by_quadrature(name, rng, monkeypatch):
-    """Of one character of three, without any chance: every character, noise level and noise of a
-    grid in the plane in which three codes lie (noise across it tells nothing), each weighed. The
-    bound is the entropy to better than half a percent.
+def test_the_bound_on_real_numbers_by_quadrature(name, alphabet, rng, monkeypatch):
+    """Of one token of three, without any chance: every token, noise level and noise of a grid in
+    the plane in which three codes lie (noise across it tells nothing), each weighed. The bound is
+    the entropy to better than half a percent.
     """
-    language = exact.Enumerated(["a", "b", "c"], [0.6, 0.3, 0.1])
+    language = enumerated(alphabet(3), ["a", "b", "c"], [0.6, 0.3, 0.1])
     model = exact.perfect(name, language)
     z = torch.linspace(-6, 6, 19, dtype=torch.float64)
     density = torch.exp(-z.square() / 2) / torch.exp(-z.square() / 2).sum()
@@ -347,10 +351,10 @@ def test_the_bound_on_real_numbers_by_quadrature(name, rng, monkeypatch):
     assert abs(mean - language.entropy(1)) < 0.005 * language.entropy(1)
 
 
-def test_few_steps_cost_what_independence_costs():
-    """On the text AB or BA with one step, two characters drawn alone agree half of the time: total
+def test_few_steps_cost_what_independence_costs(alphabet):
+    """On the text AB or BA with one step, two tokens drawn alone agree half of the time: total
     variation 1/2, exactly."""
-    language = exact.Enumerated(["ab", "ba"], [1, 1])
+    language = enumerated(alphabet(2), ["ab", "ba"], [1, 1])
     for sampler in ("ancestral", "confidence", "random"):
         tokens = last(
             exact.perfect("masked", language), Canvas.blank(2, N), sampler=sampler, steps=1
@@ -368,50 +372,49 @@ def test_a_wrong_weight_is_noticed(language, rng):
     )
 
 
-# ---------------------------------------------------------------- what a state tells of its
-# character
+# ---------------------------------------------------------------- what a state tells of its token
 
 
-ALPHABET = Characters("abcdefghijklmnopqrst")
 TIMES = torch.linspace(0, 1, 9, dtype=torch.float64)
 
 
-def told(name):
+def told(name, alphabet):
     return exact.information(
-        exact.perfect(name, exact.Markov.of(torch.arange(20), ALPHABET)), TIMES, draws=400
+        exact.perfect(name, exact.Markov.of(torch.arange(20), alphabet(20))), TIMES, draws=400
     )
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-def test_information_falls_from_all_to_nothing(name):
+def test_information_falls_from_all_to_nothing(name, alphabet):
     """No noise tells all there is to know, log V, pure noise next to nothing, and more noise never
     tells more."""
-    known = told(name)
+    known = told(name, alphabet)
     assert known[0].item() == pytest.approx(math.log(20), abs=1e-3) and known[-1] < 0.02
     assert (known.diff() <= 0).all()
 
 
 @pytest.mark.parametrize("name", ["masked", "autoregressive"])
-def test_information_of_masks_is_the_share_that_is_left(name):
-    """A character is there or is not: alpha log V."""
-    assert torch.allclose(told(name), math.log(20) * (1 - TIMES), atol=0.05)
+def test_information_of_masks_is_the_share_that_is_left(name, alphabet):
+    """A token is there or is not: alpha log V."""
+    assert torch.allclose(told(name, alphabet), math.log(20) * (1 - TIMES), atol=0.05)
 
 
-def test_information_of_uniform_noise():
-    """log V + p log p + (V - 1) q log q with p = alpha + (1 - alpha) / V, what the character that
+def test_information_of_uniform_noise(alphabet):
+    """log V + p log p + (V - 1) q log q with p = alpha + (1 - alpha) / V, what the token that
     stands there is worth."""
     q = TIMES * (1 - 1e-3) / 20
     p = 1 - 19 * q
     assert torch.allclose(
-        told("uniform"), math.log(20) + torch.xlogy(p, p) + 19 * torch.xlogy(q, q), atol=0.05
+        told("uniform", alphabet),
+        math.log(20) + torch.xlogy(p, p) + 19 * torch.xlogy(q, q),
+        atol=0.05,
     )
 
 
-def test_information_of_bits():
-    """Of 32 characters of 5 bits every bit is one alone: 5 times what a sign tells through Gaussian
+def test_information_of_bits(alphabet):
+    """Of 32 tokens of 5 bits every bit is one alone: 5 times what a sign tells through Gaussian
     noise, by quadrature."""
-    tokenizer = Characters("abcdefghijklmnopqrstuvwxyz012345")
-    process = exact.perfect("bits", exact.Markov.of(torch.arange(32), tokenizer))
+    process = exact.perfect("bits", exact.Markov.of(torch.arange(32), alphabet(32)))
     alpha = process.noise.schedule.alpha(TIMES[1:-1])
     z = torch.linspace(-8, 8, 4001, dtype=torch.float64)
     density = torch.exp(-z.square() / 2) / math.sqrt(2 * math.pi) * (z[1] - z[0])

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from tests.conftest import SHAPE, random_process
+from tests.languages import enumerated, typed
 from tinydiff import exact, guides, load, runs
 from tinydiff.cli import flags
 from tinydiff.cli.commands import main, parser
@@ -300,16 +301,17 @@ def test_a_guide_sees_its_window_and_where_it_lies(registry):
 
 
 @pytest.mark.parametrize("name", ["masked", "uniform", "gaussian", "autoregressive"])
-def test_the_example_of_contributing(name, registry):
-    """The guide in CONTRIBUTING.md as it stands: of one character the others keep their
+def test_the_example_of_contributing(name, registry, alphabet):
+    """The guide in CONTRIBUTING.md as it stands: of one token the others keep their
     proportion, whatever the noise; empty, it changes nothing."""
     text = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text("utf-8")
     block = next(b for b in re.findall(r"```python\n(.*?)```", text, re.S) if "@guide" in b)
     exec(compile(block, "CONTRIBUTING.md", "exec"), {"__name__": "example"})
-    model = exact.perfect(name, exact.Enumerated(list("abc"), [0.5, 0.3, 0.2]))
+    model = exact.perfect(name, enumerated(alphabet(3), "abc", [0.5, 0.3, 0.2]))
     shares = {}
     for without in ("", "b"):
-        *_, end = generate(model, Canvas.blank(1, 3000), steps=16, seed=3, without=without)
+        unwanted = typed(model.tokenizer, without)
+        *_, end = generate(model, Canvas.blank(1, 3000), steps=16, seed=3, without=unwanted)
         shares[without] = torch.bincount(end.tokens[:, 0], minlength=3) / 3000
     for found, target in ((shares[""], [0.5, 0.3, 0.2]), (shares["b"], [5 / 7, 0, 2 / 7])):
         assert 0.5 * (found - torch.tensor(target)).abs().sum() < 0.03

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.conftest import SHAPE
+from tests.languages import enumerated, part_of
 from tinydiff import exact
 from tinydiff.generate import generate
 from tinydiff.nets import precision
@@ -96,16 +97,16 @@ def test_score_entropy_over_masks_as_it_is_written(rng):
     assert torch.allclose(process.divergence(Canvas(x0, x0 < 0), x, t), integrand, rtol=1e-9)
 
 
-def test_the_bound_over_masks_tells_the_network_the_time(rng):
+def test_the_bound_over_masks_tells_the_network_the_time(alphabet, rng):
     """For a network whose answers change with t, the mean of the bound is the integral over the
     times, here by quadrature and by adding up over every set of masks.
     """
-    language = exact.Enumerated(["ab", "ba", "bb"], [0.5, 0.3, 0.2])
+    language = enumerated(alphabet(2), ["ab", "ba", "bb"], [0.5, 0.3, 0.2])
     process = exact.perfect("score-masked", language)
     known, wrong = process.net.answer, numbers(2, 2)
     process.net = exact.PerfectNetwork(lambda x, t: known(x, t) + 2 * t[..., None].double() * wrong)
 
-    def mean(share):  # of the integrand when each character is masked with probability `share`
+    def mean(share):  # of the integrand when each token is masked with probability `share`
         t = process.noise.schedule.time(1 - share * (1 - process.noise.schedule.floor))
         total = 0
         for masks in torch.cartesian_prod(torch.tensor([False, True]), torch.tensor([False, True])):
@@ -403,10 +404,10 @@ ALONE = ["ancestral", "tweedie", "gibbs", "renoise", "settle"]
 
 
 @pytest.mark.parametrize("process,sampler", [(p, s) for p in RATIOS for s in ALONE])
-def test_a_character_alone_is_exact_in_few_steps(process, sampler):
-    """Nothing is taken for independent where there is one character, so three steps are as good as
+def test_a_token_alone_is_exact_in_few_steps(process, sampler, alphabet):
+    """Nothing is taken for independent where there is one token, so three steps are as good as
     a thousand."""
-    language = exact.Enumerated(["a", "b", "c"], [0.6, 0.3, 0.1])
+    language = enumerated(alphabet(3), ["a", "b", "c"], [0.6, 0.3, 0.1])
     options = {"renoise": {"share": 0.5}}.get(sampler, {})
     *_, frame = generate(
         exact.perfect(process, language),
@@ -420,10 +421,10 @@ def test_a_character_alone_is_exact_in_few_steps(process, sampler):
 
 
 @pytest.mark.parametrize("name", ["masked", "uniform", "score-uniform"])
-def test_the_greedy_tail_takes_the_best(name):
-    """With one step and greedy = 1 every text is made of the likeliest characters of their places,
+def test_the_greedy_tail_takes_the_best(name, alphabet):
+    """With one step and greedy = 1 every text is made of the likeliest tokens of their places,
     drawn ones are not."""
-    language = exact.Enumerated(["ab", "ac", "ba"], [0.4, 0.25, 0.35])
+    language = enumerated(alphabet(3), ["ab", "ac", "ba"], [0.4, 0.25, 0.35])
     for greedy in (0, 1):
         *_, frame = generate(
             exact.perfect(name, language),
@@ -432,14 +433,14 @@ def test_the_greedy_tail_takes_the_best(name):
             steps=1,
             greedy=greedy,
         )
-        assert bool((frame.tokens == language.tokenizer.encode("ab")).all()) == bool(greedy)
+        assert bool((frame.tokens == language.strings[0]).all()) == bool(greedy)
 
 
 @pytest.mark.parametrize(
     "name", [name for name, p in PROCESSES.items() if {"diffusion", "posterior"} <= p.traits]
 )
 def test_what_is_settled_is_given_from_then_on(name, language):
-    """The network is told time 0 where a character was accepted, one more each step; then nothing
+    """The network is told time 0 where a token was accepted, one more each step; then nothing
     is left and it stops."""
     process = exact.perfect(name, language)
     answer, told = process.net.answer, []
@@ -452,7 +453,7 @@ def test_what_is_settled_is_given_from_then_on(name, language):
     frames = list(
         generate(
             process,
-            Canvas.prompt(language.tokenizer, "b", 4, batch=9),
+            part_of(language, 3, "x___", batch=9),
             sampler="settle",
             steps=100,
             budget=0,
@@ -460,12 +461,13 @@ def test_what_is_settled_is_given_from_then_on(name, language):
     )
     settled = torch.stack(told, 1)[:, :: len(told) // len(frames)]
     assert (settled[:, 0] == 1).all() and (settled.diff() > 0)[settled[:, 1:] < 4].all()
-    assert len(frames) <= 3 + 1 and frames[-1].t == 0 and (frames[-1].tokens[:, 0] == 1).all()
+    assert len(frames) <= 3 + 1 and frames[-1].t == 0
+    assert (frames[-1].tokens[:, 0] == language.strings[3, 0]).all()
 
 
 @pytest.mark.parametrize("sampler", ["left_to_right", "threshold", "entropy_budget", "confidence"])
 def test_the_time_fits_the_masks(sampler, language):
-    """A network that is told the time is told the one at which as many characters are masked as
+    """A network that is told the time is told the one at which as many tokens are masked as
     there are, 1 - alpha(t)."""
     process = exact.perfect("score-masked", language)
     answer, told, there = process.net.answer, [], []
@@ -532,12 +534,10 @@ def written(process, shape, label, language, **settings):
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-def test_without_weight_a_label_is_its_language(name):
+def test_without_weight_a_label_is_its_language(name, alphabet):
     """guidance = 0 samples p(text | label), for every noise."""
-    strings = ["abab", "bbaa", "baba"]
-    languages = [
-        exact.Enumerated(strings, p) for p in ([0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.4, 0.25, 0.35])
-    ]
+    strings, shares = ["abab", "bbaa", "baba"], ([0.7, 0.2, 0.1], [0.1, 0.3, 0.6])
+    languages = [enumerated(alphabet(2), strings, p) for p in (*shares, [0.4, 0.25, 0.35])]
     found = written(labelled(name, *languages), (4, 300), 1, languages[1], steps=48)
     # languages 0 and 1 are 0.6 apart
     assert 0.5 * (found - languages[1].log_p.exp()).abs().sum() < 0.09
@@ -554,8 +554,8 @@ class Attributed(exact.PerfectNetwork):
 
     def left(self, told):
         p = [p * (told <= {*own}) for p, own in zip(self.language.log_p.exp(), self.of.tolist())]
-        texts = [self.language.tokenizer.decode(text) for text in self.language.strings]
-        return exact.Enumerated(texts, [float(one) for one in p])
+        texts = ["".join(map("ab".__getitem__, text)) for text in self.language.strings.tolist()]
+        return enumerated(self.language.tokenizer, texts, [float(one) for one in p])
 
     def forward(self, x, t, label=None, **more):
         told = set() if label is None else {*label[0].view(-1).tolist()} - {self.labels}
@@ -563,12 +563,12 @@ class Attributed(exact.PerfectNetwork):
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-def test_some_labels_of_several_are_the_texts_that_have_them(name):
+def test_some_labels_of_several_are_the_texts_that_have_them(name, alphabet):
     """Of two attributes, how a text begins and how it ends, one, the other, both or none are told:
     what is written are the texts that have them, in their proportions; what is not told is averaged
     over. For every noise."""
     strings = ["aba", "abb", "bba", "baa", "aaa"]
-    language = exact.Enumerated(strings, [0.3, 0.25, 0.2, 0.15, 0.1])
+    language = enumerated(alphabet(2), strings, [0.3, 0.25, 0.2, 0.15, 0.1])
     process = exact.perfect(name, language)
     of = torch.tensor([["ab".index(text[0]), 2 + "ab".index(text[-1])] for text in strings])
     process.net = Attributed(name, language, of)
@@ -583,13 +583,13 @@ def test_some_labels_of_several_are_the_texts_that_have_them(name):
 
 
 @pytest.mark.parametrize("name", ["masked", "score-masked", "uniform", "score-uniform", "gaussian"])
-def test_guidance_mixes_predictions(name):
-    """Of one character alone there is a target: p(v | label)^(1 + w) p(v)^-w, whatever the noise,
+def test_guidance_mixes_predictions(name, alphabet):
+    """Of one token alone there is a target: p(v | label)^(1 + w) p(v)^-w, whatever the noise,
     as what the state says is in both predictions and counts once. Mixed posteriors of a step are
     another.
     """
     p = torch.tensor([[0.6, 0.3, 0.1], [0.1, 0.6, 0.3]])
-    languages = [exact.Enumerated(list("abc"), row.tolist()) for row in (*p, p.mean(0))]
+    languages = [enumerated(alphabet(3), "abc", row.tolist()) for row in (*p, p.mean(0))]
     target = (p[0].square() / p.mean(0)).double()
     target /= target.sum()
     steps = 32 if name == "gaussian" else 8
@@ -607,11 +607,11 @@ def test_guidance_mixes_predictions(name):
 
 
 @pytest.mark.parametrize("name", ["masked", "score-masked", "uniform", "score-uniform", "gaussian"])
-def test_a_nucleus_is_of_the_bet_alone(name):
+def test_a_nucleus_is_of_the_bet_alone(name, alphabet):
     """A nucleus of 0.5 of (0.4, 0.25, 0.2, 0.1, 0.05) keeps the first two, in their proportion,
     whatever stands on the noisy text and however often it is asked.
     """
-    language = exact.Enumerated(list("abcde"), [0.4, 0.25, 0.2, 0.1, 0.05])
+    language = enumerated(alphabet(5), "abcde", [0.4, 0.25, 0.2, 0.1, 0.05])
     *_, frame = generate(
         exact.perfect(name, language),
         Canvas.blank(1, 2000),

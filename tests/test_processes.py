@@ -133,7 +133,7 @@ def test_loss_and_bound_ignore_what_is_given(small, x0, rng):
 
 
 @pytest.mark.parametrize("name", ["masked", "score-masked", "block", "autoregressive"])
-def test_every_open_character_weighs_the_same(name, language, rng):
+def test_every_open_token_weighs_the_same(name, language, rng):
     """In the mean of the loss over rows: the nats of a row are divided by its four places, whether
     two of them are open or all, so that the mean over both kinds is all their nats over all places.
     The nats are the language's own.
@@ -146,7 +146,7 @@ def test_every_open_character_weighs_the_same(name, language, rng):
     given = (torch.arange(2 * rows) % 2 == 0)[:, None] & (torch.arange(4) < 2)
     nats = model.loss(Canvas(x, given), rng).double()
     first = torch.bincount(
-        language.strings[:, :2] @ torch.tensor([3, 1]), weights=language.log_p.exp()
+        language.strings[:, :2] @ torch.tensor([model.V, 1]), weights=language.log_p.exp()
     )
     of_rest = language.entropy(4) + torch.special.xlogy(first, first).sum().item()
     for some, true in ((nats[0::2], of_rest / 4), (nats[1::2], language.entropy(4) / 4)):
@@ -196,10 +196,10 @@ def test_traits_are_documented(small):
     assert small.traits <= TRAITS.keys()
 
 
-def test_the_network_counts_characters_alone(rng, language):
+def test_the_network_counts_tokens_alone(language):
     """The mask is outside the vocabulary: no prediction has a column for it."""
     for name in ("masked", "autoregressive"):
         process = exact.perfect(name, language)
         assert process.denoise(
             torch.full((1, 4), process.mask_id), torch.ones(1, 4)
-        ).log_x0.shape == (1, 4, 3)
+        ).log_x0.shape == (1, 4, len(language.tokenizer))

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.conftest import SHAPE, brief, random_process
+from tests.languages import LANGUAGES, enumerated
 from tinydiff import exact
 from tinydiff.generate import generate
 from tinydiff.guides import Context
@@ -128,20 +129,19 @@ def test_a_changed_prediction_moves_the_mean_of_a_regression(reading, language, 
             torch.allclose(model.hint(changed), (own + moved).float(), atol=1e-4)
             and moved.abs().max() > 0.05
         )
-    other = exact.perfect(
-        "gaussian", exact.Enumerated(["abca", "bbbb", "ccba"], [1, 1, 1]), parameterisation=reading
-    )
+    three = enumerated(language.tokenizer, ["abca", "bbbb", "ccba"], [1, 1, 1])
+    other = exact.perfect("gaussian", three, parameterisation=reading)
     context = replace(context, unlabelled=lambda: other.denoise)
     mixed = classifier_free(model.denoise, context, guidance=1.5)(x, t)
     means = own, other.denoise(x, t).said
     assert torch.allclose(model.hint(mixed), 2.5 * means[0] - 1.5 * means[1], atol=1e-3)
 
 
-def test_a_regression_of_two_characters_predicts_as_bayes_does(rng):
+def test_a_regression_of_two_tokens_predicts_as_bayes_does(alphabet, rng):
     """Of two codes there is one prediction with a given mean, the posterior itself; of more it is
     as far along the mean."""
-    two = exact.Enumerated(["a", "b"], [0.7, 0.3])
-    five = exact.Enumerated(list("abcde"), [0.4, 0.25, 0.2, 0.1, 0.05])
+    two = enumerated(alphabet(2), "ab", [0.7, 0.3])
+    five = enumerated(alphabet(5), "abcde", [0.4, 0.25, 0.2, 0.1, 0.05])
     for language in (two, five):
         mean, bayes = (
             exact.perfect("gaussian", language, parameterisation=reading)
@@ -188,8 +188,8 @@ def test_every_reading_learns_with_finite_gradients(reading, rng):
 
 def test_what_unfinished_noise_costs(language, rng):
     """DDPM's table cut to 128 steps leaves alpha(1) = 0.276. The exact bound is worse by KL(q(x_1)
-    || N(0, 1)), which is KL(q(x_1 | x_0) || N(0, 1)) = -D/2 log(1 - alpha(1)) a character, less
-    what x_1 tells of x_0; rescaled it costs next to nothing.
+    || N(0, 1)), which is KL(q(x_1 | x_0) || N(0, 1)) = -D/2 log(1 - alpha(1)) a token, less what
+    x_1 tells of x_0; rescaled it costs next to nothing.
     """
     short, whole = (
         exact.perfect("gaussian", language, schedule(name, 1e-4)) for name in ("ddpm-128", "ddpm")
@@ -312,10 +312,10 @@ def test_without_hints_the_network_is_narrower():
 # ---------------------------------------------------------------- solvers
 
 
-def states(process, name, times, seed=0, **options):
+def states(process, name, times, seed=0, texts=300, **options):
     """The states of a solver on one canvas, without reading them."""
     rng = seeded(seed)
-    canvas = Canvas.blank(4, 300)
+    canvas = Canvas.blank(4, texts)
     start = State(process.noise.prior(canvas, rng), canvas, times[0])
     run = SAMPLERS[name].run(process, process.denoise, start, times, rng, **options)
     return [step.x for step in run]
@@ -353,10 +353,12 @@ def test_the_second_order_solver_is_of_second_order(language):
     """From one start at t = 0.9: halving the step halves DDIM's error at t = 0.4 and quarters
     DPM-Solver++'s."""
     process = exact.perfect("gaussian", language)
-    reference = states(process, "dpm_solver", line(512))[-1]
+    texts = 300 if language is LANGUAGES["characters"] else 100
+    reference = states(process, "dpm_solver", line(512), texts=texts)[-1]
 
     def off(name, n):
-        return (states(process, name, line(n))[-1] - reference).square().mean().sqrt().item()
+        found = states(process, name, line(n), texts=texts)[-1]
+        return (found - reference).square().mean().sqrt().item()
 
     first = off("ddim", 64) / off("ddim", 128)
     second = off("dpm_solver", 64) / off("dpm_solver", 128)
@@ -364,7 +366,7 @@ def test_the_second_order_solver_is_of_second_order(language):
     assert off("dpm_solver", 64) < 0.2 * off("ddim", 64)
 
 
-def test_clamping_trusts_one_character(language):
+def test_clamping_trusts_one_token(language):
     """With clamp = 1 the estimate is a code, so one step from noise to t lands at a * code + b *
     noise."""
     process = exact.perfect("gaussian", language)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.conftest import brief
+from tests.languages import Pieces
 from tinydiff import exact, rewrite, uncertainty
 from tinydiff.cli.commands import main
 from tinydiff.generate import generate
@@ -35,6 +36,27 @@ def windows(*both):
 
 def as_rows(tokenizer, strings):
     return torch.stack([tokenizer.encode(s) for s in strings])
+
+
+# what each of those letters is where tokens are pieces of several characters
+SPELLED = {"a": "king", "b": "ki", "A": "King", "B": "Ki", "C": "Kin", "D": "gs", ".": "?!"}
+
+
+@pytest.fixture(params=["characters", "pieces"])
+def spelled(request):
+    """The letters of a text, as they are or as pieces."""
+    pieces = SPELLED if request.param == "pieces" else {}
+    return lambda text: [pieces.get(letter, letter) for letter in text]
+
+
+def paired_language(spelled, both, probabilities):
+    """The language of pairs whose letters are characters, or pieces."""
+    strings = windows(*both)
+    letters = sorted({*"".join(strings)})
+    if spelled(letters) == letters:
+        return exact.Enumerated(strings, probabilities)
+    typed = ["|".join(spelled(string)) for string in strings]
+    return exact.Enumerated(typed, probabilities, Pieces(*spelled(letters)))
 
 
 @pytest.fixture
@@ -140,23 +162,22 @@ def test_corpora_without_pairs_are_told(lines, plays):
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-def test_a_perfect_network_restores_the_target(name):
+def test_a_perfect_network_restores_the_target(name, spelled):
     """Where a source has one target, every process writes it, whatever the seed."""
-    model = exact.perfect(name, exact.Enumerated(windows(*SHOP), [0.4, 0.3, 0.2, 0.1]))
+    model = exact.perfect(name, paired_language(spelled, SHOP, [0.4, 0.3, 0.2, 0.1]))
     model.length = 8
+    bar = "|" if isinstance(model.tokenizer, Pieces) else ""
+    sources, targets = zip(*((bar.join(spelled(s)), "".join(spelled(t))) for s, t in SHOP))
     for seed in range(3):
-        assert (
-            rewrite.write(model, [source for source, _ in SHOP] * 4, steps=16, seed=seed)
-            == [t for _, t in SHOP] * 4
-        )
+        assert rewrite.write(model, sources * 4, steps=16, seed=seed) == [*targets * 4]
 
 
 @pytest.mark.parametrize("name", brief(PROCESSES))
-def test_the_bound_with_padding_is_the_entropy_of_the_target(name, rng):
+def test_the_bound_with_padding_is_the_entropy_of_the_target(name, spelled, rng):
     """Targets of unequal length, "B" or "BCD": the mean of the bound is H(target | source) = log 2.
     The padding, which follows from the target, adds nothing to it, but must be in the sum.
     """
-    language = exact.Enumerated(windows(("a", "B"), ("a", "BCD")), [1, 1])
+    language = paired_language(spelled, [("a", "B"), ("a", "BCD")], [1, 1])
     model, means = exact.perfect(name, language), []
     for _ in range(60):
         means.append(
@@ -170,12 +191,12 @@ def test_the_bound_with_padding_is_the_entropy_of_the_target(name, rng):
     assert abs(means.mean().item() - math.log(2)) < 4 * error + 1e-6
 
 
-def test_a_sum_without_the_padding_would_be_no_bound(rng):
+def test_a_sum_without_the_padding_would_be_no_bound(spelled, rng):
     """The trap: left out of the sum but seen by the network, the padding tells the length for
     nothing. Of "B" in any order, the second of its three ENDs comes before the first half of the
     time and takes the surprise with it: 3/4 log 2 is left.
     """
-    language = exact.Enumerated(windows(("a", "B"), ("a", "BCD")), [1, 1])
+    language = paired_language(spelled, [("a", "B"), ("a", "BCD")], [1, 1])
     model = exact.perfect("masked", language)
     canvas = paired(language.sample(40_000, 8, rng), language.tokenizer)
     rank = (
@@ -192,24 +213,18 @@ def test_a_sum_without_the_padding_would_be_no_bound(rng):
     )
 
 
-def test_bound_over_divides_by_what_counts(rng):
-    """A network to which all V characters are alike: L/2 log V nats a pair, whatever counts of
-    them."""
-    strings = windows(*SHOP)
-    data = Pairs(
-        "shop",
-        Characters.of("".join(strings)),
-        "restore",
-        *[as_rows(Characters.of("".join(strings)), strings)] * 2,
-    )
-    model = exact.perfect("masked", exact.Enumerated(strings, [1] * 4))
+def test_bound_over_divides_by_what_counts(spelled):
+    """A network to which all V tokens are alike: L/2 log V nats a pair, whatever counts of them;
+    what counts are the characters of the target and its END."""
+    language = paired_language(spelled, SHOP, [1] * 4)
+    data = Pairs("shop", language.tokenizer, "restore", language.strings, language.strings)
+    model = exact.perfect("masked", language)
     model.net = torch.nn.Identity()
     model.surprise = lambda x, canvas: torch.full(x.shape, math.log(model.V))
     found = evaluate.bound_over(model, paired(data.train, data.tokenizer), draws=4)
-    assert (
-        found.nats == pytest.approx(4 * 4 * math.log(model.V) / (4 + 3 + 2 + 4), rel=1e-5)
-        and found.windows == 4
-    )
+    counted = sum(len("".join(spelled(target))) + 1 for _, target in SHOP)
+    assert found.nats == pytest.approx(4 * 4 * math.log(model.V) / counted, rel=1e-5)
+    assert found.windows == 4
 
 
 # ---------------------------------------------------------------- measures

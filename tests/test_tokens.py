@@ -11,6 +11,7 @@ import torch
 from tokenizers import Tokenizer as Cutter
 
 from tests.conftest import brief
+from tests.languages import Pieces
 from tinydiff import exact
 from tinydiff.cli.commands import main
 from tinydiff.endings import texts_of, until
@@ -21,7 +22,7 @@ from tinydiff.randomness import seeded
 from tinydiff.runs import begin
 from tinydiff.show import render
 from tinydiff.store import checkpoint
-from tinydiff.text import Canvas, Characters, Subwords, Tokenizer, corpus, tokenizers
+from tinydiff.text import Canvas, Characters, Subwords, corpus, tokenizers
 from tinydiff.text.corpora import paragraphs
 from tinydiff.text.tokenizers import TOKENIZERS, joined
 from tinydiff.train.loop import PRESETS, train
@@ -477,42 +478,6 @@ def test_blanks_of_a_template(words):
 # ---------------------------------------------------------------- exact languages
 
 
-class Pieces(Tokenizer):
-    """Tokens of one to five characters, of which one is another one's beginning; END spells
-    nothing. In what is typed, a bar stands between two tokens."""
-
-    kind, unit, one_way = "toy", "tokens", False
-
-    def __init__(self, *pieces):
-        self.pieces = pieces
-        self.end_id = pieces.index("") if "" in pieces else None
-
-    def typed(self, text):
-        return text
-
-    def writes(self, character):
-        return character in "abc king"
-
-    def encode(self, text, place=0):
-        found = [self.pieces.index(piece) for piece in text.split("|") if text]
-        return torch.tensor(found, dtype=torch.int64)
-
-    def spell(self, ids):
-        return [(*self.pieces, "·")[i] for i in ids.tolist()]
-
-    def counts(self, ids):
-        return torch.tensor([*map(len, self.pieces), 0])[ids]
-
-    def config(self):
-        return {}
-
-    def identity(self):
-        return b"toy"
-
-    check = load = None
-
-
-TOKENIZERS.pop("toy")
 TOY = exact.Enumerated(
     ["a| king|c|a", "ab|ab|a|c", "c|c| king| king", "ab|c|a|ab"],
     [0.4, 0.3, 0.2, 0.1],
@@ -520,7 +485,7 @@ TOY = exact.Enumerated(
 )
 # texts that end themselves; "ab" is written in two ways, and begins others
 TOLD = exact.Enumerated(
-    ["ab|||", "a|b||", "ab|c|a|", "a|b|c|a", "b|ab||"],
+    ["ab|$|$|$", "a|b|$|$", "ab|c|a|$", "a|b|c|a", "b|ab|$|$"],
     [0.3, 0.2, 0.25, 0.15, 0.1],
     Pieces("a", "ab", "b", "c", ""),
 )
