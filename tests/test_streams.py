@@ -10,7 +10,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from tests.test_tokens import Pieces
+from tests.languages import Pieces
 from tinydiff import exact, runs
 from tinydiff.cli import commands, terminal
 from tinydiff.endings import parted, read_of, texts_of
@@ -19,20 +19,10 @@ from tinydiff.measure import evaluate
 from tinydiff.show import export, render
 from tinydiff.show.render import BREAK, Run
 from tinydiff.text import Canvas, Characters
-from tinydiff.text.tokenizers import TOKENIZERS
 from tinydiff.ui import blocks, race, steps
 
-
-class Told(Pieces):
-    """In what is typed nothing between two bars is END."""
-
-    def encode(self, text, place=0):
-        return torch.tensor([self.pieces.index(piece) for piece in text.split("|") if text])
-
-
-TOKENIZERS.pop("toy")
 # a story of one token, its END, and the beginning of the next
-STREAM = exact.Enumerated(["a||b|c"], [1.0], Told("a", "b", "c", ""))
+STREAM = exact.Enumerated(["a|$|b|c"], [1.0], Pieces("a", "b", "c", ""))
 SETTINGS = {"process": "masked", "sampler": "ancestral", "model": "toy", "steps": 4, "until": ""}
 
 
