@@ -15,6 +15,7 @@ import torch
 from tinydiff.cli.commands import main
 from tinydiff.cli.flags import saved_config
 from tinydiff.measure import evaluate, shrink
+from tinydiff.predictions import LOG_ZERO
 from tinydiff.processes import PROCESSES, build
 from tinydiff.processes.block import BlockCache
 from tinydiff.randomness import seeded
@@ -334,6 +335,23 @@ def test_the_loss_over_noise(data):
     assert rows[-1]["nats"] == pytest.approx(full, rel=0.02)
     assert all(row["nats"] == pytest.approx(row["t"] * full, rel=0.25) for row in rows)
     assert evaluate.loss_over_noise(build("autoregressive", data.tokenizer, **shape()), texts) == []
+
+
+def test_the_loss_of_what_has_no_probability_is_no_number(data, monkeypatch):
+    """A prediction that rules the text out has an infinite loss: JSON cannot hold it."""
+    process = build("score-uniform", data.tokenizer, **shape())
+    canvas = data.canvas("valid", torch.arange(1))
+    rows = evaluate.loss_over_noise(process, [canvas], 2)
+    assert all(0 < row["nats"] < 100 for row in rows)
+    told = process.predict
+
+    def ruled_out(raw, x, t):
+        found = told(raw, x, t)
+        return found.with_log_x0(found.log_x0.scatter(-1, canvas.tokens[..., None], LOG_ZERO))
+
+    monkeypatch.setattr(process, "predict", ruled_out)
+    rows = evaluate.loss_over_noise(process, [canvas], 2)
+    assert [row["nats"] for row in rows] == [None, None]
 
 
 def test_in_blocks_each_is_noised_behind_the_text_itself(data):

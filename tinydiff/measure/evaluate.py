@@ -38,7 +38,7 @@ from tinydiff.files import check_writable, write_text
 from tinydiff.generate import check_sampler, generate
 from tinydiff.measure.outside import Judge as Outside
 from tinydiff.nets.precision import auto_is_fp32
-from tinydiff.predictions import Prediction
+from tinydiff.predictions import LOG_ZERO, Prediction
 from tinydiff.processes import Process
 from tinydiff.randomness import Rng, seeded
 from tinydiff.runs import DEFAULTS
@@ -236,7 +236,8 @@ def named(process: Process, texts: list[Canvas]) -> str:
 def loss_over_noise(process: Process, texts: list[Canvas], n: int = LEVELS) -> list[dict]:
     """The loss over noise: -log p(x_0 | x_t), nats a character that counts, of texts noised to n
     times at even distances without t = 0; [] of a process that noises nothing. In blocks of the
-    usual size each block is noised behind the text itself."""
+    usual size each block is noised behind the text itself. It is None where a token of the text has
+    no probability, as ratios that are cut off at 0 may give (`score-uniform`)."""
     if not process.traits & {"diffusion", "blocks"}:
         return []
     rows = []
@@ -245,17 +246,19 @@ def loss_over_noise(process: Process, texts: list[Canvas], n: int = LEVELS) -> l
         for canvas in texts:
             nats += surprise(process, canvas.to(process.device), k / n, rng)
             count += int(canvas.characters(process.tokenizer).sum())
-        rows.append(dict(t=k / n, nats=nats / count))
+        rows.append(dict(t=k / n, nats=nats / count if math.isfinite(nats) else None))
     return rows
 
 
 @torch.no_grad()
 def surprise(process: Process, canvas: Canvas, time: float, rng: Rng) -> float:
-    """-log p(x_0 | x_t), summed over all that counts in a canvas that is noised to a time."""
+    """-log p(x_0 | x_t), summed over all that counts in a canvas that is noised to a time; infinite
+    where a token has no probability."""
     t = canvas.time(time)
     x = process.noise.corrupt(canvas.tokens, t, rng)
     log_x0 = process.denoise_known(x, t, canvas).log_x0
     nats = -log_x0.gather(-1, canvas.tokens[..., None])[..., 0].double()
+    nats[nats >= -LOG_ZERO / 2] = math.inf
     return torch.where(canvas.counted, nats, 0).sum().item()
 
 

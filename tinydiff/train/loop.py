@@ -32,7 +32,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tinydiff import files, rewrite
-from tinydiff.endings import texts_of
+from tinydiff.endings import read_of
 from tinydiff.generate import check_number, generate
 from tinydiff.nets import fast_bf16, precision
 from tinydiff.nets.memory import keep_all_freed
@@ -625,7 +625,7 @@ class TrainingRun:
         *_, frame = generate(
             self.average, Canvas.blank(self.config.shape["length"]), steps=64, seed=1
         )
-        return texts_of(self.average, frame)[0]
+        return read_of(self.average, frame)[0]
 
     def record(self, progress: Progress, tuned: dict) -> None:
         self.write(
