@@ -311,6 +311,17 @@ def of_hub(pieces, tmp_path, monkeypatch):
         yield "stranger/stories", pulls
 
 
+def test_another_noise_brings_its_usual_sampler():
+    """What stood there as the usual one of a noise is not kept for another that could use it too:
+    from left to right would hide what masks are for. A sampler that was chosen is kept."""
+    session, told = Session(), []
+    for noise in ("autoregressive", "block", "masked"):
+        menu = denoise.noise_chosen(session, noise, told[-1] if told else "ancestral")[2]
+        told.append(menu["value"])
+    assert told == ["left_to_right", "blockwise", "ancestral"]
+    assert denoise.noise_chosen(session, "score-masked", "confidence")[2]["value"] == "confidence"
+
+
 def test_a_model_of_the_hub_is_pulled_once_a_request(of_hub):
     """Whether it is asked for by its id, loaded into the menus, chosen there, opened with a link or
     run at nine numbers of steps."""

@@ -455,6 +455,16 @@ def test_a_text_in_parts_is_cut_as_the_whole(words):
     assert [i for part in words.encode_all(parts) for i in part] == words.encode(text).tolist()
 
 
+def test_a_space_before_a_blank_belongs_to_it(words):
+    """Pieces of words begin with their space: "a ␣ b" has no piece that is one space, and the text
+    around it is cut as without the blank. A character stands for itself."""
+    canvas = Canvas.template(words, "the ␣␣ king ␣")
+    given = canvas.tokens[0][canvas.given[0]].tolist()
+    assert given == [*words.encode("the").tolist(), *words.encode(" king").tolist()]
+    assert (~canvas.given).sum() == 3
+    assert (~Canvas.template(Characters("a "), "a ␣").given[0]).tolist() == [False, False, True]
+
+
 def test_blanks_of_a_template(words):
     """Each is a token; the sign that is made for it is always one, an underscore only where it
     cannot be written."""

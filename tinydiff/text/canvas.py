@@ -61,11 +61,13 @@ class Canvas:
 
     @staticmethod
     def template(tokenizer: Tokenizer, text: str, batch: int = 1) -> Canvas:
-        """`text` given except at its `blanks`, each of which is one token to be written.
+        """`text` given except at its `blanks`, each of which is one token to be written. Pieces of
+        words begin with their space, so one before a blank belongs to it.
 
         Raises ValueError if there is no blank, and for what the tokenizer cannot write.
         """
-        parts = re.split(f"([{blanks(tokenizer)}])", text)  # every second one is a blank
+        space = "" if tokenizer.one_way else " ?"
+        parts = re.split(f"({space}[{blanks(tokenizer)}])", text)  # every second one is a blank
         if len(parts) == 1:
             raise ValueError(
                 f"The template has no blank: write {blanks(tokenizer)[-1]!r} for each of the "

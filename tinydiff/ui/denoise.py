@@ -59,6 +59,7 @@ FIELDS = (
     "spacing",
 )  # and then those of steering.py, and the options of all samplers
 PROMPT, TEMPLATE = "starts with", "fill the blanks"
+EXAMPLE = "Lily found a ␣␣␣ in the garden. She ␣␣␣␣ and ran home."  # with ␣ to copy
 BUNDLED, HUB = "bundled", "Hub id"
 HUB_INFO = "A checkpoint, or a repository of several, that anybody made; nothing in it is run."
 
@@ -244,11 +245,13 @@ def denoise(settings: dict) -> Iterator[dict]:
 
 
 def noise_chosen(session: Session, process: str, sampler: str):
-    """Another noise: its models and its samplers."""
+    """Another noise: its models and its samplers. The usual sampler of one gives way to that of the
+    other."""
     choices = models_of(process, session.models)
     if not choices:
         raise refusal("The models of that repository are not here any more: load its Hub id again.")
-    return model_chosen(session, choices[0][1], sampler)
+    usual = {column(kind)[0] for kind in PROCESSES.values()}
+    return model_chosen(session, choices[0][1], "" if sampler in usual else sampler)
 
 
 def model_chosen(session: Session, model: str, sampler: str):
@@ -408,7 +411,7 @@ def fields_of(request: Request, models: dict[str, Model]) -> list:
     )
     steered, seen = more[: steering.count()], more[steering.count() :]
     mode = PROMPT if s["template"] is None else TEMPLATE
-    texts = zip(mode_chosen(mode), (s["prompt"], s["template"] or "", s["length"]))
+    texts = zip(mode_chosen(mode), (s["prompt"], s["template"] or EXAMPLE, s["length"]))
     prompt, template, length = ({**update, "value": value} for update, value in texts)
     length = {**length_, **length}
     counts = {**steps, "choices": ticks(s["steps"]), "value": s["steps"]}
@@ -541,15 +544,15 @@ def build_text(tokenizer: Tokenizer) -> list:
         info="What stands at the start; empty: nothing is given.",
     )
     template = gr.Textbox(
-        "",
+        EXAMPLE,
         label="Template",
         show_label=False,
         lines=3,
         max_lines=10,
         visible=False,
         elem_id="template",
-        info="Each _ is to be filled in, and so is ␣ where the model can write _ itself; the rest "
-        "stays.",
+        info="Each ␣ is a piece of a word, or a character, to be filled in; the rest stays. Models "
+        "of characters that have no \\_ take that too.",
     )
     length = slider("length", "Length", 16, length_info(tokenizer))
     mode.input(mode_chosen, mode, [prompt, template, length], **QUICK)
