@@ -46,5 +46,10 @@ except (CheckpointError, plugins.PluginError) as error:
     sys.exit(str(error))
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        sys.exit(
+            "app.py takes no flags: GRADIO_SERVER_PORT and GRADIO_SERVER_NAME say where it "
+            "listens, and `python -m tinydiff --help` has the commands."
+        )
     end_at_sigterm()
     demo.launch(**LAUNCH, inbrowser=sys.stdout.isatty())

@@ -59,7 +59,7 @@ FIELDS = (
     "spacing",
 )  # and then those of steering.py, and the options of all samplers
 PROMPT, TEMPLATE = "starts with", "fill the blanks"
-EXAMPLE = "Lily found a ␣␣␣ in the garden. She ␣␣␣␣ and ran home."  # with ␣ to copy
+BLANKS = "Lily found a ␣␣␣ in the garden. She ␣␣␣␣ and ran home."  # with ␣ to copy
 BUNDLED, HUB = "bundled", "Hub id"
 HUB_INFO = "A checkpoint, or a repository of several, that anybody made; nothing in it is run."
 
@@ -411,7 +411,7 @@ def fields_of(request: Request, models: dict[str, Model]) -> list:
     )
     steered, seen = more[: steering.count()], more[steering.count() :]
     mode = PROMPT if s["template"] is None else TEMPLATE
-    texts = zip(mode_chosen(mode), (s["prompt"], s["template"] or EXAMPLE, s["length"]))
+    texts = zip(mode_chosen(mode), (s["prompt"], s["template"] or BLANKS, s["length"]))
     prompt, template, length = ({**update, "value": value} for update, value in texts)
     length = {**length_, **length}
     counts = {**steps, "choices": ticks(s["steps"]), "value": s["steps"]}
@@ -544,7 +544,7 @@ def build_text(tokenizer: Tokenizer) -> list:
         info="What stands at the start; empty: nothing is given.",
     )
     template = gr.Textbox(
-        EXAMPLE,
+        BLANKS,
         label="Template",
         show_label=False,
         lines=3,
