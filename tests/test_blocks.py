@@ -68,6 +68,20 @@ def test_stop_keeps_what_is_written(monkeypatch):
     assert last["state"] == "stopped" and 32 < len(last["text"]) < 80 and MASK in last["text"]
 
 
+def test_the_recording_tells_all_that_a_run_does(monkeypatch):
+    """Its tokens too, by which its bar and the network's window are drawn, and where texts end."""
+    saved, options = {}, {name: USUAL[name] for name in blocks.USUAL}
+    monkeypatch.setattr(blocks, "offered", lambda: {"perfect-block": None})
+    monkeypatch.setattr(blocks, "USUAL", options)
+    monkeypatch.setattr(blocks.recording, "save", lambda name, value, models: saved.update(value))
+    blocks.record()
+    last = list(write(asked(order=""), Job()))[-1]
+    assert set(saved["run"]) == set(last) - set(blocks.BESIDE) and "ends" in saved["run"]
+    assert saved["run"]["written"] == saved["run"]["total"] == 128
+    assert saved["run"]["unit"] == "characters"
+    assert set(blocks.BESIDE) == set(blocks.pictures_of([], "perfect-block", "block", 16))
+
+
 def test_a_new_run_replaces_the_old_one(monkeypatch):
     monkeypatch.setattr(blocks, "EVERY", 0)
     session = Session()

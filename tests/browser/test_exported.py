@@ -5,6 +5,7 @@ import math
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.test_tabs import move
 from tinydiff import runs
 from tinydiff.paths import STATIC
 from tinydiff.show import export, render
@@ -170,6 +171,13 @@ def test_a_stream_is_parted(page, tmp_path):
     assert page.locator(".parts").count() == 0 and wrong == []
 
 
+BOXES = """() => [...document.querySelectorAll(".tt-cell")].flatMap((cell) => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  return [...range.getClientRects()].map(({left, right, top}) => ({left, right, top}));
+})"""
+
+
 @pytest.fixture
 def panel(page):
     """shown(name, value): the text of a tab's panel that was given a value."""
@@ -213,6 +221,46 @@ def test_panels_part_streams(panel, page):
     boxes = [cell.bounding_box() for cell in page.locator(".tt-cell").all()]
     assert boxes[2]["x"] == boxes[0]["x"] and boxes[5]["x"] > boxes[3]["x"]
     assert boxes[2]["y"] - boxes[0]["y"] > 1.5 * boxes[0]["height"]
+
+
+def test_words_of_a_race_stand_side_by_side(panel, page):
+    """Also while noise stands there: no piece lies over the next, whatever its length, and the room
+    of a lane does not shrink."""
+    signs = "abcdefgh"
+    words = ["Once", " attractive", ",", " d", " sandbox", "laughed", " is", " flexible"]
+    texts = [signs * 20, signs[::-1] * 20, "a" * 160]
+    lane = dict(name="a", family="uniform", calls=2, ms=9, bits=None, words=None, start=texts[0])
+    lane |= dict(states="x" * 160, pieces=dict(zip(signs, words)))
+    lane |= dict(frames=[[4, texts[1], "xn" * 80], [9, texts[2], "n" * 160]])
+    race = dict(run=1, done=True, lanes=[lane], pace=1, status="")
+    page.emulate_media(reduced_motion="reduce")
+    heights = []
+    for stop in (0, 250, 500):
+        if not stop:
+            panel("Race", race, ".tt-race-grid")
+        move(page, "#panel", stop)
+        heights.append(page.locator(".tt-race-grid").bounding_box()["height"])
+        drawn = page.evaluate(BOXES)
+        assert len(drawn) >= 160, stop
+        for before, after in zip(drawn, drawn[1:]):
+            assert after["top"] > before["top"] or -1 < after["left"] - before["right"] < 1, stop
+    assert heights == sorted(heights)
+
+
+def test_a_bar_of_blocks_stays_in_its_frame(panel, page):
+    """Whatever a recording tells: what is written is counted in what the length is counted in, and
+    is no more than it."""
+    told = dict(state="done", text="abcd" * 480, start=1920, given=4, total=512, window=256)
+    told |= dict(facts=[], family="block", note="", pictures=[], caches=[], lab=None)
+    for more, unit in (({}, "characters"), (dict(written=512, unit="tokens"), "tokens")):
+        panel("Blocks", told | more, ".tb-text")
+        status = page.locator(".tt-status").inner_text()
+        assert status.endswith(f"window: {unit} 257 to 512 of 512.")
+        track, fill, window = (
+            page.locator(f".tb-{name}").bounding_box() for name in ("track", "fill", "window")
+        )
+        assert fill["width"] == pytest.approx(track["width"], abs=1)
+        assert window["width"] == pytest.approx(track["width"] / 2, abs=1)
 
 
 def test_it_fits_its_width(page, tmp_path):

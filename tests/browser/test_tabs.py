@@ -81,6 +81,30 @@ def test_the_first_view_is_not_empty(stay):
         assert len(page.inner_text(f"#{name.lower()}-panel")) > 300, name
 
 
+WIDTHS = """() => [...document.querySelectorAll("#families-panel .tt-scroll")]
+  .map((box) => [box.scrollWidth, box.clientWidth])"""
+INNER = """() => [...document.querySelectorAll(".block:has(input[type=range])")]
+  .filter((box) => box.checkVisibility() && getComputedStyle(box).overflowY !== "visible")
+  .map((box) => box.innerText)"""
+
+
+def test_tables_fit_a_desk_and_sliders_a_phone(visit, page):
+    """Every column of All families is in sight at 1280; on a phone the edge of what scrolls is in
+    shade, and no slider has a scrollbar in its box."""
+    page.set_viewport_size({"width": 1280, "height": 900})
+    visit()
+    select(page, "All families")
+    page.locator("#families-panel .tt-scroll").first.wait_for()
+    assert all(whole <= seen for whole, seen in page.evaluate(WIDTHS))
+    page.set_viewport_size({"width": 375, "height": 900})
+    assert page.evaluate(WIDTHS)[0][0] > 375
+    edge = page.locator("#families-panel .tt-scroll").first
+    assert "local" in edge.evaluate("(box) => getComputedStyle(box).backgroundAttachment")
+    opened(page, "Blocks")
+    assert page.locator("#blocks-length input[type=range]").is_visible()
+    assert page.evaluate(INNER) == []
+
+
 def looked_at(page, name: str):
     """axe finds nothing on the tab that is open, and nothing scrolls sideways."""
     page.wait_for_timeout(400)

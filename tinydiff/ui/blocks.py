@@ -35,6 +35,8 @@ EVERY = 0.06  # seconds between two messages while text is written
 STRIDE = 64  # characters over which a time is told
 TOKENS = 256  # of the texts that evaluations time
 WINDOW = 256  # characters that a network sees which has no window of its own
+# what `pictures_of` shows beside a run: it is not of the run
+BESIDE = ("family", "pictures", "lab", "note", "caches")
 KEPT = 4  # runs of a visit that the pictures show
 BLOCKWISE = SAMPLERS["blockwise"]
 LIMITS = {
@@ -206,7 +208,7 @@ def build_how(process: Process) -> list:
             step=64,
             label="Length",
             elem_id="blocks-length",
-            min_width=180,
+            min_width=240,
             scale=2,
             info="At the most, in what a block is counted in.",
         )
@@ -608,7 +610,7 @@ def record() -> None:
     for cache in reversed(values(catalogue.open_model(key), "cache")):
         request = read(key, order="", cache=cache, **USUAL)
         *_, value = write(request, job := Job(job.kept))
-    run = {name: value[name] for name in nothing()}
+    run = {name: part for name, part in value.items() if name not in BESIDE}
     recording.save("blocks", dict(run=run, runs=job.kept), [key])
 
 

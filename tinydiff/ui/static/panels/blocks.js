@@ -72,13 +72,14 @@ export class Blocks extends Panel {
     if (state !== "writing" && state !== before) page.scrollTop = state ? page.scrollHeight : 0;
   }
 
-  facts({facts, text, total, window, state, unit = "characters", written = text.length}) {
+  facts({facts, text, total, window, state, unit = "characters", written}) {
     const list = this.find(".tb-facts"), share = (n) => `${100 * n / Math.max(1, total)}%`;
+    const come = Math.min(total, written ?? Array.from(text).length);
     list.textContent = "";
     for (const [what, much] of facts) add(list, make("dt", "", what), make("dd", "", much));
-    const from = Math.max(0, Math.ceil((written - window) / (window / 2))) * window / 2;
+    const from = Math.max(0, Math.ceil((come - window) / (window / 2))) * window / 2;
     const seen = this.find(".tb-window"), end = Math.min(total, from + window);
-    this.find(".tb-fill").style.width = share(written);
+    this.find(".tb-fill").style.width = share(come);
     seen.style.left = share(from);
     seen.style.width = share(Math.min(window, Math.max(0, total - from)));
     seen.hidden = !text;

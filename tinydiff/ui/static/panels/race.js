@@ -8,7 +8,7 @@ import {BEHIND, applied} from "../wire.js";
 const STOPS = 500;  // of the slider: whole numbers, so that its end is the race's
 const PLACES = ["", "1st", "2nd", "3rd", "4th"];
 // by state (render.py)
-const KINDS = {m: "tt-masked", x: "tt-masked", g: "tt-given", n: "tt-fresh", a: "tt-fresh",
+const KINDS = {m: "tt-masked", x: "tt-noise", g: "tt-given", n: "tt-fresh", a: "tt-fresh",
   e: "e"};
 const AGAIN = "▶ Again", ON = "▶ Go on";
 
@@ -72,6 +72,7 @@ export class Race extends Panel {
 
 class Lane {
   #shown = -1;
+  #room = {width: 0, height: 0};  // what the text has taken, at this width
 
   constructor(lane, total, place) {
     const finish = `${lane.name} in ${lane.ms.toFixed(0)} ms`;
@@ -89,7 +90,7 @@ class Lane {
     this.fill = put(span, "div", "tt-fill");
     const body = put(this.box, "div", "tt-race-body"), says = `Text of ${lane.name}`;
     const kind = lane.pieces ? "tt-words" : lane.wide ? "tt-wide" : "";
-    const grid = put(body, "div", `tt-grid tt-race-grid ${kind}`, null,
+    const grid = this.grid = put(body, "div", `tt-grid tt-race-grid ${kind}`, null,
       {role: "img", "aria-label": says});
     this.cells = this.frames[0].cells.map(() => put(grid, "span", "tt-cell"));
     const list = put(body, "dl", "tt-score");
@@ -123,6 +124,16 @@ class Lane {
       update(this.cells[i], parts ? ENDED : texts[i], names.join(" "));
     });
     this.#shown = k;
+    if (this.pieces) this.hold();
+  }
+
+  // What lies under a text of words stays where it is while words come that are shorter.
+  hold() {
+    const {width, height} = this.grid.getBoundingClientRect(), room = this.#room;
+    if (width === room.width && height <= room.height) return;
+    this.grid.style.minHeight = "";
+    this.#room = {width, height: this.grid.getBoundingClientRect().height};
+    this.grid.style.minHeight = `${this.#room.height}px`;
   }
 }
 
