@@ -34,7 +34,8 @@ from tinydiff.text import MASK_SIGN, MAX_CANVAS
 
 FORMAT = 1
 COLUMNS = 64
-CONTROLS = {"\n": "↵", "\t": "⇥", MASK: MASK_SIGN, BREAK: "∎"}
+CONTROLS = {"\n": "↵", "\t": "⇥", MASK: MASK_SIGN}
+SIGNS = CONTROLS | {BREAK: "∎"}
 MAX_JSON = 1 << 28  # bytes
 MAX_DRAWN = 1 << 31  # bytes of all pictures of a film together
 MAX_SIDE = 65_535  # pixels of a side that a GIF may have
@@ -48,7 +49,7 @@ def plain(text: str) -> str:
 
 def glyph(character: str) -> str:
     """The sign that is drawn for a character."""
-    return CONTROLS.get(character, character)
+    return SIGNS.get(character, character)
 
 
 def columns(character: str, wide: bool) -> int:
@@ -295,7 +296,7 @@ def tile(character: str, state: str, wet: float, wide: bool = False) -> Image.Im
         "RGB", (width, LINE), mixed(ink["new"], ink["sheet"], 1 if struck else 0.14 * wet)
     )
     pale = {render.DOUBT: "faded", render.NOISE: "ghost"}
-    dry = ink["ghost"] if character in CONTROLS else ink[pale.get(state, "ink")]
+    dry = ink["ghost"] if character in SIGNS else ink[pale.get(state, "ink")]
     colour = ink["sheet"] if struck else mixed(ink["new"], dry, wet)
     draw = ImageDraw.Draw(image)
     draw.text(
