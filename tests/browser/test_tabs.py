@@ -7,6 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from gradio_client import Client
 
 from tests.browser.conftest import BROKEN, ONE_LOOK
+from tinydiff.runs import DEFAULTS
 
 TABS = ["Steps", "Race", "Blocks", "Noise", "Train", "Training"]
 
@@ -295,12 +296,16 @@ def test_steps_come_one_after_the_other_and_stop(stay):
 
 
 def test_steps_of_a_perfect_network_are_measured_exactly(stay):
-    """The perfect autoregressive network is as close to its language as as many true texts are."""
+    """The perfect autoregressive network is as close to its language as as many true texts are, at
+    temperature 1, which comes with it."""
     page = tab(stay, "Steps")
+    temperature = page.locator("#steps-temperature input[type=number]")
+    assert float(temperature.input_value()) == DEFAULTS["temperature"]
     choose(page, "#steps-model", "perfect network, autoregressive")
     page.wait_for_function(
         "() => document.querySelector('#steps-panel').innerText.includes('true texts')"
     )
+    assert float(temperature.input_value()) == 1
     page.click("#steps-run")
     page.wait_for_function(
         "() => /All 1 texts/.test(document.querySelector('#steps-panel').innerText)", timeout=60000

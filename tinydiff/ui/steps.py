@@ -68,16 +68,18 @@ def build(site: Site) -> None:
         temperature = gr.Slider(
             0,
             2,
-            1.0,
+            usual_temperature(first),
             step=0.05,
             label="Temperature",
+            elem_id="steps-temperature",
             min_width=150,
             info="0 takes the likeliest, 1 is the model as it is.",
         )
         run = gr.Button("Run the steps", variant="primary", elem_id="steps-run", min_width=150)
         stop = gr.Button("Stop", elem_id="steps-stop", min_width=100, scale=0)
     panel = Panel("steps", first_view(first))
-    model.input(changed, [site.session, model], [samplers, panel], **QUIET, **HUB_QUEUE)
+    menus = [samplers, temperature, panel]
+    model.input(changed, [site.session, model], menus, **QUIET, **HUB_QUEUE)
     fields = [model, samplers, seed, temperature, prompt]
     TAB.wire(site, [run.click], fields, panel, stop.click)
     gr.api(steps, api_name="steps", concurrency_id="sample", concurrency_limit=2)
@@ -121,11 +123,17 @@ def offered(model: Model) -> list[str]:
 
 
 def changed(session: Session, name: str) -> tuple:
-    """The sampler menu and the first view of another model."""
+    """The sampler menu, the temperature and the first view of another model."""
     with refusals():
         model, _ = open_model(name, session)
     names = offered(model)
-    return gr.Dropdown(choices=names, value=names[:1]), first_view(model)
+    menu = gr.Dropdown(choices=names, value=names[:1])
+    return menu, gr.update(value=usual_temperature(model)), first_view(model)
+
+
+def usual_temperature(model: Model) -> float:
+    """The page's; of a perfect network 1, at which it knows its language exactly."""
+    return 1.0 if is_perfect(model.key) else DEFAULTS["temperature"]
 
 
 # ---------------------------------------------------------------- what the panel shows
@@ -280,8 +288,8 @@ def pictures(model: Model, run: list[dict]) -> dict:
     known_curves = any(bundled_curves(what, model.corpus) for what in ("bits", "words"))
     run = run if run or known_curves else recording.load("steps").get(model.key, [])
     note = (
-        "Grey: the bundled curves, means of many texts. One text alone, as on these cards, "
-        "scatters around them."
+        "Grey: the bundled curves, means of several texts at temperature 1. One text alone, as on "
+        "these cards, scatters around such a mean, and a colder one is likelier."
     )
     missing = (
         "The bundled checkpoints were not evaluated yet, so the curve is of the texts below alone."
@@ -368,7 +376,7 @@ def record() -> None:
     defaults."""
     cards = {}
     for key, model in catalogue.models().items():
-        plan = read_fields(Session(), key, offered(model)[:1], 7, DEFAULTS["temperature"], "")
+        plan = read_fields(Session(), key, offered(model)[:1], 7, usual_temperature(model), "")
         cards[key] = [card(request, Job()) for request in plan.requests]
     recording.save("steps", cards, cards)
 
