@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import runpy
 import shutil
 import socket
 import subprocess
@@ -314,6 +315,13 @@ def test_an_installed_package_writes_from_a_checkpoint_and_says_what_it_has_not(
         assert "a checkpoint folder or a Hub id" in told[name], told[name]
     for name in ("families", "deploy"):
         assert "clone" in told[name], told[name]
+
+
+def test_a_flag_of_the_page_is_told(monkeypatch):
+    """`python app.py --help` serves nothing, and says where the page listens."""
+    monkeypatch.setattr(sys, "argv", ["app.py", "--help"])
+    with pytest.raises(SystemExit, match="takes no flags: GRADIO_SERVER_PORT"):
+        runpy.run_path(str(ROOT / "app.py"), run_name="__main__")
 
 
 def test_without_bundled_models_the_page_and_eval_say_so(monkeypatch, tmp_path, capsys):

@@ -116,6 +116,8 @@ def test_the_best_by_validation_is_kept(config, tmp_path, monkeypatch, stopped):
                 run.close()
                 break
     assert [best for best, _ in kept.values()] == [*[None] * 5, 4, 4, None, None, 8, 8, 8]
+    told = checkpoint.trained(checkpoint.card(config.out), "run")
+    assert told["step"] == 8 and told["curve"] == [[step, bounds[step]] for step in (2, 4, 6, 8)]
     for step, (best, weights) in kept.items():
         average = averages[best or step]
         assert all(weights[key].equal(average[key].bfloat16().float()) for key in weights)

@@ -335,6 +335,19 @@ def test_a_template_keeps_what_is_given(visit):
     assert end["text"].startswith("To be, or ") and end["text"].endswith(" to be")
 
 
+def test_the_example_of_blanks_is_filled_in(visit):
+    """Whoever chooses blanks has some to begin with, and a hint that shows them as they are."""
+    page = visit()
+    finished(page)
+    page.get_by_label("fill the blanks").check()
+    hint = page.locator("#template").inner_text()
+    assert "Each ␣ is" in hint and "no _ take" in hint
+    generate(page)
+    written = "".join(finished(page)["text"].split())
+    assert written.startswith("Lilyfounda") and "␣" not in written
+    assert written.rstrip("∎").endswith("andranhome.")
+
+
 def test_the_other_noise(stay):
     """Choosing autoregression changes the models and the samplers, and writes from left to
     right."""

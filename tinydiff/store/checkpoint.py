@@ -85,15 +85,16 @@ def network_of(process: Process) -> str:
 
 
 def trained(card: Card, name: str) -> dict:
-    """What a checkpoint of this name was trained, with what the one it was begun with had had:
-    steps and seconds in all, and its family with its `curve`; {} where it does not say."""
+    """What a checkpoint of this name was trained, with what the one it was begun with had had: the
+    steps of its weights, seconds in all, and its family with its `curve`; {} where it does not
+    say."""
     config = card.config
     if "step" not in config or "seconds" not in config:
         return {}
     before = config.get("before") or dict(step=0, seconds=0)
     return dict(
         name=name,
-        step=config["step"] + before["step"],
+        step=config.get("best", config["step"]) + before["step"],
         seconds=round(config["seconds"] + before["seconds"], 1),
         process=config["process"],
         curve=curve(card),
@@ -102,11 +103,14 @@ def trained(card: Card, name: str) -> dict:
 
 def curve(card: Card) -> list[list[float]]:
     """The validations of a training as [step, bound in nats a character], behind those of the
-    network that it was begun with, where that was of the same family."""
+    network that it was begun with, where that was of the same family; the last is that of the
+    weights, which may be an earlier one than the run's."""
     before = card.config.get("before") or {}
     same = before.get("process") == card.config["process"]
     first = before.get("step", 0) if same else 0
-    found = [[first + row["step"], row.get("valid")] for row in card.metrics]
+    last = card.config.get("best", math.inf)
+    rows = (row for row in card.metrics if row["step"] <= last)
+    found = [[first + row["step"], row.get("valid")] for row in rows]
     known = [[step, round(valid, 6)] for step, valid in found if is_number(valid)]
     return (before.get("curve", []) if same else []) + known
 

@@ -552,7 +552,7 @@ def build_text(tokenizer: Tokenizer) -> list:
         visible=False,
         elem_id="template",
         info="Each ␣ is a piece of a word, or a character, to be filled in; the rest stays. Models "
-        "of characters that have no \\_ take that too.",
+        "of characters that have no _ take that too.",
     )
     length = slider("length", "Length", 16, length_info(tokenizer))
     mode.input(mode_chosen, mode, [prompt, template, length], **QUICK)
