@@ -378,6 +378,29 @@ def yardsticks(
     }
 
 
+def soup(texts: list[str], quality: Judged) -> dict:
+    """The zero of the scale of sense: the bits a character under the judge of texts whose words
+    stand in random order, and their error; None where there is no judge."""
+    found = quality([shuffled(text, seed) for seed, text in enumerate(texts)])
+    return dict(bits=found.bits, error=found.bits_error)
+
+
+def shuffled(text: str, seed: int = 0) -> str:
+    """The words of a text in random order."""
+    words = text.split()
+    order = torch.randperm(len(words), generator=seeded(seed)).tolist()
+    return " ".join(words[i] for i in order)
+
+
+def sense(bits: float | None, corpus: str) -> float | None:
+    """Where a text lies between words in random order (0) and real text (1) for the judge of a
+    corpus, from its bits a character; never outside. None where one of the three is not known."""
+    real, none = catalogue.real_text(corpus).get("bits"), catalogue.soup(corpus).get("bits")
+    if bits is None or real is None or none is None:
+        return None
+    return min(1.0, max(0.0, (none - bits) / (none - real)))
+
+
 def followed(train: Tensor, first: Tensor, length: int, rng: torch.Generator) -> Tensor:
     """Texts (B, length) that begin with `first` (B,), in which each next character is the one that
     follows the last at a random occurrence of it in `train`: the bigram chain, without a table."""
@@ -555,6 +578,7 @@ def of_texts(
         outside=outside.name if outside else "",
         real=asdict(quality(real)),
         yardsticks=yardsticks(corpus, length, lexicon),
+        soup=soup(real, quality),
         texts=batch,
         along=along,
         default={**settings, **asdict(quality(texts))},

@@ -20,6 +20,7 @@ from tinydiff.processes import Process
 
 class Autoregressive(Process):
     name, title, paper = "autoregressive", "Autoregressive", "arXiv:1706.03762"
+    plain = "one after the other"
     about = (
         "No noise at all: the text is written from left to right, one token a call. The "
         "rival to beat."

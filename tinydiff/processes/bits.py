@@ -24,6 +24,7 @@ CERTAIN = -12.0
 
 class Bits(Reals):
     name, title, paper = "bits", "Analog bits", "arXiv:2208.04202"
+    plain = "binary noise"
     about = (
         "Every word or letter is a number in binary, its bits are real numbers, and noise blurs "
         "them."

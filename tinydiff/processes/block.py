@@ -52,6 +52,7 @@ class BlockCache(Cache):
 
 class Block(Process):
     name, title, paper = "block", "Blocks (BD3-LM)", "arXiv:2503.09573"
+    plain = "hidden words, block by block"
     about = (
         "Text is written block by block, each as masked diffusion that sees the finished blocks "
         "before it."

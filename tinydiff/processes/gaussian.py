@@ -259,6 +259,7 @@ READINGS: dict[str, Reading] = {
 
 class Gaussian(Reals):
     name, title, paper = "gaussian", "Gaussian on embeddings (Diffusion-LM)", "arXiv:2205.14217"
+    plain = "blurred words"
     about = (
         "Every word or letter is a point in space; noise shakes the points, and the network says "
         "where they came from."

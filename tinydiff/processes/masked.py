@@ -53,6 +53,7 @@ class Around(Cache):
 
 class Masked(Process):
     name, title, paper = "masked", "Masked (MDLM)", "arXiv:2406.07524"
+    plain = "hidden words"
     about = (
         "Words or letters are hidden behind masks; the network guesses what is behind all of them "
         "at once."

@@ -63,6 +63,7 @@ class ScoreEntropy(Process):
 
 class ScoreMasked(ScoreEntropy):
     name, title, paper = "score-masked", "Score entropy, masked (SEDD)", "arXiv:2310.16834"
+    plain = "hidden words, by ratios"
     about = (
         "Words or letters are hidden behind masks; the network says how much likelier the text is "
         "with each of them there."
@@ -112,6 +113,7 @@ class ScoreMasked(ScoreEntropy):
 
 class ScoreUniform(ScoreEntropy):
     name, title, paper = "score-uniform", "Score entropy, uniform (SEDD)", "arXiv:2310.16834"
+    plain = "wrong words, by ratios"
     about = (
         "Words or letters are replaced by random ones; the network says how much likelier the text "
         "is with each other one."

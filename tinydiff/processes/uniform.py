@@ -35,6 +35,7 @@ CLEANEST = 1 - 1e-9  # the largest alpha at which all is finite
 
 class Uniform(Process):
     name, title, paper = "uniform", "Uniform (D3PM)", "arXiv:2107.03006"
+    plain = "wrong words"
     about = (
         "Words or letters are replaced by random ones; the network must find out which are wrong, "
         "and may change its mind."

@@ -69,7 +69,8 @@ class Step(NamedTuple):
 @dataclass(frozen=True)
 class Sampler:
     """A registered sampler. `steps_matter` is False for those that take one call for each
-    token, whatever number of steps is asked for."""
+    token, whatever number of steps is asked for. keeps: what of its guesses a step keeps, in words
+    for a newcomer."""
 
     name: str
     run: Callable[..., Iterator[Step]]
@@ -77,6 +78,7 @@ class Sampler:
     paper: str
     about: str
     steps_matter: bool
+    keeps: str
     planner: Callable[..., int] | None = None
     asker: Callable[..., int] | None = None
     computer: Callable[..., int] | None = None
@@ -124,6 +126,7 @@ def sampler(
     needs: set[str],
     paper: str,
     steps_matter: bool = True,
+    keeps: str = "some of them",
     planned: Callable[..., int] | None = None,
     asks: Callable[..., int] | None = None,
     computes: Callable[..., int] | None = None,
@@ -135,6 +138,7 @@ def sampler(
 
     denoise:  the process's denoise(x, t, cache=None), perhaps wrapped by guides
     times:    falls from 1 to 0; `moves` gives the steps below the start's time
+    keeps:    what of its guesses a step keeps, as the page tells it: "those it is surest of"
     planned:  planned(process, canvas, steps, **options), the most steps it takes, where that is not
               the number that is asked for
     asks:     asks(process, **options), the most calls of the network in a step, where it is not one
@@ -151,7 +155,7 @@ def sampler(
         if (there := SAMPLERS.get(name)) is not None and where(there.run) != where(run):
             raise ValueError(f"There is a sampler {name!r} already: call it otherwise.")
         how = (planned, asks, computes, size)
-        made = Sampler(name, run, frozenset(needs), paper, about, steps_matter, *how)
+        made = Sampler(name, run, frozenset(needs), paper, about, steps_matter, keeps, *how)
         declared(run)  # raises where an option is declared badly
         SAMPLERS[name] = made
         return run

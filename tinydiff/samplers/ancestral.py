@@ -6,7 +6,9 @@ import torch
 from tinydiff.samplers import Annotated, Range, Step, moves, sampler
 
 
-@sampler("ancestral", needs={"diffusion"}, paper="arXiv:2006.11239")
+@sampler(
+    "ancestral", needs={"diffusion"}, paper="arXiv:2006.11239", keeps="a few, picked by chance"
+)
 def ancestral(
     process,
     denoise,

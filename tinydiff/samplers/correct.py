@@ -6,7 +6,12 @@ from tinydiff.randomness import rand
 from tinydiff.samplers import Annotated, Range, Step, after, hidden, moves, place_of, sampler
 
 
-@sampler("remask", needs={"mask"}, paper="arXiv:2503.00307")
+@sampler(
+    "remask",
+    needs={"mask"},
+    paper="arXiv:2503.00307",
+    keeps="a few, and hides some older ones again",
+)
 def remask(
     process,
     denoise,

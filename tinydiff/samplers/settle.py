@@ -11,7 +11,12 @@ def ends(noise, canvas, s):
     return noise.alpha(canvas.time(s)) == 1
 
 
-@sampler("settle", needs={"diffusion", "posterior"}, paper="arXiv:2505.24857")
+@sampler(
+    "settle",
+    needs={"diffusion", "posterior"},
+    paper="arXiv:2505.24857",
+    keeps="those it is surest of",
+)
 def settle(process, denoise, start, times, rng, *, budget: Budget = 0.5):
     """Accept the least uncertain tokens for good, keep denoising the rest; stops when all are
     accepted.

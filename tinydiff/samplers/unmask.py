@@ -75,7 +75,9 @@ def negative_entropy(log_p):
     return (log_p.clamp_min(-80).exp() * log_p).sum(-1)
 
 
-@sampler("confidence", needs={"mask", "clock"}, paper="arXiv:2202.04200")
+@sampler(
+    "confidence", needs={"mask", "clock"}, paper="arXiv:2202.04200", keeps="those it is surest of"
+)
 def confidence(
     process,
     denoise,
@@ -97,7 +99,7 @@ def confidence(
     yield from reveal_by(score, process, denoise, start, times, rng)
 
 
-@sampler("margin", needs={"mask", "clock"}, paper="arXiv:2502.06768")
+@sampler("margin", needs={"mask", "clock"}, paper="arXiv:2502.06768", keeps="those it is surest of")
 def margin(process, denoise, start, times, rng):
     """Reveal where the best token is furthest ahead of the second best."""
 
@@ -108,7 +110,9 @@ def margin(process, denoise, start, times, rng):
     yield from reveal_by(score, process, denoise, start, times, rng)
 
 
-@sampler("entropy", needs={"mask", "clock"}, paper="arXiv:2508.15487")
+@sampler(
+    "entropy", needs={"mask", "clock"}, paper="arXiv:2508.15487", keeps="those it is surest of"
+)
 def entropy(process, denoise, start, times, rng):
     """Reveal where the prediction has the lowest entropy."""
     yield from reveal_by(
@@ -116,7 +120,9 @@ def entropy(process, denoise, start, times, rng):
     )
 
 
-@sampler("random", needs={"mask", "clock"}, paper="arXiv:2110.02037")
+@sampler(
+    "random", needs={"mask", "clock"}, paper="arXiv:2110.02037", keeps="a few, picked by chance"
+)
 def random(process, denoise, start, times, rng):
     """Reveal in random order, the same number of tokens every step."""
     yield from reveal_by(
@@ -124,7 +130,9 @@ def random(process, denoise, start, times, rng):
     )
 
 
-@sampler("dilated", needs={"mask", "clock"}, paper="arXiv:2506.19037")
+@sampler(
+    "dilated", needs={"mask", "clock"}, paper="arXiv:2506.19037", keeps="a few that lie far apart"
+)
 def dilated(process, denoise, start, times, rng):
     """Reveal tokens that are far from each other, so that neighbours do not come in the same step
     (dilated unmasking)."""
@@ -164,7 +172,9 @@ def time_of(masked, total, process):
     return torch.where(share == 1, 1.0, process.noise.schedule.time(1 - share))
 
 
-@sampler("threshold", needs={"mask", "clock"}, paper="arXiv:2505.22618")
+@sampler(
+    "threshold", needs={"mask", "clock"}, paper="arXiv:2505.22618", keeps="those it is surest of"
+)
 def threshold(
     process,
     denoise,
@@ -189,7 +199,12 @@ def threshold(
     yield from reveal_while(enough, process, denoise, start, times, rng)
 
 
-@sampler("entropy_budget", needs={"mask", "clock"}, paper="arXiv:2505.24857")
+@sampler(
+    "entropy_budget",
+    needs={"mask", "clock"},
+    paper="arXiv:2505.24857",
+    keeps="those it is surest of",
+)
 def entropy_budget(
     process,
     denoise,
@@ -221,7 +236,13 @@ def within_budget(log_p, allowed, budget):
     return torch.zeros_like(allowed).scatter(1, where, within)
 
 
-@sampler("first_hitting", needs={"mask", "clock"}, paper="arXiv:2409.02908", steps_matter=False)
+@sampler(
+    "first_hitting",
+    needs={"mask", "clock"},
+    paper="arXiv:2409.02908",
+    steps_matter=False,
+    keeps="one, picked by chance",
+)
 def first_hitting(process, denoise, start, times, rng):
     """Jump to the moment at which the next token is revealed: one call a token, exact, no
     step size."""

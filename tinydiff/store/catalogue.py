@@ -250,6 +250,12 @@ def yardsticks(corpus: str = BIGRAMS) -> dict:
     return measured(corpus, "yardsticks")
 
 
+def soup(corpus: str = BIGRAMS) -> dict:
+    """The judge's "bits" a character of a corpus's words in random order (evaluate.soup), from the
+    first of its checkpoints that has them; {} if none has."""
+    return measured(corpus, "soup")
+
+
 def measured(corpus: str, what: str) -> dict:
     """What the first evaluation of a corpus's checkpoints says of it; {} if none does."""
     keys = (key for key, model in bundled().items() if model.corpus == corpus and not model.task)

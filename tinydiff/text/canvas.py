@@ -17,6 +17,9 @@ from tinydiff.sentences import brief
 from tinydiff.text.tokenizers import Tokenizer
 
 BLANK, UNDERSCORE = "␣", "_"  # what a template writes for "to be filled in"
+GAP = "…"  # what it writes for some words in a row
+GAP_ROOM = {"characters": 48}  # tokens of one by the word for them
+GAP_PIECES = 12  # and where they are pieces of words
 MAX_CANVAS = 1 << 20  # tokens: more is a slip of the finger, not a text
 
 
@@ -61,12 +64,13 @@ class Canvas:
 
     @staticmethod
     def template(tokenizer: Tokenizer, text: str, batch: int = 1) -> Canvas:
-        """`text` given except at its `blanks`, each of which is one token to be written. Pieces of
-        words begin with their space, so one before a blank belongs to it.
+        """`text` given except at its `blanks`, each of which is one token to be written, and at its
+        gaps, each of which is as many as some ten words have (`widened`). Pieces of words begin
+        with their space, so one before a blank belongs to it.
 
         Raises ValueError if there is no blank, and for what the tokenizer cannot write.
         """
-        space = "" if tokenizer.one_way else " ?"
+        text, space = widened(tokenizer, text), "" if tokenizer.one_way else " ?"
         parts = re.split(f"({space}[{blanks(tokenizer)}])", text)  # every second one is a blank
         if len(parts) == 1:
             raise ValueError(
@@ -139,6 +143,18 @@ def blanks(tokenizer: Tokenizer) -> str:
     """The signs that are blanks of a template: BLANK, and UNDERSCORE too, the one that is easier to
     type, if the tokenizer has no such character."""
     return BLANK if tokenizer.writes(UNDERSCORE) else BLANK + UNDERSCORE
+
+
+def widened(tokenizer: Tokenizer, text: str) -> str:
+    """A template with blanks in the place of every GAP; GAP stays where the tokenizer has it."""
+    if tokenizer.writes(GAP):
+        return text
+    return text.replace(GAP, BLANK * GAP_ROOM.get(tokenizer.unit, GAP_PIECES))
+
+
+def is_template(text: str) -> bool:
+    """Is there something to be written before the end of what is given?"""
+    return BLANK in text or GAP in text.rstrip().rstrip(GAP)
 
 
 def check_size(length: int, batch: int) -> None:

@@ -30,6 +30,8 @@ from tinydiff.text import Canvas, Corpus
 from tinydiff.train.loop import PRESETS, Progress, TrainingError, TrainingRun, start
 from tinydiff.ui import denoise, recording, visitor_models
 from tinydiff.ui.errors import one_of, refusal, refusals
+from tinydiff.ui.fields import fields_of
+from tinydiff.ui.fields import noises as noise_menu
 from tinydiff.ui.request import read as read_run
 from tinydiff.ui.session import Job, Session
 from tinydiff.ui.tab import QUICK, QUIET, SAMPLE, Panel, Site, Tab
@@ -353,7 +355,7 @@ def noise_chosen(name: str) -> dict:
 
 def noises() -> list[tuple[str, str]]:
     """Every noise that can be learned, those first of which there is a model."""
-    first = denoise.noises(catalogue.models())
+    first = noise_menu(catalogue.models())
     rest = [(cls.title, name) for name, cls in PROCESSES.items()]
     return first + [choice for choice in rest if choice not in first]
 
@@ -480,8 +482,8 @@ def play_with(session: Session) -> list:
     trained_model(session)
     session.models = session.local_models()
     run = read_run({"model": visitor_models.NAME, "prompt": "", "steps": STEPS}, session)
-    place = denoise.BUNDLED, gr.update(visible=False)
-    return [gr.update(selected="denoise"), *place, *denoise.fields_of(run, session.models)]
+    hidden = gr.update(visible=False)  # the Hub id
+    return [gr.update(selected="denoise"), hidden, *fields_of(run, session.models)]
 
 
 def zipped(session: Session) -> str:

@@ -14,7 +14,9 @@ import torch
 
 from tinydiff.paths import STATIC
 from tinydiff.processes import Process
+from tinydiff.store import catalogue
 
+EVENTS = "/* 'stop', 'looked' */ "  # Gradio reads their names there
 PLACES = 64  # of a text of any length
 POINTS = 65  # of each curve under the text
 
@@ -22,12 +24,13 @@ POINTS = 65  # of each curve under the text
 class Player(gr.HTML):
     """Plays a run while it arrives and afterwards, on a `server.Page`, which holds the scripts.
 
-    linked: writes the run's link into the address bar. Its event `stop` is the visitor's Stop.
+    linked: writes the run's link into the address bar. Its events: `stop` is the
+    visitor's Stop, `looked` the slider that is let go at a number of looks.
     """
 
     def __init__(self, value: dict | None = None, *, linked: bool = False, **more):
         more.setdefault("html_template", (STATIC / "player.html").read_text("utf-8"))
-        more.setdefault("js_on_load", "tinydiff.player(element, trigger, props, watch)")
+        more.setdefault("js_on_load", EVENTS + "tinydiff.player(element, trigger, props, watch)")
         super().__init__(
             value,
             elem_classes=["td-host", *more.pop("elem_classes", [])],
@@ -56,7 +59,7 @@ class Player(gr.HTML):
 def curves(process: Process) -> dict[str, list[float]]:
     """alpha(t) and the loss weight at evenly spaced times from 0 to 1, for the plots; nothing where
     a process has no time."""
-    if "diffusion" not in process.traits:
+    if not process.traits & {"diffusion", "blocks"}:
         return {}
     t = torch.linspace(0, 1, POINTS, dtype=torch.float64)
     # of a text: where time depends on the position, the mean over it
@@ -64,6 +67,15 @@ def curves(process: Process) -> dict[str, list[float]]:
     alpha, weight = process.noise.alpha(each), process.noise.weight(each.clamp_min(1e-3))
     weight = torch.where(alpha < 1, weight, 0)
     return {"alpha": rounded(alpha.mean(1)), "weight": rounded(weight.mean(1))}
+
+
+def losses(model: str) -> dict[str, list[list[float]]]:
+    """The held-out loss of a bundled model over noise levels, [t, nats a character] each, as its
+    evaluation stores it; nothing where it was not measured."""
+    card = catalogue.card_of(model) if model in catalogue.models() else None
+    found = card.evaluation.get("levels", []) if card else []
+    known = [[row["t"], row["nats"]] for row in found if row["nats"] is not None]
+    return {"loss": [[round(t, 4), round(nats, 4)] for t, nats in known]} if known else {}
 
 
 def rounded(values: torch.Tensor) -> list[float]:

@@ -27,10 +27,12 @@ from tinydiff.ui.session import Job, Session
 # the run that the page opens with, beside the options of guides (`opening`)
 OPENING = {name: value for name, value in runs.DEFAULTS.items() if name != "process"} | {
     "prompt": "Once upon a time",
+    "length": 128,
     "seed": 7,
 }
 # and what a link meant that names no model, as links did that were made before there were stories
 BEFORE = {"model": "shakespeare/masked", "prompt": "ROMEO:", "steps": 128, "temperature": 0.8}
+LONG = {"length": 256}  # and one that names no length
 LIMITS = {  # low, high, whole
     "steps": (1, 256, True),
     "length": (16, 1024, True),
@@ -40,6 +42,7 @@ LIMITS = {  # low, high, whole
     "seed": (0, 2**31 - 1, True),
 }
 STEPS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+LOOKS = (1, 2, 4, 8, 16, 32, 64, 128)  # numbers of steps that the slider has
 
 
 def opening() -> dict:
@@ -131,9 +134,9 @@ def origin(model: str) -> str:
 
 def query(settings: Mapping) -> str:
     """Settings as the query of a link; what is as in `opening` is left out, and so is the sampler
-    that the model has first. Model and seed are always said."""
+    that the model has first. Model, length and seed are always said."""
     first = column(PROCESSES[settings["process"]])[0]
-    usual = opening() | {"sampler": first, "seed": None, "model": None}
+    usual = opening() | {"sampler": first, "seed": None, "model": None, "length": None}
     said = {name: settings[name] for name in usual if settings[name] != usual[name]}
     if "options" in said:
         said["options"] = json.dumps(said["options"], ensure_ascii=False)
@@ -143,7 +146,9 @@ def query(settings: Mapping) -> str:
 def from_query(query: Mapping[str, str]) -> dict[str, object]:
     """The raw settings in a link; names that are not ours are left alone (the page has its own,
     such as __theme). A seed without a model is of a link from BEFORE."""
-    known, before = opening(), BEFORE if "seed" in query and "model" not in query else {}
+    known, before = opening(), {}
+    if "seed" in query:
+        before = LONG | (BEFORE if "model" not in query else {})
     return before | {name: parsed(name, value) for name, value in query.items() if name in known}
 
 

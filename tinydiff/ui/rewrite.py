@@ -35,12 +35,12 @@ from tinydiff.show import render
 from tinydiff.store import catalogue
 from tinydiff.text import plain
 from tinydiff.ui import cost, recording
-from tinydiff.ui.denoise import pictures
 from tinydiff.ui.errors import one_of, refusals
 from tinydiff.ui.player import Player, curves
 from tinydiff.ui.request import frames, number
 from tinydiff.ui.session import Job, Session
 from tinydiff.ui.tab import QUICK, Panel, Site, Tab, spaced
+from tinydiff.ui.writing import pictures
 
 WORDS = "to be or not to be that is the question"
 LONGEST = 500  # characters that are looked at, before what has no place in a source is taken out

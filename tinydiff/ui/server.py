@@ -162,6 +162,10 @@ class Page(gr.Blocks):
         self._queue = FairQueue(self)
         return self
 
+    def is_quiet(self) -> bool:
+        """Does nobody run anything, or wait for it?"""
+        return self._queue.is_quiet("sample")
+
     def withdraw(self, fn: int, session: str | None) -> None:
         """A visitor's event that waits for its turn is not run. To be called in the event loop."""
         self._queue.replace(self.fns[fn], session)
@@ -311,6 +315,11 @@ class FairQueue(queueing.Queue):
         """The events of a line."""
         line = self.event_queue_per_concurrency_id.get(name)
         return line.queue if line else []
+
+    def is_quiet(self, name: str) -> bool:
+        """Is a line empty, and does nothing of it run?"""
+        line = self.event_queue_per_concurrency_id.get(name)
+        return line is None or not (line.queue or line.current_concurrency)
 
     def queue_of(self, event: queueing.Event) -> queueing.EventQueue:
         return self.event_queue_per_concurrency_id[event.concurrency_id]

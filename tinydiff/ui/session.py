@@ -36,6 +36,7 @@ class Job:
     def __init__(self, kept: object = None):
         self.kept, self.seconds, self.began = kept, SECONDS, time.monotonic()
         self.frame: Frame | None = None  # the newest
+        self.looks = None  # looks.Looks of a run that is over, where there are any
         self.stopped = False  # by the visitor
         self.replaced = False  # by a newer run: nobody looks at this one any more
         self.late = False  # its time was over before it was done
@@ -90,6 +91,7 @@ class Session:
         self.models: dict[str, Model] = catalogue.models()  # in the menus of Denoise
         self.link: Request | None = None  # what the page was opened with
         self.secret = ""  # of the model that they trained
+        self.looks = 0  # at which they let the slider go
         self.folder: tempfile.TemporaryDirectory | None = None
 
     def begin(self, tab: str) -> Job:

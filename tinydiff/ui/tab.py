@@ -89,12 +89,17 @@ class Tab:
         """A run that belongs to no visitor: for the API and for recordings."""
         return self.run(request, Job())
 
-    def wire(self, site: Site, events: list, values: list, outputs, stop: Callable) -> dict:
+    def wire(
+        self, site: Site, events: list, values: list, outputs, stop: Callable, then=None
+    ) -> dict:
         """Let a run begin at these events and end at `stop`; how it was connected, for an event of
-        another kind."""
+        another kind. then: connects what comes behind the run."""
         run = dict(fn=self.start, inputs=[site.session, *values], outputs=outputs)
         run |= dict(api_name=f"run_{self.name}", api_visibility="private", **SAMPLE)
         ran = gr.on(events, trigger_mode="multiple", **run)
+
+        if then:
+            then(ran)
 
         async def end(session: Session, request: gr.Request) -> None:
             """Stop the visitor's run, also where it waits for its turn."""

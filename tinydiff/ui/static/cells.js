@@ -1,9 +1,10 @@
 // The text of a picture, a cell a sign.
 
 import {make, update} from "./dom.js";
-import {ENDED, drawn, isWide, spells} from "./glyphs.js";
+import {CONTROLS, ENDED, drawn, isWide, spells} from "./glyphs.js";
 import {BEHIND, HALF, MASK, fifth, isOpen, share} from "./wire.js";
 
+const RETURN = CONTROLS["\n"];
 const SPARE = 1.1;  // room that pieces of words are held to: a text may be longer than its masks
 const OFTEN = ["never", "once", "twice", "3 times", "more often"];
 
@@ -50,17 +51,23 @@ export class Cells {
     this.box.style.minHeight = "";
   }
 
-  draw(frame, {scene, pieces}) {
+  // guesses: a picture whose likeliest tokens are shown wherever something is open
+  draw(frame, {scene, pieces, strange, frames, end}, guesses = null) {
     this.#fit(frame.text.length, pieces);
     this.box.classList.toggle("wide", !!scene.wide);
-    const ahead = frame.text.map((_, i) => (
-      this.best && differs(frame, i, scene.masks) && frame.state[i] !== BEHIND));
-    const signs = frame.text.map((sign, i) => ahead[i] ? frame.best[i] : sign);
+    const best = guesses ? guesses.best : frame.best;
+    const ahead = frame.text.map((_, i) => (guesses
+      ? frame.state[i] !== "g" && best[i] !== MASK
+      : this.best && differs(frame, i, scene.masks) && frame.state[i] !== BEHIND));
+    const signs = frame.text.map((sign, i) => ahead[i] ? best[i] : sign);
+    const last = frames[end]?.text;
     const texts = drawn(signs, pieces);
     const settled = scene.masks || frame.t === 0;  // other noise holds an END now and then
     this.#spans.forEach((span, i) => {
       const sign = signs[i];
-      const names = [ahead[i] ? `b${surety(frame, i, scene.masks)}` : this.#state(frame, i)];
+      const sure = () => `b${surety(frame, i, scene.masks)}`;
+      const names = [ahead[i] ? guesses ? "q" : sure() : this.#state(frame, i)];
+      if (strange?.has(i) && !ahead[i] && frame.text[i] === last?.[i]) names.push("f");
       const parts = settled && sign === scene.between;  // one text of a stream from the next
       if (spells(sign, pieces).endsWith("\n")) names.push("nl");
       if (parts) names.push("parts");
@@ -75,6 +82,7 @@ export class Cells {
   // A space that begins a piece stands between the cells, so that lines end between words.
   #write(i, text, names) {
     const gap = this.#gaps[i], apart = gap && (text.startsWith(" ") || names[0] === "m");
+    if (gap) text = text.replaceAll(RETURN, "");  // the line ends there
     if (gap && gap.data !== (apart ? " " : "")) gap.data = apart ? " " : "";
     update(this.#spans[i], apart ? text.trimStart() : text, names.join(" "));
   }

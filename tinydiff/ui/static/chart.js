@@ -2,8 +2,9 @@
 
 import {add, put, svg} from "./dom.js";
 
-const WIDE = 200, HIGH = 48;  // of a small chart
-const TOO_MUCH = 999;         // larger values are not written out
+const TALL = 86;              // of a small chart where its box has no height of its own
+const EDGE = {left: 40, right: 7, top: 19, bottom: 17};  // room around it
+const SAID = 30;              // px a number takes beside the marker
 
 // points as a path
 export function path(points) {
@@ -11,45 +12,86 @@ export function path(points) {
   return written.length ? `M${written.join("L")}` : "";
 }
 
-// A curve, a marker on it and the value there.
-//   title, unit, ends    words; the ends of the axis
+// A small chart under the text: one or two curves, and a marker that moves through them.
+//   title, term          in plain words, and in the field's
+//   from, to             words at the ends of the axis
 //   place(frame, k)      where picture k stands on the axis, from 0 to 1
-//   value(frame, k)      what is shown of it
-//   top                  of the axis; 0: the largest value so far, at least 1
+//   height(value)        where a value stands, from 0 to 1; ticks: [value, words] pairs
+//   lines                {value(frame, k), points, words}: points are [place, value]; where there
+//                        are none the line grows with the run, and `draw` is told its pictures
+//   said(value)          the number that goes with the marker, of the first line
 export class Chart {
-  constructor(box, {title, unit = "", ends, place, value, top = 0}) {
-    Object.assign(this, {unit, place, value, top});
-    const figure = put(box, "figure", "td-plot"), head = put(figure, "figcaption");
-    put(head, "span", "td-plot-title", title);
-    this.now = put(head, "span", "td-plot-now");
-    const picture = svg("svg", {
-      viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: "none", "aria-hidden": "true",
-    });
-    this.area = svg("path", {class: "td-area"});
-    this.line = svg("path", {class: "td-line"});
-    this.marker = svg("line", {class: "td-marker", y1: 0, y2: HIGH});
-    add(figure, add(picture, this.area, this.line, this.marker));
-    const axis = put(figure, "div", "td-axis");
-    this.ends = ends.map((words) => put(axis, "span", "", words));
+  #points = [];
+
+  constructor(box, {title, term, from, to, place, height, ticks, lines, said}) {
+    Object.assign(this, {title, from, to, place, height, ticks, lines, said});
+    this.grows = lines.some((line) => !line.points);
+    const figure = put(box, "figure", "td-plot"), head = put(figure, "figcaption", "", title);
+    if (term) put(head, "span", "td-term", term);
+    this.box = put(figure, "div", "td-draw");
+    this.#points = lines.map((line) => line.points || []);
   }
 
-  // points (x, y), x from 0 to 1
-  draw(points) {
-    if (!points.length) return;
-    const top = this.top || Math.max(1, ...points.map(([, y]) => y));
-    const drawn = points.map(([x, y]) => [x * WIDE, HIGH - 1 - Math.min(1, y / top) * (HIGH - 3)]);
-    const [first, last] = [drawn[0][0], drawn[drawn.length - 1][0]];
-    this.line.setAttribute("d", path(drawn));
-    this.area.setAttribute("d", path([[first, HIGH], ...drawn, [last, HIGH]]) + "Z");
+  // with the pictures of the run, for lines that grow
+  draw(frames, to) {
+    if (to) this.to = to;
+    this.lines.forEach((line, i) => {
+      if (!line.points) {
+        this.#points[i] = frames.map((f, k) => [this.place(f, k), line.value(f, k)]);
+      }
+    });
+    const {width, height} = this.box.getBoundingClientRect(), tall = height || TALL;
+    if (!width) return;
+    const {left, right, top, bottom} = EDGE;
+    this.x = (s) => left + s * (width - left - right);
+    this.y = (v) => tall - bottom - this.height(v) * (tall - top - bottom);
+    const art = svg("svg", {role: "img", width, height: tall, "aria-label": this.label()});
+    for (const [value, words] of this.ticks) {
+      const at = Math.round(this.y(value)) + .5, low = !this.height(value);
+      add(art, svg("path", {class: low ? "td-axis" : "td-grid", d: `M${left} ${at}H${width - right}`}),
+        svg("text", {x: left - 6, y: at + 4, "text-anchor": "end"}, words));
+    }
+    add(art, svg("text", {x: left, y: tall - 3}, this.from),
+      svg("text", {x: width - right, y: tall - 3, "text-anchor": "end"}, this.to));
+    this.#points.forEach((points, i) => add(art, ...this.#curve(points, this.lines[i], i)));
+    this.marker = svg("path", {class: "td-marker", d: `M0 ${top - 4}V${tall - bottom}`});
+    this.dots = this.lines.map(() => svg("circle", {class: "td-dot", r: 4}));
+    this.value = svg("text", {class: "td-value", y: top - 7});
+    add(art, this.marker, ...this.dots, this.value);
+    this.box.replaceChildren(art);
+    if (this.at) this.mark(...this.at);
+  }
+
+  label() {
+    return `${this.title}, from ${this.from} to ${this.to}`;
+  }
+
+  #curve(points, {words}, i) {
+    if (!points.length) return [];
+    const drawn = points.map(([s, v]) => [this.x(s), this.y(v)]);
+    const found = [svg("path", {class: `td-line${i ? " second" : ""}`, d: path(drawn)})];
+    if (words && drawn.length > 4) {
+      const [x, y] = drawn[Math.floor(drawn.length * (i ? .28 : .5))];
+      const aside = i ? {x: x - 4, y: y + 14, "text-anchor": "end"} : {x: x + 7, y: y - 3};
+      found.push(svg("text", {class: "td-name", ...aside}, words));
+    }
+    return found;
   }
 
   mark(frame, k) {
-    const x = Math.max(0.5, Math.min(WIDE - 0.5, WIDE * this.place(frame, k)));
-    const y = this.value(frame, k);
-    this.marker.setAttribute("x1", x);
-    this.marker.setAttribute("x2", x);
-    const digits = y >= 10 || this.top === 100 ? 0 : this.unit === " %" ? 1 : 2;
-    this.now.textContent = (y > TOO_MUCH ? `> ${TOO_MUCH}` : y.toFixed(digits)) + this.unit;
+    this.at = [frame, k];
+    if (!this.marker) return;
+    const s = Math.min(1, Math.max(0, this.place(frame, k))), x = this.x(s);
+    this.marker.setAttribute("transform", `translate(${x.toFixed(1)} 0)`);
+    this.lines.forEach((line, i) => {
+      this.dots[i].setAttribute("cx", x);
+      this.dots[i].setAttribute("cy", this.y(line.value(frame, k)));
+    });
+    this.value.textContent = this.said(this.lines[0].value(frame, k));
+    const {left, right} = EDGE, end = this.x(1) + right;
+    const side = x - SAID < left ? "start" : x + SAID > end ? "end" : "middle";
+    this.value.setAttribute("x", side === "middle" ? x : side === "start" ? Math.max(2, x - 4) : end);
+    this.value.setAttribute("text-anchor", side);
   }
 }
 

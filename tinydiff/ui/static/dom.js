@@ -56,6 +56,12 @@ export function colour(node, family) {
   return node;
 }
 
+// Marks what is shown as not of the settings beside it.
+export function mark(on) {
+  const line = document.querySelector(".td-stale");
+  if (line) line.textContent = on ? "Changed since this text was written." : "";
+}
+
 // what a tab's panel draws on
 export class Panel {
   constructor(root) {

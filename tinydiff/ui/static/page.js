@@ -1,10 +1,19 @@
 // What the page's components call: the player, and the panels of the tabs.
 
-import {play} from "./player.js";
+import {mark} from "./dom.js";
+import {play, takeOthers} from "./player.js";
 import * as panels from "./panels/*.js";
 
 export function player(element, trigger, props, watch) {
   play(element, trigger, props, watch);
+}
+
+export function others(id, props, watch) {
+  takeOthers(id, props, watch);
+}
+
+export function stale(on) {
+  mark(on);
 }
 
 // A panel is a class with show(value), which draws a new value.

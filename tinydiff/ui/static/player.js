@@ -1,36 +1,53 @@
 // The player: draws a run that the server streams, at its own clock.
 //
 // `element` holds player.html; props.value is a run as wire.js describes it. With head.pace,
-// pictures appear at their own seconds times pace; else at the chosen number a second. props.linked
-// writes head.query into the address. What is particular to a noise is its view (views/NAME.js):
+// pictures appear at their own seconds times pace; else at the chosen number a second, the first
+// look slowly, so that its halves are seen. props.linked writes head.query into the address. What is
+// particular to a noise is its view (views/NAME.js):
 //   words, stage(box, run)   under the text: builds it, and gives draw(frame, at)
 //   marks                    are the tokens that it shows marked in the text
 //   shade                    a shade of the cells, as in cells.js
 
 import {Cells, changes} from "./cells.js";
-import {Chart} from "./chart.js";
-import {add, colour, make, put, reduced} from "./dom.js";
+import {add, colour, make, mark, put, reduced} from "./dom.js";
 import {alone, readable} from "./glyphs.js";
+import {Looks} from "./looks.js";
+import {looks, plots} from "./plots.js";
 import {BEHIND, Run, isOpen, share} from "./wire.js";
 import * as views from "./views/*.js";
 
 const ROW = 64;        // cells that Shift and an arrow go up or down
 const SPOKEN = 400;    // characters of the finished text that are read aloud
-const HEAVIEST = 12;   // of the loss weight that is drawn
+// milliseconds that the start, the guesses, and each of the next pictures are seen; the first time
+// on a page, and then
+const SLOW = {start: 900, guess: 1300, then: [1000, 450, 250]};
+const QUICK = {start: 250, guess: 600, then: [450, 200, 120]};
+const ROOMY = [[170, 1], [300, .84], [Infinity, .72]];  // up to so many tokens, letters so large
 // what the page says of noise by masks, and of other noise
 const MASKED = {
-  hidden: ["x"], share: "masked", top: 100,
+  hidden: ["x"], share: "masked", word: "hidden",
   best: "In the place of each mask the likeliest token; the paler, the less sure",
 };
 const NOISY = {
-  hidden: ["m", "u"], share: "changing", top: 0,
+  hidden: ["m", "u"], share: "changing", word: "changing",
   best: "Under the noise the likeliest token; the paler, the less sure",
 };
 
+const players = new Map();  // by the id of their element
+
 export function play(element, trigger, props, watch) {
   const player = new Player(element, trigger, props);
+  players.set(element.closest("[id]")?.id, player);
   watch("value", () => player.arrived());
   player.arrived();
+}
+
+// Other numbers of looks for the run of a player, as they come: {run, made}, its number and values
+// by number of looks.
+export function takeOthers(id, props, watch) {
+  const arrived = () => players.get(id)?.take(props.value);
+  watch("value", arrived);
+  arrived();
 }
 
 class Player {
@@ -41,6 +58,11 @@ class Player {
   #timer = 0;
   #last = 0;          // when the clock was last asked; 0 as it starts
   #base = 0;
+  #due = 0;           // when the next picture is to be seen
+  #phase = "";        // "guess" while the guesses of the first look are seen
+  #pauses = SLOW;
+  #main = null;       // the run that was asked for; `run` is that or one of its other looks
+  #others = null;     // of which the newest is
   #charts = [];
   #stage = null;      // draws what is particular to the noise, under the text
   #shades = {changes};
@@ -50,6 +72,12 @@ class Player {
     this.root = this.find(".td-player");
     this.seek = this.find(".td-seek");
     this.cells = new Cells(this.find(".td-cells"));
+    this.pinned = new Cells(this.find(".td-pinned .td-cells"));
+    this.looks = new Looks(this.find(".td-looks"), (run) => this.swap(run),
+      (count) => this.trigger("looked", {count}));
+    this.resized = new ResizeObserver(() => this.drawPlots());
+    this.resized.observe(this.find(".td-plots"));
+    document.addEventListener("keydown", (event) => this.pressedAnywhere(event));
     element.addEventListener("click", (event) => this.clicked(event));
     element.addEventListener("keydown", (event) => this.pressed(event));
     element.addEventListener("input", (event) => {
@@ -66,8 +94,9 @@ class Player {
   arrived() {
     const value = this.props.value;
     if (!value || !value.chunks || this.#gone.has(value.run)) return;
-    const fresh = value.run !== this.run?.number;
-    if (fresh) this.begin(value); else this.run.take(value);
+    const fresh = value.run !== this.#main?.number;
+    if (fresh) this.begin(value); else this.#main.take(value);
+    if (this.run !== this.#main) return this.grow();
     const {done, end, frames} = this.run;
     this.root.classList.toggle("running", !done);
     this.find(".td-stop").hidden = done;
@@ -75,7 +104,7 @@ class Player {
     if (fresh) {
       const length = frames[0].text.length, {unit = "characters"} = this.run.scene;
       this.say(done ? "A run is ready to be played."
-        : `Writing ${length} ${unit} in ${end} steps.`);
+        : `Writing ${length} ${unit} in ${looks(this.run)}.`);
       this.paint(0);
       if (!reduced.matches) this.setPlaying(true);
     } else if (this.#at >= 0) this.paint(this.#at);
@@ -86,19 +115,75 @@ class Player {
   }
 
   begin(value) {
-    if (this.run) this.#gone.add(this.run.number);
+    if (this.#main) this.#gone.add(this.#main.number);
+    if (this.#main?.told) this.#pauses = QUICK;
     this.setPlaying(false);
-    this.run = new Run(value);
+    this.#main = this.run = new Run(value);
     this.#at = this.cells.picked = -1;
     this.find(".td-top").hidden = true;
-    const {family = "masked", pace, query} = this.run.head;
+    const {family = "masked", noise, pace, looks: counts, settings} = this.run.head;
     this.root.dataset.family = family;
     colour(this.root, family);
     this.find(".td-speed-label").hidden = !!pace;
+    this.find(".td-big span").textContent = noise ?? "";
+    const [, size] = ROOMY.find(([most]) => this.run.frames[0].text.length <= most);
+    this.root.style.setProperty("--td-size", size);
     if (!value.done) this.makeRoom();
-    if (this.props.linked && query) history.replaceState(null, "", "?" + query);
+    this.link();
+    if (this.props.linked) mark(false);
+    this.looks.begin(this.run, this.props.linked && counts || [], settings?.steps);
+    this.pin(false);
     this.makeCharts();
     this.makeView();
+    if (this.#others) this.take(this.#others);
+  }
+
+  // the address of what is shown; that of the run at load is the page's own
+  link() {
+    const {query} = this.run.head;
+    const own = this.run.number === 0 && !location.search;
+    if (this.props.linked && query && !own) history.replaceState(null, "", "?" + query);
+  }
+
+  // other numbers of looks for the run, {run, made}
+  take(found) {
+    if (!found?.made) return;
+    this.#others = found;
+    if (found.run !== this.#main?.number) return;
+    for (const [count, value] of Object.entries(found.made)) {
+      if (!this.looks.runs.has(Number(count))) this.looks.add(Number(count), new Run(value));
+    }
+    this.drawPinned();
+  }
+
+  // the same run with another number of looks, finished
+  swap(run) {
+    this.setPlaying(false);
+    this.#phase = "";
+    this.run = run;
+    this.cells.box.classList.add("td-still");
+    this.makeCharts();
+    this.makeView();
+    this.grow();
+    this.paint(run.end);
+    this.link();
+    requestAnimationFrame(() => this.cells.box.classList.remove("td-still"));
+  }
+
+  // the text after one look, beside the other
+  pin(on) {
+    this.find(".td-pinned").hidden = !on;
+    this.find(".td-sheets").classList.toggle("td-both", on);
+    this.find(".td-pin").setAttribute("aria-pressed", String(on));
+    this.drawPinned();
+  }
+
+  drawPinned() {
+    const box = this.find(".td-pinned"), one = this.looks.runs.get(1);
+    this.find(".td-pin").disabled = !one;
+    if (box.hidden || !one) return;
+    box.querySelector(".td-title span").textContent = said(one);
+    this.pinned.draw(one.frames[one.end], one);
   }
 
   // For what comes when a run ends, so that nothing moves then: Stop, and as much as the numbers of
@@ -115,10 +200,8 @@ class Player {
   // what a run has more of with every picture
   grow() {
     const {end, frames, scene, stats} = this.run;
-    for (const chart of this.#charts.filter((c) => c.grows)) {
-      chart.draw(frames.map((frame, k) => [chart.place(frame, k), chart.value(frame, k)]));
-      chart.ends[1].textContent = `step ${end}`;
-    }
+    for (const chart of this.#charts.filter((c) => c.grows)) chart.draw(frames, looks(this.run));
+    if (this.looks.counts.length && this.run === this.#main) this.looks.mark(this.looks.at);
     const list = this.find(".td-stats");
     list.textContent = "";
     for (const [name, value, reference] of stats || []) {
@@ -137,18 +220,41 @@ class Player {
     const {end, frames} = this.run || {frames: []};
     if (!frames.length) return;
     this.#at = Math.max(0, Math.min(k, frames.length - 1));
-    const frame = frames[this.#at], where = `step ${this.#at} of ${end}`;
-    this.cells.draw(frame, this.run);
+    const frame = frames[this.#at], where = `look ${this.#at} of ${end}`;
+    this.cells.draw(frame, this.run, this.#phase === "guess" ? frames[1] : null);
     if (this.#playing) this.cells.hold();
     this.seek.max = end;
     this.seek.value = this.#at;
     this.seek.style.setProperty("--done", `${end ? 100 * this.#at / end : 0}%`);
     this.seek.setAttribute("aria-valuetext", where);
     this.find(".td-where").textContent = where;
+    this.find(".td-big b").textContent = `${this.#at} / ${end}`;
+    this.find(".td-caption").textContent = this.caption();
+    this.drawTitle();
     for (const chart of this.#charts) chart.mark(frame, this.#at);
     if (frame.view.length) this.#stage?.(frame, this.#at);
     this.drawShades(frame);
     this.drawTop(frame);
+  }
+
+  // what happens at this moment
+  caption() {
+    const {done, end, stopped, head: {told}} = this.run, at = this.#at;
+    if (done && at >= end) {
+      if (stopped) return "Stopped: what came is kept.";
+      return end === 1 ? "Done: 1 look. Every first guess was kept." : `Done: ${end} looks.`;
+    }
+    if (!told) return "";
+    if (this.#phase === "guess") return told.guess;
+    if (at === 0) return told.start;
+    return at === 1 && told.keep ? told.keep : told.order ?? told.run ?? "";
+  }
+
+  // over the text, where two are side by side
+  drawTitle() {
+    const title = this.find(".td-title");
+    title.querySelector("b").textContent = looks(this.run);
+    title.querySelector("span").textContent = said(this.run);
   }
 
   drawShades(frame) {
@@ -172,7 +278,7 @@ class Player {
     const found = run.done && frame.state[picked] !== "g" ? run.topOf(picked, this.#at) : null;
     const unit = Object.keys(run.pieces).length ? "Token" : "Character";
     put(box, "p", "td-top-head",
-      `${unit} ${picked + 1}, step ${this.#at}: ${this.source(frame, found)}`);
+      `${unit} ${picked + 1}, look ${this.#at}: ${this.source(frame, found)}`);
     if (!found) return;
     const list = put(box, "ol", "td-top-list");
     for (let i = 0; i < found.signs.length; i += 2) {
@@ -190,7 +296,7 @@ class Player {
     if (!this.run.done) return "the likeliest can be seen when the run is finished.";
     if (!found) return "no prediction yet.";
     const now = found.k === this.#at;
-    return now ? "the network's prediction" : `the last prediction here was at step ${found.k}`;
+    return now ? "the network's prediction" : `the last prediction here was at look ${found.k}`;
   }
 
   pick(cell) {
@@ -209,34 +315,28 @@ class Player {
   }
 
   makeCharts() {
-    this.find(".td-plots").textContent = "";
-    const {end, head, scene} = this.run, kind = scene.masks ? MASKED : NOISY;
-    const chart = (what) => new Chart(this.find(".td-plots"), what);
-    this.#charts = [];
-    for (const [key, title] of [["alpha", "alpha(t), text left"], ["weight", "loss weight"]]) {
-      const values = head.curves?.[key], n = values?.length - 1;
-      if (!values) continue;
-      const curve = chart({
-        title, ends: ["t = 1, noise", "t = 0, text"], place: (f) => 1 - f.t,
-        value: (f) => values[Math.round(f.t * n)],
-        top: key === "alpha" ? 1 : Math.min(HEAVIEST, Math.max(...values)),
-      });
-      curve.draw(values.map((y, i) => [1 - i / n, y]).reverse());
-      this.#charts.push(curve);
-    }
-    const growing = {ends: ["step 0", ""], place: (f, k) => k / Math.max(1, this.run.end)};
-    for (const what of [
-      {title: kind.share, unit: " %", top: kind.top, value: (f) => 100 * f[kind.share]},
-      {title: "entropy", unit: " nats", top: head.nats, value: (f) => f.meanEntropy},
-    ]) this.#charts.push(Object.assign(chart({...growing, ...what}), {grows: true}));
+    const box = this.find(".td-plots");
+    box.textContent = "";
+    this.#charts = plots(box, this.run, this.run.scene.masks ? MASKED : NOISY);
+    this.drawPlots();
+  }
+
+  drawPlots() {
+    if (!this.run) return;
+    for (const chart of this.#charts) chart.draw(this.run.frames);
+    const frame = this.run.frames[this.#at];
+    if (frame) for (const chart of this.#charts) chart.mark(frame, this.#at);
   }
 
   // what is particular to the noise of this run
   makeView() {
     const {scene} = this.run, kind = scene.masks ? MASKED : NOISY;
     const view = Object.hasOwn(views, scene.view) ? views[scene.view] : {};
-    for (const name of ["m", "u", "x"]) {
-      this.find(`.td-kinds .${name}`).parentNode.hidden = kind.hidden.includes(name);
+    const words = Object.keys(this.run.pieces).length > 0;
+    const hidden = new Set([...kind.hidden, ...words ? ["u"] : ["f"]]);
+    if (scene.masks) hidden.add("a");
+    for (const name of ["m", "u", "x", "a", "f"]) {
+      this.find(`.td-kinds .${name}`).parentNode.hidden = hidden.has(name);
     }
     this.find("[data-view=best]").title = kind.best;
     this.offer(view.shade);
@@ -269,7 +369,7 @@ class Player {
     const pieces = between ? {...told, [between]: " "} : told;
     const {state, text: signs} = frames[frames.length - 1];
     const text = readable(signs.filter((_, i) => state[i] !== BEHIND), pieces).slice(0, SPOKEN);
-    this.say(`${stopped ? "Stopped" : "Finished"} after ${end} steps: ${text}`);
+    this.say(`${stopped ? "Stopped" : "Finished"} after ${looks(this.run)}: ${text}`);
   }
 
   // -------------------------------------------------------------- the clock
@@ -284,18 +384,38 @@ class Player {
       return;
     }
     this.cells.hold();
-    this.#last = 0;
+    this.#last = this.#due = 0;
     this.#timer = requestAnimationFrame((time) => this.tick(time));
   }
 
   tick(time) {
-    const {done, frames, head} = this.run, due = head.pace ? this.paced(time) : this.spaced(time);
-    const k = Math.min(due, frames.length - 1);
-    if (k > this.#at) this.paint(k);
+    const {done, frames, head} = this.run;
+    if (head.told && !head.pace && this.#at < 4) this.first(time);
+    else {
+      const due = head.pace ? this.paced(time) : this.spaced(time);
+      const k = Math.min(due, frames.length - 1);
+      if (k > this.#at) this.paint(k);
+    }
     if (this.#at >= frames.length - 1 && done) {
       this.setPlaying(false);
       this.announce();
     } else this.#timer = requestAnimationFrame((later) => this.tick(later));
+  }
+
+  // the first look, slowly: what is given, all guesses, those that are kept; and the next three
+  first(time) {
+    const {frames, head} = this.run, {start, guess, then} = this.#pauses;
+    if (!this.#due) this.#due = time + (this.#at ? then[this.#at - 1] ?? 0 : start);
+    if (time < this.#due || this.#at + 1 >= frames.length) return;
+    if (this.#at === 0 && head.told.guess && this.#phase !== "guess") {
+      this.#phase = "guess";
+      this.#due = time + guess;
+      return this.paint(0);
+    }
+    this.#phase = "";
+    this.#due = time + (then[this.#at] ?? 0);
+    this.#last = time;
+    this.paint(this.#at + 1);
   }
 
   // the picture that is due where each has its own seconds
@@ -319,7 +439,26 @@ class Player {
 
   go(k) {
     this.setPlaying(false);
+    this.#phase = "";
     this.paint(k);
+  }
+
+  replay() {
+    this.go(0);
+    this.setPlaying(true);
+  }
+
+  // the sheet alone, in large letters
+  present(on) {
+    document.body.classList.toggle("td-show", on);
+    this.root.classList.toggle("shown", on);
+    this.find(".td-present").setAttribute("aria-pressed", String(on));
+    this.find(".td-sheet").focus({preventScroll: true});
+    this.drawPlots();
+  }
+
+  get showing() {
+    return this.root.classList.contains("shown");
   }
 
   toggle() {
@@ -331,11 +470,13 @@ class Player {
   // -------------------------------------------------------------- hands
 
   clicked({target}) {
-    const button = target.closest("button"), cell = target.closest("[data-cell]");
+    const button = target.closest("button"), cell = target.closest(".td-cells [data-cell]");
     const acts = {
       "td-play": () => this.toggle(), "td-first": () => this.go(0),
       "td-prev": () => this.go(this.#at - 1), "td-next": () => this.go(this.#at + 1),
       "td-last": () => this.go(this.run?.end),
+      "td-pin": () => this.pin(this.find(".td-pinned").hidden),
+      "td-present": () => this.present(!this.showing),
       "td-stop": () => {
         this.say("Stopping.");
         this.trigger("stop");
@@ -361,6 +502,22 @@ class Player {
     act();
   }
 
+  // keys of the player wherever no field has the focus
+  pressedAnywhere(event) {
+    const {key, target} = event, modified = event.ctrlKey || event.metaKey || event.altKey;
+    if (modified || event.defaultPrevented || !this.run || !this.root.offsetParent && !this.showing
+      || target.closest?.("input, select, textarea, [contenteditable], [role=listbox]")) return;
+    if (key === "Escape" && this.showing) return this.present(false);
+    const here = this.element.contains(target);
+    const acts = {p: () => this.present(!this.showing), r: () => this.replay()};
+    if (this.showing && !here) Object.assign(acts, {" ": () => this.toggle(),
+      arrowleft: () => this.go(this.#at - 1), arrowright: () => this.go(this.#at + 1)});
+    const act = acts[key.toLowerCase()];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
   // what a key means where it was pressed
   meant({key, shiftKey, target}) {
     const {picked, count} = this.cells, onSheet = target.matches(".td-sheet");
@@ -375,4 +532,9 @@ class Player {
     const places = {ArrowRight: this.#at + 1, ArrowLeft: this.#at - 1, Home: 0, End: this.run.end};
     return key in places ? () => this.go(places[key]) : null;
   }
+}
+
+// the measure of a run, in words
+function said({measure}) {
+  return measure ? `${measure.name} ${Math.round(100 * measure.share)} %` : "";
 }

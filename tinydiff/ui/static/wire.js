@@ -2,13 +2,15 @@
 //
 // A value is the run so far: {run, total, head, chunks, done}
 //   run    a number that no other run has; total: how many pictures are expected
-//   head   {settings, family, curves: {alpha, weight}, query, pace}, optional; nats, the largest
+//   head   {settings, family, noise, told (sentences by moment), looks (numbers of steps of the
+//          slider), curves: {alpha, weight, loss}, query, pace}, optional; nats, the largest
 //          entropy; pairs, likeliest tokens a cell; scene, what kind of noise it is (render.scene)
 //   chunks lists of pictures, each list a string of JSON; a picture has text, best, state, sure,
 //          entropy, view as changes ([place, character, ...] or the whole string), step, t, calls
 //          and at (seconds)
 //   done   adds top (the likeliest tokens, a string a picture), stats ([name, value, reference]
-//          triples) and stopped
+//          triples), stopped, measure ({name, share, about}, the one large number) and strange
+//          (the cells of words that are none)
 
 export const MASK = "\x7f";
 export const BEHIND = "e";  // the state of a cell behind the end of the text: it is not drawn
@@ -50,8 +52,9 @@ export class Run {
   }
 
   take(value) {
-    const {chunks, total, done, stats, stopped} = value;
-    Object.assign(this, {done, top: read(value, "top"), stats, stopped});
+    const {chunks, total, done, stats, stopped, measure, strange} = value;
+    Object.assign(this, {done, top: read(value, "top"), stats, stopped, measure});
+    this.strange = new Set(strange);
     for (; this.#read < chunks.length; this.#read++) {
       for (const packed of JSON.parse(chunks[this.#read])) this.#add(packed);
     }

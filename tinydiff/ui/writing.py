@@ -1,0 +1,152 @@
+"""A run as values for the player: what it is told before, what is drawn, and the numbers of a text
+that is finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tinydiff.frames import Frame
+from tinydiff.measure import evaluate
+from tinydiff.processes import Process
+from tinydiff.runs import Request
+from tinydiff.samplers import SAMPLERS
+from tinydiff.show import render
+from tinydiff.show.moments import moments, plain
+from tinydiff.store import catalogue
+from tinydiff.ui.player import curves, losses
+from tinydiff.ui.request import LOOKS, frames, query
+from tinydiff.ui.session import Job
+from tinydiff.uncertainty import percent
+
+
+def write(request: Request, job: Job) -> Iterator[dict]:
+    """Values for the player while the text is written; the last one is done and holds the
+    numbers."""
+    wire = wire_for(request)
+    for value in render.stream(pictures(request, wire, frames(request, job)), wire):
+        job.kept = value
+        yield value
+    if not job.replaced:
+        said = {"said": job.notice} if job.late else {}
+        job.kept = done(request, wire, stopped=job.ended, **said)
+        yield job.kept
+
+
+def done(request: Request, wire: render.Wire, **more) -> dict:
+    """The value of a run that is over, with its numbers."""
+    process, end = request.process, wire.end
+    numbers = stats(end, process)
+    if render.MASK not in end.text:
+        text = render.spelled(end.text, process.tokenizer)
+        more |= dict(measure=measure(text, process), strange=strange(end, process))
+        numbers += judged(text, process)
+    return wire.value(done=True, stats=numbers, **more)
+
+
+def wire_for(request: Request) -> render.Wire:
+    settings, process = request.settings, request.process
+    return render.Wire(
+        settings["steps"] + 1,
+        process.V,
+        settings=settings,
+        query=query(settings),
+        family=process.name,
+        noise=plain(process.name),
+        told=moments(process, settings["sampler"]),
+        looks=looks(request),
+        curves=curves(process) | losses(settings["model"]),
+    )
+
+
+def looks(request: Request) -> list[int]:
+    """The numbers of steps between which the slider swaps: LOOKS and the run's own, those that make
+    a difference; none where the sampler takes a call a token."""
+    settings = request.settings
+    sampler = SAMPLERS[settings["sampler"]]
+    if not sampler.steps_matter:
+        return []
+    asked = sorted({*LOOKS, settings["steps"]})
+    made = sampler.different(request.process, request.canvas, asked)
+    return list(made) if settings["steps"] in made and len(made) > 1 else []
+
+
+def pictures(
+    request: Request, wire: render.Wire, frames: Iterator[Frame]
+) -> Iterator[render.Picture]:
+    """The pictures of a run; the wire hears how many there will be."""
+
+    def counted():
+        for frame in frames:
+            wire.total = frame.steps + 1
+            yield frame
+
+    return render.record(request.process, request.canvas, counted())
+
+
+def stats(end: render.Picture, process: Process) -> list[list[str]]:
+    """The line under the text that `process` wrote: name, value, and what it is to be compared
+    with."""
+    calls, seconds = max(1, end.calls), max(1e-9, end.seconds)
+    fresh = "".join(sign for sign, given in zip(end.text, end.given) if not given)
+    written = len(render.spelled(fresh, process.tokenizer).replace(render.MASK, ""))
+    return [
+        ["looked", f"{end.calls:,} time{'s' * (end.calls != 1)}", ""],
+        ["a look", f"{1000 * seconds / calls:.1f} ms", ""],
+        ["speed", f"{written / seconds:,.0f} characters/s", ""],
+    ]
+
+
+def judged(text: str, process: Process) -> list[list[str]]:
+    """What others say of a text; nothing of one that another text was learned for than the
+    judge's."""
+    quality = evaluate.judged([text], process)
+    real = catalogue.real_text(process.corpus)
+    ends = catalogue.yardsticks(process.corpus)
+    rows = []
+    if quality.bits is not None:
+        rows.append(
+            [
+                "how odd to a second model",
+                f"{quality.bits:.2f} bits a character",
+                f"real text {real['bits']:.2f}; lower is better" if "bits" in real else "",
+            ]
+        )
+    if quality.words is not None:
+        good, long = evaluate.word_counts(text, catalogue.words(process.corpus))
+        scale = (
+            f"letters in pairs {percent(ends['pairs']['words'])}, real text "
+            f"{percent(ends['real']['words'])}"
+            if ends
+            else ""
+        )
+        rows.append(["real words", f"{good} of {long} long ones", scale])
+    return rows
+
+
+def strange(end: render.Picture, process: Process) -> list[int]:
+    """The cells of a finished text that belong to words which are in no dictionary, without those
+    that are given; none where the corpus has no dictionary here."""
+    if evaluate.judge_of(process) is None:
+        return []
+    parts = [render.spelled(sign, process.tokenizer) for sign in end.text]
+    text, known, cell, found = "".join(parts), catalogue.words(process.corpus), [], []
+    for i, part in enumerate(parts):
+        cell += [i] * len(part)
+    for match in evaluate.WORD.finditer(text):
+        if match.start() > 0 and match.end() < len(text) and match.group().lower() not in known:
+            found += sorted({cell[at] for at in range(match.start(), match.end())})
+    return [i for i in found if not end.given[i]]
+
+
+def measure(text: str, process: Process) -> dict:
+    """The one large measure of a text, {name, share, about}: sense to a second model where there is
+    one, else the share of real words; {} where there is neither."""
+    quality = evaluate.judged([text], process)
+    sense = evaluate.sense(quality.bits, process.corpus)
+    if sense is not None:
+        about = "to a second model: 0 % are words in random order, 100 % is real text"
+        return dict(name="sense", share=round(sense, 4), about=about)
+    if quality.words is not None:
+        about = "of those with four letters or more"
+        return dict(name="real words", share=round(quality.words, 4), about=about)
+    return {}
