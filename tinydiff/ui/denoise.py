@@ -46,7 +46,7 @@ def example() -> dict:
     same seed would not make it again here.
     """
     value, said = json.loads(EXAMPLE.read_text("utf-8")), recording.caption("example")
-    return value | {"stats": [*value["stats"], ["recorded", said, ""]]} if said else value
+    return value | {"stats": [*value["stats"], ["", "", said]]} if said else value
 
 
 def record_example(path: Path = EXAMPLE) -> None:
@@ -207,7 +207,7 @@ def build(site: Site) -> None:
     with gr.Row(elem_classes="td-press"):
         with gr.Column(elem_classes="td-page"):
             player = Player(example(), linked=True, elem_id="denoise-player")
-            others_here = Others(looks.recorded())
+            others_here = Others(looks.recorded(), elem_id="other-looks")
             build_downloads(site.session)
         with gr.Column(elem_classes="td-controls"):
             source, fields, go, chips = build_panel()
@@ -232,15 +232,11 @@ def build_panel() -> tuple:
 class Others(gr.HTML):
     """Holds other numbers of looks (`Looks.value`) for the player above it, and shows nothing."""
 
-    def __init__(self, value: dict):
-        super().__init__(
-            value,
-            html_template="<i hidden></i>",
-            js_on_load="tinydiff.others('denoise-player', props, watch)",
-            apply_default_css=False,
-            elem_id="looks-here",
-            visible="hidden",
-        )
+    def __init__(self, value: dict | None = None, **more):
+        more.setdefault("html_template", "<i hidden></i>")
+        more.setdefault("js_on_load", "tinydiff.others('denoise-player', props, watch)")
+        more.setdefault("visible", "hidden")
+        super().__init__(value, **more)
 
     def get_block_name(self) -> str:
         return "html"

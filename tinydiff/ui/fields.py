@@ -51,11 +51,10 @@ def noises(models: dict[str, Model]) -> list[tuple[str, str]]:
 
 
 def noise_info(process: type[Process] | Process) -> str:
-    """The field's term and the paper, as Markdown."""
+    """The field's term, a link to the paper, as Markdown."""
     number = process.paper.partition(":")[2]
     where = f"https://arxiv.org/abs/{number}" if process.paper.startswith("arXiv:") else ""
-    term = f"[{process.title} ↗]({where})" if where else process.title
-    return f"{process.about} {term}"
+    return f"[{process.title} ↗]({where})" if where else process.title
 
 
 def models_of(process: str, models: dict[str, Model]) -> list[tuple[str, str]]:

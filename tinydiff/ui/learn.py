@@ -548,4 +548,4 @@ def record() -> None:
     recording.save("train", value | {"state": "recorded"}, [])
 
 
-TAB = Tab("train", "Train", build=build, record=record)
+TAB = Tab("train", "Train yours", build=build, record=record)

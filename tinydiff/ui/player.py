@@ -65,7 +65,7 @@ def curves(process: Process) -> dict[str, list[float]]:
     # of a text: where time depends on the position, the mean over it
     each = t[:, None].expand(-1, process.length or PLACES)
     alpha, weight = process.noise.alpha(each), process.noise.weight(each.clamp_min(1e-3))
-    weight = torch.where(alpha < 1, weight, 0)
+    weight[0] = weight[1]  # at t = 0 there is no noise and no mistake
     return {"alpha": rounded(alpha.mean(1)), "weight": rounded(weight.mean(1))}
 
 

@@ -16,7 +16,7 @@ from tinydiff.generate import Frame, check_number
 from tinydiff.options import Choice, Range
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.runs import Request
-from tinydiff.samplers import column
+from tinydiff.samplers import SAMPLERS, column
 from tinydiff.sentences import brief
 from tinydiff.store import catalogue, hub
 from tinydiff.store.catalogue import Model
@@ -121,25 +121,31 @@ def trained_model(session: Session | None) -> tuple[Model, Process]:
 
 
 def origin(model: str) -> str:
-    """One line on where a model comes from."""
+    """One line on where a model comes from; nothing of one of this copy."""
     if model == visitor_models.NAME:
         return "You trained it; it is here for this visit, and nobody else can see it."
     if catalogue.of_hub(model):
         return f"From the Hub, commit {hub.Source.parse(model).revision[:12]}."
-    return "In this copy."
+    return ""
 
 
 # ---------------------------------------------------------------- links
 
 
-def query(settings: Mapping) -> str:
+def query(settings: Mapping, until: str | None = None) -> str:
     """Settings as the query of a link; what is as in `opening` is left out, and so is the sampler
-    that the model has first. Model, length and seed are always said."""
+    that the model has first. Model, length and seed are always said. until:
+    the usual value of that setting, where it is known."""
     first = column(PROCESSES[settings["process"]])[0]
     usual = opening() | {"sampler": first, "seed": None, "model": None, "length": None}
     said = {name: settings[name] for name in usual if settings[name] != usual[name]}
-    if "options" in said:
-        said["options"] = json.dumps(said["options"], ensure_ascii=False)
+    if until is not None and said.get("until") == until:
+        del said["until"]
+    declared = SAMPLERS[settings["sampler"]].options if settings["sampler"] else {}
+    own = {k: v for k, v in settings["options"].items() if v != declared[k][0]}
+    said.pop("options", None)
+    if own:
+        said["options"] = json.dumps(own, ensure_ascii=False)
     return urlencode(said)
 
 

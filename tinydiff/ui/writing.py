@@ -4,7 +4,9 @@ that is finished."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from tinydiff.endings import usual
 from tinydiff.frames import Frame
 from tinydiff.measure import evaluate
 from tinydiff.processes import Process
@@ -26,6 +28,8 @@ def write(request: Request, job: Job) -> Iterator[dict]:
     for value in render.stream(pictures(request, wire, frames(request, job)), wire):
         job.kept = value
         yield value
+        if "guess" in wire.head["told"] and "guess" not in wire.head:
+            wire.head["guess"] = guess(request)
     if not job.replaced:
         said = {"said": job.notice} if job.late else {}
         job.kept = done(request, wire, stopped=job.ended, **said)
@@ -35,12 +39,21 @@ def write(request: Request, job: Job) -> Iterator[dict]:
 def done(request: Request, wire: render.Wire, **more) -> dict:
     """The value of a run that is over, with its numbers."""
     process, end = request.process, wire.end
-    numbers = stats(end, process)
+    numbers = stats(end)
     if render.MASK not in end.text:
         text = render.spelled(end.text, process.tokenizer)
         more |= dict(measure=measure(text, process), strange=strange(end, process))
         numbers += judged(text, process)
     return wire.value(done=True, stats=numbers, **more)
+
+
+def guess(request: Request) -> dict:
+    """All guesses of the first look: the text that one look alone would write with the same seed,
+    as signs, and what they spell."""
+    asked, spelled = replace(request, settings=request.settings | {"steps": 1}), {}
+    for picture in render.record(asked.process, asked.canvas, frames(asked, Job())):
+        spelled |= picture.pieces or {}
+    return {"text": picture.text, "pieces": spelled}
 
 
 def wire_for(request: Request) -> render.Wire:
@@ -49,7 +62,7 @@ def wire_for(request: Request) -> render.Wire:
         settings["steps"] + 1,
         process.V,
         settings=settings,
-        query=query(settings),
+        query=query(settings, usual(process)),
         family=process.name,
         noise=plain(process.name),
         told=moments(process, settings["sampler"]),
@@ -83,16 +96,17 @@ def pictures(
     return render.record(request.process, request.canvas, counted())
 
 
-def stats(end: render.Picture, process: Process) -> list[list[str]]:
-    """The line under the text that `process` wrote: name, value, and what it is to be compared
-    with."""
+def stats(end: render.Picture) -> list[list[str]]:
+    """The line under a text: name, value, and what it is to be compared with."""
     calls, seconds = max(1, end.calls), max(1e-9, end.seconds)
-    fresh = "".join(sign for sign, given in zip(end.text, end.given) if not given)
-    written = len(render.spelled(fresh, process.tokenizer).replace(render.MASK, ""))
+    idle = end.step - end.calls
     return [
-        ["looked", f"{end.calls:,} time{'s' * (end.calls != 1)}", ""],
+        [
+            "looked",
+            f"{end.calls:,} time{'s' * (end.calls != 1)}",
+            f"in {idle} of the {end.step} steps there was nothing to do" if idle > 0 else "",
+        ],
         ["a look", f"{1000 * seconds / calls:.1f} ms", ""],
-        ["speed", f"{written / seconds:,.0f} characters/s", ""],
     ]
 
 
@@ -113,13 +127,8 @@ def judged(text: str, process: Process) -> list[list[str]]:
         )
     if quality.words is not None:
         good, long = evaluate.word_counts(text, catalogue.words(process.corpus))
-        scale = (
-            f"letters in pairs {percent(ends['pairs']['words'])}, real text "
-            f"{percent(ends['real']['words'])}"
-            if ends
-            else ""
-        )
-        rows.append(["real words", f"{good} of {long} long ones", scale])
+        real_words = f"real text {percent(ends['real']['words'])}" if ends else ""
+        rows.append(["real words", f"{good} of {long}", real_words])
     return rows
 
 

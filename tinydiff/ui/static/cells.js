@@ -51,13 +51,13 @@ export class Cells {
     this.box.style.minHeight = "";
   }
 
-  // guesses: a picture whose likeliest tokens are shown wherever something is open
+  // guesses: signs that are shown wherever something is open
   draw(frame, {scene, pieces, strange, frames, end}, guesses = null) {
     this.#fit(frame.text.length, pieces);
     this.box.classList.toggle("wide", !!scene.wide);
-    const best = guesses ? guesses.best : frame.best;
+    const best = guesses ?? frame.best;
     const ahead = frame.text.map((_, i) => (guesses
-      ? frame.state[i] !== "g" && best[i] !== MASK
+      ? frame.state[i] !== "g" && best[i] !== undefined
       : this.best && differs(frame, i, scene.masks) && frame.state[i] !== BEHIND));
     const signs = frame.text.map((sign, i) => ahead[i] ? best[i] : sign);
     const last = frames[end]?.text;

@@ -32,8 +32,11 @@ export class Chart {
     this.#points = lines.map((line) => line.points || []);
   }
 
-  // with the pictures of the run, for lines that grow
+  // with the pictures of the run, for lines that grow; what does not grow is drawn once a size
   draw(frames, to) {
+    const size = `${this.box.clientWidth} ${this.box.clientHeight}`;
+    if (!this.grows && size === this.size) return;
+    this.size = size;
     if (to) this.to = to;
     this.lines.forEach((line, i) => {
       if (!line.points) {
@@ -48,7 +51,8 @@ export class Chart {
     const art = svg("svg", {role: "img", width, height: tall, "aria-label": this.label()});
     for (const [value, words] of this.ticks) {
       const at = Math.round(this.y(value)) + .5, low = !this.height(value);
-      add(art, svg("path", {class: low ? "td-axis" : "td-grid", d: `M${left} ${at}H${width - right}`}),
+      const rule = {class: low ? "td-axis" : "td-grid", d: `M${left} ${at}H${width - right}`};
+      add(art, svg("path", rule),
         svg("text", {x: left - 6, y: at + 4, "text-anchor": "end"}, words));
     }
     add(art, svg("text", {x: left, y: tall - 3}, this.from),
@@ -71,8 +75,8 @@ export class Chart {
     const drawn = points.map(([s, v]) => [this.x(s), this.y(v)]);
     const found = [svg("path", {class: `td-line${i ? " second" : ""}`, d: path(drawn)})];
     if (words && drawn.length > 4) {
-      const [x, y] = drawn[Math.floor(drawn.length * (i ? .28 : .5))];
-      const aside = i ? {x: x - 4, y: y + 14, "text-anchor": "end"} : {x: x + 7, y: y - 3};
+      const [x, y] = drawn[Math.floor(drawn.length * (i ? .15 : .5))];
+      const aside = {x: x + (i ? 3 : 7), y: y - (i ? 5 : 3)};
       found.push(svg("text", {class: "td-name", ...aside}, words));
     }
     return found;
@@ -90,7 +94,8 @@ export class Chart {
     this.value.textContent = this.said(this.lines[0].value(frame, k));
     const {left, right} = EDGE, end = this.x(1) + right;
     const side = x - SAID < left ? "start" : x + SAID > end ? "end" : "middle";
-    this.value.setAttribute("x", side === "middle" ? x : side === "start" ? Math.max(2, x - 4) : end);
+    const near = side === "start" ? Math.max(2, x - 4) : side === "end" ? end : x;
+    this.value.setAttribute("x", near);
     this.value.setAttribute("text-anchor", side);
   }
 }

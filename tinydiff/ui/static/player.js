@@ -2,8 +2,8 @@
 //
 // `element` holds player.html; props.value is a run as wire.js describes it. With head.pace,
 // pictures appear at their own seconds times pace; else at the chosen number a second, the first
-// look slowly, so that its halves are seen. props.linked writes head.query into the address. What is
-// particular to a noise is its view (views/NAME.js):
+// look slowly, so that its halves are seen. props.linked writes head.query into the address. What
+// is particular to a noise is its view (views/NAME.js):
 //   words, stage(box, run)   under the text: builds it, and gives draw(frame, at)
 //   marks                    are the tokens that it shows marked in the text
 //   shade                    a shade of the cells, as in cells.js
@@ -37,7 +37,7 @@ const players = new Map();  // by the id of their element
 
 export function play(element, trigger, props, watch) {
   const player = new Player(element, trigger, props);
-  players.set(element.closest("[id]")?.id, player);
+  players.set(element.closest(".block")?.id, player);
   watch("value", () => player.arrived());
   player.arrived();
 }
@@ -162,8 +162,7 @@ class Player {
     this.#phase = "";
     this.run = run;
     this.cells.box.classList.add("td-still");
-    this.makeCharts();
-    this.makeView();
+    if (this.run.scene.view) this.makeView();
     this.grow();
     this.paint(run.end);
     this.link();
@@ -211,6 +210,7 @@ class Player {
     // how often a cell changed is worth a view where one did more than once
     const again = !scene.masks || frames.some((frame) => frame.state.includes("a"));
     this.find("[data-view=changes]").hidden = !again;
+    this.find("[data-view=lines]").hidden = Object.keys(this.run.pieces).length > 0;
     if (this.find(`[data-view="${this.viewName}"]`)?.hidden !== false) this.setView("text");
   }
 
@@ -221,7 +221,7 @@ class Player {
     if (!frames.length) return;
     this.#at = Math.max(0, Math.min(k, frames.length - 1));
     const frame = frames[this.#at], where = `look ${this.#at} of ${end}`;
-    this.cells.draw(frame, this.run, this.#phase === "guess" ? frames[1] : null);
+    this.cells.draw(frame, this.run, this.#phase === "guess" ? this.run.guess : null);
     if (this.#playing) this.cells.hold();
     this.seek.max = end;
     this.seek.value = this.#at;
@@ -317,7 +317,7 @@ class Player {
   makeCharts() {
     const box = this.find(".td-plots");
     box.textContent = "";
-    this.#charts = plots(box, this.run, this.run.scene.masks ? MASKED : NOISY);
+    this.#charts = plots(box, () => this.run, this.run.scene.masks ? MASKED : NOISY);
     this.drawPlots();
   }
 
@@ -404,10 +404,10 @@ class Player {
 
   // the first look, slowly: what is given, all guesses, those that are kept; and the next three
   first(time) {
-    const {frames, head} = this.run, {start, guess, then} = this.#pauses;
+    const {frames} = this.run, {start, guess, then} = this.#pauses;
     if (!this.#due) this.#due = time + (this.#at ? then[this.#at - 1] ?? 0 : start);
     if (time < this.#due || this.#at + 1 >= frames.length) return;
-    if (this.#at === 0 && head.told.guess && this.#phase !== "guess") {
+    if (this.#at === 0 && this.run.guess && this.#phase !== "guess") {
       this.#phase = "guess";
       this.#due = time + guess;
       return this.paint(0);

@@ -30,10 +30,10 @@ function overTime(box, of, times, more) {
   });
 }
 
-// The charts of a run, in a box that is empty. hidden: the word for what is not done yet, and its
-// share of a picture.
-export function plots(box, run, hidden) {
-  const {curves = {}, nats = 1} = run.head, charts = [];
+// The charts of a run, in a box that is empty. now(): the run, or the same with other looks; hidden:
+// the word for what is not done yet, and its share of a picture.
+export function plots(box, now, hidden) {
+  const {curves = {}, nats = 1} = now().head, charts = [];
   const times = Array.from({length: 65}, (_, i) => i / 64);
   if (curves.alpha) {
     const of = even(curves.alpha);
@@ -58,9 +58,9 @@ export function plots(box, run, hidden) {
       said: (v) => v.toFixed(2),
     }));
   }
-  const steps = (f, k) => k / Math.max(1, run.end);
+  const steps = (f, k) => k / Math.max(1, now().end);
   charts.push(new Chart(box, {
-    title: "left to do", term: "this run", from: "0", to: looks(run), place: steps, ...percent,
+    title: "left to do", term: "this run", from: "0", to: looks(now()), place: steps, ...percent,
     lines: [
       {value: (f) => 100 * f[hidden.share], words: hidden.word},
       {value: (f) => 100 * f.meanEntropy / nats, words: "unsure"},

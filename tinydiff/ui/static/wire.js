@@ -2,7 +2,8 @@
 //
 // A value is the run so far: {run, total, head, chunks, done}
 //   run    a number that no other run has; total: how many pictures are expected
-//   head   {settings, family, noise, told (sentences by moment), looks (numbers of steps of the
+//   head   {settings, family, noise, told (sentences by moment), guess (the text of one look, and
+//          what its signs spell), looks (numbers of steps of the
 //          slider), curves: {alpha, weight, loss}, query, pace}, optional; nats, the largest
 //          entropy; pairs, likeliest tokens a cell; scene, what kind of noise it is (render.scene)
 //   chunks lists of pictures, each list a string of JSON; a picture has text, best, state, sure,
@@ -45,20 +46,28 @@ export class Run {
 
   constructor(value) {
     this.number = value.run;
-    this.head = value.head;
     const {scene} = value.head;
     this.scene = scene ? {...scene, view: read(scene, "view")} : PLAIN;
     this.take(value);
   }
 
   take(value) {
-    const {chunks, total, done, stats, stopped, measure, strange} = value;
+    const {chunks, head, total, done, stats, stopped, measure, strange} = value;
+    this.head = head;
+    if (head.guess && !this.guess) this.#guessed(head.guess);
     Object.assign(this, {done, top: read(value, "top"), stats, stopped, measure});
     this.strange = new Set(strange);
     for (; this.#read < chunks.length; this.#read++) {
       for (const packed of JSON.parse(chunks[this.#read])) this.#add(packed);
     }
     this.end = (done ? this.frames.length : total) - 1;
+  }
+
+  // all guesses of the first look, up to the first end; nothing stands behind that
+  #guessed({text, pieces}) {
+    Object.assign(this.pieces, pieces);
+    const signs = Array.from(text), end = signs.indexOf(this.scene.end);
+    this.guess = signs.map((sign, i) => (end >= 0 && i > end ? "" : sign));
   }
 
   #add(packed) {
