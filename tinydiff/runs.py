@@ -16,6 +16,7 @@ from tinydiff import guides
 from tinydiff.endings import check_rule, until, usual
 from tinydiff.generate import Frame, check_options, check_sampler, generate
 from tinydiff.processes import Process
+from tinydiff.samplers import State
 from tinydiff.schedules import check_grid
 from tinydiff.sentences import brief, listed
 from tinydiff.show import render
@@ -54,18 +55,22 @@ def defaults() -> dict:
 @dataclass(frozen=True)
 class Request:
     """Checked settings, and what they stand for: a run that is ready to start. settings: all of
-    them, as plain JSON; models: those that guides are handed, opened, by the option of each."""
+    them, as plain JSON; models: those that guides are handed, opened, by the option of each; start:
+    a state of the canvas to go on from; linked: whether the settings alone make the run again."""
 
     settings: dict
     process: Process
     canvas: Canvas
     models: dict[str, Process] = field(default_factory=dict)
+    start: State | None = None  # what it goes on from, in the place of noise
+    linked: bool = True  # do its settings make it again?
 
     @property
     def arguments(self) -> dict:
         """The keyword arguments of `generate`."""
         named = {name: self.settings[name] for name in GENERATED}
-        return named | self.steering | self.settings["options"]
+        begun = {} if self.start is None else {"start": self.start}
+        return named | begun | self.steering | self.settings["options"]
 
     @property
     def steering(self) -> dict:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -22,14 +23,14 @@ from tinydiff.show import export, render
 from tinydiff.store import catalogue, hub
 from tinydiff.store.catalogue import Model
 from tinydiff.ui import fields as panel
-from tinydiff.ui import looks, recording, steering
+from tinydiff.ui import looks, recording, steering, touch
 from tinydiff.ui.errors import one_of, refusal, refusals
 from tinydiff.ui.fields import FIELDS, HUB, fields_of, menus, options, unchanged
 from tinydiff.ui.player import Player
 from tinydiff.ui.request import OPENING, Request, from_query, number, open_model, read
 from tinydiff.ui.session import Job, Session
 from tinydiff.ui.tab import HUB_QUEUE, QUICK, QUIET, SAMPLE, Site, Tab
-from tinydiff.ui.writing import write
+from tinydiff.ui.writing import bets, still, write
 
 EXAMPLE = ASSETS / "example.json"
 
@@ -80,9 +81,60 @@ def read_fields(session: Session, *values) -> Request:
 
 def started(request: Request, job: Job) -> Iterator[dict]:
     """A run; when it is over there may be other numbers of looks for it."""
+    job.request, job.keeps_states = request, "diffusion" in request.process.traits
     yield from write(request, job)
     if job.wanted and not job.late:
         job.looks = looks.Looks.of(request, job.kept)
+
+
+def held(session: Session) -> touch.Held:
+    """What is on the player; the recorded run where the visitor has made none."""
+    job = session.jobs.get(TAB.name)
+    value = on_player(session)
+    request = job.request if job and job.request else read({})
+    steps = len(render.unpack(value).frames) - 1
+    return touch.Held(replace(request, settings=request.settings | {"steps": max(1, steps)}), value)
+
+
+def touched(event: gr.EventData, session: Session, *values) -> Iterator[dict]:
+    """The visitor did something to the text (`touch.request_of`), or takes it back."""
+    deed = event._data if isinstance(event._data, dict) else {}
+    yield from done_to(session, deed, values)
+
+
+def done_to(session: Session, deed: dict, values: tuple) -> Iterator[dict]:
+    """The values of a deed. What cannot be done is said beside the text, {"refused": sentence}."""
+    try:
+        if deed.get("do") == "undo":
+            before = touch.undone(session)
+            yield settled(session, before.request, before.value)
+            return
+        was, job = held(session), session.jobs.get(TAB.name)
+        chosen = job.looks.chosen if job and job.looks else None
+        own = job and chosen == (job.request.settings["steps"] if job.request else None)
+        raw = panel.raw_settings(*values)
+        if deed.get("do") not in ("rewrite", "begin"):  # the field of the text plays no part
+            raw |= {"prompt": "", "template": None}
+        request = touch.request_of(deed, read(raw, session), was, job.states if own else [])
+    except (ValueError, gr.Error) as error:
+        yield {"refused": getattr(error, "message", None) or str(error)}
+        return
+    if deed["do"] != "take":
+        touch.remember(session, was)
+    if deed["do"] == "type":
+        yield settled(session, request, still(request))
+    elif deed["do"] in ("begin", "take"):
+        yield settled(session, request, bets(request))
+    else:
+        job = session.begin(TAB.name)
+        yield from job.values(started(request, job))
+
+
+def settled(session: Session, request: Request, value: dict) -> dict:
+    """A value that is there at once becomes the visitor's newest run."""
+    job = session.begin(TAB.name)
+    job.request, job.kept = request, value
+    return value
 
 
 def others_of(site: Site):
@@ -210,9 +262,10 @@ def build(site: Site) -> None:
             others_here = Others(looks.recorded(), elem_id="other-looks")
             build_downloads(site.session)
         with gr.Column(elem_classes="td-controls"):
-            source, fields, go, chips = build_panel()
+            source, fields, go, chips, *hands = build_panel()
     site.player, site.fields = player, [source, *fields]
     wire(site, go, chips, others_here, fields)
+    wire_hands(site, hands, others_here, fields)
     wire_hub(site, source, fields, others_here)
 
 
@@ -224,6 +277,7 @@ def build_panel() -> tuple:
         made.append(gr.Button("Write", variant="primary", elem_id="write", elem_classes="td-go"))
         gr.HTML(STALE, elem_id="stale", apply_default_css=False)
         made.append(panel.build_chips())
+        made.extend(panel.build_hands())
 
     source, fields = panel.build(between)
     return source, fields, *made
@@ -301,6 +355,26 @@ def wire(site: Site, go: gr.Button, chips: gr.Radio, here: Others, fields: list)
     gr.api(denoise, api_name="denoise", concurrency_id="sample", concurrency_limit=2)
 
 
+def wire_hands(site: Site, hands: list, here: Others, fields: list) -> None:
+    """What a visitor does to the text itself."""
+    share, rewrite, mine = hands
+    player, session, values = site.player, site.session, fields[1:]
+
+    def again(session: Session, share: float, *values) -> Iterator[dict]:
+        yield from done_to(session, {"do": "rewrite", "t": share}, values)
+
+    def begin(session: Session, *values) -> Iterator[dict]:
+        yield from done_to(session, {"do": "begin"}, values)
+
+    ran = [
+        player.touched(touched, [session, *values], player, **QUIET_RUN),
+        rewrite.click(again, [session, share, *values], player, **QUIET_RUN),
+        mine.click(begin, [session, *values], player, **QUIET_RUN),
+    ]
+    for event in ran:
+        event.success(others_of(site), session, here, **BEHIND)
+
+
 def wire_hub(site: Site, source: gr.Textbox, fields: list, here: Others) -> None:
     """What may have to ask the Hub."""
     session, (noise, model, sampler, *_) = site.session, fields
@@ -317,6 +391,7 @@ def wire_hub(site: Site, source: gr.Textbox, fields: list, here: Others) -> None
 
 
 TAB = Tab("denoise", "Watch", build=build, read=read_fields, run=started, record=record_example)
+QUIET_RUN = dict(trigger_mode="multiple", api_visibility="private", **SAMPLE)
 # behind runs: many wait, one computes
 BEHIND = dict(concurrency_id="behind", concurrency_limit=16, **QUIET)
 

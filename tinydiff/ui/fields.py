@@ -329,3 +329,28 @@ def build_chips() -> gr.Radio:
 
 def chosen_chip(name: str) -> str:
     return CHIPS.get(name, OPENING["prompt"])
+
+
+def build_hands() -> tuple:
+    """What else a visitor can do: how much of a text of their own is written anew, the button for
+    that, and the one with which they are the sampler themselves."""
+    with gr.Accordion("Touch it", open=False, elem_classes="td-more td-hands", elem_id="hands"):
+        share = gr.Slider(
+            0.05,
+            1,
+            0.4,
+            step=0.05,
+            label="Rewrite a text of yours",
+            info="Write it under “Begin with”. From nearly as it is, to nothing left of it.",
+            elem_id="share",
+        )
+        rewrite = gr.Button("Rewrite it", size="sm", elem_id="rewrite-mine")
+        gr.HTML(YOURS, apply_default_css=False)
+        mine = gr.Button("You uncover the words", size="sm", elem_id="your-turn")
+    return share, rewrite, mine
+
+
+YOURS = (
+    "<p class='td-yours'>Be the sampler: one look at a time, click a hidden word and take one of "
+    "the network's five bets. Then let the machine finish.</p>"
+)

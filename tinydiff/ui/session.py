@@ -18,6 +18,7 @@ from gradio.utils import get_upload_folder
 
 from tinydiff.frames import Frame
 from tinydiff.runs import Request
+from tinydiff.samplers import State
 from tinydiff.store import catalogue
 from tinydiff.store.catalogue import Model
 from tinydiff.ui import visitor_models
@@ -37,6 +38,9 @@ class Job:
         self.kept, self.seconds, self.began = kept, SECONDS, time.monotonic()
         self.frame: Frame | None = None  # the newest
         self.looks = None  # looks.Looks of a run that is over, where there are any
+        self.request: Request | None = None  # what is written
+        self.keeps_states = False  # can the run be forked at a step?
+        self.states: list[State] = []  # then those after each step
         self.stopped = False  # by the visitor
         self.replaced = False  # by a newer run: nobody looks at this one any more
         self.late = False  # its time was over before it was done
@@ -65,6 +69,8 @@ class Job:
         try:
             for frame in frames:
                 self.frame = frame
+                if self.keeps_states and frame.state is not None:
+                    self.states.append(frame.state)
                 yield frame
                 if not self.wanted:
                     return
@@ -92,6 +98,7 @@ class Session:
         self.link: Request | None = None  # what the page was opened with
         self.secret = ""  # of the model that they trained
         self.looks = 0  # at which they let the slider go
+        self.past: list = []  # what was on the player before they touched it (touch.Held)
         self.folder: tempfile.TemporaryDirectory | None = None
 
     def begin(self, tab: str) -> Job:

@@ -18,6 +18,7 @@ from tinydiff.store import catalogue
 from tinydiff.ui.player import curves, losses
 from tinydiff.ui.request import LOOKS, frames, query
 from tinydiff.ui.session import Job
+from tinydiff.ui.touch import why_not
 from tinydiff.uncertainty import percent
 
 
@@ -47,6 +48,32 @@ def done(request: Request, wire: render.Wire, **more) -> dict:
     return wire.value(done=True, stats=numbers, **more)
 
 
+def still(request: Request) -> dict:
+    """A value of one picture: the canvas's text as it stands, of which nothing is to be written."""
+    process, canvas = request.process, request.canvas
+    text = render.spell(canvas.tokens[0].tolist(), process.tokenizer.signs)
+    n, given, stage = len(text), tuple(canvas.given[0].tolist()), render.scene(process, canvas)
+    facts = (0, 0.0, 0, 0.0, text, text, (1.0,) * n, (0.0,) * n, given)
+    wire = wire_for(request)
+    wire.head["looks"] = []
+    wire.add(render.Naming(process.tokenizer)(render.Picture(*facts, scene=stage)))
+    return done(request, wire)
+
+
+def bets(request: Request) -> dict:
+    """A value of two pictures of a text by masks: as it stands, and the same with the bets of one
+    look for every hidden place."""
+    process = request.process
+    shown = render.record(process, request.canvas, frames(request, Job()))
+    wire = wire_for(request)
+    wire.head |= {"looks": [], "yours": True}
+    before, after = shown
+    wire.add(before)
+    seen = dict(text=before.text, given=before.given, pieces=after.pieces)
+    wire.add(replace(after, **seen))
+    return wire.value(done=True, stats=[])
+
+
 def guess(request: Request) -> dict:
     """All guesses of the first look: the text that one look alone would write with the same seed,
     as signs, and what they spell."""
@@ -62,11 +89,12 @@ def wire_for(request: Request) -> render.Wire:
         settings["steps"] + 1,
         process.V,
         settings=settings,
-        query=query(settings, usual(process)),
+        query=query(settings, usual(process)) if request.linked else "",
         family=process.name,
         noise=plain(process.name),
         told=moments(process, settings["sampler"]),
         looks=looks(request),
+        touch=why_not(process, "again"),
         curves=curves(process) | losses(settings["model"]),
     )
 

@@ -5,6 +5,7 @@ import {CONTROLS, ENDED, drawn, isWide, spells} from "./glyphs.js";
 import {BEHIND, HALF, MASK, fifth, isOpen, share} from "./wire.js";
 
 const RETURN = CONTROLS["\n"];
+const NEW = new Set(["n", "a"]);
 const SPARE = 1.1;  // room that pieces of words are held to: a text may be longer than its masks
 const OFTEN = ["never", "once", "twice", "3 times", "more often"];
 
@@ -52,7 +53,8 @@ export class Cells {
   }
 
   // guesses: signs that are shown wherever something is open
-  draw(frame, {scene, pieces, strange, frames, end}, guesses = null) {
+  // rest: nothing is marked as new
+  draw(frame, {scene, pieces, strange, frames, end}, guesses = null, rest = false) {
     this.#fit(frame.text.length, pieces);
     this.box.classList.toggle("wide", !!scene.wide);
     const best = guesses ?? frame.best;
@@ -67,6 +69,7 @@ export class Cells {
       const sign = signs[i];
       const sure = () => `b${surety(frame, i, scene.masks)}`;
       const names = [ahead[i] ? guesses ? "q" : sure() : this.#state(frame, i)];
+      if (rest && NEW.has(names[0])) names[0] = "w";
       if (strange?.has(i) && !ahead[i] && frame.text[i] === last?.[i]) names.push("f");
       const parts = settled && sign === scene.between;  // one text of a stream from the next
       if (spells(sign, pieces).endsWith("\n")) names.push("nl");
@@ -77,6 +80,11 @@ export class Cells {
       if (i === this.picked) names.push("picked");
       this.#write(i, parts || sign === scene.end ? ENDED : texts[i], names);
     });
+  }
+
+  // marks cells that differ from another text
+  mark(different) {
+    this.#spans.forEach((span, i) => span.classList.toggle("d", different.has(i)));
   }
 
   // A space that begins a piece stands between the cells, so that lines end between words.

@@ -13,7 +13,8 @@ import {add, colour, make, mark, put, reduced} from "./dom.js";
 import {alone, readable} from "./glyphs.js";
 import {Looks} from "./looks.js";
 import {looks, plots} from "./plots.js";
-import {BEHIND, Run, isOpen, share} from "./wire.js";
+import {Hand, bets, differences} from "./touch.js";
+import {BEHIND, MASK, Run, isOpen, share} from "./wire.js";
 import * as views from "./views/*.js";
 
 const ROW = 64;        // cells that Shift and an arrow go up or down
@@ -21,6 +22,7 @@ const SPOKEN = 400;    // characters of the finished text that are read aloud
 // milliseconds that the start, the guesses, and each of the next pictures are seen; the first time
 // on a page, and then
 const SLOW = {start: 900, guess: 1300, then: [1000, 450, 250]};
+const REST = 900;  // milliseconds for which what came last is marked as new
 const QUICK = {start: 250, guess: 600, then: [450, 200, 120]};
 const ROOMY = [[170, 1], [300, .84], [Infinity, .72]];  // up to so many tokens, letters so large
 // what the page says of noise by masks, and of other noise
@@ -63,6 +65,8 @@ class Player {
   #pauses = SLOW;
   #main = null;       // the run that was asked for; `run` is that or one of its other looks
   #others = null;     // of which the newest is
+  #kept = null;       // a run that stands beside the other
+  #past = 0;          // deeds that can be undone
   #charts = [];
   #stage = null;      // draws what is particular to the noise, under the text
   #shades = {changes};
@@ -75,6 +79,8 @@ class Player {
     this.pinned = new Cells(this.find(".td-pinned .td-cells"));
     this.looks = new Looks(this.find(".td-looks"), (run) => this.swap(run),
       (count) => this.trigger("looked", {count}));
+    this.hand = new Hand(this.find(".td-sheet"), this.find(".td-cells"), () => this.run,
+      (deed) => (deed ? this.touch(deed) : this.drawDeeds()));
     this.resized = new ResizeObserver(() => this.drawPlots());
     this.resized.observe(this.find(".td-plots"));
     document.addEventListener("keydown", (event) => this.pressedAnywhere(event));
@@ -93,6 +99,7 @@ class Player {
 
   arrived() {
     const value = this.props.value;
+    if (value?.refused) return this.refuse(value.refused);
     if (!value || !value.chunks || this.#gone.has(value.run)) return;
     const fresh = value.run !== this.#main?.number;
     if (fresh) this.begin(value); else this.#main.take(value);
@@ -132,7 +139,11 @@ class Player {
     this.link();
     if (this.props.linked) mark(false);
     this.looks.begin(this.run, this.props.linked && counts || [], settings?.steps);
-    this.pin(false);
+    this.refuse("");
+    this.hand.locked.clear();
+    this.hand.choose(null);
+    if (this.#kept?.head.looks && this.#kept.number === this.run.number) this.#kept = null;
+    this.pin(this.#kept);
     this.makeCharts();
     this.makeView();
     if (this.#others) this.take(this.#others);
@@ -159,7 +170,7 @@ class Player {
   // the same run with another number of looks, finished
   swap(run) {
     this.setPlaying(false);
-    this.#phase = "";
+    this.#phase = "rest";
     this.run = run;
     this.cells.box.classList.add("td-still");
     if (this.run.scene.view) this.makeView();
@@ -169,20 +180,73 @@ class Player {
     requestAnimationFrame(() => this.cells.box.classList.remove("td-still"));
   }
 
-  // the text after one look, beside the other
-  pin(on) {
-    this.find(".td-pinned").hidden = !on;
-    this.find(".td-sheets").classList.toggle("td-both", on);
-    this.find(".td-pin").setAttribute("aria-pressed", String(on));
+  // a run beside the other, or none
+  pin(run) {
+    this.#kept = run || null;
+    this.find(".td-pinned").hidden = !run;
+    this.find(".td-sheets").classList.toggle("td-both", !!run);
     this.drawPinned();
   }
 
+  // It goes by the same clock. When both are over, what differs is marked; a first look has nothing
+  // in common.
   drawPinned() {
-    const box = this.find(".td-pinned"), one = this.looks.runs.get(1);
+    const one = this.looks.runs.get(1), box = this.find(".td-pinned"), kept = this.#kept;
     this.find(".td-pin").disabled = !one;
-    if (box.hidden || !one) return;
-    box.querySelector(".td-title span").textContent = said(one);
-    this.pinned.draw(one.frames[one.end], one);
+    this.find(".td-pin").setAttribute("aria-pressed", String(!!kept && kept === one));
+    if (box.hidden || !kept) return;
+    const {end} = this.run, over = this.#at >= end;
+    box.querySelector(".td-title b").textContent = named(kept);
+    box.querySelector(".td-title span").textContent = said(kept);
+    const k = kept === one || over ? kept.end : Math.round(this.#at / Math.max(1, end) * kept.end);
+    this.pinned.draw(kept.frames[k], kept, null, over);
+    if (!over || kept === one || !kept.done || !this.run.done) return;
+    const texts = [this.run, kept].map(({frames, end: last}) => frames[last]);
+    const all = differences(...texts.map(({text}) => text));
+    [this.cells, this.pinned].forEach((cells, i) => cells.mark(all[i]));
+  }
+
+  // ------------------------------------------------------------ what is done to the text
+
+  // something the server is to do
+  touch(deed) {
+    this.refuse("");
+    if (deed.do === "undo") this.#past = Math.max(0, this.#past - 1);
+    else if (deed.do !== "take") this.#past++;
+    this.trigger("touched", deed);
+  }
+
+  // why it was not done, beside the text
+  refuse(words) {
+    const line = this.find(".td-refusal");
+    line.textContent = words;
+    line.hidden = !words;
+  }
+
+  drawDeeds() {
+    const {done, end, head} = this.run, can = head.touch === "";
+    const over = done && this.#at >= end, offered = {
+      undo: this.#past > 0, rest: can && over && this.hand.locked.size > 0 && !head.yours,
+      fork: can && done && this.#at > 0 && this.#at < end, finish: head.yours, keep: over,
+    };
+    this.find(".td-deeds").hidden = !this.props.linked;
+    for (const button of this.find(".td-deeds").children) {
+      button.hidden = !offered[button.dataset.deed];
+    }
+  }
+
+  deed(name) {
+    const acts = {
+      undo: () => this.touch({do: "undo"}),
+      rest: () => this.touch({do: "again", cells: this.hand.rest}),
+      finish: () => this.touch({do: "finish"}),
+      keep: () => this.pin(this.run),
+      fork: () => {
+        this.#kept = this.run;  // both stay
+        this.touch({do: "fork", step: this.#at});
+      },
+    };
+    acts[name]?.();
   }
 
   // For what comes when a run ends, so that nothing moves then: Stop, and as much as the numbers of
@@ -221,7 +285,10 @@ class Player {
     if (!frames.length) return;
     this.#at = Math.max(0, Math.min(k, frames.length - 1));
     const frame = frames[this.#at], where = `look ${this.#at} of ${end}`;
-    this.cells.draw(frame, this.run, this.#phase === "guess" ? this.run.guess : null);
+    const rest = this.#phase === "rest";
+    this.cells.draw(frame, this.run, this.#phase === "guess" ? this.run.guess : null, rest);
+    if (this.hand.chosen && (this.#at < end || !this.run.done)) this.hand.choose(null);
+    else this.hand.draw();
     if (this.#playing) this.cells.hold();
     this.seek.max = end;
     this.seek.value = this.#at;
@@ -231,6 +298,8 @@ class Player {
     this.find(".td-big b").textContent = `${this.#at} / ${end}`;
     this.find(".td-caption").textContent = this.caption();
     this.drawTitle();
+    this.drawPinned();
+    this.drawDeeds();
     for (const chart of this.#charts) chart.mark(frame, this.#at);
     if (frame.view.length) this.#stage?.(frame, this.#at);
     this.drawShades(frame);
@@ -242,7 +311,10 @@ class Player {
     const {done, end, stopped, head: {told}} = this.run, at = this.#at;
     if (done && at >= end) {
       if (stopped) return "Stopped: what came is kept.";
-      return end === 1 ? "Done: 1 look. Every first guess was kept." : `Done: ${end} looks.`;
+      if (this.run.head.yours) return "Your turn: click a hidden word, and take one of its bets.";
+      const more = this.props.linked && this.hand.can && end ? " Choose words to rewrite." : "";
+      return end === 1 ? "Done: 1 look. Every first guess was kept."
+        : end ? `Done: ${end} looks.${more}` : "Changed by hand. Choose words to rewrite.";
     }
     if (!told) return "";
     if (this.#phase === "guess") return told.guess;
@@ -277,6 +349,12 @@ class Player {
     if (picked < 0) return;
     const found = run.done && frame.state[picked] !== "g" ? run.topOf(picked, this.#at) : null;
     const unit = Object.keys(run.pieces).length ? "Token" : "Character";
+    const mine = run.head.yours && found && frame.text[picked] === MASK;
+    if (mine) {
+      put(box, "p", "td-top-head", "What could stand here? Take one of the network's bets:");
+      return bets(box, found.signs, share, run.pieces,
+        (token) => this.touch({do: "take", cell: picked, token}));
+    }
     put(box, "p", "td-top-head",
       `${unit} ${picked + 1}, look ${this.#at}: ${this.source(frame, found)}`);
     if (!found) return;
@@ -302,6 +380,18 @@ class Player {
   pick(cell) {
     this.cells.picked = cell >= 0 && cell < this.cells.count ? cell : -1;
     this.paint(this.#at);
+  }
+
+  // from where words were first chosen to a cell
+  extend(cell) {
+    const [first, last] = this.hand.chosen ?? [cell, cell];
+    this.pick(cell);
+    this.hand.choose([cell >= first ? first : last, cell]);
+  }
+
+  leave() {
+    this.hand.choose(null);
+    this.pick(-1);
   }
 
   setView(name) {
@@ -398,6 +488,7 @@ class Player {
     }
     if (this.#at >= frames.length - 1 && done) {
       this.setPlaying(false);
+      setTimeout(() => this.rest(), REST);
       this.announce();
     } else this.#timer = requestAnimationFrame((later) => this.tick(later));
   }
@@ -416,6 +507,14 @@ class Player {
     this.#due = time + (then[this.#at] ?? 0);
     this.#last = time;
     this.paint(this.#at + 1);
+  }
+
+  // what came last is marked as new no more
+  rest() {
+    const {end, head} = this.run;
+    if (this.#playing || this.#at < end || head.pace) return;
+    this.#phase = "rest";
+    this.paint(end);
   }
 
   // the picture that is due where each has its own seconds
@@ -475,14 +574,20 @@ class Player {
       "td-play": () => this.toggle(), "td-first": () => this.go(0),
       "td-prev": () => this.go(this.#at - 1), "td-next": () => this.go(this.#at + 1),
       "td-last": () => this.go(this.run?.end),
-      "td-pin": () => this.pin(this.find(".td-pinned").hidden),
+      "td-pin": () => {
+        const one = this.looks.runs.get(1);
+        this.pin(this.#kept === one ? null : one);
+      },
+      "td-unpin": () => this.pin(null),
       "td-present": () => this.present(!this.showing),
       "td-stop": () => {
         this.say("Stopping.");
         this.trigger("stop");
       },
     };
-    if (button?.dataset.view) {
+    if (button?.dataset.deed) this.deed(button.dataset.deed);
+    else if (button?.dataset.do) return;
+    else if (button?.dataset.view) {
       this.setView(button.dataset.view);
       this.paint(this.#at);
     } else if (button) {
@@ -490,6 +595,7 @@ class Player {
     } else if (cell) {
       const place = Number(cell.dataset.cell);
       this.pick(place === this.cells.picked ? -1 : place);
+      this.hand.choose(this.cells.picked < 0 ? null : [place, place]);
     }
   }
 
@@ -523,15 +629,21 @@ class Player {
     const {picked, count} = this.cells, onSheet = target.matches(".td-sheet");
     if (key === " ") return target.closest("button") ? null : () => this.toggle();
     if (onSheet && key === "Enter") return () => this.pick(picked < 0 ? 0 : -1);
-    if (onSheet && key === "Escape") return () => this.pick(-1);
+    if (onSheet && key === "Escape") return () => this.leave();
     if (onSheet && shiftKey && key.startsWith("Arrow")) {
       const by = {ArrowRight: 1, ArrowLeft: -1, ArrowDown: ROW, ArrowUp: -ROW}[key];
-      return () => this.pick(Math.max(0, Math.min(count - 1, picked + by)));
+      return () => this.extend(Math.max(0, Math.min(count - 1, picked + by)));
     }
     if (target === this.seek || shiftKey) return null;
     const places = {ArrowRight: this.#at + 1, ArrowLeft: this.#at - 1, Home: 0, End: this.run.end};
     return key in places ? () => this.go(places[key]) : null;
   }
+}
+
+// a run that is kept, in words
+function named(run) {
+  const {sampler, seed} = run.head.settings ?? {};
+  return `${looks(run)}${sampler ? `, ${sampler.replaceAll("_", " ")}, seed ${seed}` : ""}`;
 }
 
 // the measure of a run, in words

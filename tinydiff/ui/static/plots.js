@@ -30,8 +30,8 @@ function overTime(box, of, times, more) {
   });
 }
 
-// The charts of a run, in a box that is empty. now(): the run, or the same with other looks; hidden:
-// the word for what is not done yet, and its share of a picture.
+// The charts of a run, in a box that is empty. now(): the run, or the same with other looks;
+// hidden: the word for what is not done yet, and its share of a picture.
 export function plots(box, now, hidden) {
   const {curves = {}, nats = 1} = now().head, charts = [];
   const times = Array.from({length: 65}, (_, i) => i / 64);
