@@ -31,6 +31,7 @@ from tinydiff.ui.request import OPENING, Request, from_query, number, open_model
 from tinydiff.ui.session import Job, Session
 from tinydiff.ui.tab import HUB_QUEUE, QUICK, QUIET, SAMPLE, Site, Tab
 from tinydiff.ui.writing import bets, still, write
+from tinydiff.uncertainty import percent
 
 EXAMPLE = ASSETS / "example.json"
 
@@ -119,6 +120,8 @@ def done_to(session: Session, deed: dict, values: tuple) -> Iterator[dict]:
     except (ValueError, gr.Error) as error:
         yield {"refused": getattr(error, "message", None) or str(error)}
         return
+    if deed["do"] == "begin":
+        session.turn = request
     if deed["do"] != "take":
         touch.remember(session, was)
     if deed["do"] == "type":
@@ -128,13 +131,33 @@ def done_to(session: Session, deed: dict, values: tuple) -> Iterator[dict]:
     else:
         job = session.begin(TAB.name)
         yield from job.values(started(request, job))
+        if deed["do"] == "finish" and session.turn and job.wanted:
+            yield scored(session.turn, request, job)
+
+
+def scored(turn: Request, request: Request, job: Job) -> dict:
+    """The visitor's finished text, with how good it is beside those that the machine writes alone:
+    from where the visitor began, with the same steps and seed, in orders of its own."""
+    steps, found = request.settings["steps"], []
+    for name, words in touch.ORDERS.items():
+        if name in column(request.process):
+            settings = request.settings | {"sampler": name, "options": {}}
+            alone = replace(request, canvas=turn.canvas, settings=settings)
+            made = looks.written(alone, steps, lambda: job.wanted)
+            if made and made.get("measure"):
+                found.append(f"{words} {percent(made['measure']['share'])}")
+    mine = job.kept.get("measure")
+    if mine and found:
+        row = [f"your {mine['name']}", percent(mine["share"]), f"alone: {', '.join(found)}"]
+        job.kept = job.kept | {"stats": [row, *job.kept["stats"]]}
+    return job.kept
 
 
 def settled(session: Session, request: Request, value: dict) -> dict:
     """A value that is there at once becomes the visitor's newest run."""
     job = session.begin(TAB.name)
-    job.request, job.kept = request, value
-    return value
+    job.request, job.kept = request, value | {"still": True}
+    return job.kept
 
 
 def others_of(site: Site):

@@ -98,6 +98,7 @@ class Session:
         self.link: Request | None = None  # what the page was opened with
         self.secret = ""  # of the model that they trained
         self.looks = 0  # at which they let the slider go
+        self.turn: Request | None = None  # of which they uncover the words themselves
         self.past: list = []  # what was on the player before they touched it (touch.Held)
         self.folder: tempfile.TemporaryDirectory | None = None
 

@@ -24,6 +24,8 @@ from tinydiff.text import Canvas
 from tinydiff.ui.session import Session
 
 PAST = 20  # that can be undone
+# in which the machine uncovers a text alone, to compare with the visitor's
+ORDERS = {"confidence": "surest first", "random": "by chance"}
 FEW, USUAL = 3, 8  # looks in which some words are written again; so many tokens a look are few
 
 

@@ -82,6 +82,10 @@ export class Cells {
     });
   }
 
+  rect(i) {
+    return this.#spans[i].getBoundingClientRect();
+  }
+
   // marks cells that differ from another text
   mark(different) {
     this.#spans.forEach((span, i) => span.classList.toggle("d", different.has(i)));

@@ -112,8 +112,11 @@ class Player {
       const length = frames[0].text.length, {unit = "characters"} = this.run.scene;
       this.say(done ? "A run is ready to be played."
         : `Writing ${length} ${unit} in ${looks(this.run)}.`);
-      this.paint(0);
-      if (!reduced.matches) this.setPlaying(true);
+      if (value.still) this.swap(this.run);
+      else {
+        this.paint(0);
+        if (!reduced.matches) this.setPlaying(true);
+      }
     } else if (this.#at >= 0) this.paint(this.#at);
     if (reduced.matches && done) {
       this.paint(end);
@@ -198,7 +201,8 @@ class Player {
     const {end} = this.run, over = this.#at >= end;
     box.querySelector(".td-title b").textContent = named(kept);
     box.querySelector(".td-title span").textContent = said(kept);
-    const k = kept === one || over ? kept.end : Math.round(this.#at / Math.max(1, end) * kept.end);
+    const share = Math.max(0, this.#at) / Math.max(1, end);
+    const k = kept === one || over ? kept.end : Math.round(share * kept.end);
     this.pinned.draw(kept.frames[k], kept, null, over);
     if (!over || kept === one || !kept.done || !this.run.done) return;
     const texts = [this.run, kept].map(({frames, end: last}) => frames[last]);
@@ -225,7 +229,11 @@ class Player {
 
   drawDeeds() {
     const {done, end, head} = this.run, can = head.touch === "";
-    const over = done && this.#at >= end, offered = {
+    const over = done && this.#at >= end;
+    for (const name of ["m", "n"]) {
+      this.find(`.td-kinds .${name}`).parentNode.classList.toggle("td-past", over && !head.yours);
+    }
+    const offered = {
       undo: this.#past > 0, rest: can && over && this.hand.locked.size > 0 && !head.yours,
       fork: can && done && this.#at > 0 && this.#at < end, finish: head.yours, keep: over,
     };
@@ -352,11 +360,13 @@ class Player {
     const mine = run.head.yours && found && frame.text[picked] === MASK;
     if (mine) {
       put(box, "p", "td-top-head", "What could stand here? Take one of the network's bets:");
+      this.place(box);
       return bets(box, found.signs, share, run.pieces,
         (token) => this.touch({do: "take", cell: picked, token}));
     }
     put(box, "p", "td-top-head",
       `${unit} ${picked + 1}, look ${this.#at}: ${this.source(frame, found)}`);
+    this.place(box);
     if (!found) return;
     const list = put(box, "ol", "td-top-list");
     for (let i = 0; i < found.signs.length; i += 2) {
@@ -366,6 +376,15 @@ class Player {
       put(row, "span", "td-top-bar").style.setProperty("--share", `${100 * p}%`);
       put(row, "span", "td-top-share", p < 0.01 ? "< 1 %" : `${Math.round(100 * p)} %`);
     }
+  }
+
+  // near its cell, under what can be done with that
+  place(box) {
+    const sheet = this.find(".td-sheet").getBoundingClientRect();
+    const cell = this.cells.rect(this.cells.picked), tools = this.find(".td-tools");
+    box.style.top = `${cell.bottom - sheet.top + 8 + (tools.hidden ? 0 : 44)}px`;
+    const left = Math.min(cell.left - sheet.left, sheet.width - box.offsetWidth - 8);
+    box.style.left = `${Math.max(8, left)}px`;
   }
 
   // of what step the likeliest tokens are
@@ -595,7 +614,9 @@ class Player {
     } else if (cell) {
       const place = Number(cell.dataset.cell);
       this.pick(place === this.cells.picked ? -1 : place);
-      this.hand.choose(this.cells.picked < 0 ? null : [place, place]);
+      const words = this.cells.picked >= 0 && !this.run.head.yours;
+      this.hand.choose(words ? [place, place] : null);
+      this.drawTop(this.run.frames[this.#at]);
     }
   }
 
