@@ -54,7 +54,7 @@ export class Cells {
 
   // guesses: signs that are shown wherever something is open
   // rest: nothing is marked as new
-  draw(frame, {scene, pieces, strange, frames, end}, guesses = null, rest = false) {
+  draw(frame, {head, scene, pieces, strange, frames, end}, guesses = null, rest = false) {
     this.#fit(frame.text.length, pieces);
     this.box.classList.toggle("wide", !!scene.wide);
     const best = guesses ?? frame.best;
@@ -63,13 +63,16 @@ export class Cells {
       : this.best && differs(frame, i, scene.masks) && frame.state[i] !== BEHIND));
     const signs = frame.text.map((sign, i) => ahead[i] ? best[i] : sign);
     const last = frames[end]?.text;
+    // of a text that was changed by hand most is given: what was written last is what counts
+    const byHand = head.query === "" && end > 0;
     const texts = drawn(signs, pieces);
     const settled = scene.masks || frame.t === 0;  // other noise holds an END now and then
     this.#spans.forEach((span, i) => {
       const sign = signs[i];
       const sure = () => `b${surety(frame, i, scene.masks)}`;
       const names = [ahead[i] ? guesses ? "q" : sure() : this.#state(frame, i)];
-      if (rest && NEW.has(names[0])) names[0] = "w";
+      if (rest && NEW.has(names[0])) names[0] = byHand ? "r" : "w";
+      if (rest && byHand && names[0] === "g") names[0] = "w";
       if (strange?.has(i) && !ahead[i] && frame.text[i] === last?.[i]) names.push("f");
       const parts = settled && sign === scene.between;  // one text of a stream from the next
       if (spells(sign, pieces).endsWith("\n")) names.push("nl");
