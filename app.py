@@ -17,7 +17,7 @@ from tinydiff.ui.server import Page, end_at_sigterm
 from tinydiff.ui.session import Session
 from tinydiff.ui.tab import Site
 from tinydiff.ui.tabs import TABS
-from tinydiff.ui.theme import HEAD, LAUNCH, THEME_JS
+from tinydiff.ui.theme import HEAD, LAUNCH, OPEN_JS, THEME_JS, Nav
 
 
 def page() -> Page:
@@ -31,11 +31,14 @@ def page() -> Page:
     ) as whole:
         gr.HTML(html_template=HEAD, js_on_load=THEME_JS, apply_default_css=False)
         session = gr.State(Session(), delete_callback=Session.end)
-        with gr.Tabs() as tabs:
+        offered = [tab for tab in TABS if tab.offered()]
+        nav = Nav([[tab.name, tab.title] for tab in offered])
+        with gr.Tabs(elem_classes="td-pages") as tabs:
             site = Site(whole, tabs, session)
-            for tab in (tab for tab in TABS if tab.offered()):
+            for tab in offered:
                 with gr.Tab(tab.title, id=tab.name):
                     tab.build(site)
+        nav.opened(None, nav, tabs, js=OPEN_JS)
     return whole
 
 

@@ -24,7 +24,7 @@ from tinydiff.store import catalogue, hub
 from tinydiff.store.catalogue import Model
 from tinydiff.ui import fields as panel
 from tinydiff.ui import looks, recording, steering, touch
-from tinydiff.ui.errors import one_of, refusal, refusals
+from tinydiff.ui.errors import one_of, refusal, refusals, said
 from tinydiff.ui.fields import FIELDS, HUB, fields_of, menus, options, unchanged
 from tinydiff.ui.player import Player
 from tinydiff.ui.request import OPENING, Request, from_query, number, open_model, read
@@ -47,8 +47,8 @@ def example() -> dict:
     """The run that plays at load, as one value for the player; under the text it says so where the
     same seed would not make it again here.
     """
-    value, said = json.loads(EXAMPLE.read_text("utf-8")), recording.caption("example")
-    return value | {"stats": [*value["stats"], ["", "", said]]} if said else value
+    value, words = json.loads(EXAMPLE.read_text("utf-8")), recording.caption("example")
+    return value | {"stats": [*value["stats"], ["", "", words]]} if words else value
 
 
 def record_example(path: Path = EXAMPLE) -> None:
@@ -117,8 +117,11 @@ def done_to(session: Session, deed: dict, values: tuple) -> Iterator[dict]:
         if deed.get("do") not in ("rewrite", "begin"):  # the field of the text plays no part
             raw |= {"prompt": "", "template": None}
         request = touch.request_of(deed, read(raw, session), was, job.states if own else [])
-    except (ValueError, gr.Error) as error:
-        yield {"refused": getattr(error, "message", None) or str(error)}
+    except ValueError as error:
+        yield {"refused": str(error)}
+        return
+    except gr.Error as error:
+        yield said(error)
         return
     if deed["do"] == "begin":
         session.turn = request
@@ -254,8 +257,8 @@ def opened(session: Session, request: gr.Request):
         return session, *[gr.skip()] * (1 + len(FIELDS) + steering.count() + len(options()))
     with refusals():
         model, process = open_model(asked := raw.get("model", OPENING["model"]))
-    if said := catalogue.instead(asked):
-        gr.Info(said, title="Another model")
+    if other := catalogue.instead(asked):
+        gr.Info(other, title="Another model")
     session.link = read(raw, opened=(model, process))
     place = gr.skip()
     if catalogue.of_hub(model.key):

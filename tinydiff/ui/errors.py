@@ -14,7 +14,13 @@ from tinydiff.sentences import brief
 def refusal(words: str) -> gr.Error:
     """The error that shows a sentence to the visitor. The sentence may hold what a stranger typed,
     and the toast reads HTML."""
-    return gr.Error(html.escape(words, quote=False), title="Not possible", print_exception=False)
+    return gr.Error(html.escape(words, quote=False), print_exception=False)
+
+
+def said(error: gr.Error) -> dict:
+    """The value with which a player or a panel shows the sentence of an error at the field it is
+    about, and keeps what it shows."""
+    return {"refused": html.unescape(str(error.message))}
 
 
 @contextmanager

@@ -310,4 +310,5 @@ TAB = Tab(
     run=write,
     offered=offered,
     record=record,
+    refused=lambda value: (value, gr.skip()),
 )

@@ -239,7 +239,7 @@ def end_at_sigterm() -> None:
 
 def refusal(words: str) -> gr.Error:
     """A sentence for the visitor, which holds nothing that a stranger wrote."""
-    return gr.Error(words, title="Not possible", print_exception=False)
+    return gr.Error(words, print_exception=False)
 
 
 # ---------------------------------------------------------------- who waits

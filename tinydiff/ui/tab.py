@@ -16,6 +16,7 @@ import gradio as gr
 from tinydiff.runs import DEFAULTS
 from tinydiff.samplers import SAMPLERS
 from tinydiff.store import catalogue
+from tinydiff.ui.errors import said
 from tinydiff.ui.session import Job, Session
 
 # the line of all runs: two at a time, which share the machine
@@ -69,6 +70,7 @@ class Tab:
     run:     a request and its job -> values of the outputs, one after the other
     offered: is there anything to show?
     record:  writes the first view (recording.py)
+    refused: the values of the outputs, from that of the first, when a request is refused
     """
 
     name: str
@@ -78,10 +80,16 @@ class Tab:
     run: Callable[[object, Job], Iterator] | None = None
     offered: Callable[[], bool] = lambda: True
     record: Callable[[], None] | None = None
+    refused: Callable[[dict], object] = lambda value: value
 
     def start(self, session: Session, *values) -> Iterator:
-        """A run with the values of the widgets, which replaces the visitor's older one."""
-        request = self.read(session, *values)
+        """A run with the values of the widgets, which replaces the visitor's older one; where they
+        cannot be, a sentence at the field, and what is shown stays."""
+        try:
+            request = self.read(session, *values)
+        except gr.Error as error:
+            yield self.refused(said(error))
+            return
         job = session.begin(self.name)
         yield from job.values(self.run(request, job))
 

@@ -16,6 +16,23 @@ THEME_JS = (
     "element.querySelector('.td-theme').addEventListener('click', () => "
     "document.body.classList.toggle('dark'));"
 )
+OPEN_JS = "(name) => ({selected: name, __type__: 'update'})"
+
+
+class Nav(gr.HTML):
+    """The list of the tabs, in the place of Gradio's own: all of them are seen at every width, and
+    each has an address. Its value is the tab that is to be shown, at its event `opened`."""
+
+    def __init__(self, tabs: list[list[str]], **more):
+        more.setdefault("html_template", NAV)
+        more.setdefault("js_on_load", "tinydiff.nav(element, props, () => trigger('opened'))")
+        super().__init__(tabs[0][0], apply_default_css=False, elem_id="nav", tabs=tabs, **more)
+
+    def get_block_name(self) -> str:
+        return "html"
+
+
+NAV = '<div class="td-nav" role="tablist" aria-label="Parts of the page"></div>'
 LAUNCH = dict(
     css_paths=[STATIC / "style.css", STATIC / "tabs.css"],
     theme=gr.themes.Base(

@@ -1,6 +1,8 @@
 // What the page's components call: the player, and the panels of the tabs.
 
 import {mark} from "./dom.js";
+import {Nav} from "./nav.js";
+import {refuse} from "./refusals.js";
 import {play, takeOthers} from "./player.js";
 import * as panels from "./panels/*.js";
 
@@ -10,6 +12,13 @@ export function player(element, trigger, props, watch) {
 
 export function others(id, props, watch) {
   takeOthers(id, props, watch);
+}
+
+export function nav(element, props, opened) {
+  return new Nav(element, props, (name) => {
+    props.value = name;
+    opened();
+  });
 }
 
 export function stale(on) {
@@ -23,7 +32,11 @@ export function panel(name, element, props, watch) {
   const ready = () => {
     if (!props.value || props.value === shown) return;
     shown = props.value;
-    drawn.show(shown);
+    const page = element.closest(".tabitem");
+    refuse(page, "");
+    if (!shown.refused) return drawn.show(shown);
+    if (!refuse(page, shown.refused)) drawn.root.querySelector(".tt-status")?.replaceChildren(
+      shown.refused);
   };
   watch("value", ready);
   ready();

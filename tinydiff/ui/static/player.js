@@ -13,6 +13,7 @@ import {add, colour, make, mark, put, reduced} from "./dom.js";
 import {alone, readable} from "./glyphs.js";
 import {Looks} from "./looks.js";
 import {looks, plots} from "./plots.js";
+import {refuse} from "./refusals.js";
 import {Hand, bets, differences} from "./touch.js";
 import {BEHIND, MASK, Run, isOpen, share} from "./wire.js";
 import * as views from "./views/*.js";
@@ -22,6 +23,7 @@ const SPOKEN = 400;    // characters of the finished text that are read aloud
 // milliseconds that the start, the guesses, and each of the next pictures are seen; the first time
 // on a page, and then
 const SLOW = {start: 900, guess: 1300, then: [1000, 450, 250]};
+const NARROW = 900;  // px, under which the text stands over the panel
 const REST = 900;  // milliseconds for which what came last is marked as new
 const QUICK = {start: 250, guess: 600, then: [450, 200, 120]};
 const ROOMY = [[170, 1], [300, .84], [Infinity, .72]];  // up to so many tokens, letters so large
@@ -139,6 +141,9 @@ class Player {
     const [, size] = ROOMY.find(([most]) => this.run.frames[0].text.length <= most);
     this.root.style.setProperty("--td-size", size);
     if (!value.done) this.makeRoom();
+    if (!value.done && innerWidth < NARROW) {
+      this.find(".td-sheets").scrollIntoView({behavior: reduced.matches ? "auto" : "smooth"});
+    }
     this.link();
     if (this.props.linked) mark(false);
     this.looks.begin(this.run, this.props.linked && counts || [], settings?.steps);
@@ -156,7 +161,9 @@ class Player {
   link() {
     const {query} = this.run.head;
     const own = this.run.number === 0 && !location.search;
-    if (this.props.linked && query && !own) history.replaceState(null, "", "?" + query);
+    if (this.props.linked && query && !own) {
+      history.replaceState(history.state, "", `?${query}${location.hash}`);
+    }
   }
 
   // other numbers of looks for the run, {run, made}
@@ -223,8 +230,9 @@ class Player {
   // why it was not done, beside the text
   refuse(words) {
     const line = this.find(".td-refusal");
-    line.textContent = words;
-    line.hidden = !words;
+    const there = refuse(this.element.closest(".tabitem"), words);
+    line.textContent = there ? "" : words;
+    line.hidden = there || !words;
   }
 
   drawDeeds() {
@@ -318,7 +326,7 @@ class Player {
   caption() {
     const {done, end, stopped, head: {told}} = this.run, at = this.#at;
     if (done && at >= end) {
-      if (stopped) return "Stopped: what came is kept.";
+      if (stopped) return `Stopped after ${looks(this.run)}: what came is kept.`;
       if (this.run.head.yours) return "Your turn: click a hidden word, and take one of its bets.";
       const more = this.props.linked && this.hand.can && end ? " Choose words to rewrite." : "";
       return end === 1 ? "Done: 1 look. Every first guess was kept."

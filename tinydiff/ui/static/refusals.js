@@ -1,0 +1,37 @@
+// What cannot be done is said at the field it is about, in one sentence; the picture stays.
+
+import {make} from "./dom.js";
+
+// settings by the labels of their fields, where those have another name
+const NAMED = {prompt: "begin with", template: "begin with", steps: "looks", text: "begin with"};
+
+// the field of a tab that a sentence speaks of first; null where it speaks of none
+function fieldOf(root, words) {
+  const said = words.toLowerCase();
+  let found = null, first = Infinity;
+  for (const label of root.querySelectorAll("[data-testid=block-info], .label-wrap span")) {
+    const block = label.closest(".block"), name = label.textContent.trim().toLowerCase();
+    if (!block || !name) continue;
+    const names = [name, ...Object.keys(NAMED).filter((key) => name.startsWith(NAMED[key]))];
+    for (const one of names) {
+      const at = said.indexOf(one);
+      if (at >= 0 && at < first) [found, first] = [block, at];
+    }
+  }
+  return found;
+}
+
+// Says it, and takes away what was said before; "" only takes that away. Whether there was a field
+// for it.
+export function refuse(root, words) {
+  root?.querySelectorAll(".td-refused-here").forEach((node) => node.remove());
+  if (!root || !words) return false;
+  const field = fieldOf(root, words);
+  if (!field) return false;
+  const fold = field.closest(".td-more")?.querySelector(".label-wrap:not(.open)");
+  fold?.click();
+  field.append(make("p", "td-refused-here", words, {role: "alert"}));
+  field.scrollIntoView({block: "nearest"});
+  field.querySelector("input, textarea")?.focus({preventScroll: true});
+  return true;
+}
