@@ -23,7 +23,7 @@ from tinydiff.show import export, render
 from tinydiff.store import catalogue, hub
 from tinydiff.store.catalogue import Model
 from tinydiff.ui import fields as panel
-from tinydiff.ui import looks, recording, steering, touch
+from tinydiff.ui import looks, presenter, recording, steering, touch
 from tinydiff.ui.errors import one_of, refusal, refusals, said
 from tinydiff.ui.fields import FIELDS, HUB, fields_of, menus, options, unchanged
 from tinydiff.ui.player import Player
@@ -285,6 +285,8 @@ def build(site: Site) -> None:
     with gr.Row(elem_classes="td-press"):
         with gr.Column(elem_classes="td-page"):
             player = Player(example(), linked=True, elem_id="denoise-player")
+            code = gr.HTML("", elem_id="qr", apply_default_css=False)
+            player.presented(presenter.shown, None, code, **QUICK)
             others_here = Others(looks.recorded(), elem_id="other-looks")
             build_downloads(site.session)
         with gr.Column(elem_classes="td-controls"):

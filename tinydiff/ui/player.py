@@ -16,7 +16,7 @@ from tinydiff.paths import STATIC
 from tinydiff.processes import Process
 from tinydiff.store import catalogue
 
-EVENTS = "/* 'stop', 'looked', 'touched' */ "  # Gradio reads their names there
+EVENTS = "/* 'stop', 'looked', 'touched', 'presented' */ "  # Gradio reads their names there
 PLACES = 64  # of a text of any length
 POINTS = 65  # of each curve under the text
 
@@ -26,7 +26,7 @@ class Player(gr.HTML):
 
     linked: writes the run's link into the address bar. Its events: `stop` is the
     visitor's Stop, `looked` the slider that is let go at a number of looks,
-    `touched` what the visitor does to the text.
+    `touched` what the visitor does to the text, `presented` that it fills the screen.
     """
 
     def __init__(self, value: dict | None = None, *, linked: bool = False, **more):

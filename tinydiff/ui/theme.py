@@ -7,6 +7,7 @@ from tinydiff.paths import STATIC
 from tinydiff.ui import server
 
 HEAD = """
+<a class="td-skip" href="#write">Skip to the button Write</a>
 <header class="td-head"><h1>tinydiff</h1><p>text diffusion you can watch</p>
 <button type="button" class="td-theme" aria-label="Light or dark" title="Light or dark">
 <svg viewBox="0 0 20 20" aria-hidden="true">

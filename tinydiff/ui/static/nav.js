@@ -36,6 +36,7 @@ export class Nav {
   }
 
   show(name) {
+    if (name && !this.tabs.some(([one]) => one === name)) return;  // a place within a tab
     const found = this.known(name);
     for (const tab of this.list.children) {
       const on = tab.dataset.tab === found;

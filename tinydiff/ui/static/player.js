@@ -23,6 +23,7 @@ const SPOKEN = 400;    // characters of the finished text that are read aloud
 // milliseconds that the start, the guesses, and each of the next pictures are seen; the first time
 // on a page, and then
 const SLOW = {start: 900, guess: 1300, then: [1000, 450, 250]};
+const SHOWN = 12;      // runs that the browser can go back to
 const NARROW = 900;  // px, under which the text stands over the panel
 const REST = 900;  // milliseconds for which what came last is marked as new
 const QUICK = {start: 250, guess: 600, then: [450, 200, 120]};
@@ -69,6 +70,7 @@ class Player {
   #others = null;     // of which the newest is
   #kept = null;       // a run that stands beside the other
   #past = 0;          // deeds that can be undone
+  #shown = new Map(); // runs that the browser can go back to, by number
   #charts = [];
   #stage = null;      // draws what is particular to the noise, under the text
   #shades = {changes};
@@ -88,6 +90,10 @@ class Player {
     document.addEventListener("keydown", (event) => this.pressedAnywhere(event));
     element.addEventListener("click", (event) => this.clicked(event));
     element.addEventListener("keydown", (event) => this.pressed(event));
+    roving(this.find(".td-moves"));
+    roving(this.find(".td-views"));
+    roving(this.find(".td-tools"));
+    addEventListener("popstate", ({state}) => this.back(state?.run));
     element.addEventListener("input", (event) => {
       if (event.target === this.seek) this.go(Number(this.seek.value));
     });
@@ -127,7 +133,7 @@ class Player {
   }
 
   begin(value) {
-    if (this.#main) this.#gone.add(this.#main.number);
+    if (this.#main) this.leaveRun(this.#main);
     if (this.#main?.told) this.#pauses = QUICK;
     this.setPlaying(false);
     this.#main = this.run = new Run(value);
@@ -157,13 +163,32 @@ class Player {
     if (this.#others) this.take(this.#others);
   }
 
-  // the address of what is shown; that of the run at load is the page's own
+  // the address of what is shown; that of the run at load is the page's own. A run of the visitor's
+  // is a place to come back to.
   link() {
-    const {query} = this.run.head;
-    const own = this.run.number === 0 && !location.search;
-    if (this.props.linked && query && !own) {
-      history.replaceState(history.state, "", `?${query}${location.hash}`);
-    }
+    const {run} = this, {query} = run.head, own = run.number === 0 && !location.search;
+    if (!this.props.linked || !query) return;
+    this.#shown.set(run.number, run);
+    for (const number of [...this.#shown.keys()].slice(0, -SHOWN)) this.#shown.delete(number);
+    const before = history.state?.run, state = {...history.state, run: run.number};
+    const there = own ? location.href : `?${query}${location.hash}`;
+    const again = before === undefined || before === run.number || run !== this.#main;
+    history[again ? "replaceState" : "pushState"](state, "", there);
+  }
+
+  // the browser goes back, or forward, to a run that was shown
+  back(number) {
+    const run = this.#shown.get(number);
+    if (!run || run === this.run || !run.done) return;
+    this.swap(run);
+    mark(true);
+  }
+
+  // another takes its place: what came of it is what it is
+  leaveRun(run) {
+    this.#gone.add(run.number);
+    if (run.done) return;
+    Object.assign(run, {done: true, stopped: true, end: run.frames.length - 1});
   }
 
   // other numbers of looks for the run, {run, made}
@@ -580,6 +605,7 @@ class Player {
     this.root.classList.toggle("shown", on);
     this.find(".td-present").setAttribute("aria-pressed", String(on));
     this.find(".td-sheet").focus({preventScroll: true});
+    if (on && this.props.linked) this.trigger("presented", {url: location.href});
     this.drawPlots();
   }
 
@@ -658,6 +684,7 @@ class Player {
     const {picked, count} = this.cells, onSheet = target.matches(".td-sheet");
     if (key === " ") return target.closest("button") ? null : () => this.toggle();
     if (onSheet && key === "Enter") return () => this.pick(picked < 0 ? 0 : -1);
+    if (key === "Escape" && this.showing) return () => this.present(false);
     if (onSheet && key === "Escape") return () => this.leave();
     if (onSheet && shiftKey && key.startsWith("Arrow")) {
       const by = {ArrowRight: 1, ArrowLeft: -1, ArrowDown: ROW, ArrowUp: -ROW}[key];
@@ -667,6 +694,23 @@ class Player {
     const places = {ArrowRight: this.#at + 1, ArrowLeft: this.#at - 1, Home: 0, End: this.run.end};
     return key in places ? () => this.go(places[key]) : null;
   }
+}
+
+// one stop of the keyboard for a group of buttons, with arrows inside
+function roving(group) {
+  const buttons = () => [...group.querySelectorAll("button")].filter((b) => !b.hidden);
+  const only = (one) => buttons().forEach((b) => { b.tabIndex = b === one ? 0 : -1; });
+  only(group.querySelector("[data-first]") ?? buttons()[0]);
+  group.addEventListener("keydown", (event) => {
+    const all = buttons(), at = all.indexOf(document.activeElement);
+    const step = {ArrowRight: 1, ArrowLeft: -1}[event.key];
+    if (!step || at < 0) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const next = all[(at + step + all.length) % all.length];
+    only(next);
+    next.focus();
+  });
 }
 
 // a run that is kept, in words

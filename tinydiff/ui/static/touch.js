@@ -119,15 +119,12 @@ export class Hand {
 
   key(event) {
     event.stopPropagation();
-    const items = [...this.tools.querySelectorAll("button")];
-    const at = items.indexOf(document.activeElement);
-    const step = {ArrowRight: 1, ArrowLeft: -1}[event.key];
     if (event.key === "Escape") {
       this.choose(null);
       this.sheet.focus();
     } else if (event.key === "Enter" && event.target === this.input) {
       this.done({do: "type", cells: this.picked, text: this.input.value});
-    } else if (step && at >= 0) items[(at + step + items.length) % items.length].focus();
+    }
   }
 
   done(deed) {
