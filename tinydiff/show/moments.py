@@ -26,6 +26,7 @@ RUNS = {
     "gaussian": "It guesses again, and moves every point a little towards its guess.",
     "bits": "It guesses again, and moves every digit a little towards its guess.",
 }
+BLOCKS = "It uncovers the words of one block, a few at a time; what stands before them stays."
 MOVED = "… and takes a small step towards them: most of the noise stays."
 
 
@@ -41,6 +42,8 @@ def moments(process: Process, sampler: str) -> dict[str, str]:
     of "guess", "keep" and "run"."""
     noise, keeps = process.noise.name, SAMPLERS[sampler].keeps
     start = {"start": STARTS.get(noise, process.about)}
+    if "blocks" in process.traits:
+        return start | {"run": BLOCKS}
     if "diffusion" not in process.traits:
         return start | {"order": "It writes the next word, and looks again."}
     if sampler == "left_to_right":

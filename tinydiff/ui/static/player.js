@@ -30,11 +30,11 @@ const QUICK = {start: 250, guess: 600, then: [450, 200, 120]};
 const ROOMY = [[170, 1], [300, .84], [Infinity, .72]];  // up to so many tokens, letters so large
 // what the page says of noise by masks, and of other noise
 const MASKED = {
-  hidden: ["x"], share: "masked", word: "hidden",
+  hidden: ["x"], share: "masked", word: "hidden", title: "left to do",
   best: "In the place of each mask the likeliest token; the paler, the less sure",
 };
 const NOISY = {
-  hidden: ["m", "u"], share: "changing", word: "changing",
+  hidden: ["m", "u"], share: "changing", word: "changing", title: "changed by this look",
   best: "Under the noise the likeliest token; the paler, the less sure",
 };
 
@@ -150,7 +150,8 @@ class Player {
     if (!value.done && innerWidth < NARROW) {
       this.find(".td-sheets").scrollIntoView({behavior: reduced.matches ? "auto" : "smooth"});
     }
-    this.link();
+    if (this.run.number) this.link();  // the run at load leaves the address alone
+    else this.#shown.set(0, this.run);
     if (this.props.linked) mark(false);
     this.looks.begin(this.run, this.props.linked && counts || [], settings?.steps);
     this.refuse("");
@@ -163,17 +164,15 @@ class Player {
     if (this.#others) this.take(this.#others);
   }
 
-  // the address of what is shown; that of the run at load is the page's own. A run of the visitor's
-  // is a place to come back to.
+  // the address of what is shown; a run of the visitor's is a place to come back to
   link() {
-    const {run} = this, {query} = run.head, own = run.number === 0 && !location.search;
+    const {run} = this, {query} = run.head;
     if (!this.props.linked || !query) return;
     this.#shown.set(run.number, run);
     for (const number of [...this.#shown.keys()].slice(0, -SHOWN)) this.#shown.delete(number);
     const before = history.state?.run, state = {...history.state, run: run.number};
-    const there = own ? location.href : `?${query}${location.hash}`;
     const again = before === undefined || before === run.number || run !== this.#main;
-    history[again ? "replaceState" : "pushState"](state, "", there);
+    history[again ? "replaceState" : "pushState"](state, "", `?${query}${location.hash}`);
   }
 
   // the browser goes back, or forward, to a run that was shown

@@ -60,7 +60,7 @@ export function plots(box, now, hidden) {
   }
   const steps = (f, k) => k / Math.max(1, now().end);
   charts.push(new Chart(box, {
-    title: "left to do", term: "this run", from: "0", to: looks(now()), place: steps, ...percent,
+    title: hidden.title, term: "this run", from: "0", to: looks(now()), place: steps, ...percent,
     lines: [
       {value: (f) => 100 * f[hidden.share], words: hidden.word},
       {value: (f) => 100 * f.meanEntropy / nats, words: "unsure"},
