@@ -118,7 +118,7 @@ def done_to(session: Session, deed: dict, values: tuple) -> Iterator[dict]:
             raw |= {"prompt": "", "template": None}
         request = touch.request_of(deed, read(raw, session), was, job.states if own else [])
     except ValueError as error:
-        yield {"refused": str(error)}
+        yield {"refused": str(error), "beside": True}  # the text, and at no field
         return
     except gr.Error as error:
         yield said(error)

@@ -107,7 +107,7 @@ class Player {
 
   arrived() {
     const value = this.props.value;
-    if (value?.refused) return this.refuse(value.refused);
+    if (value?.refused) return this.refuse(value.refused, value.beside);
     if (!value || !value.chunks || this.#gone.has(value.run)) return;
     const fresh = value.run !== this.#main?.number;
     if (fresh) this.begin(value); else this.#main.take(value);
@@ -251,10 +251,10 @@ class Player {
     this.trigger("touched", deed);
   }
 
-  // why it was not done, beside the text
-  refuse(words) {
-    const line = this.find(".td-refusal");
-    const there = refuse(this.element.closest(".tabitem"), words);
+  // why it was not done: at the field it is about, or beside the text
+  refuse(words, beside) {
+    const line = this.find(".td-refusal"), page = this.element.closest(".tabitem");
+    const there = refuse(page, beside ? "" : words);
     line.textContent = there ? "" : words;
     line.hidden = there || !words;
   }
@@ -314,6 +314,7 @@ class Player {
     // how often a cell changed is worth a view where one did more than once
     const again = !scene.masks || frames.some((frame) => frame.state.includes("a"));
     this.find("[data-view=changes]").hidden = !again;
+    this.find(".td-learned").hidden = !this.props.linked;
     this.find("[data-view=lines]").hidden = Object.keys(this.run.pieces).length > 0;
     if (this.find(`[data-view="${this.viewName}"]`)?.hidden !== false) this.setView("text");
   }
