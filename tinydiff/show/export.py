@@ -461,7 +461,7 @@ def drawable(run: Run, plots: bool = True) -> list[Image.Image]:
     return list(images(run, plots))
 
 
-def commonest(image: Image.Image, colours: int = 96) -> Image.Image:
+def commonest(image: Image.Image, colours: int = 62) -> Image.Image:
     """The palette of an image's most frequent colours, so that paper and ink keep their exact
     colours."""
     counted = sorted(image.getcolors(image.width * image.height), reverse=True)[:colours]
