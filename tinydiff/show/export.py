@@ -480,7 +480,8 @@ def a_few(pictures: list[Image.Image]) -> Image.Image:
 
 
 def mp4(run: Run, path: str | Path, pause: float = 3.0, plots: bool = True) -> None:
-    """Write an H.264 film, with ffmpeg; plots: see `images`. Raises ValueError where there is no ffmpeg."""
+    """Write an H.264 film, with ffmpeg; plots: see `images`. Raises ValueError where there is
+    none."""
     if shutil.which("ffmpeg") is None:
         raise ValueError(
             "MP4 needs the program ffmpeg, which is not here: install it, or export a GIF."
