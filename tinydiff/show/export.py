@@ -14,6 +14,7 @@ import html as markup
 import json as plain_json
 import math
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -26,8 +27,9 @@ from PIL import Image, ImageDraw
 
 from tinydiff.files import Unread, check_writable, read_whole, write_text
 from tinydiff.paths import STATIC
+from tinydiff.samplers import SAMPLERS
 from tinydiff.sentences import HUGE, NAME, brief, is_number, is_text
-from tinydiff.show import curves, fonts, render
+from tinydiff.show import curves, fonts, render, sheets
 from tinydiff.show.bundle import bundle
 from tinydiff.show.charts import Strip, font, inks, mixed
 from tinydiff.show.render import BREAK, MASK, Picture, Run
@@ -211,6 +213,14 @@ def picture_of(row: dict) -> Picture:
     if not (picture.pieces is None or render.is_naming(picture.pieces)):
         raise Strange
     return picture
+
+
+# ---------------------------------------------------------------- CSV
+
+
+def csv(run: Run, path: str | Path) -> None:
+    """Write the curves of a run as CSV, a line a picture."""
+    write_text(Path(path), sheets.of_run(run))
 
 
 # ---------------------------------------------------------------- HTML
@@ -507,15 +517,28 @@ def mp4(run: Run, path: str | Path, pause: float = 3.0, plots: bool = True) -> N
     os.replace(partial, path)
 
 
-WRITERS: dict[str, Callable[[Run, Path], None]] = {
+FILMS = (gif, mp4)  # which may have plots
+WRITERS: dict[str, Callable[..., None]] = {
     ".gif": gif,
     ".mp4": mp4,
     ".html": html,
     ".json": json,
+    ".csv": csv,
 }
 
 
-def writer(path: str | Path) -> Callable[[Run, Path], None]:
+def file_name(settings: dict, kind: str) -> str:
+    """What a file of a run is called: "tinydiff-stories-masked-64-steps-seed-7.gif"; without steps
+    where the sampler takes a call a token."""
+    chosen, steps = SAMPLERS.get(settings.get("sampler")), settings.get("steps")
+    counted = steps is not None and (chosen is None or chosen.steps_matter)
+    parts = ["tinydiff", str(shared(settings).get("model") or settings.get("process") or "run")]
+    parts += [f"{steps}-step{'s' * (steps != 1)}"] * counted
+    parts += [f"seed-{settings['seed']}"] if settings.get("seed") is not None else []
+    return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(parts))[:NAME] + f".{kind}"
+
+
+def writer(path: str | Path) -> Callable[..., None]:
     """The function that writes a file with this ending. Raises ValueError that lists the endings,
     or for a folder that does not exist."""
     path = Path(path)
