@@ -106,8 +106,8 @@ def test_code_writes_the_same_text(settings, capsys):
 def test_labels_are_in_the_code(capsys, tmp_path):
     """A run with a label, as Python and as a command."""
     process = random_process("masked", labels=3)
-    process.labels = ("glad", "sad", "an odd, one")
     config = checkpoint.config_of(process, {**SHAPE, "labels": 3}, "noise", step=1)
+    config |= {"labels": ["glad", "sad", "an odd, one"]}
     folder = checkpoint.save(process, config, tmp_path / "labelled")
     for label in ("sad", "an odd, one"):
         asked = runs.request(dict(model=str(folder), length=20, steps=4, label=label, guidance=2.0))

@@ -45,10 +45,9 @@ def sweep_command(args: argparse.Namespace) -> None:
     try:
         for number, one in enumerate(asked, 1):
             rows.append(sweep.row(one))
-            if sys.stderr.isatty():
-                print(f"\r{number} of {len(asked)}", end="", file=sys.stderr, flush=True)
             if time.monotonic() - saved > SAVED:
                 write_text(out, sweep.sheet(rows))
+                say(f"{number} of {len(asked)} runs", sys.stderr)
                 saved = time.monotonic()
     finally:
         if rows:
