@@ -119,7 +119,9 @@ def test_a_preset_decides_what_is_not_given():
     assert (given.steps, given.batch) == (7, tiny.batch)
 
 
-@pytest.mark.parametrize("command", ["sample", "train", "eval", "matrix", "bench", "export"])
+@pytest.mark.parametrize(
+    "command", ["sample", "train", "eval", "matrix", "bench", "export", "sweep"]
+)
 def test_help_of_every_command(command, capsys):
     """--help prints and ends with status 0."""
     with pytest.raises(SystemExit) as stop:
@@ -157,7 +159,8 @@ def test_help_of_every_command(command, capsys):
         (["rewrite", "..."], "give a line"),
         (["rewrite", "a" * 100], "room"),
         (["sample", "--model", "restore-masked"], "rewrite"),
-        (["export", "a.gif"], "--record"),
+        (["export"], "FILE"),
+        (["export", "a.gif", "--record", "--run", "b.json"], "--record"),
         (["export", "--record", "a.docx"], "a.docx"),
         (["export", "--record", "/nowhere/at/all/a.gif"], "nowhere"),
         (["export", "--run", "missing.json", "a.gif"], "missing.json"),

@@ -468,6 +468,7 @@ def test_every_ending_has_its_writer(tmp_path):
         ".mp4",
         ".html",
         ".json",
+        ".csv",
     }
     (tmp_path / "folder.gif").mkdir()
     for wrong in ("a.png", "a", "nowhere/a.gif", "folder.gif"):

@@ -9,7 +9,9 @@ import gc
 import io
 import json
 import random
+import shutil
 import socket
+import subprocess
 import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +20,12 @@ from urllib.parse import urlencode
 import gradio as gr
 import httpx
 import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
 
-from tinydiff.ui import race, server
+from tinydiff import recipes
+from tinydiff.show import render
+from tinydiff.ui import race, request, server
 from tinydiff.ui.session import Session
 
 DEEP = "[" * 400 + "]" * 400
@@ -278,3 +284,32 @@ def test_three_hundred_visitors_leave_nothing(whole):
     tracemalloc.stop()
     assert len(visits.session_data) == server.SESSIONS
     assert first - before < server.SESSIONS * 1e5 and second - first < 1e6
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_a_run_as_a_call_of_the_page(whole):
+    """The two commands for a shell, run as they are: the last value that comes holds the text of
+    the run itself, whatever stands in its prompt."""
+    _, url = whole
+    base = url.removesuffix("/gradio_api")
+    for prompt in ('it\'s "said" $HOME `ls` \\n', "Once\nupon 日本"):
+        asked = request.read({"prompt": prompt, "steps": 2, "length": 40, "seed": 3})
+        commands = recipes.curl(asked, base, request.opening())
+        told = subprocess.run(["sh", "-c", commands], capture_output=True, timeout=120, check=True)
+        lines = [line for line in told.stdout.decode().splitlines() if line.startswith("data: [")]
+        end = render.unpack(json.loads(lines[-1][6:])[0]).frames[-1].text
+        *_, frame = asked.frames()
+        assert end == "".join(asked.process.tokenizer.signs[i] for i in frame.tokens[0])
+
+
+def test_a_sweep_over_the_api(whole):
+    """As the documents call it: progress comes, and at last rows, means and both as CSV."""
+    _, url = whole
+    client = Client(url.removesuffix("/gradio_api"), verbose=False)
+    job = client.submit(["Once"], [1, 2], ["ancestral"], [1, 2], {"length": 20}, api_name="/sweep")
+    *before, last = job
+    assert before[0] == {"done": 0, "of": 4} and last["done"] == len(last["rows"]) == 4
+    assert [m["seeds"] for m in last["summary"]] == [2, 2]
+    assert last["csv"].count("\n") >= 5
+    with pytest.raises(AppError, match="64 at the most"):
+        client.predict(["a"] * 65, [1], ["ancestral"], [1], {}, api_name="/sweep")

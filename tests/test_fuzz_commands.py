@@ -81,6 +81,7 @@ COMMANDS = (
     "export",
     "deploy",
     "compare",
+    "sweep",
 )
 
 
@@ -103,6 +104,7 @@ def model(tmp_path_factory):
 def corpus(tmp_path_factory):
     path = tmp_path_factory.mktemp("corpus") / "tale.txt"
     path.write_text("once upon a time there was a tale. " * 80, encoding="utf-8")
+    path.with_name("prompts.txt").write_text("a\n", encoding="utf-8")
     return str(path)
 
 
@@ -170,6 +172,7 @@ def base(command, model, corpus, out):
         "export": ["--record", "run.json", *short],
         "deploy": ["user/name", "--dry-run"],
         "compare": ["masked", model],
+        "sweep": [Path(corpus).with_name("prompts.txt"), "--out", "o.csv", "--seeds", "1", *short],
     }[command]
 
 

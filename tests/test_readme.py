@@ -54,6 +54,8 @@ SMALLER = {
     "rewrite": ["--steps", "2", "--candidates", "1"],
     "eval": ["--texts", "4", "--draws", "2"],
     "train": TINY,
+    "export": ["--length", "40", "--steps", "2"],
+    "sweep": ["--length", "40", "--steps", "1,2", "--seeds", "0:2"],
 }
 # minutes, or they write into this repository; that their flags are right is seen, what they do is
 # tested elsewhere
@@ -111,6 +113,7 @@ def test_every_command_runs(tmp_path, monkeypatch, capsys):
 
     letters = catalogue.load("masked").tokenizer.characters
     (tmp_path / "your.txt").write_text(letters * 60, encoding="utf-8")
+    (tmp_path / "prompts.txt").write_text("Once upon a time\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tinydiff.text.corpora._tiny_shakespeare", lambda: tmp_path / "your.txt")
     for curve in (

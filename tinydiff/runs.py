@@ -19,6 +19,7 @@ from tinydiff.processes import Process
 from tinydiff.samplers import State
 from tinydiff.schedules import check_grid
 from tinydiff.sentences import brief, listed
+from tinydiff.show import curves as drawn
 from tinydiff.show import render
 from tinydiff.show.render import Picture, Run
 from tinydiff.store import catalogue
@@ -193,7 +194,11 @@ def canvas_of(process: Process, settings: Mapping) -> Canvas:
 def begin(settings: Mapping) -> tuple[dict, int, Iterator[Picture]]:
     """Start a run: the completed settings, the number of steps that it will take, and an iterator
     of its pictures. Raises as `request` does."""
-    asked = request(settings)
+    return started(request(settings))
+
+
+def started(asked: Request) -> tuple[dict, int, Iterator[Picture]]:
+    """`begin`, of settings that are checked."""
     frames = asked.frames()
     first = next(frames)
     length = {"length": asked.canvas.tokens.shape[1]}
@@ -202,6 +207,22 @@ def begin(settings: Mapping) -> tuple[dict, int, Iterator[Picture]]:
 
 
 def record(settings: Mapping) -> Run:
-    """The whole run that settings describe. Raises as `begin` does."""
-    whole, _, pictures = begin(settings)
-    return Run(whole, list(pictures))
+    """The whole run that settings describe, with its `curves`. Raises as `begin` does."""
+    asked = request(settings)
+    whole, _, pictures = started(asked)
+    return Run(whole, list(pictures), curves(asked))
+
+
+def curves(asked: Request) -> dict[str, list]:
+    """What is drawn beside a run, over t: alpha and the loss weight of its noise, and, where its
+    checkpoint was evaluated, its loss on held-out text."""
+    return drawn.of(asked.process) | drawn.of_levels(evaluation(asked.settings["model"])["levels"])
+
+
+def evaluation(model: str) -> dict:
+    """What was measured of a model, with "levels", [] where that is not known."""
+    try:
+        card = None if model.startswith(catalogue.PERFECT) else catalogue.found_card(model)
+    except (OSError, ValueError):
+        card = None  # a visitor's own, which has none, or a damaged one: then nothing is drawn
+    return {"levels": [], **(card.evaluation if card else {})}

@@ -1,4 +1,4 @@
-"""python -m tinydiff: sample, rewrite, train, eval, compare, push, pull, matrix, docs,
+"""python -m tinydiff: sample, rewrite, train, eval, compare, push, pull, sweep, matrix, docs,
 released, families, bench, export, deploy.
 
 Work is done elsewhere; here are the names of the commands.
@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tinydiff import endings, guides, plugins, rewrite, runs
-from tinydiff.cli import documents, errors, flags, released, terminal, training
+from tinydiff.cli import documents, errors, flags, released, sweeping, terminal, training
 from tinydiff.measure import bench, evaluate, families, outside
 from tinydiff.measure import shrink as shrinking
 from tinydiff.options import check_number
@@ -226,7 +226,7 @@ def export_(args: argparse.Namespace) -> None:
     writers = [(export.writer(path), path) for path in args.files]
     run = export.load_json(args.run_file) if args.run_file else runs.record(asked_of(args))
     for write, path in writers:
-        write(run, path)
+        write(run, path, **({"plots": False} if write in export.FILMS and not args.plots else {}))
         say(path)
 
 
@@ -264,6 +264,7 @@ def parser() -> argparse.ArgumentParser:
     compare_flags(command("compare", compare))
     push_flags(command("push", push))
     pull_flags(command("pull", pull))
+    sweeping.sweep_flags(command("sweep", sweeping.sweep_command))
     command("matrix", matrix).add_argument(
         "--markdown", action="store_true", help="as it stands in the README"
     )
@@ -356,12 +357,18 @@ def export_flags(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "files", nargs="+", metavar="FILE", help="ending in " + ", ".join(export.WRITERS)
     )
-    source = made.add_mutually_exclusive_group(required=True)
+    source = made.add_mutually_exclusive_group()
     source.add_argument(
         "--run", dest="run_file", metavar="JSON", help="a run that was exported as JSON"
     )
     source.add_argument(
-        "--record", action="store_true", help="make a new run, with the settings below"
+        "--record", action="store_true", help="make a new run with the settings below (as usual)"
+    )
+    made.add_argument(
+        "--plots",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="the small charts under the text of a film",
     )
     flags.run_flags(made)
 

@@ -23,6 +23,7 @@ ROOT = ASSETS.parent
 ROOMS = (
     "sentences",
     "paths",
+    "papers",
     "files",
     "plugins",
     "uncertainty",
@@ -44,6 +45,7 @@ ROOMS = (
     "show",
     "store",
     "runs",
+    "recipes",
     "train",
     "measure",
     "ui",

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import typing
+from collections.abc import Collection
 from dataclasses import fields, replace
 from pathlib import Path
 
-from tinydiff import endings, guides, runs
+from tinydiff import endings, guides, recipes, runs
 from tinydiff.options import Choice, Model, Range, Words
 from tinydiff.samplers import SAMPLERS
 from tinydiff.schedules import GRIDS
@@ -126,13 +127,14 @@ KINDS = {
 }
 
 
-def run_flags(parser: argparse.ArgumentParser) -> None:
-    """What makes a run: the settings of runs.py and the samplers' options."""
+def run_flags(parser: argparse.ArgumentParser, without: Collection[str] = ()) -> None:
+    """What makes a run: the settings of runs.py, but those of some names, and the samplers'
+    options."""
     default = runs.DEFAULTS
     for name, about in (
         ("model", "a bundled model, a checkpoint folder or a Hub id (masked)"),
         ("sampler", "a name from `python -m tinydiff matrix` (the model's first)"),
-        ("prompt", r"what the text starts with; \n is a new line"),
+        ("prompt", r"what the text starts with; \n is a new line, \\n is \n"),
         (
             "template",
             "a text with _ (␣ where the model writes _ itself) for each token to be filled in, "
@@ -153,6 +155,8 @@ def run_flags(parser: argparse.ArgumentParser) -> None:
             "attributes some: 'glad, short'",
         ),
     ):
+        if name in without:
+            continue
         value = default[name]
         kind = str if value is None else type(value)
         parser.add_argument(flag(name), type=kind, default=value, help=about)
@@ -171,9 +175,10 @@ def settings_of(args: argparse.Namespace) -> dict:
         }
         for whose in ("option_", "guide_")
     )
-    texts = {name: getattr(args, name) for name in ("prompt", "template")}
-    text = {name: typed.replace("\\n", "\n") for name, typed in texts.items() if typed is not None}
-    return {name: getattr(args, name) for name in names} | text | steering | {"options": options}
+    texts = {name: getattr(args, name, None) for name in ("prompt", "template")}
+    text = {name: recipes.meant(typed) for name, typed in texts.items() if typed is not None}
+    named = {name: getattr(args, name) for name in names if hasattr(args, name)}
+    return named | text | steering | {"options": options}
 
 
 def train_flags(parser: argparse.ArgumentParser) -> None:

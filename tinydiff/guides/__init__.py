@@ -69,7 +69,8 @@ STAGES = {
 # names of settings and of arguments of `generate`, which no option of a guide may have
 TAKEN = {"process", "canvas", "sampler", "steps", "seed", "spacing", "precision", "start"} | {
     *("model", "prompt", "template", "length", "until", "label", "options", "mode"),
-    *("help", "run", "record", "files"),  # and flags of commands
+    *("help", "run", "record", "files", "plots", "out", "prompts"),
+    *("seeds", "samplers"),  # and flags of commands
 }
 # the least log-likelihood of a state that `reweighed` subtracts: beyond it float64 has no digits
 # left for what the rest of the text says

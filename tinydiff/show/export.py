@@ -14,6 +14,7 @@ import html as markup
 import json as plain_json
 import math
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -22,13 +23,15 @@ from functools import lru_cache
 from itertools import repeat
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from tinydiff.files import Unread, check_writable, read_whole, write_text
 from tinydiff.paths import STATIC
+from tinydiff.samplers import SAMPLERS
 from tinydiff.sentences import HUGE, NAME, brief, is_number, is_text
-from tinydiff.show import fonts, render
+from tinydiff.show import curves, fonts, render, sheets
 from tinydiff.show.bundle import bundle
+from tinydiff.show.charts import Strip, font, inks, mixed
 from tinydiff.show.render import BREAK, MASK, Picture, Run
 from tinydiff.text import MASK_SIGN, MAX_CANVAS
 
@@ -96,6 +99,7 @@ def json(run: Run, path: str | Path) -> None:
     data = {
         "format": FORMAT,
         "settings": shared(run.settings),
+        **({"curves": run.curves} if run.curves else {}),
         "frames": [rounded(asdict(picture)) for picture in run.frames],
     }
     write_text(Path(path), plain_json.dumps(data, ensure_ascii=False, separators=(",", ":")))
@@ -145,12 +149,13 @@ def refuse(value: object) -> None:
 def run_of(data: dict) -> Run:
     """A run from JSON that anybody may have written. Raises Strange, or what Python raises for a
     wrong type."""
-    if data["format"] != FORMAT or not is_settings(data["settings"]):
+    drawn = data.get("curves", {})  # of older runs there are none
+    if data["format"] != FORMAT or not is_settings(data["settings"]) or not curves.are(drawn):
         raise Strange
     pictures = [picture_of(row) for row in data["frames"]]
     if not pictures or len({len(p.text) for p in pictures}) != 1:
         raise Strange
-    return Run(data["settings"], pictures)
+    return Run(data["settings"], pictures, drawn)
 
 
 def is_settings(found: object) -> bool:
@@ -208,6 +213,14 @@ def picture_of(row: dict) -> Picture:
     if not (picture.pieces is None or render.is_naming(picture.pieces)):
         raise Strange
     return picture
+
+
+# ---------------------------------------------------------------- CSV
+
+
+def csv(run: Run, path: str | Path) -> None:
+    """Write the curves of a run as CSV, a line a picture."""
+    write_text(Path(path), sheets.of_run(run))
 
 
 # ---------------------------------------------------------------- HTML
@@ -268,23 +281,6 @@ DRY = 4  # frames in which a new character dries to ink
 UNDER = {render.GIVEN: (23, 24), render.AGAIN: (22, 24)}  # lines under a cell, as on the page
 
 
-@lru_cache(maxsize=64)
-def font(size: int, bold: bool = False, sign: str = "") -> ImageFont.FreeTypeFont:
-    """DejaVu Sans Mono, whose cells are 0.602 of its size wide, or where it lacks a sign, another
-    font that has it."""
-    return ImageFont.truetype(fonts.path(sign, bold), size)
-
-
-@lru_cache(maxsize=1)
-def inks() -> dict[str, tuple[int, ...]]:
-    return {name: tuple(bytes.fromhex(colour[1:])) for name, colour in render.palette().items()}
-
-
-def mixed(a: tuple[int, ...], b: tuple[int, ...], share: float) -> tuple[int, ...]:
-    """`share` of colour a, the rest of b."""
-    return tuple(round(share * x + (1 - share) * y) for x, y in zip(a, b))
-
-
 @lru_cache(maxsize=8192)
 def tile(character: str, state: str, wet: float, wide: bool = False) -> Image.Image:
     """One drawn cell: a character in its state; `wet` is how much of the accent colour is left, 1
@@ -311,8 +307,22 @@ def tile(character: str, state: str, wet: float, wide: bool = False) -> Image.Im
     return image
 
 
-def images(run: Run) -> Iterator[Image.Image]:
-    """The run as images, one a step, and a few more in which the last characters fade."""
+def images(run: Run, plots: bool = True) -> Iterator[Image.Image]:
+    """The run as images, one a step, and a few more in which the last characters fade. plots: with
+    the charts of charts.py under the text."""
+    if not plots:
+        yield from texts_drawn(run)
+        return
+    strip, last = Strip(run, background_size(1)[0]), len(run.frames) - 1
+    for k, text in enumerate(texts_drawn(run)):
+        image = Image.new("RGB", (text.width, text.height + strip.height))
+        image.paste(text, (0, 0))
+        image.paste(strip.drawn(min(k, last)), (0, text.height))
+        yield image
+
+
+def texts_drawn(run: Run) -> Iterator[Image.Image]:
+    """`images` without plots."""
     total = len(run.frames) - 1
     wet = [0.0] * len(run.frames[0].text)
     kinds = [""] * len(run.frames[0].text)
@@ -423,10 +433,10 @@ def milliseconds(frames: int) -> int:
 # ---------------------------------------------------------------- moving pictures
 
 
-def gif(run: Run, path: str | Path, pause: float = 3.0) -> None:
+def gif(run: Run, path: str | Path, pause: float = 3.0, plots: bool = True) -> None:
     """Write an endlessly repeated GIF; the finished text is shown for `pause` seconds. Only what
-    changes from picture to picture is stored."""
-    pictures = drawable(run)
+    changes from picture to picture is stored. plots: see `images`."""
+    pictures = drawable(run, plots)
     common = commonest(a_few(pictures))
     frames = [picture.quantize(palette=common, dither=Image.Dither.NONE) for picture in pictures]
     times = [milliseconds(len(run.frames))] * len(frames)
@@ -447,20 +457,21 @@ def gif(run: Run, path: str | Path, pause: float = 3.0) -> None:
         partial.unlink(missing_ok=True)
 
 
-def drawable(run: Run) -> list[Image.Image]:
+def drawable(run: Run, plots: bool = True) -> list[Image.Image]:
     """All pictures of a film. Raises ValueError, before the first is drawn, if they are too large,
     or too many for memory, or if no font has a character of the text that was written."""
-    size, count = background_size(lines_of(run)), len(run.frames) + DRY
+    (width, height), count = background_size(lines_of(run)), len(run.frames) + DRY
+    size = width, height + (Strip.height if plots else 0)
     if max(size) > MAX_SIDE or 3 * count * math.prod(size) > MAX_DRAWN:
         raise ValueError(
             f"{count:,} pictures of {len(run.frames[0].text):,} characters are too much for "
             "a film: export the run as HTML or JSON."
         )
     fonts.check("".join(map(glyph, texts(run)[-1])))
-    return list(images(run))
+    return list(images(run, plots))
 
 
-def commonest(image: Image.Image, colours: int = 96) -> Image.Image:
+def commonest(image: Image.Image, colours: int = 62) -> Image.Image:
     """The palette of an image's most frequent colours, so that paper and ink keep their exact
     colours."""
     counted = sorted(image.getcolors(image.width * image.height), reverse=True)[:colours]
@@ -478,13 +489,14 @@ def a_few(pictures: list[Image.Image]) -> Image.Image:
     return image
 
 
-def mp4(run: Run, path: str | Path, pause: float = 3.0) -> None:
-    """Write an H.264 film, with ffmpeg. Raises ValueError where there is no ffmpeg."""
+def mp4(run: Run, path: str | Path, pause: float = 3.0, plots: bool = True) -> None:
+    """Write an H.264 film, with ffmpeg; plots: see `images`. Raises ValueError where there is
+    none."""
     if shutil.which("ffmpeg") is None:
         raise ValueError(
             "MP4 needs the program ffmpeg, which is not here: install it, or export a GIF."
         )
-    pictures = drawable(run)
+    pictures = drawable(run, plots)
     rate = 1000 / milliseconds(len(run.frames))
     pictures += pictures[-1:] * round(pause * rate)
     partial = Path(path).with_name(Path(path).name + ".partial.mp4")
@@ -505,15 +517,28 @@ def mp4(run: Run, path: str | Path, pause: float = 3.0) -> None:
     os.replace(partial, path)
 
 
-WRITERS: dict[str, Callable[[Run, Path], None]] = {
+FILMS = (gif, mp4)  # which may have plots
+WRITERS: dict[str, Callable[..., None]] = {
     ".gif": gif,
     ".mp4": mp4,
     ".html": html,
     ".json": json,
+    ".csv": csv,
 }
 
 
-def writer(path: str | Path) -> Callable[[Run, Path], None]:
+def file_name(settings: dict, kind: str) -> str:
+    """What a file of a run is called: "tinydiff-stories-masked-64-steps-seed-7.gif"; without steps
+    where the sampler takes a call a token."""
+    chosen, steps = SAMPLERS.get(settings.get("sampler")), settings.get("steps")
+    counted = steps is not None and (chosen is None or chosen.steps_matter)
+    parts = ["tinydiff", str(shared(settings).get("model") or settings.get("process") or "run")]
+    parts += [f"{steps}-step{'s' * (steps != 1)}"] * counted
+    parts += [f"seed-{settings['seed']}"] if settings.get("seed") is not None else []
+    return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(parts))[:NAME] + f".{kind}"
+
+
+def writer(path: str | Path) -> Callable[..., None]:
     """The function that writes a file with this ending. Raises ValueError that lists the endings,
     or for a folder that does not exist."""
     path = Path(path)

@@ -20,7 +20,7 @@ import re
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tinydiff.frames import TOP, Frame
 from tinydiff.noises import NOISES
@@ -79,6 +79,7 @@ class Run:
     # plain JSON
     settings: dict
     frames: list[Picture]  # first the blank canvas (step 0), then one a step
+    curves: dict[str, list] = field(default_factory=dict)  # over t, as curves.py has them
 
 
 # ---------------------------------------------------------------- Frames -> Pictures
@@ -480,7 +481,8 @@ def stream(pictures: Iterable[Picture], wire: Wire, every: float = EVERY) -> Ite
 
 def pack(run: Run, V: int, **head) -> dict:
     """A whole run as one value for the player."""
-    wire = Wire(len(run.frames), V, settings=run.settings, **head)
+    known = {"curves": run.curves} if run.curves else {}
+    wire = Wire(len(run.frames), V, settings=run.settings, **known, **head)
     for picture in run.frames:
         wire.add(picture)
     return wire.value(done=True)
@@ -511,7 +513,7 @@ def unpack(value: dict) -> Run:
                 frame.get("pieces"),
             )
         )
-    return Run(value["head"].get("settings", {}), frames)
+    return Run(value["head"].get("settings", {}), frames, value["head"].get("curves") or {})
 
 
 # ---------------------------------------------------------------- colours

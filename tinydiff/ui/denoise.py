@@ -355,7 +355,9 @@ def maker(writer, kind: str):
 
     def make(session: Session) -> str:
         value = on_player(session)
-        path = session.file(f"tinydiff-{value['run']}.{kind}")
+        # in a folder of its own: files of the same name are of different runs
+        path = session.file(str(value["run"])) / export.file_name(value["head"]["settings"], kind)
+        path.parent.mkdir(exist_ok=True)
         writer(value, path)
         return str(path)
 

@@ -26,7 +26,7 @@ from tinydiff.show import plots
 from tinydiff.store import catalogue
 from tinydiff.store.catalogue import Model
 from tinydiff.text import Canvas
-from tinydiff.ui import cost, recording
+from tinydiff.ui import away, cost, recording
 from tinydiff.ui.errors import one_of, refusal, refusals
 from tinydiff.ui.families import WORDS, ends
 from tinydiff.ui.request import LIMITS, frames, open_model, read
@@ -83,6 +83,7 @@ def build(site: Site) -> None:
     fields = [model, samplers, seed, temperature, prompt]
     TAB.wire(site, [run.click], fields, panel, stop.click)
     gr.api(steps, api_name="steps", concurrency_id="sample", concurrency_limit=2)
+    away.build()
 
 
 def build_fields(first: Model) -> list:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from tinydiff import runs
 from tinydiff.endings import usual
 from tinydiff.frames import Frame
 from tinydiff.measure import evaluate
@@ -15,7 +16,6 @@ from tinydiff.samplers import SAMPLERS
 from tinydiff.show import render
 from tinydiff.show.moments import moments, plain
 from tinydiff.store import catalogue
-from tinydiff.ui.player import curves, losses
 from tinydiff.ui.request import LOOKS, frames, query
 from tinydiff.ui.session import Job
 from tinydiff.ui.touch import why_not
@@ -95,7 +95,7 @@ def wire_for(request: Request) -> render.Wire:
         told=moments(process, settings["sampler"]),
         looks=looks(request),
         touch=why_not(process, "again"),
-        curves=curves(process) | losses(settings["model"]),
+        curves=runs.curves(request),
     )
 
 
