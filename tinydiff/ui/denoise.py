@@ -19,11 +19,11 @@ from tinydiff.nets.memory import keep_some_freed
 from tinydiff.paths import ASSETS
 from tinydiff.processes import PROCESSES
 from tinydiff.samplers import SAMPLERS, column
-from tinydiff.show import export, render
+from tinydiff.show import render
 from tinydiff.store import catalogue, hub
 from tinydiff.store.catalogue import Model
+from tinydiff.ui import downloads, looks, presenter, recording, steering, touch
 from tinydiff.ui import fields as panel
-from tinydiff.ui import looks, presenter, recording, steering, touch
 from tinydiff.ui.errors import one_of, refusal, refusals, said
 from tinydiff.ui.fields import FIELDS, HUB, fields_of, menus, options, unchanged
 from tinydiff.ui.player import Player
@@ -288,7 +288,7 @@ def build(site: Site) -> None:
             code = gr.HTML("", elem_id="qr", apply_default_css=False)
             player.presented(presenter.shown, None, code, **QUICK)
             others_here = Others(looks.recorded(), elem_id="other-looks")
-            build_downloads(site.session)
+            downloads.build(site.session, on_player)
         with gr.Column(elem_classes="td-controls"):
             source, fields, go, chips, *hands = build_panel()
     site.player, site.fields = player, [source, *fields]
@@ -325,43 +325,6 @@ class Others(gr.HTML):
 
     def api_info(self) -> dict:
         return {"type": "object", "title": "texts at other numbers of looks"}
-
-
-def build_downloads(session: gr.State) -> None:
-    """Link, GIF, HTML, JSON: a button each, and a hidden one that holds the file once it is
-    made."""
-    with gr.Row(elem_classes="td-take"):
-        link = gr.Button("Link", size="sm", elem_id="take-link")
-        link.click(None, None, None, js=LINK_JS)
-        for name, writer in WRITERS.items():
-            kind = name.lower()
-            ask = gr.Button(name, size="sm", elem_id=f"take-{kind}")
-            file = gr.DownloadButton(name, visible="hidden", elem_id=f"file-{kind}")
-            line = dict(concurrency_id="file", concurrency_limit=1)
-            made = ask.click(maker(writer, kind), session, file, **QUIET, **line)
-            made.success(None, None, None, js=TAKE_JS % kind)
-
-
-# what writes a value for the player as a file; a page holds it as it is
-WRITERS = {
-    "GIF": lambda value, path: export.gif(render.unpack(value), path),
-    "HTML": export.played_html,
-    "JSON": lambda value, path: export.json(render.unpack(value), path),
-}
-
-
-def maker(writer, kind: str):
-    """A handler that writes the run on the player as a file of this kind."""
-
-    def make(session: Session) -> str:
-        value = on_player(session)
-        # in a folder of its own: files of the same name are of different runs
-        path = session.file(str(value["run"])) / export.file_name(value["head"]["settings"], kind)
-        path.parent.mkdir(exist_ok=True)
-        writer(value, path)
-        return str(path)
-
-    return make
 
 
 def wire(site: Site, go: gr.Button, chips: gr.Radio, here: Others, fields: list) -> None:
@@ -427,20 +390,3 @@ BEHIND = dict(concurrency_id="behind", concurrency_limit=16, **QUIET)
 
 STALE = '<p class="td-stale" role="status"></p>'
 STALE_JS = "() => { tinydiff.stale(true); return []; }"
-LINK_JS = """() => {
-  const button = document.querySelector("#take-link");
-  const said = (words) => {
-    button.textContent = words;
-    setTimeout(() => { button.textContent = "Link"; }, 1500);
-  };
-  const copied = navigator.clipboard?.writeText(location.href) ?? Promise.reject();
-  copied.then(() => said("Copied"), () => said("See the address"));
-  return [];
-}"""
-TAKE_JS = """() => {
-  setTimeout(() => {
-    const file = document.querySelector("#file-%s");
-    (file.closest("a") || file.querySelector("a") || file).click();
-  }, 200);
-  return [];
-}"""

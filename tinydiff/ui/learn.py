@@ -28,7 +28,7 @@ from tinydiff.runs import text as checked_text
 from tinydiff.store import card, catalogue, checkpoint, hub
 from tinydiff.text import Canvas, Corpus
 from tinydiff.train.loop import PRESETS, Progress, TrainingError, TrainingRun, start
-from tinydiff.ui import denoise, recording, visitor_models
+from tinydiff.ui import denoise, downloads, recording, visitor_models
 from tinydiff.ui.errors import one_of, refusal, refusals
 from tinydiff.ui.fields import fields_of
 from tinydiff.ui.fields import noises as noise_menu
@@ -292,7 +292,7 @@ def build(site: Site) -> None:
     fields = [session, *site.fields[3:]]
     played.success(denoise.TAB.start, fields, site.player, api_visibility="private", **SAMPLE)
     ask.click(zipped, session, file, **QUIET).success(
-        None, None, None, js=denoise.TAKE_JS % "model"
+        None, None, None, js=downloads.TAKE_JS % "model"
     )
     gr.api(learned, api_name="train", **TRAIN)
 

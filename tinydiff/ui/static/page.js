@@ -3,7 +3,7 @@
 import {mark} from "./dom.js";
 import {Nav} from "./nav.js";
 import {refuse} from "./refusals.js";
-import {play, takeOthers} from "./player.js";
+import {changedByHand, play, takeOthers} from "./player.js";
 import * as panels from "./panels/*.js";
 
 export function player(element, trigger, props, watch) {
@@ -21,6 +21,10 @@ export function nav(element, props, opened) {
   });
 }
 
+export function byHand(id) {
+  return changedByHand(id);
+}
+
 export function stale(on) {
   mark(on);
 }
@@ -34,7 +38,7 @@ export function panel(name, element, props, watch) {
     shown = props.value;
     const page = element.closest(".tabitem");
     refuse(page, "");
-    if (!shown.refused) return drawn.show(shown);
+    if (!shown.refused || name === "Code") return drawn.show(shown);
     if (!refuse(page, shown.refused)) drawn.root.querySelector(".tt-status")?.replaceChildren(
       shown.refused);
   };

@@ -55,6 +55,11 @@ export function takeOthers(id, props, watch) {
   arrived();
 }
 
+// is what a player shows a text that no link makes again?
+export function changedByHand(id) {
+  return players.get(id)?.run.head.query === "";
+}
+
 class Player {
   run = null;
   #gone = new Set();  // runs that others have taken the place of: what comes of them is not shown
