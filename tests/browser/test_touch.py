@@ -49,10 +49,10 @@ def json_of(cells):
 def test_words_are_hidden_and_written_again(small):
     """Words that are chosen with the mouse are written again, the rest stays; Undo brings them
     back."""
-    words(small, 12, 15)
+    words(small, 28, 35)
     chosen = small.locator(P + ".td-cells .sel")
     picked = [int(chosen.nth(i).get_attribute("data-cell")) for i in range(chosen.count())]
-    assert set(range(12, 16)) <= set(picked) and len(picked) < 10
+    assert set(range(28, 36)) <= set(picked) and len(picked) < 14
     before, after = ran(small, lambda: small.click(P + "[data-do=again]"))
     assert {i for i in range(48) if before[i] != after[i]} <= set(picked)
     back, now = ran(small, lambda: small.click(P + "[data-deed=undo]"))
@@ -221,6 +221,7 @@ def test_a_refusal_stands_at_its_field(visit):
     page.fill("#prompt textarea", "Tom")
     page.click("#write")
     page.wait_for_selector("#prompt .td-refused-here", state="detached")
+    page.click(".td-more .label-wrap >> nth=0")
     page.fill("#steps input", "900")
     page.click("#write")
     page.wait_for_selector("#steps .td-refused-here")

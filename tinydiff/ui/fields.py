@@ -267,13 +267,10 @@ def build_more(process: Process) -> list:
     and all options."""
     menu, steps, *seen = sampler_menu(process, OPENING["sampler"])
     sampler = gr.Dropdown(**shown(menu), label="Sampler")
-    low, high, _ = LIMITS["steps"]
-    steps = gr.Number(
+    steps = gr.Number(  # what is too much is refused in a sentence under it
         OPENING["steps"],
         label="Looks (steps)",
         precision=0,
-        minimum=low,
-        maximum=high,
         elem_id="steps",
         info="How often the network looks: 1 writes everything at once, each word alone.",
     )

@@ -251,6 +251,7 @@ class Player {
   // something the server is to do
   touch(deed) {
     this.refuse("");
+    this.pick(-1);
     if (deed.do === "undo") this.#past = Math.max(0, this.#past - 1);
     else if (deed.do !== "take") this.#past++;
     this.trigger("touched", deed);
