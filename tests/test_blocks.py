@@ -142,7 +142,8 @@ def test_every_offered_model_can_be_chosen():
     ranks = [(model.folder is None, not blocks.learned(model.process)) for model in found.values()]
     assert ranks == sorted(ranks)
     for key in found:
-        block, order, cache, panel = blocks.changed(Session(), key, 32)
+        block, order, cache, panel, model = blocks.changed(Session(), key, 32)
+        assert model["value"] == key and key in [value for _, value in model["choices"]]
         assert (
             block["value"] == 32 and order["choices"] and cache["value"] == cache["choices"][0][1]
         )

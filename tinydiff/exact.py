@@ -232,17 +232,17 @@ def perfect(
 
 
 @torch.no_grad()
-def information(process: Process, t: Tensor, draws: int = 128) -> Tensor:
+def information(process: Process, t: Tensor, draws: int = 128, of: Tensor | None = None) -> Tensor:
     """The mutual information between a character and its own state at rising times t (N,), nats,
     (N,):
 
         I(x_0_i ; x_t_i) = log V + E[ log p(x_0_i | x_t_i) ]
 
-    with all characters equally likely. A Monte Carlo estimate over `draws` of each character, with
-    the same random numbers at every time; since the information cannot rise with t, the estimate is
-    made never to rise.
+    with all characters equally likely. A Monte Carlo estimate over `draws` of each character, or of
+    each of those in `of` (n,) where there are too many for that, with the same random numbers at
+    every time; since the information cannot rise with t, the estimate is made never to rise.
     """
-    x0 = torch.arange(process.V).repeat(1, draws)
+    x0 = (torch.arange(process.V) if of is None else of).repeat(1, draws)
     known = []
     for time in t.tolist():
         at = torch.full(x0.shape, time, dtype=torch.float64)

@@ -61,6 +61,22 @@ def measured_of(corpus: str) -> list[dict]:
     ]
 
 
+def with_guest(result: dict, card: Card, name: str) -> dict:
+    """The recorded table with a row for a checkpoint that is not bundled, behind those of its text
+    that need fewer bits. Raises ValueError where it was not evaluated."""
+    found = card.evaluation
+    if not found.get("bound") or not (found["steps"] or found["single"]):
+        raise ValueError(
+            f"{name!r} brought no evaluation, so it has no row here: `python -m tinydiff eval` "
+            "measures a checkpoint before it is pushed."
+        )
+    own = row(card, name, repeats=1) | {"behind": None}
+    rows = result.get("rows", [])
+    corpora = dict.fromkeys(r["corpus"] for r in rows) | {own["corpus"]: None}
+    found = sorted([*rows, own], key=lambda r: r["bits"])
+    return result | {"rows": [r for corpus in corpora for r in found if r["corpus"] == corpus]}
+
+
 def cards_of(corpus: str) -> list[Card]:
     """The cards of a corpus's checkpoints that write plain text."""
     models = catalogue.bundled().items()
@@ -85,12 +101,13 @@ def behind(name: str, above: list[str], bounds: dict[str, dict]) -> dict | None:
     return None
 
 
-def row(card: Card) -> dict:
-    """One checkpoint's row: bits with their standard error, quality at few and many steps, cost."""
+def row(card: Card, name: str = "", repeats: int = 9) -> dict:
+    """One checkpoint's row: bits with their standard error, quality at few and many steps, cost.
+    name: by default its folder's; repeats: calls of which the median time is taken."""
     config, found = card.config, card.evaluation
     process = untrained(card)
     return dict(
-        name=card.path.name,
+        name=name or card.path.name,
         corpus=config["corpus"],
         process=config["process"],
         title=PROCESSES[config["process"]].title,
@@ -102,7 +119,7 @@ def row(card: Card) -> dict:
         curve=curve(found),
         default={key: found["default"].get(key) for key in OUTSIDE},
         frontier=frontier(found),
-        ms=milliseconds(process),
+        ms=milliseconds(process, repeats),
         parameters=sum(p.numel() for p in process.parameters()),
         minutes=config.get("seconds", 0) / 60,
         steps=config.get("step", 0),
@@ -154,8 +171,9 @@ def untrained(card: Card) -> Process:
 
 
 def milliseconds(process: Process, repeats: int = 9) -> float:
-    """The median time of a call for one text of 256 characters."""
-    canvas, rng = Canvas.blank(256), seeded(0)
+    """The median time of a call for one text of 256 characters, or of the network's window where
+    that is smaller."""
+    canvas, rng = Canvas.blank(min(256, process.length or 256)), seeded(0)
     x = process.noise.prior(canvas, rng)
     t = canvas.time(1.0)
     autocast = precision("auto", process.device)

@@ -5,12 +5,16 @@ A model is "stories/masked" or "shakespeare/autoregressive" (a folder of assets/
 "perfect-masked" (the Markov language of the bundled bigrams with the exact denoiser of that noise).
 Checkpoints with a task, the `rewriters`, are listed apart: they need a source to write from.
 
+Beside them stand the `GUESTS`: checkpoints of the Hub, or of a folder, that the owner of a page
+named for everybody who visits it. Judges and yardsticks are never among them.
+
 Before there were stories "masked" was the model of Shakespeare, and still is (`named`).
 """
 
 from __future__ import annotations
 
 import gzip
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +25,7 @@ from tinydiff.exact import Markov, perfect
 from tinydiff.paths import ASSETS, PACKAGE
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.sentences import brief
-from tinydiff.store import checkpoint, hub
+from tinydiff.store import checkpoint, hub, told
 from tinydiff.store.checkpoint import Card, CheckpointError
 
 CHECKPOINTS = ASSETS / "checkpoints"
@@ -51,8 +55,21 @@ class Model:
         return self.folder is None or (self.folder / "model.safetensors").is_file()
 
 
+@dataclass(frozen=True)
+class Guest:
+    """A checkpoint that a page's owner named, and what is kept of it for as long as the page is
+    served: its network and its card; None of one that is not pulled yet."""
+
+    model: Model
+    process: Process | None = None
+    card: Card | None = None
+
+
+GUESTS: dict[str, Guest] = {}  # by the keys of their models, the one that was named first
+
+
 def models() -> dict[str, Model]:
-    """Every model that writes plain text, trained ones first, in the order of their names."""
+    """Every model that writes plain text: guests, then trained ones in the order of their names."""
     exact = {
         PERFECT + name: Model(
             PERFECT + name,
@@ -64,9 +81,21 @@ def models() -> dict[str, Model]:
         for name in perfect_families()
         if LANGUAGE.is_dir()
     }
+    return guests("text") | own_models() | exact
+
+
+def own_models() -> dict[str, Model]:
+    """The bundled models that write plain text, with weights."""
+    return {key: model for key, model in bundled().items() if not model.task and model.playable}
+
+
+def guests(kind: str) -> dict[str, Model]:
+    """The guests that write plain "text", or "lines"."""
     return {
-        key: model for key, model in bundled().items() if not model.task and model.playable
-    } | exact
+        key: guest.model
+        for key, guest in GUESTS.items()
+        if bool(guest.model.task) == (kind == "lines")
+    }
 
 
 def perfect_families() -> list[str]:
@@ -76,16 +105,24 @@ def perfect_families() -> list[str]:
 
 
 def hub_models(source: str, seconds: float = hub.PATIENCE) -> tuple[dict[str, Model], Process]:
-    """The models in a repository of the Hub that write plain text, by their pinned ids, and the
-    first of them, pulled and opened. Raises CheckpointError."""
+    """The models in a repository of the Hub by their pinned ids, and the first that writes plain
+    text, pulled and opened. Raises CheckpointError where none does."""
     end = time.monotonic() + seconds
-    found = [hub_model(*one) for one in hub.contents(source, seconds) if not one.config.get("task")]
+    every = hub_contents(source, seconds)
+    found = [key for key, model in every.items() if not model.task]
     if not found:
         raise CheckpointError(
             f"{source!r} holds no model that writes plain text, only such as rewrite."
         )
-    pulled = hub.pull(found[0].key, max(1.0, end - time.monotonic()))
-    return {model.key: model for model in found}, from_hub(*pulled)
+    pulled = hub.pull(found[0], max(1.0, end - time.monotonic()))
+    return every, from_hub(*pulled)
+
+
+def hub_contents(source: str, seconds: float = hub.PATIENCE) -> dict[str, Model]:
+    """All models in a repository of the Hub by their pinned ids, those that rewrite too. Raises
+    CheckpointError."""
+    found = [hub_model(*one) for one in hub.contents(source, seconds)]
+    return {model.key: model for model in found}
 
 
 def hub_model(source: hub.Source, config: dict) -> Model:
@@ -105,7 +142,9 @@ def find(name: str) -> tuple[Model, Process]:
     then names the commit. Raises ValueError."""
     known = models() | rewriters()
     key = named(name, known)
-    if key in known or not of_hub(name):
+    if key in GUESTS and GUESTS[key].process:
+        return GUESTS[key].model, GUESTS[key].process
+    if key not in GUESTS and (key in known or not of_hub(name)):
         process = opened(key)
         return known[key], process
     pulled = hub.pull(name)
@@ -121,6 +160,11 @@ def named(name: str, known: Iterable[str]) -> str:
     family = name.removeprefix(SHAKESPEARE)
     keys = (name, SHAKESPEARE + name, STORIES + family)
     return next((key for key in keys if key in known), name)
+
+
+def short_name(key: str) -> str:
+    """A key as menus and pictures have it: of a commit the first digits."""
+    return f"{key[:-33]}" if re.fullmatch(r".+@[0-9a-f]{40}", key) else key
 
 
 def of_hub(name: str) -> bool:
@@ -148,10 +192,11 @@ def instead(name: str) -> str:
 
 
 def rewriters() -> dict[str, Model]:
-    """Every model that rewrites, in the order of their names, masked noise first: it makes the
-    fewest errors."""
+    """Every model that rewrites: guests, then in the order of their names, masked noise first: it
+    makes the fewest errors."""
     found = {key: model for key, model in bundled().items() if model.task and model.playable}
-    return dict(sorted(found.items(), key=lambda item: item[1].process != "masked"))
+    own = dict(sorted(found.items(), key=lambda item: item[1].process != "masked"))
+    return guests("lines") | own
 
 
 def bundled() -> dict[str, Model]:
@@ -219,22 +264,38 @@ def fingerprint(key: str) -> str:
 
 
 def card_of(key: str) -> Card | None:
-    """Config, training curve and evaluation of a model, with weights or without; None for a perfect
-    network."""
+    """Config, training curve and evaluation of a model, with weights or without, or of one of the
+    Hub by its pinned id; None for a perfect network. Raises CheckpointError."""
     known = models() | bundled()
-    folder = known[named(key, known)].folder
+    key = named(key, known)
+    if key in GUESTS and GUESTS[key].card:
+        return GUESTS[key].card
+    if key in GUESTS or (key not in known and of_hub(key)):
+        return card_of_hub(key)
+    folder = known[key].folder
     return checkpoint.card(folder) if folder else None
+
+
+def brings_card(key: str) -> bool:
+    """Is it a checkpoint that somebody else evaluated: of the Hub, or a guest?"""
+    return key in GUESTS or (of_hub(key) and key not in bundled())
+
+
+@lru_cache(maxsize=8)
+def card_of_hub(key: str) -> Card:
+    """The card of a pinned checkpoint of the Hub, as far as it can be drawn."""
+    return told.card(hub.pull(key).folder)
 
 
 def found_card(source: str) -> Card:
     """The card of a bundled model, with weights or without, of a checkpoint folder, or of a model
     of the Hub. Raises CheckpointError where there is none."""
-    if (key := named(source, known := bundled())) in known:
-        return card_of(key)
+    if source in GUESTS or (key := named(source, known := bundled())) in known:
+        return card_of(source if source in GUESTS else key)
     if not Path(source).is_dir():
         if not of_hub(source):
             raise unknown(source, known)
-        return checkpoint.card(hub.pull(source).folder)
+        return told.card(hub.pull(source).folder)
     return checkpoint.card(source)
 
 
@@ -281,13 +342,13 @@ def words(corpus: str = BIGRAMS) -> frozenset[str]:
 
 def has_judge() -> bool:
     """Whether this copy holds a judge."""
-    return any(model.process == JUDGE and model.folder for model in models().values())
+    return any(model.process == JUDGE for model in own_models().values())
 
 
 def judge(corpus: str = BIGRAMS) -> Process | None:
     """The bundled autoregressive model of a corpus, under which the texts of all that learned it
     are scored; None where there is none."""
-    alike = (m for m in models().values() if m.folder and m.corpus == corpus)
+    alike = (m for m in own_models().values() if m.corpus == corpus)
     return next((opened(model.key) for model in alike if model.process == JUDGE), None)
 
 
@@ -303,7 +364,7 @@ def load(source: str | Path, device: str = "cpu") -> Process:
         return checkpoint.load(path, device)
     known = models() | rewriters()
     if (key := named(bare(source), known)) in known:
-        return opened(key).to(device)
+        return open_model(key).to(device)
     if of_hub(str(source)):
         return open_model(str(source)).to(device)
     raise unknown(str(source), models())

@@ -5,7 +5,8 @@ A repository holds one checkpoint, or a folder for each of several. Pulling trus
 plain GETs without a login, so that nobody can read private repositories of this machine's owner
 through it; all requests together have a time limit; no more is read of a file than the Hub listed;
 the commit is pinned; only config.json and model.safetensors (and a tokenizer's file) are read, as
-checkpoint.py describes; and what is found unsound is deleted.
+checkpoint.py describes, and what it tells of itself, as told.py does; and what is found unsound is
+deleted.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +30,7 @@ from urllib.parse import quote
 
 from tinydiff.files import PATIENCE, PAUSE
 from tinydiff.generate import check_number
-from tinydiff.store import card, checkpoint
+from tinydiff.store import card, checkpoint, told
 from tinydiff.store.checkpoint import MAX_CONFIG, CheckpointError
 from tinydiff.text import subwords
 
@@ -41,6 +43,8 @@ SOURCE = re.compile(
 SHA = re.compile(r"[0-9a-f]{40}")
 LIMITS = {"config.json": MAX_CONFIG, "model.safetensors": 1 << 26}  # bytes of what is pulled
 ALSO = {subwords.FILE: subwords.MOST_BYTES}  # the same of what only some checkpoints have
+# and of what it tells of itself, which is left out where it is larger
+TOLD = {told.METRICS: 1 << 21, told.EVALUATION: 1 << 20}
 MAX_LISTING = 1 << 22  # bytes of the description of a repository
 MAX_LISTED = 16  # checkpoints of one repository that are looked at
 LONGEST = 86_400  # seconds that may be waited
@@ -267,11 +271,17 @@ def fetched(requests: Requests, source: Source, found: Listing) -> None:
     check_sizes(source, found)
     try:
         with apart(place(source)) as partial:
-            for name in (*LIMITS, *(name for name in ALSO if source.path(name) in found.sizes)):
+            for name in wanted(source, found.sizes):
                 fetch(requests, source, name, found, partial)
             checkpoint.load(partial)
     except OSError as error:
         raise requests.error(error) from None
+
+
+def wanted(source: Source, sizes: Mapping[str, int]) -> list[str]:
+    """The files of a checkpoint that are pulled, of those that its repository holds, in bytes."""
+    there = [name for name in ALSO if source.path(name) in sizes]
+    return [*LIMITS, *there, *(n for n in TOLD if sizes.get(source.path(n), math.inf) <= TOLD[n])]
 
 
 def use(folder: Path) -> None:
@@ -293,6 +303,58 @@ def use(folder: Path) -> None:
         for left in cache().glob("partial-*"):
             if time.time() - left.stat().st_mtime > LEFT:
                 shutil.rmtree(left, ignore_errors=True)
+
+
+# ---------------------------------------------------------------- what is here already
+
+
+def is_here(name: str) -> bool:
+    """Is it a checkpoint at a commit that was pulled?"""
+    source = Source.parse(name)
+    return bool(SHA.fullmatch(source.revision)) and place(source).is_dir()
+
+
+def held(source: Source) -> list[Listed]:
+    """The checkpoints of a pinned source that are on this machine, in the order of their names;
+    nothing is asked. [] where its revision is no commit."""
+    if not SHA.fullmatch(source.revision):
+        return []
+    root = place(source).parents[1]
+    found = []
+    for path in sorted(root.glob(f"{source.folder or '*'}/*/config.json")):
+        inside = path.parents[1].name
+        one = replace(source, folder="" if inside == "@" else inside)
+        with contextlib.suppress(CheckpointError):
+            checkpoint.check_config(config := checkpoint.read_config(path.parent), path.parent)
+            found.append(Listed(one, config))
+    return found
+
+
+def take_preloaded(source: Source) -> bool:
+    """Bring to their place the checkpoints of a pinned source that the Hub's own client has fetched
+    here, as a Space does with its `preload_from_hub`; False where there are none. Each is checked
+    as one that is pulled, and left out where it is unsound. For what the machine's owner names
+    alone: that client may have used a login."""
+    from huggingface_hub import constants
+
+    if not SHA.fullmatch(source.revision):
+        return False
+    found, name = False, f"models--{source.repo.replace('/', '--')}"
+    root = Path(constants.HF_HUB_CACHE) / name / "snapshots" / source.revision
+    files = {path.relative_to(root).as_posix(): path for path in root.glob("**/*")}
+    sizes = {name: path.stat().st_size for name, path in files.items() if path.is_file()}
+    here = Listing(source.revision, sizes, {})
+    for folder in [source.folder] if source.folder else folders(here)[:MAX_LISTED]:
+        one = replace(source, folder=folder)
+        with contextlib.suppress(CheckpointError, OSError):
+            check_sizes(one, here)
+            if not place(one).is_dir():
+                with apart(place(one)) as partial:
+                    for name in wanted(one, sizes):
+                        shutil.copyfile(files[one.path(name)], partial / name)
+                    checkpoint.load(partial)
+            found = True
+    return found
 
 
 def forget(folder: Path) -> None:

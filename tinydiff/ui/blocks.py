@@ -27,9 +27,9 @@ from tinydiff.store import catalogue
 from tinydiff.store.catalogue import Model
 from tinydiff.ui import cost, recording
 from tinydiff.ui.errors import refusals
-from tinydiff.ui.request import frames, open_model
+from tinydiff.ui.request import OPENING, frames, look_up, open_model
 from tinydiff.ui.session import Job, Session
-from tinydiff.ui.tab import HUB_QUEUE, QUIET, Panel, Site, Tab, menu, spaced
+from tinydiff.ui.tab import HUB_QUEUE, QUIET, Panel, Site, Tab, in_menus, menu, spaced
 
 EVERY = 0.06  # seconds between two messages while text is written
 STRIDE = 64  # characters over which a time is told
@@ -37,6 +37,7 @@ TOKENS = 256  # of the texts that evaluations time
 WINDOW = 256  # characters that a network sees which has no window of its own
 # what `pictures_of` shows beside a run: it is not of the run
 BESIDE = ("family", "pictures", "lab", "note", "caches")
+SAID_ITSELF = "The figures of this checkpoint came with it, measured by who made it."
 KEPT = 4  # runs of a visit that the pictures show
 BLOCKWISE = SAMPLERS["blockwise"]
 LIMITS = {
@@ -112,14 +113,14 @@ ABOUT = (
 
 def build(site: Site) -> None:
     """The widgets and handlers of the tab."""
-    first = next(iter(offered().values()))
+    first = first_offered()
     process = catalogue.open_model(first.key)
     gr.Markdown(ABOUT)
     model, block, each = build_blocks(first.key, process)
     order, cache, rule, length = build_how(process)
     with gr.Row(elem_classes="tt-controls"):
         prompt = gr.Textbox(
-            USUAL["prompt"],
+            OPENING["prompt"] if first.key in catalogue.GUESTS else USUAL["prompt"],
             label="Prompt",
             max_length=1000,
             max_lines=2,
@@ -138,7 +139,8 @@ def build(site: Site) -> None:
     fields = [model, block, each, order, cache, rule, length, prompt, temperature, seed]
     TAB.wire(site, [run.click], fields, panel, stop.click)
     chosen = [site.session, model, block]
-    model.input(changed, chosen, [block, order, cache, panel], **QUIET, **HUB_QUEUE)
+    model.input(changed, chosen, [block, order, cache, panel, model], **QUIET, **HUB_QUEUE)
+    site.offer(in_menus(model, of=offered), [model])
     block.input(resized, chosen, panel, **QUIET, **HUB_QUEUE)
     gr.api(blocks, api_name="blocks", concurrency_id="sample", concurrency_limit=2)
 
@@ -215,14 +217,18 @@ def build_how(process: Process) -> list:
     return [order, cache, rule, length]
 
 
-def offered() -> dict[str, Model]:
+def first_offered() -> Model:
+    """The model that the tab opens with: the page's own where its owner named one that fits."""
+    found = offered()
+    named = [model for key, model in found.items() if key in catalogue.GUESTS]
+    return next(iter(named or found.values()))
+
+
+def offered(session: Session | None = None) -> dict[str, Model]:
     """The models that write in blocks of masks: those that learned it, other trained ones, perfect
-    networks."""
-    found = {
-        key: model
-        for key, model in catalogue.models().items()
-        if fits(PROCESSES[model.process].traits)
-    }
+    networks; with those that the visitor used."""
+    known = session.local_models() if session else catalogue.models()
+    found = {key: model for key, model in known.items() if suits(model)}
     return dict(
         sorted(
             found.items(), key=lambda item: (item[1].folder is None, not learned(item[1].process))
@@ -233,6 +239,10 @@ def offered() -> dict[str, Model]:
 def fits(traits: frozenset[str]) -> bool:
     """Whether a process with these traits can write in blocks of masks."""
     return {"pieces", "prefix"} <= traits
+
+
+def suits(model: Model) -> bool:
+    return not model.task and fits(PROCESSES[model.process].traits)
 
 
 def learned(process: str) -> bool:
@@ -416,13 +426,14 @@ def read_fields(session: Session, *values) -> Request:
 
 
 def changed(session: Session, name: str, block: int) -> tuple:
-    """Another model: its sizes, orders and caches, and its pictures."""
+    """Another model: its sizes, orders and caches, its pictures, and the models to choose from."""
     with refusals():
-        model, process = open_offered(name, session)
+        model, process = open_offered(look_up(name, session, suits), session)
+    models = gr.update(choices=menu(offered(session)), value=model.key)
     menus = sizes(process, block), choices(process, "order"), choices(process, "cache")
     runs, size = session.kept(TAB.name) or [], menus[0]["value"]
     pictures = pictures_of(runs, model.key, process.name, size)
-    return *(gr.update(**menu) for menu in menus), pictures
+    return *(gr.update(**shown) for shown in menus), pictures, models
 
 
 def resized(session: Session, name: str, block: int) -> dict:
@@ -434,7 +445,7 @@ def resized(session: Session, name: str, block: int) -> dict:
 
 def first_view(model: Model) -> dict:
     """The recorded run, or none, with the pictures of the model that the tab opens with."""
-    last = recording.load("blocks")
+    last = {} if model.key in catalogue.GUESTS else recording.load("blocks")
     pictures = pictures_of(last.get("runs", []), model.key, model.process, USUAL["block"])
     return last.get("run", nothing()) | pictures
 
@@ -446,8 +457,8 @@ def nothing() -> dict:
 def pictures_of(runs: list[dict], model: str, family: str, block: int) -> dict:
     """Everything but the run; runs: what was kept of the visitor's runs."""
     known = catalogue.models()
-    card = catalogue.card_of(model) if model in known else None
-    corpus = known[model].corpus if model in known else ""
+    card = catalogue.card_of(model) if model in known or catalogue.brings_card(model) else None
+    corpus = card.config["corpus"] if card else ""
     rows = card.evaluation.get("blocks", []) if card else []
     of_model = [run for run in runs if run["model"] == model]
     found = [
@@ -457,9 +468,10 @@ def pictures_of(runs: list[dict], model: str, family: str, block: int) -> dict:
     ]
     lab = search(card.metrics if card else [], block, family)
     caches = [cache_row(row) for row in card.evaluation.get("caches", [])] if card else []
-    return dict(
-        family=family, pictures=[p for p in found if p], lab=lab, note=note(family), caches=caches
+    said = (
+        f"{note(family)} {SAID_ITSELF}" if rows and catalogue.brings_card(model) else note(family)
     )
+    return dict(family=family, pictures=[p for p in found if p], lab=lab, note=said, caches=caches)
 
 
 def cache_row(row: dict) -> list[str]:

@@ -7,8 +7,10 @@ Under the text a slider swaps between other numbers of looks (looks.py).
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import gradio as gr
@@ -34,6 +36,7 @@ from tinydiff.ui.writing import bets, still, write
 from tinydiff.uncertainty import percent
 
 EXAMPLE = ASSETS / "example.json"
+FIRST_SECONDS = 20.0  # that the opening run of a model may take which nobody has recorded
 
 keep_some_freed()
 # two visitors share two cores; threads that wait for each other cost more than they bring
@@ -47,8 +50,31 @@ def example() -> dict:
     """The run that plays at load, as one value for the player; under the text it says so where the
     same seed would not make it again here.
     """
+    if not looks.is_recorded():
+        return first_run(OPENING["model"])[0]
     value, words = json.loads(EXAMPLE.read_text("utf-8")), recording.caption("example")
     return value | {"stats": [*value["stats"], ["", "", words]]} if words else value
+
+
+@lru_cache(maxsize=1)
+def first_run(model: str) -> tuple[dict, dict]:
+    """The opening run of a model that nobody has recorded, and other numbers of looks for it, as
+    many as come in a while."""
+    begun, asked, job = time.monotonic(), read({"model": model}), Job()
+    job.seconds = FIRST_SECONDS
+    *_, value = write(asked, job)
+    value = {**value, "run": 0}
+    found = looks.Looks.of(asked, value)
+    if not job.late:
+        for _ in looks.behind(found, lambda: time.monotonic() - begun < FIRST_SECONDS, quiet):
+            pass
+    value["head"] = value["head"] | {"looks": sorted(found.made) if len(found.made) > 1 else []}
+    return value, found.value()
+
+
+def quiet() -> bool:
+    """Nobody waits before the page is served."""
+    return True
 
 
 def record_example(path: Path = EXAMPLE) -> None:
@@ -61,6 +87,11 @@ def record_example(path: Path = EXAMPLE) -> None:
         looks.record(request, value)
 
 
+def other_looks() -> dict:
+    """Other numbers of looks for the run that plays at load, as `Looks.value`."""
+    return looks.recorded() if looks.is_recorded() else first_run(OPENING["model"])[1]
+
+
 def on_player(session: Session) -> dict:
     """The run on the player: the visitor's own, with as many looks as they chose, or the recorded
     one."""
@@ -69,7 +100,7 @@ def on_player(session: Session) -> dict:
         return found.made[found.chosen]
     if kept := session.kept(TAB.name):
         return kept
-    return looks.recorded().get("made", {}).get(str(session.looks)) or example()
+    return other_looks().get("made", {}).get(str(session.looks)) or example()
 
 
 # ---------------------------------------------------------------- handlers
@@ -204,6 +235,13 @@ def denoise(settings: dict) -> Iterator[dict]:
     yield from TAB.alone(read(settings))
 
 
+def recent_shown(session: Session, process: str) -> list:
+    """The noises and the models to choose from, with those that the visitor used elsewhere."""
+    noises, known = panel.noises(session.models), isinstance(process, str)
+    of_noise = panel.model_menu(process, session.models) if known else []
+    return [gr.update(choices=noises), gr.update(choices=of_noise)]
+
+
 def noise_chosen(session: Session, process: str, sampler: str):
     """Another noise: its models and its samplers. The usual sampler of one gives way to that of the
     other."""
@@ -228,9 +266,11 @@ def hub_asked(session: Session, source: str, sampler: str):
     """The menus hold what a repository holds as well, for this visitor. A refusal stands under the
     id and changes nothing else."""
     try:
-        models, first = catalogue.hub_models(runs.text("Hub id", source).strip())
+        every, first = catalogue.hub_models(runs.text("Hub id", source).strip())
     except ValueError as error:
         return panel.refused(str(error)), *unchanged()
+    models = {key: model for key, model in every.items() if not model.task}
+    session.remember(every)
     session.models = models | session.models
     shown = menus(session.models, next(iter(models)), first, sampler)
     return gr.update(info=hub_info(models), elem_classes=[]), *shown
@@ -261,8 +301,9 @@ def opened(session: Session, request: gr.Request):
         gr.Info(other, title="Another model")
     session.link = read(raw, opened=(model, process))
     place = gr.skip()
-    if catalogue.of_hub(model.key):
+    if model.key not in catalogue.models():
         found = {model.key: model}
+        session.remember(found)
         session.models = found | session.models
         place = gr.update(visible=True, value=model.key, info=hub_info(found))
     return session, place, *fields_of(session.link, session.models)
@@ -287,7 +328,7 @@ def build(site: Site) -> None:
             player = Player(example(), linked=True, elem_id="denoise-player")
             code = gr.HTML("", elem_id="qr", apply_default_css=False)
             player.presented(presenter.shown, None, code, **QUICK)
-            others_here = Others(looks.recorded(), elem_id="other-looks")
+            others_here = Others(other_looks(), elem_id="other-looks")
             downloads.build(site.session, on_player)
         with gr.Column(elem_classes="td-controls"):
             source, fields, go, chips, *hands = build_panel()
@@ -378,6 +419,7 @@ def wire_hub(site: Site, source: gr.Textbox, fields: list, here: Others) -> None
     asked = [session, source, sampler]
     loads = asks | dict(trigger_mode="always_last", show_progress="minimal")
     source.submit(hub_asked, asked, shown, **loads)
+    site.offer(recent_shown, [noise, model], [noise])
     loaded = site.page.load(opened, session, [session, source, *fields], **asks)
     ran = loaded.success(linked, session, site.player, api_visibility="private", **SAMPLE)
     ran.success(others_of(site), session, here, **BEHIND)

@@ -1,5 +1,6 @@
 """The tab All families: every bundled family on one axis, and each sampler's own error, as `python
--m tinydiff families` measured them. Nothing is computed here.
+-m tinydiff families` measured them. Nothing is computed here but the time of a call of a checkpoint
+that a visitor puts beside them, whose other figures are those it brought.
 """
 
 from __future__ import annotations
@@ -10,10 +11,17 @@ import gradio as gr
 
 from tinydiff.measure import evaluate, families
 from tinydiff.processes import PROCESSES
+from tinydiff.sentences import brief
 from tinydiff.show import plots
-from tinydiff.ui.tab import Panel, Site, Tab
+from tinydiff.store import catalogue
+from tinydiff.ui.errors import refusals
+from tinydiff.ui.request import look_up, open_model, writes
+from tinydiff.ui.session import Session
+from tinydiff.ui.tab import HUB_QUEUE, QUIET, Panel, Site, Tab, menu
 from tinydiff.uncertainty import written
 
+NOBODY = ""
+NONE = (("nothing", NOBODY),)
 HEAD = [
     "family",
     "text",
@@ -48,12 +56,48 @@ def build(site: Site) -> None:
         "its texts and the more they repeat: judges are compared at equal shares of distinct "
         "phrases, further to the right and below is better."
     )
-    Panel("families", story())
+    first = next(iter(catalogue.guests("text")), NOBODY)
+    try:
+        shown = story(first)
+    except ValueError:
+        first, shown = NOBODY, story()
+    model = gr.Dropdown(
+        [*NONE, *guest_menu()],
+        value=first,
+        label="Beside them",
+        allow_custom_value=True,
+        elem_id="families-model",
+        info="A checkpoint of the Hub, by its id, with the figures that it brought.",
+    )
+    panel = Panel("families", shown)
+    model.input(changed, [site.session, model], [model, panel], **QUIET, **HUB_QUEUE)
+    site.offer(lambda session: [gr.update(choices=[*NONE, *guest_menu(session)])], [model])
 
 
-def story() -> dict:
-    """Everything the panel shows."""
+def guest_menu(session: Session | None = None) -> list[tuple[str, str]]:
+    """The checkpoints that are not bundled, for the menu."""
+    recent = {k: m for k, m in session.recent.items() if not m.task} if session else {}
+    found = catalogue.guests("text") | recent
+    return menu(found) if found else []
+
+
+def changed(session: Session, name: str) -> tuple:
+    """Another checkpoint beside the bundled ones: those to choose from, and the panel."""
+    with refusals():
+        key = open_model(look_up(name, session, writes), session)[0].key if name else NOBODY
+        if key and not catalogue.brings_card(key):
+            raise ValueError(f"{brief(key)} is no checkpoint of the Hub: bundled ones are here.")
+        shown = story(key)
+    return gr.update(choices=[*NONE, *guest_menu(session)], value=key), shown
+
+
+def story(guest: str = NOBODY) -> dict:
+    """Everything the panel shows; guest: a checkpoint that is put beside the bundled ones, by its
+    key. Raises ValueError where it was not evaluated."""
     result = families.read()
+    if guest:
+        name = catalogue.short_name(guest)
+        result = families.with_guest(result, catalogue.card_of(guest), name)
     rows = result.get("rows", [])
     errors = {p: found for p, found in result.get("errors", {}).items() if p in PROCESSES}
     drawn = [row for row in rows if row["corpus"] == rows[0]["corpus"]]
@@ -61,7 +105,7 @@ def story() -> dict:
         [
             axis(drawn),
             *(against(result, drawn, *what) for what in QUALITY),
-            *frontiers(drawn, result["real"][drawn[0]["corpus"]]),
+            *frontiers(drawn, result.get("real", {}).get(drawn[0]["corpus"], {})),
         ]
         if rows
         else []
@@ -109,7 +153,8 @@ def against(result: dict, rows: list[dict], what: str, ylabel: str) -> str:
     curves = [
         plots.Curve(r["name"], *some, r["process"], heavy=False) for r, some in found if some[0]
     ]
-    levels = ends(what, result["real"][corpus], result["yardsticks"][corpus])
+    known = (result.get(key, {}).get(corpus, {}) for key in ("real", "yardsticks"))
+    levels = ends(what, *known)
     alt = f"{ylabel} against calls of the network: " + "; ".join(
         f"{c.label} {c.y[-1]:.2f} at {c.x[-1]} calls" for c in curves
     )

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from tinydiff.runs import Request
+from tinydiff.runs import DEFAULTS, Request
 from tinydiff.ui import recording
-from tinydiff.ui.request import frames
+from tinydiff.ui.request import OPENING, frames
 from tinydiff.ui.session import Job, Session
 from tinydiff.ui.writing import done, looks, pictures, wire_for
 
@@ -79,6 +79,11 @@ def written(request: Request, steps: int, wanted: Callable[[], bool]) -> dict | 
         wire.add(picture)
         job.stopped = not wanted()
     return None if job.stopped else done(asked, wire)
+
+
+def is_recorded() -> bool:
+    """Does the page open with the run that is recorded?"""
+    return OPENING["model"] == DEFAULTS["model"]
 
 
 def recorded() -> dict:

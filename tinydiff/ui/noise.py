@@ -13,6 +13,7 @@ share a row.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from functools import lru_cache
 
 import gradio as gr
@@ -23,12 +24,15 @@ from tinydiff import exact
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.randomness import seeded
 from tinydiff.schedules import SCHEDULES, Schedule, schedule
+from tinydiff.sentences import brief
 from tinydiff.show import plots
 from tinydiff.store import catalogue
-from tinydiff.ui import recording
+from tinydiff.store.catalogue import Model
+from tinydiff.ui import cost, recording, visitor_models
 from tinydiff.ui.errors import refusal, refusals
-from tinydiff.ui.session import Job
-from tinydiff.ui.tab import Panel, Site, Tab
+from tinydiff.ui.request import look_up, open_model
+from tinydiff.ui.session import Job, Session
+from tinydiff.ui.tab import HUB_QUEUE, QUICK, QUIET, Panel, Site, Tab, in_menus, menu
 
 SENTENCE = "But soft, what light through yonder window breaks?"
 LONGEST = 128
@@ -36,6 +40,11 @@ TIMES = 101  # and as many levels of noise
 SHARED = 4  # levels in a row for which a network that depends on the time is called once
 PERFECT, TRAINED = "perfect, without a network", "the trained network"
 MASK = "\x7f"  # what a mask is on the wire
+LETTERS = (("those of letters, one of each noise", ""),)
+NUMBERS = 1 << 24  # probabilities of all levels together
+SOME = 256  # tokens whose noise is measured where there are more
+TELLS: dict[str, list[float]] = {}  # what was measured of models, by their keys
+RECENT = 16  # of them that are kept
 
 
 def build(site: Site) -> None:
@@ -62,13 +71,14 @@ def build(site: Site) -> None:
         elem_classes="td-ticks",
         elem_id="noise-observer",
     )
-    panel = Panel("noise", dissolved(SENTENCE))
+    network, first = build_network(observer, box)
+    panel = Panel("noise", first)
     # a box's `input` is heard when a key is pressed, and so not of what is pasted, deleted or typed
     # on a phone
     gr.on(
-        [box.change, observer.input],
-        typed,
-        [box, observer],
+        [box.change, observer.input, network.input],
+        typed_by,
+        [site.session, box, observer, network],
         panel,
         show_progress="hidden",
         trigger_mode="always_last",
@@ -76,7 +86,75 @@ def build(site: Site) -> None:
         concurrency_limit=2,
         api_visibility="private",
     )
+    observer.input(lambda chosen: gr.update(visible=chosen == TRAINED), observer, network, **QUICK)
+    network.input(network_chosen, [site.session, network], network, **QUIET, **HUB_QUEUE)
+    site.offer(in_menus(network, of=offered, more=LETTERS), [network])
     gr.api(answer, api_name="noise", concurrency_id="noise", concurrency_limit=2)
+
+
+def build_network(observer: gr.Radio, box: gr.Textbox) -> tuple[gr.Dropdown, dict]:
+    """Which trained network observes, and what the panel shows first: where the page's owner named
+    a checkpoint that can, what that one sees."""
+    named, first = next((key for key in offered() if key in catalogue.GUESTS), ""), None
+    if named:
+        with suppress(ValueError):
+            first = observed(SENTENCE, *open_observer(named))
+    if first:
+        observer.value = TRAINED
+    network = gr.Dropdown(
+        [*menu(offered()), *LETTERS],
+        value=named if first else "",
+        label="Network",
+        visible=first is not None,
+        allow_custom_value=True,
+        elem_id="noise-network",
+        info="Or a Hub id.",
+    )
+    return network, first or dissolved(SENTENCE)
+
+
+def offered(session: Session | None = None) -> dict[str, Model]:
+    """The trained networks that can observe."""
+    known = session.local_models() if session else catalogue.models()
+    return {k: m for k, m in known.items() if suits(m) and not k.startswith(catalogue.PERFECT)}
+
+
+def suits(model: Model) -> bool:
+    """Has its noise a likelihood for every position?"""
+    return not model.task and "likelihood" in PROCESSES[model.process].traits
+
+
+def open_observer(name: object, session: Session | None = None) -> tuple[Model, Process]:
+    """A trained network that can observe. Raises ValueError."""
+    model, process = open_model(name, session)
+    if not suits(model) or model.key.startswith(catalogue.PERFECT):
+        raise ValueError(
+            f"The model {brief(model.key)} cannot observe here: take a trained network of "
+            f"{', '.join(catalogue.perfect_families())}."
+        )
+    return model, process
+
+
+def network_chosen(session: Session, name: str) -> dict:
+    """Another network: the networks to choose from."""
+    with refusals():
+        key = open_observer(look_up(name, session, suits), session)[0].key if name else ""
+    return gr.update(choices=[*menu(offered(session)), *LETTERS], value=key)
+
+
+def typed_by(session: Session, sentence: str, observer: str, network: str) -> dict:
+    """`typed`, observed by one network where one is chosen."""
+    if observer != TRAINED or not network:
+        return typed(sentence, observer)
+    if sentence == "":
+        return gr.skip()
+    try:
+        checked(sentence)
+        return observed(sentence, *open_observer(look_up(network, session, suits), session))
+    except (ValueError, gr.Error) as error:
+        words = error.message if isinstance(error, gr.Error) else refusal(str(error)).message
+        gr.Warning(words, title="Not possible")
+        return gr.skip()
 
 
 def typed(sentence: str, observer: str) -> dict:
@@ -91,10 +169,20 @@ def typed(sentence: str, observer: str) -> dict:
         return gr.skip()
 
 
-def answer(sentence: str, observer: str = PERFECT) -> dict:
-    """What the panel shows of a sentence. Raises gr.Error in one sentence."""
-    fits = isinstance(sentence, str) and len(sentence) <= LONGEST
-    if not fits or not (sentence := catalogue.bigrams().tokenizer.typed(sentence)[:LONGEST]):
+def checked(sentence: object) -> str:
+    """A sentence of a length that is taken. Raises gr.Error."""
+    if not isinstance(sentence, str) or not 0 < len(sentence) <= LONGEST:
+        raise refusal(f"Give a sentence of 1 to {LONGEST} characters.")
+    return sentence
+
+
+def answer(sentence: str, observer: str = PERFECT, model: str = "") -> dict:
+    """What the panel shows of a sentence. model: the trained network that observes, by its name or
+    its Hub id; "" stands for those of letters. Raises gr.Error in one sentence."""
+    if model and observer == TRAINED:
+        with refusals():
+            return observed(checked(sentence), *open_observer(model))
+    if not (sentence := catalogue.bigrams().tokenizer.typed(checked(sentence))[:LONGEST]):
         raise refusal(f"Give a sentence of 1 to {LONGEST} characters.")
     if observer not in (PERFECT, TRAINED):
         raise refusal(f"There is no such observer; there are {PERFECT!r} and {TRAINED!r}.")
@@ -115,6 +203,45 @@ def dissolved(sentence: str, observer: str = PERFECT) -> dict:
                 "sentence, or try again later."
             )
         rows.append(row(names, x0, observer))
+    return whole(sentence, observer, rows)
+
+
+def observed(sentence: str, model: Model, process: Process) -> dict:
+    """The sentence at every level of the noise of one trained network, which observes it. Raises
+    ValueError for what it cannot read at once."""
+    tokenizer = process.tokenizer
+    x0 = tokenizer.encode(tokenizer.typed(sentence))
+    most = min(process.length or LONGEST, NUMBERS // (TIMES * process.V))
+    if not 0 < len(x0) <= most:
+        raise ValueError(
+            f"The sentence has {len(x0)} {tokenizer.unit}, and with {brief(model.key)} there is "
+            f"room for 1 to {most}: give another."
+        )
+    cost.call(process, TIMES, len(x0), len(x0))
+    job = Job()
+    found = row([process.name], x0, TRAINED, process, model.key)
+    if job.over:
+        raise ValueError("To ask this network took longer than this page may: take a smaller one.")
+    own = dict(
+        text="".join(tokenizer.signs[i] for i in x0.tolist()),
+        unit=tokenizer.unit,
+        ceiling=math.log(process.V),
+        title=f"{PROCESSES[process.name].title}, {catalogue.short_name(model.key)}",
+    )
+    if tokenizer.signs != tokenizer.pieces:
+        named = {sign for shown, guess, *_ in found["states"] for sign in shown + guess}
+        own |= dict(
+            pieces={
+                sign: piece
+                for sign, piece in zip(tokenizer.signs, tokenizer.pieces)
+                if sign in named or sign in own["text"]
+            }
+        )
+    return whole(sentence, TRAINED, [found | own])
+
+
+def whole(sentence: str, observer: str, rows: list[dict]) -> dict:
+    """Everything that the panel shows."""
     return {
         "text": sentence,
         "times": TIMES,
@@ -197,11 +324,15 @@ def times(process: Process, L: int) -> Tensor:
 # ---------------------------------------------------------------- a row
 
 
-def row(names: list[str], x0: Tensor, observer: str) -> dict:
+def row(
+    names: list[str], x0: Tensor, observer: str, process: Process | None = None, key: str = ""
+) -> dict:
     """One kind of noise at every level: [shown, guess, how sure of it, nats known, how near what is
     shown], the shares in tenths, and what the state of one character tells of it, nats.
+
+    process: whose noise it is, by default that of the names; key: of its model
     """
-    process = process_of(names[0])
+    own, process = process, process or process_of(names[0])
     t = times(process, len(x0))[:, None].expand(-1, len(x0))
     x = torch.cat([process.noise.corrupt(x0[None], at[None], seeded(3)) for at in t])
     log_p = posteriors(process, x, t, observer)
@@ -209,8 +340,8 @@ def row(names: list[str], x0: Tensor, observer: str) -> dict:
     known = math.log(process.V) + (log_p.exp() * log_p).sum(-1).mean(-1)
     near = process.noise.likelihood(x, t).log_softmax(-1).amax(-1)
     channels = (
-        spelled(process.noise.read(x)),
-        spelled(best),
+        spelled(process.noise.read(x), process),
+        spelled(best, process),
         tenths(sure),
         [round(nats, 3) for nats in known.tolist()],
         tenths(near),
@@ -223,7 +354,7 @@ def row(names: list[str], x0: Tensor, observer: str) -> dict:
         also=[PROCESSES[name].title for name in names[1:]],
         timed="diffusion" in cls.traits,
         states=list(zip(*channels)),
-        tells=tells(names[0]),
+        tells=tells_of(own, key) if own else tells(names[0]),
     )
 
 
@@ -248,8 +379,8 @@ def posteriors(process: Process, x: Tensor, t: Tensor, observer: str) -> Tensor:
         return ask(x[once], t[once]).double()[back]
 
 
-def spelled(tokens: Tensor) -> list[str]:
-    signs = letters()
+def spelled(tokens: Tensor, process: Process) -> list[str]:
+    signs = process.tokenizer.signs + MASK
     return ["".join([signs[i] for i in ids]) for ids in tokens.tolist()]
 
 
@@ -264,12 +395,31 @@ def tells(name: str) -> list[float]:
     return recording.load("noise").get(name) or information(name)
 
 
+def tells_of(process: Process, key: str) -> list[float]:
+    """`tells` of a model's own noise; of many tokens some are measured."""
+    if key in TELLS:
+        return TELLS[key]
+    many = process.V > SOME
+    some = torch.randperm(process.V, generator=seeded(0))[:SOME] if many else None
+    known = interpolated(process, 4 if many else 32, some)
+    if key != visitor_models.NAME:  # which is another one for each visitor
+        TELLS[key] = known
+    while len(TELLS) > RECENT:
+        TELLS.pop(next(iter(TELLS)), None)
+    return known
+
+
 @lru_cache(maxsize=16)
 def information(name: str) -> list[float]:
+    """exact.information at every level, as a share of log V."""
+    return interpolated(process_of(name))
+
+
+def interpolated(process: Process, draws: int = 128, of: Tensor | None = None) -> list[float]:
     """exact.information at every level, as a share of log V: measured at some levels and
     interpolated linearly."""
-    process = process_of(name)
-    share = exact.information(process, times(process, LONGEST)[::SHARED]) / math.log(process.V)
+    found = exact.information(process, times(process, LONGEST)[::SHARED], draws, of)
+    share = found / math.log(process.V)
     every = torch.nn.functional.interpolate(
         share[None, None], TIMES, mode="linear", align_corners=True
     )[0, 0]

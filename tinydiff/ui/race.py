@@ -9,7 +9,7 @@ recorded race (assets/recorded/race.json, which `python -m tinydiff.ui.recording
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import gradio as gr
 
@@ -30,9 +30,19 @@ from tinydiff.store import catalogue
 from tinydiff.text.tokenizers import joined
 from tinydiff.ui import cost, recording
 from tinydiff.ui.errors import one_of, refusal, refusals
-from tinydiff.ui.request import STEPS, frames, open_model, read
+from tinydiff.ui.request import OPENING, STEPS, frames, look_up, open_model, read, writes
 from tinydiff.ui.session import Job, Session
-from tinydiff.ui.tab import HUB_QUEUE, QUIET, Panel, Site, Tab, first_model, menu, with_steps
+from tinydiff.ui.tab import (
+    HUB_QUEUE,
+    QUIET,
+    Panel,
+    Site,
+    Tab,
+    first_model,
+    in_menus,
+    menu,
+    with_steps,
+)
 
 LANES = 4
 EVERY = 0.25  # seconds between two messages while a lane is being written
@@ -46,6 +56,8 @@ DEFAULTS = [
     ("stories/autoregressive", "left_to_right", 256),
 ]
 PROMPT, SEED, LENGTH = "Once upon a time", 7, 256
+NO_LANE = (("nobody", NOBODY),)
+OTHERS = "This is a recorded race of bundled models: press Race for one of the lanes below."
 
 
 # ---------------------------------------------------------------- the tab
@@ -61,15 +73,16 @@ ABOUT = (
 def build(site: Site) -> None:
     """The widgets and handlers of the tab."""
     gr.Markdown(ABOUT)
-    first, lanes = recording.load("race"), []
-    panel = Panel("race", first | {"status": recording.caption("race")} if first else None)
+    lanes, models = [], []
+    panel = Panel("race", first_view())
     with gr.Row(elem_classes="tt-entries"):
         for place in range(LANES):
             with gr.Column(min_width=240, elem_classes="tt-entry"):
-                lanes += lane(site.session, place)
+                lanes += lane(site, place)
+                models.append(lanes[-3])
     with gr.Row(elem_classes="tt-controls"):
         prompt = gr.Textbox(
-            PROMPT,
+            OPENING["prompt"],
             label="Prompt",
             max_length=200,
             max_lines=3,
@@ -87,16 +100,28 @@ def build(site: Site) -> None:
         run = gr.Button("Race", variant="primary", elem_id="race-run", min_width=150)
         stop = gr.Button("Stop", elem_id="race-stop", min_width=100, scale=0)
     TAB.wire(site, [run.click], [prompt, seed, *lanes], panel, stop.click)
+    for some, more in ((models[:2], ()), (models[2:], NO_LANE)):
+        site.offer(in_menus(*some, of=Session.local_models, more=more), some)
     gr.api(race, api_name="race", concurrency_id="sample", concurrency_limit=2)
 
 
-def lane(session: gr.State, place: int) -> list:
-    """Model, sampler and steps of a lane."""
+def first_view() -> dict | None:
+    """The recorded race, and a sentence where it is not what the lanes say."""
+    first = recording.load("race")
+    if not first:
+        return None
+    other = first_model() != DEFAULTS[0][0]
+    return first | {"status": OTHERS if other else recording.caption("race")}
+
+
+def lane(site: Site, place: int) -> list:
+    """Model, sampler and steps of a lane; the first is of the model that the page opens with."""
+    session = site.session
     key, name, count = DEFAULTS[place]
-    key = key if key in catalogue.models() or key == NOBODY else first_model()
+    key = first_model() if place == 0 or key not in catalogue.models() else key
     names = offered(key)
     model = gr.Dropdown(
-        menu() + [("nobody", NOBODY)] * (place > 1),
+        menu() + [*NO_LANE] * (place > 1),
         value=key,
         label=f"Lane {place + 1}",
         allow_custom_value=True,
@@ -111,9 +136,10 @@ def lane(session: gr.State, place: int) -> list:
             min_width=110,
         )
         steps = gr.Dropdown(
-            STEPS, value=count, label="Steps", visible=counted(key, name), min_width=80
+            STEPS, value=count, label="Steps", visible=counted(key, sampler.value), min_width=80
         )
-    model.input(entered, [session, model], [sampler, steps], **QUIET, **HUB_QUEUE)
+    entering = [model, sampler, steps]
+    model.input(entering_of(place), [session, model], entering, **QUIET, **HUB_QUEUE)
     sampler.input(chosen, [model, sampler], steps, **QUIET)
     return [model, sampler, steps]
 
@@ -129,15 +155,23 @@ def counted(key: str, sampler: str | None) -> bool:
     return key != NOBODY and sampler is not None and SAMPLERS[sampler].steps_matter
 
 
-def entered(session: Session, key: str) -> tuple:
-    """Another model in a lane: its samplers, and whether it has steps."""
+def entering_of(place: int) -> Callable:
+    """`entered` for a lane."""
+    return lambda session, key: entered(session, key, NO_LANE if place > 1 else ())
+
+
+def entered(session: Session, key: str, more: Sequence = ()) -> tuple:
+    """Another model in a lane: the models to choose from and `more`, its samplers, and whether it
+    has steps."""
     if key == NOBODY:
         names = offered(key)
     else:
         with refusals():
-            names = column(open_model(key, session)[1])
-    menu = gr.Dropdown(choices=names, value=names[0], visible=key != NOBODY)
-    return menu, gr.Dropdown(visible=counted(key, names[0]))
+            model, process = open_model(look_up(key, session, writes), session)
+        key, names = model.key, column(process)
+    models = gr.update(choices=[*menu(session.local_models()), *more], value=key)
+    samplers = gr.Dropdown(choices=names, value=names[0], visible=key != NOBODY)
+    return models, samplers, gr.Dropdown(visible=counted(key, names[0]))
 
 
 def chosen(key: str, sampler: str) -> dict:
@@ -244,7 +278,8 @@ def lane_of(request: Request, last: Picture, shown: list, spelling: Spelling) ->
 
 def title(request: Request) -> str:
     settings = request.settings
-    return f"{settings['model']}, {with_steps(settings['sampler'], settings['steps'])}"
+    name = catalogue.short_name(settings["model"])
+    return f"{name}, {with_steps(settings['sampler'], settings['steps'])}"
 
 
 def deltas(shown: list[tuple[float, str, str]]) -> list[list]:

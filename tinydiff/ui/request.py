@@ -8,7 +8,8 @@ link is the same settings as the page's address, so the same link is the same ru
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlencode
 
 from tinydiff import guides, runs
@@ -24,7 +25,8 @@ from tinydiff.ui import cost, gpu, visitor_models
 from tinydiff.ui.errors import refusals
 from tinydiff.ui.session import Job, Session
 
-# the run that the page opens with, beside the options of guides (`opening`)
+# the run that the page opens with, beside the options of guides (`opening`); opened.py changes it
+# before the page is built, where its owner names a checkpoint
 OPENING = {name: value for name, value in runs.DEFAULTS.items() if name != "process"} | {
     "prompt": "Once upon a time",
     "length": 128,
@@ -95,19 +97,48 @@ def check_template(value: object) -> None:
 def open_model(name: object, session: Session | None = None) -> tuple[Model, Process]:
     """A model that writes plain text: a bundled one or a perfect network by its name, the one that
     the visitor trained, or a checkpoint of the Hub, which is pulled unless that commit is here; its
-    key then names the commit. Folders of this machine are not open to visitors. Raises ValueError.
-    """
+    key then names the commit, and it stays in the visitor's menus. Folders of this machine are not
+    open to visitors. Raises ValueError."""
     name = runs.text("model", name).strip()
     if name == visitor_models.NAME:
         return trained_model(session)
-    if catalogue.named(name, known := catalogue.models()) not in known and not catalogue.of_hub(
-        name
-    ):
+    return opened_among(name, catalogue.models(), session)
+
+
+def opened_among(
+    name: str, known: Mapping[str, Model], session: Session | None
+) -> tuple[Model, Process]:
+    """One of the known models by its name, or one of the Hub. Raises ValueError."""
+    if catalogue.named(name, known) not in known and not catalogue.of_hub(name):
         raise ValueError(
             f"There is no model {brief(name)}; there are {', '.join(catalogue.short(known))}, and "
             "any checkpoint of the Hub as user/name."
         )
-    return catalogue.find(name)
+    model, process = catalogue.find(name)
+    if session is not None and catalogue.of_hub(model.key):
+        session.remember({model.key: model})
+    return model, process
+
+
+def look_up(name: object, session: Session, fits: Callable[[Model], bool]) -> str:
+    """What a visitor typed or chose, as `open_model` takes it: of a repository of the Hub that
+    holds several the first that fits, and all of them are in the visitor's menus then. Raises
+    ValueError."""
+    name = runs.text("model", name).strip()
+    known = session.local_models() | session.rewriters() | catalogue.bundled()
+    if catalogue.named(name, known) in known or not catalogue.of_hub(name) or hub.is_here(name):
+        return name
+    end = time.monotonic() + hub.PATIENCE
+    found = catalogue.hub_contents(name)
+    key = next((key for key, model in found.items() if fits(model)), next(iter(found)))
+    hub.pull(key, max(1.0, end - time.monotonic()))
+    session.remember(found)
+    return key
+
+
+def writes(model: Model) -> bool:
+    """Does it write plain text?"""
+    return not model.task
 
 
 def trained_model(session: Session | None) -> tuple[Model, Process]:
@@ -126,7 +157,7 @@ def origin(model: str) -> str:
         return "You trained it; it is here for this visit, and nobody else can see it."
     if catalogue.of_hub(model):
         return f"From the Hub, commit {hub.Source.parse(model).revision[:12]}."
-    return ""
+    return "The page was opened with it." if model in catalogue.GUESTS else ""
 
 
 # ---------------------------------------------------------------- links

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 
 import gradio as gr
 
+from tinydiff import runs
 from tinydiff.generate import check_number, check_sampler
-from tinydiff.processes import PROCESSES
+from tinydiff.processes import PROCESSES, Process
 from tinydiff.rewrite import (
     MOST,
     SEEDS,
@@ -31,15 +32,18 @@ from tinydiff.rewrite import (
 )
 from tinydiff.runs import Request, defaults
 from tinydiff.samplers import SAMPLERS, column
+from tinydiff.sentences import brief
 from tinydiff.show import render
 from tinydiff.store import catalogue
+from tinydiff.store.catalogue import Model
 from tinydiff.text import plain
 from tinydiff.ui import cost, recording
 from tinydiff.ui.errors import one_of, refusals
 from tinydiff.ui.player import Player, curves
-from tinydiff.ui.request import frames, number
+from tinydiff.ui.request import frames, look_up, number, opened_among
 from tinydiff.ui.session import Job, Session
-from tinydiff.ui.tab import QUICK, Panel, Site, Tab, spaced
+from tinydiff.ui.tab import HUB_QUEUE, QUICK, QUIET, Panel, Site, Tab, in_menus, spaced
+from tinydiff.ui.tab import menu as models_menu
 from tinydiff.ui.writing import pictures
 
 WORDS = "to be or not to be that is the question"
@@ -66,6 +70,7 @@ ABOUT = (
 def build(site: Site) -> None:
     """The widgets and handlers of the tab."""
     first, last = next(iter(catalogue.rewriters())), recording.load("rewrite")
+    last = {} if first in catalogue.GUESTS else last
     gr.Markdown(ABOUT)
     with gr.Row(elem_classes="tt-controls"):
         words = gr.Textbox(
@@ -79,7 +84,7 @@ def build(site: Site) -> None:
             "they are given.",
         )
         go = gr.Button("Rewrite", variant="primary", elem_id="rewrite-run", min_width=120)
-    model, *rest = build_settings(first)
+    model, *rest = build_settings(site, first)
     examples = gr.Examples(
         [[source] for source in known_lines()][:EXAMPLES] or [[WORDS]],
         [words],
@@ -95,18 +100,20 @@ def build(site: Site) -> None:
     gr.api(rewrite, api_name="rewrite", concurrency_id="sample", concurrency_limit=2)
 
 
-def build_settings(first: str) -> list:
+def build_settings(site: Site, first: str) -> list:
     """Model, sampler, steps, candidates, temperature and seed."""
     with gr.Row(elem_classes="tt-controls"):
         model = gr.Dropdown(
-            list(catalogue.rewriters()),
+            models_menu(catalogue.rewriters()),
             value=first,
             label="Model",
             elem_id="rewrite-model",
             min_width=190,
+            allow_custom_value=True,
+            info="Or a Hub id.",
         )
         sampler = gr.Dropdown(
-            **menu(first), label="Sampler", elem_id="rewrite-sampler", min_width=150
+            **menu(process_of(first)), label="Sampler", elem_id="rewrite-sampler", min_width=150
         )
         steps = gr.Dropdown(
             list(STEPS), value=USUAL, label="Steps", elem_id="rewrite-steps", min_width=90
@@ -116,7 +123,9 @@ def build_settings(first: str) -> list:
         seed = gr.Number(
             SEED, label="Seed", precision=0, minimum=0, elem_id="rewrite-seed", min_width=90
         )
-    model.input(model_chosen, model, [sampler, steps], **QUICK)
+    chosen = [site.session, model]
+    model.input(model_chosen, chosen, [model, sampler, steps], **QUIET, **HUB_QUEUE)
+    site.offer(in_menus(model, of=Session.rewriters), [model])
     sampler.input(sampler_chosen, sampler, steps, **QUICK)
     return [model, sampler, steps, count, temperature, seed]
 
@@ -126,9 +135,40 @@ def slider(label: str, low: float, high: float, value: float, step: float) -> gr
     return gr.Slider(low, high, value, step=step, label=label, elem_id=name, min_width=150, scale=2)
 
 
-def model_chosen(key: str) -> tuple:
-    """The samplers of another model."""
-    return gr.update(**menu(key)), gr.update(visible=True)
+def model_chosen(session: Session, name: str) -> tuple:
+    """Another model: the models to choose from, and its samplers."""
+    with refusals():
+        model, process = open_rewriter(look_up(name, session, rewrites), session)
+    models = gr.update(choices=models_menu(session.rewriters()), value=model.key)
+    return models, gr.update(**menu(process.name)), gr.update(visible=True)
+
+
+def rewrites(model: Model) -> bool:
+    """Does it rewrite lines?"""
+    return bool(model.task)
+
+
+def open_rewriter(name: object, session: Session | None = None) -> tuple[Model, Process]:
+    """A model that rewrites: a bundled one by its name, or a checkpoint of the Hub, as `open_model`
+    opens it. Raises ValueError."""
+    name, known = runs.text("model", name).strip(), catalogue.rewriters()
+    if name not in known and not catalogue.of_hub(name):
+        raise ValueError(
+            f"There is no model {brief(name)}; there are {', '.join(known)}, and any checkpoint of "
+            "the Hub that rewrites, as user/name."
+        )
+    model, process = opened_among(name, known, session)
+    if not process.task:
+        raise ValueError(
+            f"The model {brief(name)} writes plain text and was not trained to rewrite: play it in "
+            "the tab Denoise."
+        )
+    return model, process
+
+
+def process_of(key: str) -> str:
+    """The process of a model of this copy, by name."""
+    return catalogue.rewriters()[key].process
 
 
 def sampler_chosen(name: str) -> dict:
@@ -136,10 +176,9 @@ def sampler_chosen(name: str) -> dict:
     return gr.update(visible=SAMPLERS[one_of("sampler", name, SAMPLERS)].steps_matter)
 
 
-def menu(key: str) -> dict:
-    """The sampler menu of a model."""
-    models = catalogue.rewriters()
-    names = column(PROCESSES[models[one_of("model", key, models)].process])
+def menu(process: str) -> dict:
+    """The sampler menu of a process, by name."""
+    names = column(PROCESSES[process])
     return dict(choices=[(spaced(name), name) for name in names], value=usual_sampler(names))
 
 
@@ -148,10 +187,17 @@ def room(key: str) -> int:
     return catalogue.open_model(key).length // 2 - 1
 
 
+def lines_of(model: str) -> dict[str, str]:
+    """The same from the evaluation that a checkpoint of the Hub, or a guest, brought."""
+    card = catalogue.card_of(model) if catalogue.brings_card(model) else None
+    return {row["source"]: row["truth"] for row in card.evaluation["samples"]} if card else {}
+
+
 def known_lines() -> dict[str, str]:
-    """Sources of the validation text with their printed lines, from the evaluations of the
+    """Sources of the validation text with their printed lines, from the evaluations of the bundled
     checkpoints."""
-    cards = [catalogue.card_of(key) for key in catalogue.rewriters()]
+    keys = [key for key in catalogue.rewriters() if key not in catalogue.GUESTS]
+    cards = [catalogue.card_of(key) for key in keys]
     return {
         row["source"]: row["truth"] for card in cards for row in card.evaluation.get("samples", [])
     }
@@ -168,18 +214,20 @@ def read(
     candidates: int,
     temperature: float,
     seed: int,
+    session: Session | None = None,
 ) -> Request:
     """Check everything; the source is the request's prompt, the candidates are the rows of its
     canvas. Raises gr.Error in one sentence."""
-    key = one_of("model", model, catalogue.rewriters())
     with refusals():
         if not isinstance(words, str) or len(words) > LONGEST:
             raise ValueError(f"Give a line of words, {LONGEST} characters at the most.")
         check_number("candidates", candidates, 1, MOST, whole=True)
         numbers = dict(steps=steps, temperature=temperature, seed=seed)
         numbers = {name: number(name, value) for name, value in numbers.items()}
-        process, source = catalogue.open_model(key), plain(words)
-        named = dict(model=key, process=process.name, sampler=check_sampler(process, sampler).name)
+        (chosen, process), source = open_rewriter(model, session), plain(words)
+        named = dict(
+            model=chosen.key, process=process.name, sampler=check_sampler(process, sampler).name
+        )
         canvas = canvas_of(process.tokenizer, [source] * int(candidates), process.length)
         whole = defaults() | named | numbers | dict(prompt=source, length=process.length)
         request = Request(whole, process, canvas)
@@ -189,7 +237,7 @@ def read(
 
 def read_fields(session: Session, *values) -> Request:
     """What the widgets of the page ask for."""
-    return read(*values)
+    return read(*values, session)
 
 
 def rewrite(
@@ -245,7 +293,8 @@ def panel_of(request: Request, candidates: list[str], status: str) -> dict:
     """Everything that the panel draws: the candidates, the words as they are, and the printed line
     where it is known."""
     source = request.settings["prompt"]
-    truth, rows = known_lines().get(source), []
+    known, rows = lines_of(request.settings["model"]) | known_lines(), []
+    truth = known.get(source)
     if candidates:
         best, apart = mbr(candidates), risks(candidates)
         for i, text in enumerate(candidates):
@@ -297,7 +346,7 @@ def record() -> None:
     """Write the first view: the first line that is known in print."""
     source = next(iter(known_lines()), WORDS)
     model = next(iter(catalogue.rewriters()))
-    request = read(model, source, menu(model)["value"], USUAL, SEEDS, SURER, SEED)
+    request = read(model, source, menu(process_of(model))["value"], USUAL, SEEDS, SURER, SEED)
     *_, (value, panel) = TAB.alone(request)
     recording.save("rewrite", {"player": value, "sheet": panel}, [model])
 

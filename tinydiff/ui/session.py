@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import gradio as gr
@@ -25,6 +25,7 @@ from tinydiff.ui import visitor_models
 from tinydiff.ui.visitor_models import VisitorModel
 
 SECONDS = 300.0  # that a run may take
+RECENT = 24  # models of the Hub that stay in a visitor's menus
 LATE = (
     "The run was ended after {:.0f} minutes, what was written stays: take fewer steps, or a "
     "shorter text."
@@ -95,6 +96,7 @@ class Session:
     def __init__(self):
         self.jobs: dict[str, Job] = {}
         self.models: dict[str, Model] = catalogue.models()  # in the menus of Denoise
+        self.recent: dict[str, Model] = {}  # of the Hub, that they used, the newest first
         self.link: Request | None = None  # what the page was opened with
         self.secret = ""  # of the model that they trained
         self.looks = 0  # at which they let the slider go
@@ -122,12 +124,25 @@ class Session:
         """The model that they trained, while it is kept."""
         return visitor_models.CACHE.find(self.secret)
 
+    def remember(self, models: Mapping[str, Model]) -> None:
+        """Models of the Hub that they used: they are in their menus from now on."""
+        known = catalogue.models() | catalogue.rewriters()
+        fresh = {key: model for key, model in models.items() if key not in known}
+        self.recent = dict([*(fresh | (self.recent | fresh)).items()][:RECENT])
+        self.models |= {key: model for key, model in fresh.items() if not model.task}
+
     def local_models(self) -> dict[str, Model]:
-        """The models of this copy, and the one that they trained last."""
+        """The models that write plain text: those of this copy, the one that they trained last, and
+        those of the Hub that they used."""
         found, name = self.trained_model(), visitor_models.NAME
-        return catalogue.models() | (
-            {name: Model(name, found.process.name, found.title, None)} if found else {}
-        )
+        recent = {key: model for key, model in self.recent.items() if not model.task}
+        mine = {name: Model(name, found.process.name, found.title, None)} if found else {}
+        return catalogue.models() | mine | recent
+
+    def rewriters(self) -> dict[str, Model]:
+        """The models that rewrite: those of this copy, and those of the Hub that they used."""
+        recent = {key: model for key, model in self.recent.items() if model.task}
+        return catalogue.rewriters() | recent
 
     def file(self, name: str) -> Path:
         """Where a file to download is written; it goes with the session. Gradio copies what lies

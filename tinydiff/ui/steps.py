@@ -25,13 +25,24 @@ from tinydiff.samplers import SAMPLERS, column
 from tinydiff.show import plots
 from tinydiff.store import catalogue
 from tinydiff.store.catalogue import Model
+from tinydiff.store.checkpoint import Card
 from tinydiff.text import Canvas
 from tinydiff.ui import away, cost, recording
 from tinydiff.ui.errors import one_of, refusal, refusals
 from tinydiff.ui.families import WORDS, ends
-from tinydiff.ui.request import LIMITS, frames, open_model, read
+from tinydiff.ui.request import LIMITS, frames, look_up, open_model, read, writes
 from tinydiff.ui.session import Job, Session
-from tinydiff.ui.tab import HUB_QUEUE, QUIET, Panel, Site, Tab, first_model, menu, with_steps
+from tinydiff.ui.tab import (
+    HUB_QUEUE,
+    QUIET,
+    Panel,
+    Site,
+    Tab,
+    first_model,
+    in_menus,
+    menu,
+    with_steps,
+)
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 PERFECT_COUNTS = COUNTS[:-1]
@@ -39,6 +50,8 @@ PERFECT_COUNTS = COUNTS[:-1]
 PERFECT_TEXTS = 64
 PERFECT_LENGTH = 128  # characters of each
 MOST = 3  # samplers in one picture
+ITSELF = "its evaluation"
+SAID_ITSELF = f"The curve “{ITSELF}” is what came with this checkpoint, measured by who made it."
 
 
 # ---------------------------------------------------------------- the tab
@@ -79,7 +92,8 @@ def build(site: Site) -> None:
         stop = gr.Button("Stop", elem_id="steps-stop", min_width=100, scale=0)
     panel = Panel("steps", first_view(first))
     menus = [samplers, temperature, panel]
-    model.input(changed, [site.session, model], menus, **QUIET, **HUB_QUEUE)
+    model.input(changed, [site.session, model], [model, *menus], **QUIET, **HUB_QUEUE)
+    site.offer(in_menus(model, of=Session.local_models), [model])
     fields = [model, samplers, seed, temperature, prompt]
     TAB.wire(site, [run.click], fields, panel, stop.click)
     gr.api(steps, api_name="steps", concurrency_id="sample", concurrency_limit=2)
@@ -124,12 +138,13 @@ def offered(model: Model) -> list[str]:
 
 
 def changed(session: Session, name: str) -> tuple:
-    """The sampler menu, the temperature and the first view of another model."""
+    """The model menu, the sampler menu, the temperature and the first view of another model."""
     with refusals():
-        model, _ = open_model(name, session)
-    names = offered(model)
-    menu = gr.Dropdown(choices=names, value=names[:1])
-    return menu, gr.update(value=usual_temperature(model)), first_view(model)
+        model, _ = open_model(look_up(name, session, writes), session)
+        view = first_view(model)
+    names, models = offered(model), gr.update(choices=menu(session.local_models()), value=model.key)
+    samplers = gr.Dropdown(choices=names, value=names[:1])
+    return models, samplers, gr.update(value=usual_temperature(model)), view
 
 
 def usual_temperature(model: Model) -> float:
@@ -287,6 +302,7 @@ def pictures(model: Model, run: list[dict]) -> dict:
             "looks perfect.",
         )
     known_curves = any(bundled_curves(what, model.corpus) for what in ("bits", "words"))
+    told = any(own_curves(what, model) for what in ("bits", "words"))
     run = run if run or known_curves else recording.load("steps").get(model.key, [])
     note = (
         "Grey: the bundled curves, means of several texts at temperature 1. One text alone, as on "
@@ -300,13 +316,14 @@ def pictures(model: Model, run: list[dict]) -> dict:
             picture("bits", "judge, bits a character", model, run),
             picture("words", WORDS, model, run),
         ],
-        note=note if known_curves else missing,
+        note=" ".join(filter(None, (note if known_curves else missing, SAID_ITSELF * told))),
     )
 
 
 def picture(what: str, ylabel: str, model: Model, run: list[dict]) -> str:
     family = model.process
-    curves = [*bundled_curves(what, model.corpus), *card_curves(run, what, family)]
+    curves = [*bundled_curves(what, model.corpus), *own_curves(what, model)]
+    curves += card_curves(run, what, family)
     levels = ends(what, catalogue.real_text(model.corpus), catalogue.yardsticks(model.corpus))
     alt = f"{ylabel} against calls of the network: " + "; ".join(ends_of(c) for c in curves)
     return plots.both(plots.against_calls, curves, ylabel, levels, alt=alt, wide=540)
@@ -356,17 +373,30 @@ def points(rows: list[dict], what: str) -> tuple[list[float], list[float]]:
 @lru_cache(maxsize=4)
 def bundled_curves(what: str, corpus: str) -> list[plots.Curve]:
     """The first sampler's curve of every evaluated checkpoint of a corpus, in grey."""
-    found = []
-    for card in families.cards_of(corpus):
-        key, evaluation = card.path.name, card.evaluation
-        rows = [
-            row
-            for row in [*evaluation.get("steps", []), *evaluation.get("single", [])]
-            if row.get(what) is not None
-        ]
-        first = [row for row in rows if row["sampler"] == rows[0]["sampler"]] if rows else []
-        found += [plots.Curve(key, *points(first, what), "faded", heavy=False)] if first else []
-    return found
+    found = ((card, measured(card, what)) for card in families.cards_of(corpus))
+    return [
+        plots.Curve(card.path.name, *points(rows, what), "faded", heavy=False)
+        for card, rows in found
+        if rows
+    ]
+
+
+def own_curves(what: str, model: Model) -> list[plots.Curve]:
+    """The first sampler's curve in the evaluation of a checkpoint that is not bundled."""
+    card = catalogue.card_of(model.key) if catalogue.brings_card(model.key) else None
+    rows = measured(card, what) if card else []
+    return [plots.Curve(ITSELF, *points(rows, what), model.process, heavy=False)] if rows else []
+
+
+def measured(card: Card, what: str) -> list[dict]:
+    """The rows of an evaluation that have a figure, of the first sampler that has one."""
+    evaluation = card.evaluation
+    rows = [
+        row
+        for row in [*evaluation.get("steps", []), *evaluation.get("single", [])]
+        if row.get(what) is not None
+    ]
+    return [row for row in rows if row["sampler"] == rows[0]["sampler"]]
 
 
 # ---------------------------------------------------------------- the recording

@@ -8,15 +8,15 @@ alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import gradio as gr
 
-from tinydiff.runs import DEFAULTS
 from tinydiff.samplers import SAMPLERS
 from tinydiff.store import catalogue
 from tinydiff.ui.errors import said
+from tinydiff.ui.request import OPENING
 from tinydiff.ui.session import Job, Session
 
 # the line of all runs: two at a time, which share the machine
@@ -57,6 +57,29 @@ class Site:
     session: gr.State
     player: gr.HTML | None = None
     fields: list = field(default_factory=list)
+    menus: list[tuple[Callable, list, list]] = field(default_factory=list)
+
+    def offer(self, shown: Callable, outputs: list, inputs: Sequence = ()) -> None:
+        """Let menus hold what a visitor has used, whenever they come to a tab. shown: the session
+        and the values of the inputs -> an update for each of the outputs."""
+        self.menus.append((shown, list(inputs), outputs))
+
+    def wire_menus(self, comes: Callable) -> None:
+        """What `offer` was told, once all tabs are built. comes: the event of a visitor who comes
+        to a tab."""
+        inputs = [widget for _, more, _ in self.menus for widget in more]
+        outputs = [widget for *_, some in self.menus for widget in some]
+        comes(self.offered, [self.session, *inputs], outputs, **QUICK)
+
+    def offered(self, session: Session, *values) -> list:
+        """The updates of all menus; none where there is nothing of the visitor's own."""
+        if not session.recent and session.trained_model() is None:
+            return [gr.skip() for *_, some in self.menus for _ in some]
+        found, values = [], list(values)
+        for shown, inputs, _ in self.menus:
+            found += shown(session, *values[: len(inputs)])
+            del values[: len(inputs)]
+        return found
 
 
 @dataclass(frozen=True)
@@ -122,15 +145,25 @@ def menu(models: dict[str, catalogue.Model] | None = None) -> list[tuple[str, st
     """Models for a menu, all that can be played with if none are named: (short name, key)."""
     perfect, models = catalogue.PERFECT, models or catalogue.models()
     return [
-        (f"perfect network, {m.process}" if key.startswith(perfect) else key, key)
+        (
+            f"perfect network, {m.process}"
+            if key.startswith(perfect)
+            else catalogue.short_name(key),
+            key,
+        )
         for key, m in models.items()
     ]
+
+
+def in_menus(*widgets: gr.Dropdown, of: Callable[[Session], dict], more: Sequence = ()) -> Callable:
+    """Fills menus with the visitor's models, for `Site.offer`. more: choices behind them."""
+    return lambda session: [gr.update(choices=[*menu(of(session)), *more]) for _ in widgets]
 
 
 def first_model() -> str:
     """The model that a tab opens with."""
     models = catalogue.models()
-    return DEFAULTS["model"] if DEFAULTS["model"] in models else next(iter(models))
+    return OPENING["model"] if OPENING["model"] in models else next(iter(models))
 
 
 def spaced(name: str) -> str:

@@ -13,9 +13,12 @@ from tinydiff.randomness import seeded
 from tinydiff.show import plots
 from tinydiff.store import catalogue
 from tinydiff.store.card import drawable
+from tinydiff.store.catalogue import Model
 from tinydiff.store.checkpoint import Card
-from tinydiff.ui.errors import one_of
-from tinydiff.ui.tab import QUIET, Panel, Site, Tab, first_model, menu
+from tinydiff.ui.errors import one_of, refusals
+from tinydiff.ui.request import look_up, opened_among
+from tinydiff.ui.session import Session
+from tinydiff.ui.tab import HUB_QUEUE, QUIET, Panel, Site, Tab, first_model, in_menus, menu
 from tinydiff.uncertainty import written
 
 PAGE = 256  # characters of the perfect language's sample
@@ -24,26 +27,50 @@ PAGE = 256  # characters of the perfect language's sample
 def build(site: Site) -> None:
     """The widgets and handlers of the tab."""
     first = first_model()
+    known = catalogue.guests("text") | catalogue.bundled() | catalogue.models()
     gr.Markdown(
         "A network that knows nothing gives every character the same chance: log 65 = 4.17 "
         "nats. Drag through its training "
         "to see letters, then words, then lines come."
     )
     model = gr.Dropdown(
-        menu(catalogue.bundled() | catalogue.models()),
+        menu(known | catalogue.rewriters()),
         value=first,
         label="Model",
         elem_id="training-model",
-        info="The checkpoint whose training is shown; a perfect network was never trained.",
+        info="Or a Hub id. Whose training is shown; a perfect network was never trained.",
+        allow_custom_value=True,
     )
     panel = Panel("training", story(first))
-    model.change(answer, model, panel, **QUIET)
+    model.input(changed, [site.session, model], [model, panel], **QUIET, **HUB_QUEUE)
+    site.offer(in_menus(model, of=offered), [model])
     gr.api(answer, api_name="training")
+
+
+def offered(session: Session) -> dict[str, Model]:
+    """All models that tell of their training, and the perfect networks."""
+    known = catalogue.bundled() | catalogue.models() | catalogue.rewriters()
+    return known | session.recent
+
+
+def changed(session: Session, name: str) -> tuple:
+    """Another model: the models to choose from, and what the panel shows of it."""
+    with refusals():
+        key = pulled(look_up(name, session, lambda model: True), session)
+        return gr.update(choices=menu(offered(session)), value=key), story(key)
+
+
+def pulled(name: str, session: Session) -> str:
+    """The key of a model whose card is here. Raises ValueError."""
+    known = offered(session)
+    if (key := catalogue.named(name, known)) in known and not catalogue.of_hub(key):
+        return key
+    return opened_among(name, known, session)[0].key
 
 
 def answer(model: str) -> dict:
     """What the panel shows of a model. Raises gr.Error for an unknown one."""
-    known = catalogue.bundled() | catalogue.models()
+    known = catalogue.bundled() | catalogue.models() | catalogue.rewriters()
     return story(one_of("model", catalogue.named(model, known), known))
 
 

@@ -167,13 +167,16 @@ export class Noise extends Panel {
 // One kind of noise: what is shown of the sentence, and below each lost character a guess.
 class Row {
   constructor(data, text) {
-    Object.assign(this, {data, text});
+    // of a network with tokens of its own the row has its own text, in their signs
+    if (data.text) text = Array.from(data.text);
+    Object.assign(this, {data, text, pieces: data.pieces});
     this.box = colour(make("section", "tt-row"), data.process);
     const head = put(this.box, "div", "tt-row-head"), also = data.also.join(", ");
     put(head, "h2", "", data.title);
     put(head, "span", "tt-about", data.about);
     if (also) put(head, "span", "tt-about", `The same noise: ${also}.`);
-    const grid = put(this.box, "div", "tt-grid tt-two", null, {"aria-hidden": "true"});
+    const kind = `tt-grid tt-two${this.pieces ? " tt-wordy" : ""}`;
+    const grid = put(this.box, "div", kind, null, {"aria-hidden": "true"});
     this.cells = text.map(() => {
       const cell = put(grid, "span", "tt-cell");
       return {cell, upper: put(cell, "b"), lower: put(cell, "i"), drawn: ""};
@@ -192,9 +195,10 @@ class Row {
     const lost = this.text.length - left, tells = Math.round(100 * this.data.tells[level]);
     this.facts.textContent = [
       ...(when === null ? [] : [`at t = ${when.toFixed(2)}`]),
-      `${left} of ${this.text.length} characters as they were`,
+      `${left} of ${this.text.length} ${this.data.unit ?? "characters"} as they were`,
       `each tells ${tells} % of itself`,
-      `${observer} knows ${knows.toFixed(2)} of ${ceiling.toFixed(2)} nats a character`,
+      `${observer} knows ${knows.toFixed(2)} of ${(this.data.ceiling ?? ceiling).toFixed(2)} nats `
+        + (this.data.text ? "of each" : "a character"),
       ...(lost ? [`its best guess is right for ${right} of the ${lost} others`] : []),
     ].join(" · ");
   }
@@ -204,9 +208,9 @@ class Row {
     if (one.drawn === drawn) return;
     one.drawn = drawn;
     const doubted = guess !== shown, kind = !doubted ? "left" : guess === true_ ? "hit" : "miss";
-    one.upper.textContent = glyph(shown);
+    one.upper.textContent = glyph(shown, this.pieces);
     one.upper.style.setProperty("--near", shown === MASK ? 1 : tenth(near));
-    one.lower.textContent = doubted ? alone(guess) : "";
+    one.lower.textContent = doubted ? alone(guess, this.pieces) : "";
     one.cell.className = `tt-cell tt-${kind}${shown === MASK ? " tt-hidden" : ""}`;
     one.cell.style.setProperty("--sure", doubted ? tenth(sure) : 0);
   }
