@@ -67,7 +67,9 @@ def main(argv: list[str] | None = None) -> int:
         from tinydiff.ui import trainer
 
         args.resume = True
-        return errors.guarded(lambda: trainer.serve(args, lambda: training.fetched_config(args)))
+        return errors.guarded(
+            lambda: trainer.serve(args, lambda: training.fetched_config(args), training.evaluated)
+        )
     return errors.guarded(lambda: training.train_command(args, "python train_space.py"))
 
 

@@ -236,6 +236,99 @@ def test_it_starts_as_a_space_starts_it(space, tmp_path):
         process.wait(15)
 
 
+# ---------------------------------------------------------------- opened with a model
+
+
+@pytest.fixture(scope="module")
+def opened(hub, tmp_path_factory):
+    """A Space that is deployed with a repository of two checkpoints: (its repository, the
+    commit)."""
+    shelf = ROOT / "assets" / "checkpoints"
+    files = {
+        f"{inside}/{path.name}": path.read_bytes()
+        for inside, model in (("letters", "shakespeare/masked"), ("lines", "restore-masked"))
+        for path in (shelf / model).iterdir()
+        if path.suffix != ".png"
+    }
+    sha = hub.add("stranger/many", files)
+    home, asked = tmp_path_factory.mktemp("home"), len(hub.log)
+    models = ("--model", "stranger/many", "--model", "stranger/other/folder@v1")
+    told = deployed(hub, home, "tester/opened", *models)
+    assert told.returncode == 0, told.stderr
+    reads = [r for r in hub.log[asked:] if "stranger" in r.path and r.method == "GET"]
+    assert reads and not any(request.token for request in reads)
+    hub.add("stranger/many", {"README.md": b"It holds nothing any more."})
+    return hub.space("tester/opened"), sha
+
+
+def test_a_space_opens_with_a_pinned_model(opened):
+    """Its commit stands in a file; the Space is linked with the repositories, and fetches what is
+    played, and no more, of that commit when it is built."""
+    repo, sha = opened
+    files = repo.files()
+    assert files["assets/opening.txt"].decode() == f"stranger/many@{sha}\n"
+    data = front(files["README.md"].decode())
+    assert data["models"] == ["stranger/many", "stranger/other"]
+    (entry,) = data["preload_from_hub"]
+    name, held, commit = entry.split(" ")
+    assert (name, commit) == ("stranger/many", sha)
+    names = ("config.json", "model.safetensors", "metrics.jsonl", "evaluation.json")
+    assert set(held.split(",")) == {
+        f"{inside}/{n}" for inside in ("letters", "lines") for n in names
+    }
+
+
+def test_it_starts_with_what_was_preloaded(hub, opened, tmp_path):
+    """Built as the Hub builds it, with the real client, and started where there is no Hub: the page
+    writes with that model at that commit, and the command line says so."""
+    repo, sha = opened
+    for name, data in repo.files().items():
+        (tmp_path / "app" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "app" / name).write_bytes(data)
+    (entry,) = front(repo.files()["README.md"].decode())["preload_from_hub"]
+    name, held, commit = entry.split(" ")
+    fetch = (
+        "import sys; from huggingface_hub import hf_hub_download as get; "
+        "[get(sys.argv[1], f, revision=sys.argv[3]) for f in sys.argv[2].split(',')]"
+    )
+    built = hub.run("-c", fetch, name, held, commit, home=tmp_path / "home")
+    assert built.returncode == 0, built.stderr
+    port = free_port()
+    env = hub.environment(tmp_path / "home") | {
+        "HF_HUB_OFFLINE": "1",
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_SERVER_NAME": "127.0.0.1",
+        "GRADIO_SERVER_PORT": str(port),
+        "PYTHONPATH": "",
+    }
+    env.pop("TINYDIFF_MODEL", None)
+    with open(tmp_path / "said", "w") as said:
+        process = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=tmp_path / "app", env=env, stdout=said
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_until_served(url, process)
+        key = f"stranger/many/letters@{sha}"
+        asked = {"steps": 2, "length": 32}
+        value = Client(url, verbose=False).predict(asked, api_name="/denoise")
+        assert value["done"] and value["head"]["settings"]["model"] == key
+    finally:
+        process.terminate()
+        process.wait(15)
+    assert f"The page opens with {key}, and 1 more" in (tmp_path / "said").read_text()
+
+
+@pytest.mark.parametrize("model", ["nobody/nothing", "stranger/empty"])
+def test_a_model_that_cannot_be_opened_is_not_deployed(hub, tmp_path, model):
+    """One line that says why, before anything is made."""
+    hub.add("stranger/empty", {"README.md": b""})
+    told = deployed(hub, tmp_path, "tester/never", "--model", model)
+    assert told.returncode == 2 and len(told.stderr.strip().splitlines()) == 1
+    assert "no public model" in told.stderr or "holds no checkpoint" in told.stderr
+    assert ("space", "tester/never") not in hub.repos
+
+
 # ---------------------------------------------------------------- what is refused
 
 

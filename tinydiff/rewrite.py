@@ -156,11 +156,11 @@ def score(written: Sequence[str], truth: Sequence[str]) -> dict:
     return dict(cer=character_error_rate(written, truth), exact=exact_match(written, truth))
 
 
-def measured(process: Process, data: Pairs) -> dict:
-    """Measurements over validation pairs: the source left as it is; the first sampler at every
-    number of steps; others at the usual number; and minimum Bayes risk among candidates, as on the
-    page, beside the mean of the candidates."""
-    sources, truth = data.texts(evenly(data.valid, PAIRS))
+def measured(process: Process, data: Pairs, pairs: int = PAIRS) -> dict:
+    """Measurements over as many validation pairs: the source left as it is; the first sampler at
+    every number of steps; others at the usual number; and minimum Bayes risk among candidates, as
+    on the page, beside the mean of the candidates."""
+    sources, truth = data.texts(evenly(data.valid, pairs))
     sampler = column(process)[0]
     counts = STEPS if SAMPLERS[sampler].steps_matter else (1,)
     steps = [dict(steps=n, **score(write(process, sources, sampler, n), truth)) for n in counts]

@@ -474,7 +474,12 @@ def deploy_flags(made: argparse.ArgumentParser) -> None:
             help=f"{about}; may be repeated",
         )
 
-    many("--model", "user/name", "a checkpoint of the Hub that the Space is linked with")
+    many(
+        "--model",
+        "user/name",
+        "a checkpoint of the Hub that the Space is linked with; the page opens with the first, at "
+        "the commit that it has now",
+    )
     many("--secret", "NAME", "set a secret to the value that this environment variable has here")
     many("--variable", "NAME=value", "set a variable that everybody may see")
 

@@ -203,5 +203,12 @@ def train_flags(parser: argparse.ArgumentParser) -> None:
         help="upload it during the training too, in the background, with all that resuming needs; "
         "0 is never (0)",
     )
+    add(
+        "--evaluate",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="measure the checkpoint briefly before it is pushed at the end, so that its card "
+        "tells how good it is",
+    )
     add("--private", action="store_true", help="make that Hub repository a private one")
     add("--trackio", metavar="PROJECT", help="log the run to trackio as well, if it is installed")

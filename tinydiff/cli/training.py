@@ -4,6 +4,7 @@ in a terminal, in lines and in trackio, and its pushes to the Hub."""
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -15,12 +16,15 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from tinydiff.cli.flags import config_of, out_of
-from tinydiff.sentences import clean, say
-from tinydiff.store import hub
+from tinydiff.measure import brief
+from tinydiff.sentences import clean, say, sentence
+from tinydiff.store import checkpoint, hub
+from tinydiff.text import corpus
 from tinydiff.text.corpora import without_places
 from tinydiff.train.loop import Config, Progress, TrainingRun, start
 from tinydiff.train.pace import Pace, Stop
 from tinydiff.train.pushing import Keeper
+from tinydiff.uncertainty import written
 
 EVERY = 30.0  # seconds between two lines of progress where there is no terminal
 
@@ -47,10 +51,43 @@ def train_command(args: argparse.Namespace, program: str) -> int:
                 keeper.offer(run)
     if run.writes:
         say(ended(run, program))
+        if keeper and args.evaluate and run.share >= 1:
+            for words in evaluated(run):
+                say(words)
+            keeper.renew()
         if keeper:
             say(f"Pushed to {keeper.finish(run)}")
     run.together.end_training()
     return stop.status
+
+
+def evaluated(run: TrainingRun) -> Iterator[str]:
+    """Measure a run that is at its end, for its card: how long it will take, then what was found.
+    Whatever goes wrong is told, since what was trained is to be pushed all the same."""
+    config = run.config
+    try:
+        data = corpus(
+            config.corpus,
+            label=config.label or None,
+            tokenizer=checkpoint.cutter(run.out),
+            megabytes=config.megabytes,
+        )
+        about = max(1, round(brief.seconds(run.out, data) / 60))
+        yield (
+            f"The checkpoint is measured for its card, about {about} minute{'s' * (about > 1)} "
+            "(--no-evaluate leaves that out)."
+        )
+        found = brief.run(run.out, data)
+        bits = written(found["bound"]["nats"] / math.log(2), error_of(found["bound"]))
+        yield f"It needs {bits} bits a character for text that it never saw, at the most."
+    except (ValueError, OSError, MemoryError, RuntimeError, ArithmeticError) as error:
+        yield sentence(f"It could not be measured and is pushed as it is: {error}")
+    except KeyboardInterrupt:
+        yield "The measuring was stopped; the checkpoint is pushed as it is."
+
+
+def error_of(bound: dict) -> float | None:
+    return bound["error"] and bound["error"] / math.log(2)
 
 
 def ended(run: TrainingRun, program: str) -> str:

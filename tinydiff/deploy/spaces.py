@@ -15,7 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from huggingface_hub import HfApi, SpaceCardData, SpaceHardware, get_token
@@ -38,6 +38,8 @@ ZERO_TORCH = "torch>=2.8,<2.12"  # what ZeroGPU has
 CPU_WHEELS = "--extra-index-url https://download.pytorch.org/whl/cpu"
 PARQUET = "pyarrow>=15"  # reads the corpora of the Hub
 PYTHON = "3.12"  # ZeroGPU has this and 3.10
+OPENING = "assets/opening.txt"  # names the checkpoint that the page opens with
+SECONDS = 60.0  # for what is asked of the Hub about it
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -50,7 +52,8 @@ class Target:
     static: bool = False
     train: bool = False  # the trainer in the place of the page
     private: bool = False  # of a new Space
-    models: tuple[str, ...] = ()  # checkpoints of the Hub that the Space is linked with
+    # checkpoints of the Hub that the Space is linked with; a page opens with the first
+    models: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()  # names of environment variables
     variables: tuple[str, ...] = ()  # "NAME=value"
 
@@ -60,9 +63,10 @@ class Target:
 
 def check(target: Target) -> None:
     """Raises ValueError, in one sentence, before anything is written or asked."""
-    for name in (target.repo_id, *target.models):
-        if not hub.is_repo_id(name):
-            raise ValueError(f"{name!r} is not a Hub id: it has the form 'user/name'.")
+    if not hub.is_repo_id(target.repo_id):
+        raise ValueError(f"{target.repo_id!r} is not a Hub id: it has the form 'user/name'.")
+    for name in target.models:
+        hub.Source.parse(name)
     if target.hardware not in HARDWARE:
         raise ValueError(
             f"There is no hardware {target.hardware!r}; there are {', '.join(HARDWARE)}."
@@ -96,11 +100,36 @@ def variables(target: Target) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in target.variables)
 
 
+@dataclass(frozen=True)
+class Opening:
+    """The checkpoint that a page opens with, pinned to its commit, and the files that the Space
+    fetches of it when it is built (`preload_from_hub`)."""
+
+    source: hub.Source
+    files: tuple[str, ...]
+
+
+def opening(target: Target) -> Opening | None:
+    """What the page is to open with; None where no model is named, or it is the trainer. The Hub is
+    asked, without a login, as the page itself asks. Raises CheckpointError where the page could not
+    play it."""
+    if target.train or not target.models:
+        return None
+    every = hub.contents(target.models[0], SECONDS)
+    hub.pull(every[0].source, SECONDS)
+    asked, sizes = hub.Source.parse(target.models[0]), hub.sizes_of(every[0].source, SECONDS)
+    source = replace(asked, revision=every[0].source.revision)
+    files = (one.source.path(f) for one in every for f in hub.wanted(one.source, sizes))
+    return Opening(source, tuple(files))
+
+
 # ---------------------------------------------------------------- the folder
 
 
 def build(target: Target, folder: Path) -> None:
-    """Write all files of the Space into an empty folder."""
+    """Write all files of the Space into an empty folder. Raises CheckpointError where the model
+    that the page is to open with cannot be had."""
+    first = opening(target)
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise ValueError(f"The folder {str(folder)!r} is not empty: name a new one.")
@@ -113,7 +142,9 @@ def build(target: Target, folder: Path) -> None:
         (folder / "requirements.txt").write_text(
             requirements(target.hardware, target.train), "utf-8"
         )
-    (folder / "README.md").write_text(card(target), "utf-8")
+    if first:
+        (folder / OPENING).write_text(f"{first.source}\n", "utf-8")
+    (folder / "README.md").write_text(card(target, first), "utf-8")
 
 
 def files(train: bool = False) -> list[str]:
@@ -164,8 +195,9 @@ def gradio_version() -> str:
     return version
 
 
-def card(target: Target) -> str:
-    """README.md: the front matter that configures the Space, and a few words."""
+def card(target: Target, first: Opening | None = None) -> str:
+    """README.md: the front matter that configures the Space, and a few words. first: what the page
+    opens with."""
     about = dict(
         title="tinydiff",
         emoji="📜",
@@ -187,11 +219,21 @@ def card(target: Target) -> str:
             sdk_version=gradio_version(),
             python_version=PYTHON,
             suggested_hardware=target.hardware,
-            models=list(target.models) or None,
+            models=list(dict.fromkeys(map(repository, target.models))) or None,
+            preload_from_hub=[preloaded(first)] if first else None,
             hf_oauth=True,
             **program(target.train),
         )
     return f"---\n{SpaceCardData(**about, **kind).to_yaml()}\n---\n\n{WORDS}"
+
+
+def repository(name: str) -> str:
+    return hub.Source.parse(name).repo
+
+
+def preloaded(first: Opening) -> str:
+    """An entry of `preload_from_hub`: the repository, its files, the commit."""
+    return f"{first.source.repo} {','.join(first.files)} {first.source.revision}"
 
 
 def program(train: bool) -> dict[str, object]:

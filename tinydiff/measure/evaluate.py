@@ -510,21 +510,26 @@ def run(
     for a text that it has not learned from, and if nothing can be written there; ValueError for a
     sampler that it has not.
     """
-    folder = Path(folder)
+
+    def measure(process: Process) -> dict:
+        for name in samplers:
+            check_sampler(process, name)
+        if process.task:
+            return of_task(process, corpus, process.task, draws)
+        return of_texts(process, corpus, batch, draws, samplers, outside, along or batch // 2)
+
+    return recorded(Path(folder), corpus, measure)
+
+
+def recorded(folder: Path, corpus: Corpus, measure: Callable[[Process], dict]) -> dict:
+    """What is measured of a checkpoint, written to its evaluation.json and into its card. Raises
+    CheckpointError as `run` does."""
     config = checkpoint.read_config(folder)
     checkpoint.check_config(config, folder)
     checkpoint.check_text(config, folder, corpus)
     check_writable(folder)
-    task = config.get("task")
-    process = checkpoint.load(folder)
-    for name in samplers:
-        check_sampler(process, name)
     with auto_is_fp32():
-        result = (
-            of_task(process, corpus, task, draws)
-            if task
-            else of_texts(process, corpus, batch, draws, samplers, outside, along or batch // 2)
-        )
+        result = measure(checkpoint.load(folder))
     weights = checkpoint.fingerprint(folder / "model.safetensors")
     result = dict(weights=weights, precision="fp32") | result
     write_text(folder / "evaluation.json", compact(result))

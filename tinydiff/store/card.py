@@ -171,8 +171,9 @@ def body(model: Card, source: str) -> str:
         *shown(model),
         *measured_with(model),
     ]
-    found = rewrite.measurements if task and model.evaluation else measurements
-    return "\n".join(lines + found(model.evaluation)) + "\n"
+    found = rewrite.measurements if task else measurements
+    told = found(model.evaluation) if model.evaluation else validated(model)
+    return "\n".join(lines + told) + "\n"
 
 
 def begun_with(before: dict | None) -> str:
@@ -215,6 +216,8 @@ def measured_with(model: Card) -> list[str]:
     words = "The weights that these figures were measured with are not noted."
     if made := origin(model):
         words = f"Measured with the weights `{made['weights']}` in {made['precision']}."
+    if model.evaluation.get("brief"):
+        words += " It was measured briefly: `python -m tinydiff eval` measures more."
     if shrunk := model.evaluation.get("shrunk"):
         words += (
             f" The weights here, `{shrunk['weights']}`, are those in {shrunk['bits']} bits: the "
@@ -249,9 +252,20 @@ def flag(name: str, value: object) -> str:
     return f"--{dashed} {value}"
 
 
-def measurements(result: dict) -> list[str]:
-    if not result:
+def validated(model: Card) -> list[str]:
+    """What the training itself measured of a checkpoint that was not evaluated."""
+    rows = drawable(model.metrics)
+    if not rows:
         return ["", "Not evaluated yet."]
+    known = f"{written(rows[-1]['valid'], None)} nats a character ({bits(model)} bits)"
+    return [
+        "",
+        f"At step {rows[-1]['step']:,} the training validated it: {known} on some held-out text, "
+        "a bound without its error. `python -m tinydiff eval` measures more.",
+    ]
+
+
+def measurements(result: dict) -> list[str]:
     heldout, seen, chosen = result["bound"], result["train_bound"], result["default"]
     return [
         "",
@@ -272,10 +286,7 @@ def measurements(result: dict) -> list[str]:
         *([f"The outside judge is {name}.", ""] if (name := result.get("outside")) else []),
         *over_steps(result),
         "",
-        "Temperature at 128 steps: quality against entropy.",
-        "",
         *over_temperatures(result),
-        "",
         "A sample:",
         "",
         f"```\n{result['samples'][0]}\n```",
@@ -399,12 +410,15 @@ def over_steps(result: dict) -> list[str]:
 
 
 def over_temperatures(result: dict) -> list[str]:
+    """The table of temperatures under its title; [] where none was tried."""
     known = columns(result)
     rows = [
         f"{row['sampler']} | {row['temperature']} | {table_cells(row, known)}"
         for row in result["temperatures"]
     ]
-    return table(f"sampler | temperature | {' | '.join(known)}", *rows)
+    head = f"sampler | temperature | {' | '.join(known)}"
+    title = "Temperature at 128 steps: quality against entropy."
+    return [title, "", *table(head, *rows), ""] if rows else []
 
 
 def table_cells(row: dict, columns: dict) -> str:

@@ -98,6 +98,11 @@ def guests(kind: str) -> dict[str, Model]:
     }
 
 
+def is_ready(key: str) -> bool:
+    """Is it a guest that is open?"""
+    return key in GUESTS and GUESTS[key].process is not None
+
+
 def perfect_families() -> list[str]:
     """The processes that have a perfect network: those whose noise has a likelihood for every
     position."""

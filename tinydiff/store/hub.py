@@ -393,6 +393,11 @@ def contents(source: Source | str, seconds: float = PATIENCE) -> list[Listed]:
     return listed
 
 
+def sizes_of(source: Source, seconds: float = PATIENCE) -> dict[str, int]:
+    """The bytes of each file of a repository. Raises CheckpointError."""
+    return listing(Requests(str(source), seconds), source).sizes
+
+
 def folders(found: Listing) -> list[str]:
     """The folders that hold checkpoints; "" is the root."""
     places = {

@@ -1,7 +1,8 @@
 """What a stranger's checkpoint tells of itself, as far as it can be drawn.
 
 Of metrics.jsonl, evaluation.json and the story in config.json whatever has not the form in which
-the page draws it is left out. Nothing of it is believed to be true, only to be drawable: the page says whose figures they are.
+the page draws it is left out. Nothing of it is believed to be true, only to be drawable: the page
+says whose figures they are.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-from tinydiff.store import hub
+from tinydiff.store import checkpoint, hub
 from tinydiff.store.checkpoint import CheckpointError
 from tinydiff.text.corpora import without_places
 from tinydiff.train.loop import TrainingRun
@@ -43,6 +43,10 @@ class Keeper:
     @property
     def busy(self) -> bool:
         return self.thread is not None and self.thread.is_alive()
+
+    def renew(self) -> None:
+        """What was pushed is not all any more: `finish` pushes the step again."""
+        self.pushed = -1
 
     def finish(self, run: TrainingRun) -> str:
         """Push what was saved last and wait for it: the address. Raises CheckpointError if it
@@ -85,7 +89,20 @@ def copied(out: Path) -> Path:
     folder = out / "pushing"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(out, folder, ignore=shutil.ignore_patterns("*.partial", folder.name))
+    without_old_figures(folder)
     config = json.loads((folder / "resume.json").read_text("utf-8"))
     names = {"corpus": without_places(config["corpus"]), "start": Path(config["start"]).name}
     (folder / "resume.json").write_text(json.dumps(config | names | {"out": ""}, indent=1), "utf-8")
     return folder
+
+
+def without_old_figures(folder: Path) -> None:
+    """Delete an evaluation of other weights than those that are there, as of a run that went on
+    since, and a card that quotes it."""
+    measured = checkpoint.card(folder).evaluation.get("weights", "")
+    if not measured or measured == checkpoint.fingerprint(folder / "model.safetensors"):
+        return
+    (folder / "evaluation.json").unlink()
+    card = folder / "README.md"
+    if card.is_file() and measured in card.read_text("utf-8", "replace"):
+        card.unlink()

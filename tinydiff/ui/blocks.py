@@ -220,7 +220,7 @@ def build_how(process: Process) -> list:
 def first_offered() -> Model:
     """The model that the tab opens with: the page's own where its owner named one that fits."""
     found = offered()
-    named = [model for key, model in found.items() if key in catalogue.GUESTS]
+    named = [model for key, model in found.items() if catalogue.is_ready(key)]
     return next(iter(named or found.values()))
 
 

@@ -95,7 +95,7 @@ def build(site: Site) -> None:
 def build_network(observer: gr.Radio, box: gr.Textbox) -> tuple[gr.Dropdown, dict]:
     """Which trained network observes, and what the panel shows first: where the page's owner named
     a checkpoint that can, what that one sees."""
-    named, first = next((key for key in offered() if key in catalogue.GUESTS), ""), None
+    named, first = next((key for key in offered() if catalogue.is_ready(key)), ""), None
     if named:
         with suppress(ValueError):
             first = observed(SENTENCE, *open_observer(named))

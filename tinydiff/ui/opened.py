@@ -1,10 +1,11 @@
 """The checkpoint that the page's owner opens it with.
 
 `python app.py user/name` names one, or a folder, and so does the variable TINYDIFF_MODEL, or
-assets/opening.txt, which `deploy --model` writes into a Space. What the Hub has under that name is pinned to its commit once, when the page starts, checked as any
-stranger's checkpoint, and kept in memory for as long as the page is served, so that nothing that
-happens to the repository changes the page. All of a repository's checkpoints are in the menus, its
-rewriters too. What cannot be had leaves the page as it is bundled, and one sentence says so.
+assets/opening.txt, which `deploy --model` writes into a Space. What the Hub has under that name is
+pinned to its commit once, when the page starts, checked as any stranger's checkpoint, and kept in
+memory for as long as the page is served, so that nothing that happens to the repository changes the
+page. All of a repository's checkpoints are in the menus, its rewriters too. What cannot be had
+leaves the page as it is bundled, and one sentence says so.
 """
 
 from __future__ import annotations
@@ -84,11 +85,12 @@ def open_with(name: str) -> Opened:
 def taken_in(name: str) -> str:
     """Take a checkpoint in and set the opening; a sentence on what it is. Raises ValueError."""
     known = catalogue.models() | catalogue.rewriters()
-    key = catalogue.named(catalogue.bare(name), known)
-    if key in known and not Path(name).is_dir():
+    key, folder = catalogue.named(catalogue.bare(name), known), Path(name).resolve()
+    own = key in known and known[key].folder
+    if key in known and (not folder.is_dir() or (own and own.resolve() == folder)):
         found, process = {key: known[key]}, catalogue.open_model(key)
     else:
-        guests = of_folder(Path(name)) if Path(name).is_dir() else of_hub(name)
+        guests = of_folder(folder) if folder.is_dir() else of_hub(name)
         GUESTS.update(guests)
         found = {key: guest.model for key, guest in guests.items()}
         process = next(iter(guests.values())).process
@@ -124,7 +126,7 @@ def of_folder(folder: Path) -> dict[str, Guest]:
     """The checkpoint in a folder of this machine, under a name that tells nobody where that is.
     Raises CheckpointError."""
     process, card = checkpoint.load(folder), told.card(folder)
-    name = key = hub_like(folder.resolve().name)
+    name = key = hub_like(folder.name)
     known = {*catalogue.models(), *catalogue.bundled(), visitor_models.NAME}
     while catalogue.named(key, known) in known:
         key += "-here"
@@ -139,24 +141,29 @@ def hub_like(name: str) -> str:
 
 
 def of_hub(name: str) -> dict[str, Guest]:
-    """All checkpoints of a repository, or the one that is named: first, and pulled, one that writes
-    plain text, or else one that rewrites. Raises CheckpointError."""
+    """All checkpoints of a repository, or the one that is named. The first that writes plain text
+    and the first that rewrites are pulled; what cannot be had before them is left out. Raises
+    CheckpointError where neither is there."""
     if not hub.is_source(name):
         raise CheckpointError(
-            "there is no such folder, and it is no Hub id, which has the form 'user/name', "
-            "'user/name/folder' or 'user/name@revision'"
+            "There is no such folder, and it is no Hub id, which has the form 'user/name', "
+            "'user/name/folder' or 'user/name@revision'."
         )
-    found = dict(sorted(contents(name).items(), key=lambda item: bool(item[1].task)))
+    every = contents(name)
+    found: dict[str, Guest] = {}
     wrong: list[CheckpointError] = []
-    for key in found:
-        try:
-            guest = pulled(found[key])
-        except CheckpointError as error:
-            wrong.append(error)
-            continue
-        rest = {k: Guest(model) for k, model in found.items() if k != key}
-        return {key: guest} | rest
-    raise wrong[0]
+    for task in (False, True):
+        some = {key: model for key, model in every.items() if bool(model.task) == task}
+        ready = False
+        for key, model in some.items():
+            try:
+                found[key] = Guest(model) if ready else pulled(model)
+                ready = True
+            except CheckpointError as error:
+                wrong.append(error)
+    if not found:
+        raise wrong[0]
+    return found
 
 
 def contents(name: str) -> Mapping[str, Model]:

@@ -102,7 +102,13 @@ def open_model(name: object, session: Session | None = None) -> tuple[Model, Pro
     name = runs.text("model", name).strip()
     if name == visitor_models.NAME:
         return trained_model(session)
-    return opened_among(name, catalogue.models(), session)
+    model, process = opened_among(name, catalogue.models(), session)
+    if process.task:
+        raise ValueError(
+            f"The model {brief(name)} rewrites lines and writes no plain text: choose another, or "
+            "play it in the tab Rewrite."
+        )
+    return model, process
 
 
 def opened_among(

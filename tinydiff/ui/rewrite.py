@@ -190,7 +190,8 @@ def room(key: str) -> int:
 def lines_of(model: str) -> dict[str, str]:
     """The same from the evaluation that a checkpoint of the Hub, or a guest, brought."""
     card = catalogue.card_of(model) if catalogue.brings_card(model) else None
-    return {row["source"]: row["truth"] for row in card.evaluation["samples"]} if card else {}
+    samples = card.evaluation.get("samples", []) if card else []
+    return {row["source"]: row["truth"] for row in samples}
 
 
 def known_lines() -> dict[str, str]:

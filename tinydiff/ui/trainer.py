@@ -8,7 +8,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gradio as gr
@@ -30,8 +30,15 @@ class BackgroundRun:
     """A training run in the background: `go` begins it or goes on, from the Hub where there is
     nothing here; `stop` saves it."""
 
-    def __init__(self, args: argparse.Namespace, config: Callable[[], Config]):
-        """config: what the flags ask for; what is to be resumed and is not here it fetches."""
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        config: Callable[[], Config],
+        measured: Callable[[TrainingRun], Iterator[str]] = lambda run: iter(()),
+    ):
+        """config: what the flags ask for; what is to be resumed and is not here it fetches;
+        measured: measures a run that is at its end, and tells of it."""
+        self.measured = measured
         self.args, self.config, self.thread, self.stopping = args, config, None, False
         self.keeper = Keeper(args.push_to, args.private, args.push_every) if args.push_to else None
         # (step, nats a character), each the mean of `wide` steps
@@ -68,6 +75,10 @@ class BackgroundRun:
             run.save()
             done = "It is at its end" if run.share >= 1 else f"Stopped at step {run.step}"
             self.words = f"{done} and saved in {run.config.out}."
+            if self.keeper and self.args.evaluate and run.share >= 1:
+                for words in self.measured(run):
+                    self.words = words
+                self.keeper.renew()
             if self.keeper:
                 self.words = f"{done}; pushed to {self.keeper.finish(run)}"
         except MISTAKES as error:
@@ -201,9 +212,14 @@ def guarded(act: Callable[[], None]) -> Callable:
     return asked if can_login() else refused
 
 
-def serve(args: argparse.Namespace, config: Callable[[], Config]) -> int:
-    """Train and show it, until Ctrl-C or SIGTERM, which save; the exit status."""
-    run = BackgroundRun(args, config)
+def serve(
+    args: argparse.Namespace,
+    config: Callable[[], Config],
+    measured: Callable[[TrainingRun], Iterator[str]],
+) -> int:
+    """Train and show it, until Ctrl-C or SIGTERM, which save; the exit status. Other arguments are
+    those of BackgroundRun."""
+    run = BackgroundRun(args, config, measured)
     run.go()
     page(run).launch(**LAUNCH | dict(prevent_thread_lock=True, footer_links=[]))
     with Stop() as stop:
