@@ -1,6 +1,7 @@
 """A run that is kept on the Hub: pushed while it trains, gone on with elsewhere, also when it is
 killed; the training Space, the job."""
 
+import argparse
 import json
 import multiprocessing
 import os
@@ -15,11 +16,15 @@ import pytest
 
 from tests.loopback import Hub, status
 from tests.programs import ROOT, Program
+from tinydiff.cli import training
 from tinydiff.deploy.spaces import PARQUET
-from tinydiff.store import checkpoint, hub
+from tinydiff.measure import brief, evaluate, families
+from tinydiff.store import checkpoint, hub, told
 from tinydiff.store.checkpoint import CheckpointError
+from tinydiff.text import corpus
 from tinydiff.train.loop import PRESETS, start, train
 from tinydiff.train.pushing import Keeper
+from tinydiff.ui import trainer
 
 TOKEN = "hf_secretOfTheOwner"
 context = multiprocessing.get_context("forkserver")
@@ -316,3 +321,112 @@ def test_resuming_from_the_hub_by_command(lines, server, tmp_path, config):
         home=tmp_path / "home",
     )
     assert "nothing to resume" in "".join(none.communicate(timeout=60)) and none.returncode == 2
+
+
+# ---------------------------------------------------------------- measured before it is pushed
+
+
+def command(server, *flags, cwd, home):
+    """train_space.py to its end: what it said."""
+    done = program(server, *flags, cwd=cwd, home=home)
+    said = "".join(done.communicate(timeout=120))
+    assert done.returncode == 0, said
+    return said
+
+
+def test_a_push_at_the_end_has_an_evaluation(lines, server, tmp_path):
+    """The time is told before, the figures are of the very weights that are pushed, the card quotes
+    them and names the repository; also where that step was pushed before, and not where the flag
+    leaves it out, whose card tells what the training itself measured."""
+    flags = [*FLAGS, "--corpus", lines, "--push-to"]
+    more = ["owner/good", "--out", "good", "--push-every", "0.0001"]
+    said = command(server, *flags, *more, cwd=tmp_path, home=tmp_path / "home")
+    assert said.index("for its card, about 1 minute (--no-evaluate") < said.index("Pushed to")
+    files = server.model("owner/good").files()
+    found, card = json.loads(files["evaluation.json"]), files["README.md"].decode()
+    (tmp_path / "weights").write_bytes(files["model.safetensors"])
+    assert found["weights"] == checkpoint.fingerprint(tmp_path / "weights") and found["brief"]
+    assert "Not evaluated" not in card and "measured briefly" in card
+    assert f"{found['bound']['windows']} windows" in card and 'load("owner/good")' in card
+    assert "Temperature at 128 steps" not in card and "model-index" in card
+    more = ["owner/bare", "--out", "bare", "--no-evaluate"]
+    said = command(server, *flags, *more, cwd=tmp_path, home=tmp_path / "home")
+    bare = server.model("owner/bare").files()
+    assert "for its card" not in said and "evaluation.json" not in bare
+    card = bare["README.md"].decode()
+    assert "Not evaluated" not in card and "At step 16 the training validated it" in card
+
+
+def test_figures_of_older_weights_are_not_pushed(config, server):
+    """A run that goes on leaves them and the card that quotes them behind; one's own card stays."""
+    list(train(config))
+    out = Path(config.out)
+    (out / "evaluation.json").write_text(json.dumps({"weights": "0123456789abcdef", "bound": {}}))
+    (out / "README.md").write_text("Measured with the weights `0123456789abcdef` in fp32.")
+    run = start(replace(config, steps=40), resume=True)
+    for _ in run.steps():
+        pass
+    for own in (False, True):
+        if own:
+            (out / "README.md").write_text("My own words.")
+        keeper = Keeper("owner/run")
+        assert keeper.finish(run).endswith("owner/run")
+        files = server.model("owner/run").files()
+        assert "evaluation.json" not in files
+        assert (files["README.md"].decode() == "My own words.") == own
+        assert b"0123456789abcdef" not in files["README.md"]
+
+
+def test_what_cannot_be_measured_is_pushed_all_the_same(config, monkeypatch):
+    """One sentence, also where somebody has enough of it; a page of a training says so too."""
+    run = start(replace(config, steps=2, validate_every=2, save_every=2))
+    for _ in run.steps():
+        pass
+    errors = [
+        ValueError("The text is gone."),
+        MemoryError(),
+        RuntimeError("no"),
+        KeyboardInterrupt(),
+    ]
+    for error in errors:
+
+        def fail(*_, error=error):
+            raise error
+
+        monkeypatch.setattr(brief, "run", fail)
+        *_, last = training.evaluated(run)
+        assert "pushed as it is" in last and "\n" not in last
+
+
+def test_the_page_of_a_training_measures_too(config, server, lines, tmp_path):
+    """What it pushes at its end has figures."""
+    args = argparse.Namespace(push_to="owner/page", private=False, push_every=0.0, evaluate=True)
+    there = replace(config, steps=4, validate_every=4, save_every=4)
+    run = trainer.BackgroundRun(args, lambda: there, training.evaluated)
+    run.go()
+    run.thread.join(120)
+    assert "pushed to" in run.words and "evaluation.json" in server.model("owner/page").files()
+
+
+def test_a_brief_evaluation_is_what_a_whole_one_is(lines, rewriter, tmp_path):
+    """Of the same windows the same bound; what the page and the card draw is there; documents,
+    rewriters and those without steps too."""
+    made = replace(PRESETS["tiny"], corpus=str(lines), steps=2, batch=2, precision="fp32")
+    made = replace(made, validate_every=2, save_every=2)
+    for process in ("masked", "autoregressive", "block"):
+        out = tmp_path / process
+        list(train(replace(made, process=process, out=str(out))))
+        data = corpus(str(lines))
+        opened = checkpoint.load(out)
+        found = brief.run(out, data)
+        part = data.valid[: brief.WINDOWS * opened.length]
+        whole = evaluate.bound(opened, part, brief.DRAWS)
+        assert found["bound"]["nats"] == pytest.approx(whole.nats, abs=1e-6)
+        assert told.evaluation(found)["steps" if process != "autoregressive" else "single"]
+        assert "Measured with the weights" in (out / "README.md").read_text()
+        assert families.quality(told.evaluation(found))
+        assert 0 < brief.seconds(out, data) < 120
+    shutil.copytree(rewriter, tmp_path / "rewriter")
+    found = brief.run(tmp_path / "rewriter", corpus(str(lines)))
+    assert found["pairs"] <= brief.PAIRS and found["mbr"]["cer"] <= found["copy"]["cer"]
+    assert "measured briefly" in (tmp_path / "rewriter" / "README.md").read_text()
