@@ -248,7 +248,7 @@ def built() -> dict:
         site = Site(page, gr.Tabs(), gr.State(Session()))
         for one in TABS:
             one.build(site)
-        site.wire_menus()
+        site.wire_menus(site.tabs.select)
     return {block.elem_id: block for block in page.blocks.values() if getattr(block, "elem_id", 0)}
 
 
