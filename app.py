@@ -40,7 +40,8 @@ def page(named: str = "") -> Page:
     ) as whole:
         gr.HTML(html_template=HEAD, js_on_load=THEME_JS, apply_default_css=False)
         if found.missed:
-            gr.HTML(html.escape(found.said), elem_id="opened-with", apply_default_css=False)
+            words = f'<p role="status">{html.escape(found.said)}</p>'
+            gr.HTML(words, elem_id="opened-with", apply_default_css=False)
         session = gr.State(Session(), delete_callback=Session.end)
         offered = [tab for tab in TABS if tab.offered()]
         nav = Nav([[tab.name, tab.title] for tab in offered])
