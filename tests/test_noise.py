@@ -10,7 +10,7 @@ import torch
 from tinydiff.processes import PROCESSES, build
 from tinydiff.schedules import SCHEDULES, schedule
 from tinydiff.store import catalogue
-from tinydiff.ui import denoise, learn, noise, recording
+from tinydiff.ui import fields, learn, noise, recording
 from tinydiff.ui.session import Session
 from tinydiff.ui.tab import Site
 from tinydiff.ui.tabs import TABS
@@ -48,7 +48,7 @@ def test_a_family_that_nobody_met_yet():
         assert "stranger" in rows and "latent" not in rows
         assert {"stranger", "latent"} <= {name for _, name in learn.noises()}
         assert "perfect-stranger" in {
-            key for _, key in denoise.models_of("stranger", catalogue.models())
+            key for _, key in fields.models_of("stranger", catalogue.models())
         }
         with gr.Blocks() as page:
             site = Site(page, gr.Tabs(), gr.State(Session()))
