@@ -290,7 +290,8 @@ def build(site: Site) -> None:
     stop.click(lambda session: session.stop(TAB.name), session, None, **QUICK)
     played = play.click(play_with, session, [site.tabs, *site.fields], **QUIET)
     fields = [session, *site.fields[3:]]
-    played.success(denoise.TAB.start, fields, site.player, api_visibility="private", **SAMPLE)
+    run = dict(fn=denoise.TAB.start, inputs=fields, outputs=site.player)
+    denoise.TAB.line_up(site, played.success(**run, api_visibility="private", **SAMPLE))
     ask.click(zipped, session, file, **QUIET).success(
         None, None, None, js=denoise.TAKE_JS % "model"
     )

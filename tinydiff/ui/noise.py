@@ -13,6 +13,7 @@ share a row.
 from __future__ import annotations
 
 import math
+import time
 from functools import lru_cache
 
 import gradio as gr
@@ -29,6 +30,7 @@ from tinydiff.ui import recording
 from tinydiff.ui.errors import refusal, refusals
 from tinydiff.ui.session import Job
 from tinydiff.ui.tab import Panel, Site, Tab
+from tinydiff.ui.turns import Pace, Turn
 
 SENTENCE = "But soft, what light through yonder window breaks?"
 LONGEST = 128
@@ -36,6 +38,7 @@ TIMES = 101  # and as many levels of noise
 SHARED = 4  # levels in a row for which a network that depends on the time is called once
 PERFECT, TRAINED = "perfect, without a network", "the trained network"
 MASK = "\x7f"  # what a mask is on the wire
+DRAWN = Pace()  # how long that takes lately
 
 
 def build(site: Site) -> None:
@@ -65,7 +68,7 @@ def build(site: Site) -> None:
     panel = Panel("noise", dissolved(SENTENCE))
     # a box's `input` is heard when a key is pressed, and so not of what is pasted, deleted or typed
     # on a phone
-    gr.on(
+    drawn = gr.on(
         [box.change, observer.input],
         typed,
         [box, observer],
@@ -76,7 +79,13 @@ def build(site: Site) -> None:
         concurrency_limit=2,
         api_visibility="private",
     )
+    TAB.line_up(site, drawn, ask)
     gr.api(answer, api_name="noise", concurrency_id="noise", concurrency_limit=2)
+
+
+def ask(sentence: str, observer: str) -> Turn:
+    """The pictures of a sentence, before their turn."""
+    return Turn(DRAWN.seconds)
 
 
 def typed(sentence: str, observer: str) -> dict:
@@ -98,8 +107,11 @@ def answer(sentence: str, observer: str = PERFECT) -> dict:
         raise refusal(f"Give a sentence of 1 to {LONGEST} characters.")
     if observer not in (PERFECT, TRAINED):
         raise refusal(f"There is no such observer; there are {PERFECT!r} and {TRAINED!r}.")
+    began = time.monotonic()
     with refusals():
-        return dissolved(sentence, observer)
+        drawn = dissolved(sentence, observer)
+    DRAWN.take(1.0, time.monotonic() - began)
+    return drawn
 
 
 @lru_cache(maxsize=64)
