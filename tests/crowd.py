@@ -53,12 +53,12 @@ class Page:
         self.events = {d["api_name"]: d for d in config["dependencies"]}
         self.held = {c["id"]: c["props"].get("value") for c in config["components"]}
         named = {c["props"].get("elem_id"): c["id"] for c in config["components"]}
-        self.seed = named["seed"]
+        self.named = named
 
-    def body(self, session: str, event: str, seed: int | None = None) -> dict:
-        """What is sent when the event happens; seed: in the place of the field's."""
+    def body(self, session: str, event: str, **values) -> dict:
+        """What is sent when the event happens; values: in the place of fields', by their names."""
         found = self.events[event]
-        held = self.held if seed is None else self.held | {self.seed: seed}
+        held = self.held | {self.named[name]: value for name, value in values.items()}
         data = [held.get(i) for i in found["inputs"]]
         return dict(data=data, fn_index=found["id"], session_hash=session)
 
@@ -95,7 +95,7 @@ async def answers(client: httpx.AsyncClient, body: dict) -> AsyncIterator[object
     answer = await client.post("/gradio_api/queue/join", json=body)
     if answer.status_code != 200:
         raise ValueError(answer.text)
-    before, path = None, f"/gradio_api/queue/data?session_hash={body['session_hash']}"
+    done, before, path = False, None, f"/gradio_api/queue/data?session_hash={body['session_hash']}"
     async with client.stream("GET", path) as stream:
         async for line in stream.aiter_lines():
             message = json.loads(line[6:]) if line.startswith("data: ") else {}
@@ -109,17 +109,18 @@ async def answers(client: httpx.AsyncClient, body: dict) -> AsyncIterator[object
                     raise ValueError(output.get("error"))
                 if output.get("data"):
                     yield output["data"][0]
-                return
-    raise ValueError("The stream of answers ended before the text was there.")
+                done = True
+    if not done:
+        raise ValueError("The stream of answers ended before the last of them.")
 
 
-async def visit(client: httpx.AsyncClient, same: bool, seed: int, wait: float) -> Visit:
-    """Open the page, wait, press, watch, close."""
+async def visit(client: httpx.AsyncClient, same: bool, values: dict, wait: float) -> Visit:
+    """Open the page, wait, press, watch, close. values: of fields that are changed before."""
     met = Visit(same)
     try:
         async with opened(client) as (page, session):
             await asyncio.sleep(wait)
-            body = page.body(session, "run_denoise", None if same else seed)
+            body = page.body(session, "run_denoise", **values)
             await asyncio.wait_for(watch(client, body, met), PATIENCE)
     except (ValueError, httpx.HTTPError, asyncio.TimeoutError, TimeoutError) as error:
         met.failed = f"{type(error).__name__}: {error}"
@@ -143,16 +144,17 @@ async def watch(client: httpx.AsyncClient, body: dict, met: Visit) -> None:
     met.done = time.monotonic() - pressed
 
 
-async def crowd(url: str, visitors: int, same: int, within: float) -> list[Visit]:
-    """So many visitors, of whom the first so many of each hundred press with the opening's
-    settings; all of them press within so many seconds."""
+async def crowd(url: str, visitors: int, same: int, within: float, **values) -> list[Visit]:
+    """So many visitors, of whom `same`, evenly among the others, press with the opening's settings;
+    all of them press within so many seconds. values: what the others choose beside a seed."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     async with httpx.AsyncClient(base_url=url, timeout=None, limits=limits) as client:
 
         async def come(i: int) -> Visit:
             await asyncio.sleep(within * i / visitors)
             opening = i * same // visitors != (i + 1) * same // visitors  # evenly among the others
-            return await visit(client, opening, 1000 + i, within / visitors)
+            own = {} if opening else values | {"seed": 1000 + i}
+            return await visit(client, opening, own, within / visitors)
 
         return await asyncio.gather(*(come(i) for i in range(visitors)))
 

@@ -423,8 +423,8 @@ class FairQueue(queueing.Queue):
         if found is None:
             return self.skip(event)
         state = self.blocks.app.state_holder[event.session_hash]
-        values = [found] if len(event.fn.outputs) == 1 else list(found)
-        self.finish(event, {"data": await self.blocks.postprocess_data(event.fn, values, state)})
+        data = await self.blocks.postprocess_data(event.fn, found, state)
+        self.finish(event, {"data": data})
 
     def refuse(self, event: queueing.Event, error: gr.Error) -> None:
         """Answer with the sentence of an error."""
@@ -440,9 +440,13 @@ class FairQueue(queueing.Queue):
         session = event.session_hash
         ids = self.pending_event_ids_session.get(session, set()) - {event._id}
         output |= {"is_generating": False} if success else {}
-        self.send_message(event, ProcessCompletedMessage(output=output, success=success, **more))
+        if session in self.pending_messages_per_session:  # else nobody is there any more
+            message = ProcessCompletedMessage(output=output, success=success, **more)
+            self.send_message(event, message)
+            ids = ids | {event._id}  # until the answer is read
         self.drop(event)
-        self.pending_event_ids_session[session] = ids | {event._id}  # until the answer is read
+        if ids:
+            self.pending_event_ids_session[session] = ids
 
     def begin_task(self, work) -> None:
         """Do it beside what else there is to do."""
@@ -483,7 +487,7 @@ class FairQueue(queueing.Queue):
         asked = [
             event
             for event in self.waiting(name)
-            if event._id in self.asked and event.enqueue_time < late
+            if event._id in self.asked.keys() - self.turns.keys() and event.enqueue_time < late
         ]
         waiting = [*self.line(name), *asked]
         if not any(event.fn._id in self.blocks.asks for event in waiting):
@@ -602,18 +606,18 @@ class FairQueue(queueing.Queue):
             self.skip(event)
 
     async def clean_events(self, *, session_hash=None, event_id=None):
-        await super().clean_events(session_hash=session_hash, event_id=event_id)
-        for event in [
+        gone = [
             event
-            for event in [*self.unattended.values(), *self.asked.values()]
+            for event in self.everybody()
             if session_hash == event.session_hash or event_id == event._id
-        ]:
+        ]
+        await super().clean_events(session_hash=session_hash, event_id=event_id)
+        for event in gone:
             self.drop(event)
 
     async def remove_from_queue(self, event_id: str):
-        for event in [self.unattended.get(event_id), self.asked.get(event_id)]:
-            if event is not None:
-                self.drop(event)
+        for event in [event for event in self.everybody() if event._id == event_id]:
+            self.drop(event)
         await super().remove_from_queue(event_id)
 
     # ------------------------------------------------------------ what is left behind

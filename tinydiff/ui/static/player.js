@@ -134,7 +134,7 @@ class Player {
     }
   }
 
-  // Stop is there for a run that waits for its turn; what ran before it is shown as far as it came
+  // A run waits for its turn, or does no more: what ran before it stays as far as it came.
   waits(on) {
     this.find(".td-stop").hidden = !on;
     this.root.classList.toggle("running", on);
