@@ -64,10 +64,10 @@ class Page:
 
 
 @asynccontextmanager
-async def opened(client: httpx.AsyncClient) -> AsyncIterator[tuple[Page, str]]:
-    """A page, from its first request to its last: the page, and the name of its session."""
+async def opened(client: httpx.AsyncClient, page: Page) -> AsyncIterator[str]:
+    """The page, from its first request to its last: the name of its session."""
     (await client.get("/")).raise_for_status()
-    page, session = Page((await client.get("/config")).json()), secrets.token_hex(6)
+    session = secrets.token_hex(6)
 
     async def beat() -> None:
         async with client.stream("GET", f"/gradio_api/heartbeat/{session}") as stream:
@@ -78,7 +78,7 @@ async def opened(client: httpx.AsyncClient) -> AsyncIterator[tuple[Page, str]]:
     try:
         for event in ("opened", "linked"):
             await heard(client, page.body(session, event))
-        yield page, session
+        yield session
     finally:
         beating.cancel()
 
@@ -114,11 +114,13 @@ async def answers(client: httpx.AsyncClient, body: dict) -> AsyncIterator[object
         raise ValueError("The stream of answers ended before the last of them.")
 
 
-async def visit(client: httpx.AsyncClient, same: bool, values: dict, wait: float) -> Visit:
+async def visit(
+    client: httpx.AsyncClient, page: Page, same: bool, values: dict, wait: float
+) -> Visit:
     """Open the page, wait, press, watch, close. values: of fields that are changed before."""
     met = Visit(same)
     try:
-        async with opened(client) as (page, session):
+        async with opened(client, page) as session:
             await asyncio.sleep(wait)
             body = page.body(session, "run_denoise", **values)
             await asyncio.wait_for(watch(client, body, met), PATIENCE)
@@ -149,12 +151,13 @@ async def crowd(url: str, visitors: int, same: int, within: float, **values) -> 
     all of them press within so many seconds. values: what the others choose beside a seed."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     async with httpx.AsyncClient(base_url=url, timeout=None, limits=limits) as client:
+        page = Page((await client.get("/config")).json())
 
         async def come(i: int) -> Visit:
             await asyncio.sleep(within * i / visitors)
             opening = i * same // visitors != (i + 1) * same // visitors  # evenly among the others
             own = {} if opening else values | {"seed": 1000 + i}
-            return await visit(client, opening, own, within / visitors)
+            return await visit(client, page, opening, own, within / visitors)
 
         return await asyncio.gather(*(come(i) for i in range(visitors)))
 
