@@ -53,22 +53,22 @@ def test_who_waits_is_told_and_can_stop(visit, full):
     place = player.locator(".td-waiting")
     player.locator(".td-last").click()
     before = text_of(page)
-    page.click("#generate")
+    page.click("#write")
     expect(place).to_have_text(PLACE, timeout=2000)
     assert not hidden_by_others(page)
     page.get_by_role("tab", name="Race").click()
-    page.get_by_role("tab", name="Denoise").click()
+    page.get_by_role("tab", name="Watch").click()
     expect(place).to_have_text(PLACE)
     player.locator(".td-stop").click()
     expect(place).to_have_count(0, timeout=2000)
     expect(player.locator(".td-stop")).to_be_hidden()
     assert text_of(page) == before
-    page.click("#generate")
+    page.click("#write")
     expect(place).to_have_text(PLACE, timeout=2000)
     page.get_by_role("tab", name="Race").click()
     page.click("#race-run")
     expect(page.locator("#race-panel .td-waiting")).to_have_text(PLACE, timeout=2000)
-    page.get_by_role("tab", name="Denoise").click()
+    page.get_by_role("tab", name="Watch").click()
     expect(place).to_have_count(0)  # a visitor's new run takes the place of their older one
 
 
