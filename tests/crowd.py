@@ -23,6 +23,7 @@ from pathlib import Path
 import httpx
 from gradio_client.utils import apply_diff
 
+REST = 75.0  # seconds in which the server forgets who has left
 PATIENCE = 600.0  # seconds after which a visitor is said to have got nothing
 
 
@@ -199,15 +200,26 @@ def memory(pid: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
     parser.add_argument("url")
-    for name, usual in (("visitors", 100), ("same", 30), ("within", 60), ("pid", 0)):
+    for name, usual in (
+        ("visitors", 100),
+        ("same", 30),
+        ("within", 60),
+        ("steps", 0),  # that the others take; 0: as many as the page opens with
+        ("pid", 0),
+    ):
         parser.add_argument(f"--{name}", type=int, default=usual)
     args = parser.parse_args()
+    own = {"steps": args.steps} if args.steps else {}
     asyncio.run(crowd(args.url, 1, 0, 0))  # so that nobody of the crowd is the very first
     before = memory(args.pid) if args.pid else 0.0
-    visits = asyncio.run(crowd(args.url, args.visitors, args.same, args.within))
+    visits = asyncio.run(crowd(args.url, args.visitors, args.same, args.within, **own))
     after = memory(args.pid) if args.pid else 0.0
-    held = dict(memory_before_mb=round(before), memory_after_mb=round(after)) if args.pid else {}
-    print(json.dumps(told(visits) | held, indent=1))
+    figures = told(visits)
+    if args.pid:
+        time.sleep(REST)
+        held = dict(before=before, after=after, rested=memory(args.pid))
+        figures |= {f"memory_{when}_mb": round(much) for when, much in held.items()}
+    print(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":

@@ -371,7 +371,8 @@ class FairQueue(queueing.Queue):
                 if turn.begin is not None:
                     turn.begin()
                     self.leave_others(event)
-                found = await run_sync(turn.find, limiter=self.askers)
+                if turn.known():
+                    found = await run_sync(turn.find, limiter=self.askers)
         except Exception as error:
             if not isinstance(error, gr.Error):
                 traceback.print_exc()
