@@ -46,7 +46,7 @@ def page(named: str = "") -> Page:
         offered = [tab for tab in TABS if tab.offered()]
         nav = Nav([[tab.name, tab.title] for tab in offered])
         with gr.Tabs(elem_classes="td-pages") as tabs:
-            site = Site(whole, tabs, session)
+            site = Site(whole, tabs, session, asks=whole.asks)
             for tab in offered:
                 with gr.Tab(tab.title, id=tab.name):
                     tab.build(site)

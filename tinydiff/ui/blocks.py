@@ -361,9 +361,17 @@ def write(request: Request, job: Job) -> Iterator[dict]:
         late = {"said": job.notice} if job.late else {}
         yield still | running(request, progress, "stopped") | late
         return
-    job.kept = [*runs_before, summary(request, progress)][-KEPT:]
-    state = "ended" if end is not None else "done"
-    yield pictures_of(job.kept, *chosen) | running(request, progress, state)
+    shown = running(request, progress, "ended" if end is not None else "done")
+    job.made = dict(shown=shown, summary=summary(request, progress))
+    yield again(request, job, job.made)
+
+
+def again(request: Request, job: Job, made: dict) -> dict:
+    """The panel at the end of a run, this one or an earlier one of the same settings, beside the
+    visitor's own runs."""
+    job.kept = [*(job.kept or []), made["summary"]][-KEPT:]
+    chosen = request.settings["model"], request.process.name, block_of(request)
+    return pictures_of(job.kept, *chosen) | made["shown"]
 
 
 def running(request: Request, progress: Progress, state: str) -> dict:
@@ -626,4 +634,12 @@ def record() -> None:
     recording.save("blocks", dict(run=run, runs=job.kept), [key])
 
 
-TAB = Tab("blocks", "Blocks", build=build, read=read_fields, run=write, record=record)
+TAB = Tab(
+    "blocks",
+    "Blocks",
+    build=build,
+    read=read_fields,
+    run=write,
+    again=again,
+    record=record,
+)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 
 KINDS = (b"text/html", b"application/json")
 LEAST = 1024  # bytes that are worth it
@@ -77,6 +78,8 @@ def packed_headers(headers: list[tuple[bytes, bytes]], length: int) -> list[tupl
     return kept + more
 
 
+@lru_cache(maxsize=2)
 def gzip(body: bytes) -> bytes:
+    """Packed once for all visitors: the page and its description are the same for each."""
     pack = zlib.compressobj(wbits=31)  # 15, and 16 for gzip's own head
     return pack.compress(body) + pack.flush()

@@ -28,10 +28,12 @@ from tinydiff.ui import downloads, looks, presenter, recording, steering, touch
 from tinydiff.ui import fields as panel
 from tinydiff.ui.errors import one_of, refusal, refusals, said
 from tinydiff.ui.fields import FIELDS, HUB, fields_of, menus, options, unchanged
+from tinydiff.ui.memory import MEMORY
 from tinydiff.ui.player import Player
 from tinydiff.ui.request import OPENING, Request, from_query, number, open_model, read
 from tinydiff.ui.session import Job, Session
 from tinydiff.ui.tab import HUB_QUEUE, QUICK, QUIET, SAMPLE, Site, Tab
+from tinydiff.ui.turns import PACE, Turn
 from tinydiff.ui.writing import bets, still, write
 from tinydiff.uncertainty import percent
 
@@ -90,6 +92,20 @@ def record_example(path: Path = EXAMPLE) -> None:
 def other_looks() -> dict:
     """Other numbers of looks for the run that plays at load, as `Looks.value`."""
     return looks.recorded() if looks.is_recorded() else first_run(OPENING["model"])[1]
+
+
+def again(request: Request, job: Job, made: dict) -> dict:
+    """An earlier run of the same settings, as a run of its own."""
+    job.request, job.kept = request, made | {"run": render.fresh_run()}
+    job.looks = looks.Looks.of(request, job.kept)
+    return job.kept
+
+
+def remember_opening() -> None:
+    """Whoever asks for the opening need not wait for it, where the bundled recording is what the
+    same seed writes here."""
+    if recording.is_reproducible("example"):
+        MEMORY.keep(TAB.key(read({})), example())
 
 
 def on_player(session: Session) -> dict:
@@ -309,13 +325,18 @@ def opened(session: Session, request: gr.Request):
     return session, place, *fields_of(session.link, session.models)
 
 
+def ask_link(session: Session) -> Turn | None:
+    """The run of the link with which the page was opened, if there was one, before its turn."""
+    return None if session.link is None else TAB.turn(session, session.link)
+
+
 def linked(session: Session) -> Iterator[dict]:
     """The run of the link with which the page was opened, if there was one."""
     if session.link is None:
         yield gr.skip()
     else:
-        job = session.begin(TAB.name)
-        yield from job.values(started(session.link, job))
+        job, request = session.take(TAB.name, ()) or (session.begin(TAB.name), session.link)
+        yield from TAB.shown(job, request)
 
 
 # ---------------------------------------------------------------- the widgets
@@ -381,7 +402,9 @@ def wire(site: Site, go: gr.Button, chips: gr.Radio, here: Others, fields: list)
     starts = [go.click, text.submit]
     run = TAB.wire(site, starts, fields[1:], player, player.stop, then=then)
     filled = chips.input(panel.chosen_chip, chips, text, **QUICK)
-    then(filled.success(**run))
+    ran = filled.success(**run)
+    TAB.line_up(site, ran)
+    then(ran)
     player.looked(looked, site.session, steps, **QUICK)
     sampler.input(sampler_chosen, sampler, [sampler, steps, *sliders], **QUICK)
     marks = [getattr(field, "input", None) for field in fields]
@@ -406,6 +429,7 @@ def wire_hands(site: Site, hands: list, here: Others, fields: list) -> None:
         mine.click(begin, [session, *values], player, **QUIET_RUN),
     ]
     for event in ran:
+        TAB.line_up(site, event, lambda *values: Turn(PACE.seconds))
         event.success(others_of(site), session, here, **BEHIND)
 
 
@@ -422,10 +446,20 @@ def wire_hub(site: Site, source: gr.Textbox, fields: list, here: Others) -> None
     site.offer(recent_shown, [noise, model], [noise])
     loaded = site.page.load(opened, session, [session, source, *fields], **asks)
     ran = loaded.success(linked, session, site.player, api_visibility="private", **SAMPLE)
+    TAB.line_up(site, ran, ask_link)
     ran.success(others_of(site), session, here, **BEHIND)
+    remember_opening()
 
 
-TAB = Tab("denoise", "Watch", build=build, read=read_fields, run=started, record=record_example)
+TAB = Tab(
+    "denoise",
+    "Watch",
+    build=build,
+    read=read_fields,
+    run=started,
+    again=again,
+    record=record_example,
+)
 QUIET_RUN = dict(trigger_mode="multiple", api_visibility="private", **SAMPLE)
 # behind runs: many wait, one computes
 BEHIND = dict(concurrency_id="behind", concurrency_limit=16, **QUIET)

@@ -289,8 +289,9 @@ def build(site: Site) -> None:
     asked.success(follow, session, [panel, take], **QUIET, **TRAIN)
     stop.click(lambda session: session.stop(TAB.name), session, None, **QUICK)
     played = play.click(play_with, session, [site.tabs, *site.fields], **QUIET)
-    fields = [session, *site.fields[3:]]
-    played.success(denoise.TAB.start, fields, site.player, api_visibility="private", **SAMPLE)
+    fields = [session, *site.fields[2:]]
+    run = dict(fn=denoise.TAB.start, inputs=fields, outputs=site.player)
+    denoise.TAB.line_up(site, played.success(**run, api_visibility="private", **SAMPLE))
     ask.click(zipped, session, file, **QUIET).success(
         None, None, None, js=downloads.TAKE_JS % "model"
     )

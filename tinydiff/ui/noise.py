@@ -13,6 +13,7 @@ share a row.
 from __future__ import annotations
 
 import math
+import time
 from contextlib import suppress
 from functools import lru_cache
 
@@ -33,6 +34,7 @@ from tinydiff.ui.errors import refusal, refusals
 from tinydiff.ui.request import look_up, open_model
 from tinydiff.ui.session import Job, Session
 from tinydiff.ui.tab import HUB_QUEUE, QUICK, QUIET, Panel, Site, Tab, in_menus, menu
+from tinydiff.ui.turns import Pace, Turn
 
 SENTENCE = "But soft, what light through yonder window breaks?"
 LONGEST = 128
@@ -45,6 +47,7 @@ NUMBERS = 1 << 24  # probabilities of all levels together
 SOME = 256  # tokens whose noise is measured where there are more
 TELLS: dict[str, list[float]] = {}  # what was measured of models, by their keys
 RECENT = 16  # of them that are kept
+DRAWN = Pace()  # how long that takes lately
 
 
 def build(site: Site) -> None:
@@ -75,7 +78,7 @@ def build(site: Site) -> None:
     panel = Panel("noise", first)
     # a box's `input` is heard when a key is pressed, and so not of what is pasted, deleted or typed
     # on a phone
-    gr.on(
+    drawn = gr.on(
         [box.change, observer.input, network.input],
         typed_by,
         [site.session, box, observer, network],
@@ -89,6 +92,7 @@ def build(site: Site) -> None:
     observer.input(lambda chosen: gr.update(visible=chosen == TRAINED), observer, network, **QUICK)
     network.input(network_chosen, [site.session, network], network, **QUIET, **HUB_QUEUE)
     site.offer(in_menus(network, of=offered, more=LETTERS), [network])
+    TAB.line_up(site, drawn, ask)
     gr.api(answer, api_name="noise", concurrency_id="noise", concurrency_limit=2)
 
 
@@ -157,6 +161,11 @@ def typed_by(session: Session, sentence: str, observer: str, network: str) -> di
         return gr.skip()
 
 
+def ask(session: Session, sentence: str, observer: str, network: str) -> Turn:
+    """The pictures of a sentence, before their turn."""
+    return Turn(DRAWN.seconds)
+
+
 def typed(sentence: str, observer: str) -> dict:
     """`answer` while the visitor types; an empty sentence leaves the panel as it is. Errors are not
     raised, because after an error the page would forget what was typed meanwhile."""
@@ -186,8 +195,11 @@ def answer(sentence: str, observer: str = PERFECT, model: str = "") -> dict:
         raise refusal(f"Give a sentence of 1 to {LONGEST} characters.")
     if observer not in (PERFECT, TRAINED):
         raise refusal(f"There is no such observer; there are {PERFECT!r} and {TRAINED!r}.")
+    began = time.monotonic()
     with refusals():
-        return dissolved(sentence, observer)
+        drawn = dissolved(sentence, observer)
+    DRAWN.take(1.0, time.monotonic() - began)
+    return drawn
 
 
 @lru_cache(maxsize=64)

@@ -310,4 +310,12 @@ def record_race() -> None:
     recording.save("race", whole, [key for key, *_ in lanes])
 
 
-TAB = Tab("race", "Race", build=build, read=read_fields, run=write, record=record_race)
+TAB = Tab(
+    "race",
+    "Race",
+    build=build,
+    read=read_fields,
+    run=write,
+    parts=list,
+    record=record_race,
+)

@@ -96,7 +96,9 @@ def build(site: Site) -> None:
     panel = Panel("rewrite", last.get("sheet") or blank())
     starts, fields = [go.click, words.submit], [model, words, *rest]
     run = TAB.wire(site, starts, fields, [player, panel], player.stop)
-    examples.load_input_event.success(**run | {"api_name": "run_rewrite_example"})
+    TAB.line_up(
+        site, examples.load_input_event.success(**run | {"api_name": "run_rewrite_example"})
+    )
     gr.api(rewrite, api_name="rewrite", concurrency_id="sample", concurrency_limit=2)
 
 
@@ -276,6 +278,12 @@ def write(request: Request, job: Job) -> Iterator[tuple[dict, dict]]:
         yield wire.value(done=True, stats=stats(wire.end), stopped=job.ended), panel
 
 
+def again(request: Request, job: Job, made: list) -> tuple[dict, dict]:
+    """Player and panel of an earlier run of the same words."""
+    value, panel = made
+    return value | {"run": render.fresh_run()}, panel
+
+
 def stats(end: render.Picture) -> list[list[str]]:
     """The line under the text: name, value, nothing to compare it with."""
     calls = max(1, end.calls)
@@ -358,6 +366,7 @@ TAB = Tab(
     build=build,
     read=read_fields,
     run=write,
+    again=again,
     offered=offered,
     record=record,
     refused=lambda value: (value, gr.skip()),

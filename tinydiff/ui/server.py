@@ -23,16 +23,20 @@ from copy import copy
 from urllib.parse import parse_qs
 
 import gradio as gr
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import HTTPException
 from gradio import queueing
 from gradio.route_utils import get_fn
-from gradio.server_messages import ProcessCompletedMessage
+from gradio.server_messages import ProcessCompletedMessage, ProcessGeneratingMessage
 from gradio.state_holder import SessionState, StateHolder
+from gradio.utils import error_payload
 from starlette.middleware import Middleware
 
 from tinydiff.sentences import brief
 from tinydiff.show.bundle import bundle
 from tinydiff.ui.compressed import Packed
+from tinydiff.ui.turns import PACE, Ask, Turn, sentence, waits
 
 # bytes of a request: a text of LARGEST bytes, however its JSON is written, and no more
 BODY = 4 << 20
@@ -45,9 +49,12 @@ UNREAD = 15.0  # seconds for which an event waits for somebody who reads its ans
 # Gradio looks a thousand times a second, which takes a tenth of a core
 LOOK, REST = 0.01, 0.08
 TIDY = 5.0  # seconds between two looks at what has been left behind
+TELL = 0.2  # and between two looks at whose place in a line has changed
+ASKERS = 8  # runs that are checked at the same time, before they join their line
 SESSIONS = 256  # that are remembered
 GRACE = 60.0  # seconds for which one whose page is closed is among them
 LOG = logging.getLogger("tinydiff")
+WRONG = "That went wrong here, and not by your doing: try other settings, or reload the page."
 
 # it loads pyplot with the first event, for a second, and no picture of ours uses that
 gr.utils.MatplotlibBackendMananger = nullcontext
@@ -159,6 +166,7 @@ class Page(gr.Blocks):
         """Done as the page is begun. Gradio's own would build all routes once more, here and again
         when it is launched."""
         self.api_open = False  # what computes is reached through its line alone
+        self.asks: dict[int, Ask] = {}  # by the events that are asked for before they wait
         self._queue = FairQueue(self)
         return self
 
@@ -206,10 +214,7 @@ class Page(gr.Blocks):
             raise
         except Exception:
             traceback.print_exc()
-            raise refusal(
-                "That went wrong here, and not by your doing: try other settings, or reload "
-                "the page."
-            ) from None
+            raise refusal(WRONG) from None
 
 
 def scripts() -> str:
@@ -253,6 +258,10 @@ class FairQueue(queueing.Queue):
     that it is `unattended`, for UNREAD seconds: a page closes its stream with each last answer and
     opens another for the next question, which may come before the one is closed. In a line the
     second event of a session stands behind the first of everybody else's.
+
+    A run of a tab (`Page.asks`) is asked for before it joins its line, beside all that computes:
+    what cannot be run, and what is remembered, is answered at once, whoever waits. It is `asked`
+    meanwhile, then it has a Turn in `turns`, until it is done.
     """
 
     def __init__(self, blocks: gr.Blocks):
@@ -260,6 +269,10 @@ class FairQueue(queueing.Queue):
         self.progress_update_sleep_when_free = TIDY  # no run tells its progress in that way
         self.readers: Counter[str] = Counter()  # open streams of answers by session or event
         self.unattended: dict[str, queueing.Event] = {}
+        self.asked: dict[str, queueing.Event] = {}
+        self.turns: dict[str, Turn] = {}
+        self.told: dict[str, str] = {}  # by event, what its visitor has read last
+        self.askers = CapacityLimiter(ASKERS)
         # sessions, and events that run, to which nobody listened at the last look
         self.left: set[str] = set()
 
@@ -285,7 +298,11 @@ class FairQueue(queueing.Queue):
         done = await super().push(body, request, username)
         event = self.event_ids_to_events.get(done[1]) if done[0] else None
         self.event_analytics.clear()
-        if event is not None and not self.attended(event):
+        if event is not None and fn._id in self.blocks.asks:
+            self.queue_of(event).queue.remove(event)
+            self.asked[event._id] = event
+            self.begin_task(self.ask(event))
+        elif event is not None and not self.attended(event):
             self.queue_of(event).queue.remove(event)
             self.unattended[event._id] = event
         elif event is not None:
@@ -312,9 +329,10 @@ class FairQueue(queueing.Queue):
         return ""
 
     def waiting(self, name: str) -> list[queueing.Event]:
-        """The events of a line."""
+        """The events of a line, and those that are asked for."""
         line = self.event_queue_per_concurrency_id.get(name)
-        return line.queue if line else []
+        asked = [event for event in self.asked.values() if event.concurrency_id == name]
+        return [*(line.queue if line else ()), *asked]
 
     def is_quiet(self, name: str) -> bool:
         """Is a line empty, and does nothing of it run?"""
@@ -339,6 +357,193 @@ class FairQueue(queueing.Queue):
             seen[other.session_hash] += 1
         line.insert(place, event)
         self.broadcast_estimations(event.concurrency_id, place)
+        if event._id in self.turns and not self.has_room(event.concurrency_id):
+            self.tell(event.concurrency_id)
+
+    # ------------------------------------------------------------ before the line
+
+    async def ask(self, event: queueing.Event) -> None:
+        """Let a run join its line once it is checked; what needs no computing is answered."""
+        try:
+            turn = await self.turn_of(event)
+            found = None
+            if turn is not None and event._id in self.asked:
+                if turn.begin is not None:
+                    turn.begin()
+                    self.leave_others(event)
+                if turn.known():
+                    found = await run_sync(turn.find, limiter=self.askers)
+        except Exception as error:
+            if not isinstance(error, gr.Error):
+                traceback.print_exc()
+                error = refusal(WRONG)
+            return self.refuse(event, error)
+        if event._id not in self.asked:  # taken back, or pressed again
+            if turn is not None:
+                turn.end()
+        elif turn is None or found is not None:
+            await self.answer(event, found)
+        else:
+            del self.asked[event._id]
+            self.turns[event._id] = turn
+            if self.attended(event):
+                self.enqueue(event)
+            else:
+                event.enqueue_time = time.monotonic()
+                self.unattended[event._id] = event
+
+    async def turn_of(self, event: queueing.Event) -> Turn | None:
+        """The Turn of what an event asks for."""
+        state = self.blocks.app.state_holder[event.session_hash]
+        values = await self.blocks.preprocess_data(event.fn, event.data.data, state)
+        ask = self.blocks.asks[event.fn._id].turn
+        return await run_sync(ask, *values, limiter=self.askers)
+
+    def leave_others(self, event: queueing.Event) -> None:
+        """What else its visitor waits for is not run: this is their newest."""
+        for other in self.everybody():
+            if (
+                other is not event
+                and other.session_hash == event.session_hash
+                and other.fn._id in self.blocks.asks
+                and other.concurrency_id == event.concurrency_id
+            ):
+                self.skip(other)
+
+    async def recall(self, event: queueing.Event, turn: Turn) -> None:
+        """A run of the same settings was finished while this one waited: it is played."""
+        found = await run_sync(turn.find, limiter=self.askers)
+        if event._id in self.asked and found is not None:
+            await self.answer(event, found)
+        elif event._id in self.asked:  # it was forgotten again
+            del self.asked[event._id]
+            self.enqueue(event)
+
+    async def answer(self, event: queueing.Event, found: object) -> None:
+        """The outputs of an event that is not run; None leaves them as they are."""
+        if found is None:
+            return self.skip(event)
+        state = self.blocks.app.state_holder[event.session_hash]
+        data = await self.blocks.postprocess_data(event.fn, found, state)
+        self.finish(event, {"data": data})
+
+    def refuse(self, event: queueing.Event, error: gr.Error) -> None:
+        """Answer with the sentence of an error."""
+        said = error_payload(error, self.blocks.show_error)
+        self.finish(event, said, success=False, title=said.get("title", "Error"))
+
+    def skip(self, event: queueing.Event) -> None:
+        """Answer with no change."""
+        self.finish(event, {"data": self.waits_with("" if event._id in self.told else None, event)})
+
+    def finish(self, event: queueing.Event, output: dict, success: bool = True, **more) -> None:
+        """The last message to an event that was not begun; it is in no line any more."""
+        session = event.session_hash
+        ids = self.pending_event_ids_session.get(session, set()) - {event._id}
+        output |= {"is_generating": False} if success else {}
+        if session in self.pending_messages_per_session:  # else nobody is there any more
+            message = ProcessCompletedMessage(output=output, success=success, **more)
+            self.send_message(event, message)
+            ids = ids | {event._id}  # until the answer is read
+        self.drop(event)
+        if ids:
+            self.pending_event_ids_session[session] = ids
+
+    def begin_task(self, work) -> None:
+        """Do it beside what else there is to do."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._asyncio_tasks.add(task)
+        task.add_done_callback(self._asyncio_tasks.discard)
+
+    # ------------------------------------------------------------ what who waits sees
+
+    async def keep_told(self) -> None:
+        while True:
+            await asyncio.sleep(TELL)
+            for name in {event.concurrency_id for event in self.everybody()}:
+                self.recall_known(name)
+                self.tell(name)
+
+    def recall_known(self, name: str) -> None:
+        """Whatever of a line has been finished for somebody else meanwhile is played."""
+        for event in list(self.line(name)):
+            turn = self.turns.get(event._id)
+            if turn is not None and turn.known():
+                self.queue_of(event).queue.remove(event)
+                self.asked[event._id] = event
+                self.begin_task(self.recall(event, turn))
+
+    def line(self, name: str) -> list[queueing.Event]:
+        line = self.event_queue_per_concurrency_id.get(name)
+        return line.queue if line else []
+
+    def has_room(self, name: str) -> bool:
+        """Will the only event of a line begin at once?"""
+        line = self.event_queue_per_concurrency_id[name]
+        return len(line.queue) < 2 and line.current_concurrency < line.concurrency_limit
+
+    def tell(self, name: str) -> None:
+        """Send each page that waits in a line its place, where that has changed."""
+        late = time.monotonic() - TELL
+        asked = [
+            event
+            for event in self.waiting(name)
+            if event._id in self.asked.keys() - self.turns.keys() and event.enqueue_time < late
+        ]
+        waiting = [*self.line(name), *asked]
+        if not any(event.fn._id in self.blocks.asks for event in waiting):
+            return
+        turns = [self.turns.get(event._id) for event in waiting]
+        takes = [turn.seconds() if turn else PACE.seconds() for turn in turns]
+        left = [
+            self.turns[event._id].left() if event._id in self.turns else PACE.seconds()
+            for job in self.active_jobs
+            for event in job or ()
+            if event.concurrency_id == name
+        ]
+        places = self.event_queue_per_concurrency_id[name].concurrency_limit or len(waiting)
+        for before, (event, wait) in enumerate(zip(waiting, waits(takes, left, places))):
+            words = sentence(before, wait)
+            if event.fn._id in self.blocks.asks and words != self.told.get(event._id):
+                self.send_place(event, words)
+
+    def send_place(self, event: queueing.Event, words: str) -> None:
+        """The first message to an event holds whole values, the others what changes in them."""
+        data, first = self.waits_with(words, event), event._id not in self.told
+        if not first:
+            data = [replaced(data[0]), *[[]] * (len(data) - 1)]
+        self.told[event._id] = words
+        output = {"data": data, "is_generating": True}
+        super().send_message(event, ProcessGeneratingMessage(output=output, success=True))
+
+    def send_message(self, event, event_message):
+        """The first picture of a run takes the place of the sentence that was shown before it."""
+        if event_message.msg == "process_generating" and self.told.pop(event._id, None) is not None:
+            output = event_message.output
+            changes = [replaced(value) for value in output["data"]]
+            event_message.output = output | {"data": changes}
+        super().send_message(event, event_message)
+
+    def waits_with(self, words: str | None, event: queueing.Event) -> list:
+        """Outputs of an event: the sentence on the first, where there is one, nothing new on the
+        others."""
+        nothing = [{"__type__": "update"}] * len(event.fn.outputs)
+        return nothing if words is None else [{"waiting": words}, *nothing[1:]]
+
+    async def process_events(self, events, batch, begin_time, fn):
+        for event in events:
+            if event._id in self.turns:
+                self.turns[event._id].began = time.monotonic()
+        try:
+            await super().process_events(events, batch, begin_time, fn)
+        finally:
+            for event in events:
+                self.forget(event)
+
+    def forget(self, event: queueing.Event) -> None:
+        """What is known of an event that is done, or will not be."""
+        for known in (self.unattended, self.asked, self.turns, self.told):
+            known.pop(event._id, None)
 
     # ------------------------------------------------------------ who listens
 
@@ -354,6 +559,14 @@ class FairQueue(queueing.Queue):
             del self.unattended[event._id]
             self.enqueue(event)
 
+    def gone(self, session: str) -> None:
+        """A visitor's page is closed: what is computed for it ends now, in the middle of its
+        work."""
+        for event in [event for job in self.active_jobs for event in job or ()]:
+            if event.session_hash == session and event._id in self.turns:
+                self.turns[event._id].end()
+                event.alive = False
+
     def leave(self, key: str) -> None:
         """They listen no more; what they waited for waits for somebody else who does."""
         self.readers[key] -= 1
@@ -364,6 +577,7 @@ class FairQueue(queueing.Queue):
             if (
                 key in (event.session_hash, event._id)
                 and event._id not in self.unattended
+                and event._id not in self.asked
                 and not self.attended(event)
             ):
                 self.queue_of(event).queue.remove(event)
@@ -374,11 +588,11 @@ class FairQueue(queueing.Queue):
         lines = [
             event for line in self.event_queue_per_concurrency_id.values() for event in line.queue
         ]
-        return [*lines, *self.unattended.values()]
+        return [*lines, *self.unattended.values(), *self.asked.values()]
 
     def drop(self, event: queueing.Event) -> None:
         """An event that is not begun yet."""
-        self.unattended.pop(event._id, None)
+        self.forget(event)
         with suppress(ValueError):
             self.queue_of(event).queue.remove(event)
         self.event_ids_to_events.pop(event._id, None)
@@ -390,29 +604,21 @@ class FairQueue(queueing.Queue):
         for event in [
             event for event in self.everybody() if event.fn is fn and event.session_hash == session
         ]:
-            nothing = [{"__type__": "update"}] * len(fn.outputs)
-            ids = self.pending_event_ids_session.get(session, set()) - {event._id}
-            self.send_message(
-                event,
-                ProcessCompletedMessage(
-                    output={"data": nothing, "is_generating": False}, success=True
-                ),
-            )
-            self.drop(event)
-            self.pending_event_ids_session[session] = ids | {event._id}  # until the answer is read
+            self.skip(event)
 
     async def clean_events(self, *, session_hash=None, event_id=None):
-        await super().clean_events(session_hash=session_hash, event_id=event_id)
-        for event in [
+        gone = [
             event
-            for event in self.unattended.values()
+            for event in self.everybody()
             if session_hash == event.session_hash or event_id == event._id
-        ]:
+        ]
+        await super().clean_events(session_hash=session_hash, event_id=event_id)
+        for event in gone:
             self.drop(event)
 
     async def remove_from_queue(self, event_id: str):
-        if event_id in self.unattended:
-            self.drop(self.unattended[event_id])
+        for event in [event for event in self.everybody() if event._id == event_id]:
+            self.drop(event)
         await super().remove_from_queue(event_id)
 
     # ------------------------------------------------------------ what is left behind
@@ -445,6 +651,11 @@ class FairQueue(queueing.Queue):
         for event in unheard.keys() & self.left:
             unheard[event].alive = False
         self.left = quiet | unheard.keys()
+
+
+def replaced(value: object) -> list:
+    """As what a page gets a new value that has one."""
+    return [["replace", [], value]]
 
 
 # ---------------------------------------------------------------- what a session keeps
@@ -640,6 +851,8 @@ def listening(app, answers: str, session: str):
             lines.leave(answers)
         if session:
             visits.release(session)
+            if not visits.streams[session]:
+                lines.gone(session)
 
 
 @asynccontextmanager
@@ -647,11 +860,13 @@ async def opened(app):
     """Before the first request: sessions are small, the lines are kept tidy."""
     app.state_holder = VisitorStates()
     app.state_holder.set_blocks(app.get_blocks())
-    tidying = asyncio.create_task(app.get_blocks()._queue.keep_tidy())
+    lines = app.get_blocks()._queue
+    tasks = [asyncio.create_task(work()) for work in (lines.keep_tidy, lines.keep_told)]
     try:
         yield
     finally:
-        tidying.cancel()
+        for task in tasks:
+            task.cancel()
 
 
 LAUNCH = dict(

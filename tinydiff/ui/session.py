@@ -2,8 +2,8 @@
 files that they download.
 
 A Job is one run of one tab. It ends when its work is done, when the visitor stops it, when they
-start another in the same tab, or when its time is over; whatever computes asks its Job, and nothing
-else ends a run.
+start another, or when its time is over; whatever computes asks its Job, and nothing else ends a
+run. A training is apart: it goes on beside other runs.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from tinydiff.ui.visitor_models import VisitorModel
 
 SECONDS = 300.0  # that a run may take
 RECENT = 24  # models of the Hub that stay in a visitor's menus
+APART = "train"  # the tab whose runs neither end those of others nor are ended by them
 LATE = (
     "The run was ended after {:.0f} minutes, what was written stays: take fewer steps, or a "
     "shorter text."
@@ -33,10 +34,13 @@ LATE = (
 
 
 class Job:
-    """One run of a tab. kept: what the tab keeps from one run of a visitor to their next."""
+    """One run of a tab. kept: what the tab keeps from one run of a visitor to their next; asked:
+    the values and the request of one that waits for its turn."""
 
-    def __init__(self, kept: object = None):
+    def __init__(self, kept: object = None, asked: tuple | None = None):
         self.kept, self.seconds, self.began = kept, SECONDS, time.monotonic()
+        self.asked = asked
+        self.made: object = None  # what is remembered of it, where that is not its last value
         self.frame: Frame | None = None  # the newest
         self.looks = None  # looks.Looks of a run that is over, where there are any
         self.request: Request | None = None  # what is written
@@ -54,6 +58,11 @@ class Job:
     def over(self) -> bool:
         """Has it had all its time?"""
         return time.monotonic() - self.began > self.seconds
+
+    @property
+    def finished(self) -> bool:
+        """Was it neither stopped nor replaced nor late?"""
+        return self.wanted and not self.late
 
     @property
     def ended(self) -> bool:
@@ -104,13 +113,26 @@ class Session:
         self.past: list = []  # what was on the player before they touched it (touch.Held)
         self.folder: tempfile.TemporaryDirectory | None = None
 
-    def begin(self, tab: str) -> Job:
-        """A new job, which replaces the tab's older one and takes over what that kept."""
-        job = Job(self.kept(tab))
+    def begin(self, tab: str, job: Job | None = None) -> Job:
+        """A new job, or the one that is given, which replaces the tab's older one, takes over what
+        that kept, and stops the visitor's runs in other tabs."""
+        job = job or Job()
+        job.kept = self.kept(tab)
         if tab in self.jobs:
             self.jobs[tab].replaced = True
+        for other in self.jobs.keys() - {tab, APART} if tab != APART else ():
+            self.stop(other)
         self.jobs[tab] = job
         return job
+
+    def take(self, tab: str, values: tuple) -> tuple[Job, object] | None:
+        """The tab's job and its request, where it waits for its turn with these values: that has
+        come."""
+        job = self.jobs.get(tab)
+        if job is None or job.asked is None or job.asked[0] != values:
+            return None
+        (_, request), job.asked, job.began = job.asked, None, time.monotonic()
+        return job, request
 
     def stop(self, tab: str) -> None:
         if tab in self.jobs:

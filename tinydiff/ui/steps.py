@@ -412,4 +412,12 @@ def record() -> None:
     recording.save("steps", cards, cards)
 
 
-TAB = Tab("steps", "Steps", build=build, read=read_fields, run=write, record=record)
+TAB = Tab(
+    "steps",
+    "Steps",
+    build=build,
+    read=read_fields,
+    run=write,
+    parts=lambda plan: plan.requests,
+    record=record,
+)

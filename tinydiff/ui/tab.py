@@ -8,16 +8,21 @@ alone.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import gradio as gr
 
+from tinydiff.runs import Request
 from tinydiff.samplers import SAMPLERS
 from tinydiff.store import catalogue
+from tinydiff.ui import cost
 from tinydiff.ui.errors import said
+from tinydiff.ui.memory import MEMORY, key
 from tinydiff.ui.request import OPENING
 from tinydiff.ui.session import Job, Session
+from tinydiff.ui.turns import PACE, Ask, Turn
 
 # the line of all runs: two at a time, which share the machine
 SAMPLE = dict(concurrency_id="sample", concurrency_limit=2, show_progress="hidden")
@@ -50,7 +55,8 @@ class Panel(gr.HTML):
 @dataclass
 class Site:
     """What the tabs share while the page is built: the page, its tabs, the visitor's session, and
-    of Denoise the player and the fields, for tabs that bring something to play with."""
+    of Denoise the player and the fields, for tabs that bring something to play with; and how the
+    runs of events are asked for, which the page's queue does (`Page.asks`)."""
 
     page: gr.Blocks
     tabs: gr.Tabs
@@ -81,6 +87,8 @@ class Site:
             del values[: len(inputs)]
         return found
 
+    asks: dict[int, Ask] = field(default_factory=dict)
+
 
 @dataclass(frozen=True)
 class Tab:
@@ -91,6 +99,8 @@ class Tab:
     build:   makes the widgets and connects them, with `wire` where there are runs
     read:    the visitor's session and the widgets' values -> a request; raises gr.Error
     run:     a request and its job -> values of the outputs, one after the other
+    parts:   what is computed for a request: all that the run depends on beside the visitor
+    again:   a request, its job and what `memory` has kept of such a run -> the run's last value
     offered: is there anything to show?
     record:  writes the first view (recording.py)
     refused: the values of the outputs, from that of the first, when a request is refused
@@ -101,6 +111,8 @@ class Tab:
     build: Callable[[Site], None]
     read: Callable[..., object] | None = None
     run: Callable[[object, Job], Iterator] | None = None
+    parts: Callable[[object], list[Request]] = lambda request: [request]
+    again: Callable[[object, Job, object], object] = lambda request, job, made: made
     offered: Callable[[], bool] = lambda: True
     record: Callable[[], None] | None = None
     refused: Callable[[dict], object] = lambda value: value
@@ -108,13 +120,59 @@ class Tab:
     def start(self, session: Session, *values) -> Iterator:
         """A run with the values of the widgets, which replaces the visitor's older one; where they
         cannot be, a sentence at the field, and what is shown stays."""
+        if (waited := session.take(self.name, values)) is not None:
+            yield from self.shown(*waited)
+            return
         try:
             request = self.read(session, *values)
         except gr.Error as error:
             yield self.refused(said(error))
             return
-        job = session.begin(self.name)
-        yield from job.values(self.run(request, job))
+        yield from self.shown(session.begin(self.name), request)
+
+    def shown(self, job: Job, request: object) -> Iterator:
+        """The values of a run; one that is finished is remembered, and how long it took."""
+        began, last = time.monotonic(), None
+        for last in job.values(self.run(request, job)):
+            yield last
+        if job.finished:
+            PACE.take(self.work(request), time.monotonic() - began)
+            MEMORY.keep(self.key(request), last if job.made is None else job.made)
+
+    def ask(self, session: Session, *values) -> Turn:
+        """A run with the values of the widgets, before its turn; where they cannot be, its sentence
+        is known."""
+        try:
+            return self.turn(session, self.read(session, *values), values)
+        except gr.Error as error:
+            sentence = self.refused(said(error))
+            return Turn(lambda: 0.0, known=lambda: True, find=lambda: sentence)
+
+    def turn(self, session: Session, request: object, values: tuple = ()) -> Turn:
+        """What is known of a run that was checked and waits for its turn."""
+        job, work, known = Job(asked=(values, request)), self.work(request), self.key(request)
+
+        def find() -> object | None:
+            if (made := MEMORY.find(known)) is None:
+                return None
+            job.asked = None
+            return self.again(request, job, made)
+
+        def end() -> None:
+            job.replaced = True
+
+        def begin() -> None:
+            session.begin(self.name, job)
+
+        return Turn(lambda: PACE.seconds(work), begin, lambda: known in MEMORY, find, end)
+
+    def work(self, request: object) -> float:
+        """Multiplications of what a request asks for, about."""
+        return sum(map(cost.of, self.parts(request)))
+
+    def key(self, request: object) -> str | None:
+        """By what `memory` knows a run again."""
+        return key(self.name, self.parts(request))
 
     def alone(self, request: object) -> Iterator:
         """A run that belongs to no visitor: for the API and for recordings."""
@@ -128,17 +186,23 @@ class Tab:
         run = dict(fn=self.start, inputs=[site.session, *values], outputs=outputs)
         run |= dict(api_name=f"run_{self.name}", api_visibility="private", **SAMPLE)
         ran = gr.on(events, trigger_mode="multiple", **run)
-
+        self.line_up(site, ran)
         if then:
             then(ran)
 
         async def end(session: Session, request: gr.Request) -> None:
             """Stop the visitor's run, also where it waits for its turn."""
             session.stop(self.name)
-            site.page.withdraw(ran["id"], request.session_hash)
+            for fn in [fn for fn, ask in site.asks.items() if ask.tab == self.name]:
+                site.page.withdraw(fn, request.session_hash)
 
         stop(end, site.session, None, **QUICK)
         return run
+
+    def line_up(self, site: Site, event: gr.events.Dependency, ask: Callable | None = None) -> None:
+        """The runs of an event are asked for before they wait, and while they do their first output
+        is told their place: {"waiting": a sentence}, "" when nothing is waited for any more."""
+        site.asks[event["id"]] = Ask(self.name, ask or self.ask)
 
 
 def menu(models: dict[str, catalogue.Model] | None = None) -> list[tuple[str, str]]:

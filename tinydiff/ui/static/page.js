@@ -4,6 +4,7 @@ import {mark} from "./dom.js";
 import {Nav} from "./nav.js";
 import {refuse} from "./refusals.js";
 import {changedByHand, play, takeOthers} from "./player.js";
+import {waited} from "./waiting.js";
 import * as panels from "./panels/*.js";
 
 export function player(element, trigger, props, watch) {
@@ -31,10 +32,10 @@ export function stale(on) {
 
 // A panel is a class with show(value), which draws a new value.
 export function panel(name, element, props, watch) {
-  const drawn = new panels[name](element.querySelector(".tt-panel"));
+  const root = element.querySelector(".tt-panel"), drawn = new panels[name](root);
   let shown = null;
   const ready = () => {
-    if (!props.value || props.value === shown) return;
+    if (!props.value || props.value === shown || waited(root.parentNode, props.value)) return;
     shown = props.value;
     const page = element.closest(".tabitem");
     refuse(page, "");

@@ -16,6 +16,7 @@ import {looks, plots} from "./plots.js";
 import {refuse} from "./refusals.js";
 import {Hand, bets, differences} from "./touch.js";
 import {BEHIND, MASK, Run, isOpen, share} from "./wire.js";
+import {waited} from "./waiting.js";
 import * as views from "./views/*.js";
 
 const ROW = 64;        // cells that Shift and an arrow go up or down
@@ -113,6 +114,7 @@ class Player {
   arrived() {
     const value = this.props.value;
     if (value?.refused) return this.refuse(value.refused, value.beside);
+    if (value && waited(this.root, value)) return this.waits(!!value.waiting);
     if (!value || !value.chunks || this.#gone.has(value.run)) return;
     const fresh = value.run !== this.#main?.number;
     if (fresh) this.begin(value); else this.#main.take(value);
@@ -135,6 +137,13 @@ class Player {
       this.paint(end);
       this.announce();
     }
+  }
+
+  // A run waits for its turn, or does no more: what ran before it stays as far as it came.
+  waits(on) {
+    this.find(".td-stop").hidden = !on;
+    this.root.classList.toggle("running", on);
+    if (!on) this.say("Stopped: nothing waits any more.");
   }
 
   begin(value) {
