@@ -80,7 +80,7 @@ REFUSED = ".td-refused-here, .td-refusal:not([hidden])"
 
 
 def refused(page, field: str = "") -> str:
-    """The sentence at the field (a selector) that says what is wrong with it, where one is named."""
+    """The sentence that says what is wrong, at that field (a selector) where one is named."""
     page.wait_for_selector(f"{field} .td-refused-here" if field else REFUSED)
     return page.locator(f"{field} .td-refused-here" if field else REFUSED).first.inner_text()
 
