@@ -32,7 +32,7 @@ from tinydiff.samplers import column
 from tinydiff.show import export
 from tinydiff.store import checkpoint
 from tinydiff.text import Canvas
-from tinydiff.ui import cost, denoise, request, steering
+from tinydiff.ui import cost, denoise, fields, request, steering
 from tinydiff.ui.session import Session
 
 
@@ -612,7 +612,7 @@ def test_the_page_shows_what_a_model_can(mine, model):
 def test_the_fields_of_the_page_are_its_settings(mine):
     """What the widgets hold comes out as the settings that were put into them."""
     asked = request.read({"model": "mine", "prompt": "", **STEERED}, mine)
-    shown = denoise.fields_of(asked, mine.local_models())
+    shown = fields.fields_of(asked, mine.local_models())
     values = [update["value"] if isinstance(update, dict) else update for update in shown[1:]]
     again = denoise.read_fields(mine, *values).settings
     assert again | {"options": {}} == asked.settings and again["options"] == {"greedy": 0}
@@ -688,10 +688,11 @@ def test_a_guide_from_outside_is_found_everywhere(registry, model, mine, capsys)
     link = dict(parse_qsl(request.query(asked.settings), keep_blank_values=True))
     assert request.read(request.from_query(link), mine).settings == asked.settings
     with gr.Blocks():
-        found = {field.elem_id: field for field in denoise.build_fields()}
+        _, widgets = fields.build(lambda: None)
+        found = {field.elem_id: field for field in widgets}
     assert (found["echo_share"].value, found["echo_word"].value) == (0.0, "")
     assert [value for _, value in found["echo_kind"].choices] == ["soft", "masked"]
-    shown = denoise.fields_of(asked, mine.local_models())
+    shown = fields.fields_of(asked, mine.local_models())
     values = [update["value"] if isinstance(update, dict) else update for update in shown[1:]]
     again = denoise.read_fields(mine, *values).settings
     assert (again["echo_share"], again["echo_kind"], again["echo_word"]) == (0.5, "soft", "5")

@@ -20,6 +20,7 @@ from tinydiff.show import render
 from tinydiff.store import catalogue, checkpoint, hub
 from tinydiff.text import Subwords
 from tinydiff.ui import blocks, denoise, race, request, steps
+from tinydiff.ui import fields as form
 from tinydiff.ui.request import LIMITS, OPENING
 from tinydiff.ui.session import Session
 
@@ -162,13 +163,11 @@ def test_a_link_opens_the_page_with_its_settings():
     session = Session()
     asked = request.read({**PERFECT, "length": 32, "steps": 3, "prompt": "A", "seed": 5})
     query = dict(parse_qsl(request.query(asked.settings), keep_blank_values=True))
-    came, where, source, *fields = denoise.opened(
-        session, types.SimpleNamespace(query_params=query)
-    )
-    shown = dict(zip(denoise.FIELDS, fields))
-    assert came is session and where == source == gr.skip()
+    came, source, *fields = denoise.opened(session, types.SimpleNamespace(query_params=query))
+    shown = dict(zip(form.FIELDS, fields))
+    assert came is session and source == gr.skip()
     assert shown["model"]["value"] == "perfect-masked" and shown["steps"]["value"] == 3
-    assert shown["seed"] == 5 and shown["prompt"]["value"] == "A"
+    assert shown["seed"] == 5 and shown["text"] == "A"
     *_, value = denoise.linked(session)
     assert value["head"]["settings"] == asked.settings
     _, *nothing = denoise.opened(Session(), types.SimpleNamespace(query_params={"__theme": "dark"}))
@@ -177,15 +176,18 @@ def test_a_link_opens_the_page_with_its_settings():
 
 def test_a_link_may_hold_strange_names():
     """Names in the address that are not ours are left alone."""
-    asked = {"__theme": "dark", "seed": "4", "model": "stories/masked"}
-    assert request.from_query(asked) == {"seed": 4, "model": "stories/masked"}
+    asked = {"__theme": "dark", "seed": "4", "model": "stories/masked", "length": "96"}
+    assert request.from_query(asked) == {"seed": 4, "model": "stories/masked", "length": 96}
 
 
 def test_links_from_before_there_were_stories():
-    """They name no model, or one by its family alone, and open what they opened: the models of
-    Shakespeare; one that is gone opens the model of stories, and a sentence says so."""
+    """They name no model, or one by its family alone, or no length, and open what they opened: the
+    models of Shakespeare, 256 tokens; one that is gone opens the model of stories, and a sentence
+    says so."""
     old = request.from_query({"seed": "4", "steps": "8"})
-    assert old == request.BEFORE | {"seed": 4, "steps": 8}
+    assert old == request.BEFORE | request.LONG | {"seed": 4, "steps": 8}
+    named = {"seed": "4", "model": "stories/masked"}
+    assert request.from_query(named) == {"seed": 4, "model": "stories/masked", "length": 256}
     assert request.BEFORE["model"] == "shakespeare/masked" and request.BEFORE["steps"] == 128
     assert request.from_query({"steps": "8"}) == {"steps": 8}
     assert request.open_model("masked")[0].key == "shakespeare/masked"
@@ -215,10 +217,10 @@ def test_another_model_is_told(monkeypatch):
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_every_option_has_a_slider(name):
     """The page has a slider for each option of each sampler, found by the signature alone."""
-    own = [option for sampler, option in denoise.options() if sampler == name]
+    own = [option for sampler, option in form.options() if sampler == name]
     assert own == list(SAMPLERS[name].options)
-    values = tuple(range(len(denoise.options())))
-    assert list(denoise.own_options(name, values)) == own
+    values = tuple(range(len(form.options())))
+    assert list(form.own_options(name, values)) == own
 
 
 def test_the_same_settings_write_the_same_text():
@@ -316,10 +318,10 @@ def test_another_noise_brings_its_usual_sampler():
     from left to right would hide what masks are for. A sampler that was chosen is kept."""
     session, told = Session(), []
     for noise in ("autoregressive", "block", "masked"):
-        menu = denoise.noise_chosen(session, noise, told[-1] if told else "ancestral")[2]
+        _, _, _, menu, *_ = denoise.noise_chosen(session, noise, told[-1] if told else "ancestral")
         told.append(menu["value"])
     assert told == ["left_to_right", "blockwise", "ancestral"]
-    assert denoise.noise_chosen(session, "score-masked", "confidence")[2]["value"] == "confidence"
+    assert denoise.noise_chosen(session, "score-masked", "confidence")[3]["value"] == "confidence"
 
 
 def test_a_model_of_the_hub_is_pulled_once_a_request(of_hub):
@@ -349,9 +351,9 @@ def test_every_tab_plays_a_model_of_pieces(of_hub):
     text = spelled(last(asked), asked)
     assert text.startswith("A king") and render.MASK not in text
     query = dict(parse_qsl(request.query(asked.settings), keep_blank_values=True))
-    _, where, source, *fields = denoise.opened(session, types.SimpleNamespace(query_params=query))
-    shown = dict(zip(denoise.FIELDS, fields))
-    assert where == denoise.HUB and "Commit" in source["info"]
+    _, source, *fields = denoise.opened(session, types.SimpleNamespace(query_params=query))
+    shown = dict(zip(form.FIELDS, fields))
+    assert source["visible"] and "Commit" in source["info"]
     assert shown["length"]["info"].startswith("Tokens in all")
     *_, value = denoise.linked(session)
     assert spelled(value, asked) == text

@@ -10,7 +10,8 @@ import torch
 from tinydiff.processes import PROCESSES, build
 from tinydiff.schedules import SCHEDULES, schedule
 from tinydiff.store import catalogue
-from tinydiff.ui import fields, learn, noise, recording
+from tinydiff.ui import learn, noise, recording
+from tinydiff.ui.fields import models_of
 from tinydiff.ui.session import Session
 from tinydiff.ui.tab import Site
 from tinydiff.ui.tabs import TABS
@@ -47,9 +48,7 @@ def test_a_family_that_nobody_met_yet():
         rows = [name for names in noise.noises() for name in names]
         assert "stranger" in rows and "latent" not in rows
         assert {"stranger", "latent"} <= {name for _, name in learn.noises()}
-        assert "perfect-stranger" in {
-            key for _, key in fields.models_of("stranger", catalogue.models())
-        }
+        assert "perfect-stranger" in {key for _, key in models_of("stranger", catalogue.models())}
         with gr.Blocks() as page:
             site = Site(page, gr.Tabs(), gr.State(Session()))
             for tab in TABS:

@@ -127,7 +127,10 @@ def test_the_page_holds_its_scripts_once():
         assert len(called) < 100 and called.startswith("tinydiff.panel(")
         (name,) = re.findall(r"'(\w+)'", called)
         assert bundle.exports(MODULES[path]) == [name]
-    assert Player().js_on_load.startswith("tinydiff.player(")
+    names, call = re.fullmatch(r"/\* (.*) \*/ (.*)", Player().js_on_load).groups()
+    triggered = re.findall(r'\btrigger\("(\w+)"', module("player.js"))  # Gradio reads them there
+    assert sorted(re.findall(r"'(\w+)'", names)) == sorted(set(triggered))
+    assert call.startswith("tinydiff.player(") and len(call) < 100
 
 
 # ---------------------------------------------------------------- the joining

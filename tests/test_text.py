@@ -60,11 +60,14 @@ SHAKESPEARE = Characters("\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
     ],
 )
 def test_typographic_characters_are_written_plainly(typed, means):
-    """As prompt, suffix and template; the length counts what is then written."""
+    """As prompt, suffix and template, where … is a gap instead; the length counts what is then
+    written."""
     assert SHAKESPEARE.typed(typed) == means
     assert SHAKESPEARE.decode(SHAKESPEARE.encode(typed)) == means
     canvas = Canvas.prompt(SHAKESPEARE, typed, len(means) + 5, suffix="…")
     assert SHAKESPEARE.decode(canvas.tokens[0][canvas.given[0]]) == means + "..."
+    if "…" in typed:
+        return
     canvas = Canvas.template(SHAKESPEARE, typed + "_" + typed)
     assert canvas.given[0].tolist() == [True] * len(means) + [False] + [True] * len(means)
 

@@ -1,4 +1,4 @@
-"""The Denoise tab as a visitor uses it, by mouse, by keyboard and by link."""
+"""The tab Watch as a visitor uses it, by mouse, by keyboard and by link."""
 
 import re
 import time
@@ -9,9 +9,13 @@ from axe_playwright_python.sync_playwright import Axe
 from gradio_client import Client
 
 from tests.browser.conftest import BROKEN, LOOKS
+from tests.browser.test_tabs import refused
+from tinydiff.ui.fields import CHIPS
 from tinydiff.ui.request import OPENING
 
 P = "#denoise-player "
+CELLS = P + ".td-sheet:not(.td-pinned) .td-cells span"
+STALE = "document.querySelector('.td-stale')"
 PROMPT = OPENING["prompt"]
 BEGIN = PROMPT.replace(" ", "")  # pieces of words have their spaces between their cells
 LONG = "?model=perfect-masked&length=512&steps=256&prompt="  # a run that takes its time
@@ -20,7 +24,8 @@ STATE = """() => {
   return {at: Number(q(".td-seek").value), end: Number(q(".td-seek").max),
           running: !q(".td-stop").hidden, status: q(".td-status").textContent,
           playing: q(".td-player").classList.contains("playing"),
-          text: [...root.querySelectorAll(".td-cells span")].map((s) => s.textContent).join("")};
+          caption: q(".td-caption").textContent, where: q(".td-where").textContent,
+          text: [...q(".td-cells").querySelectorAll("span")].map((s) => s.textContent).join("")};
 }"""
 
 
@@ -47,7 +52,7 @@ STARTED = """() => {
 def generate(page):
     """Click and wait until the run has begun, however short it is."""
     page.evaluate(STARTED)
-    page.click("#generate")
+    page.click("#write")
     page.wait_for_function("() => window.started", timeout=90_000)
 
 
@@ -71,12 +76,26 @@ def finished(page, seconds: float = 90) -> dict:
     return state(page)
 
 
+def more(page):
+    """What is folded under "More" is open."""
+    if not page.locator("#steps input").is_visible():
+        page.get_by_role("button", name="More", exact=False).first.click()
+        page.locator("#steps input").wait_for(state="visible")
+
+
+def choose(page, menu: str, option: str):
+    """An option of a menu."""
+    page.locator(f"{menu} input").click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
 def choose_steps(page, count: int):
-    page.locator("#steps label", has_text=re.compile(rf"^\s*{count}\s*$")).click()
+    more(page)
+    page.locator("#steps input").fill(str(count))
 
 
 def focus_sheet(page):
-    page.locator(P + ".td-sheet").focus()
+    page.locator(P + ".td-sheet").first.focus()
 
 
 PLACES = """() => {
@@ -174,27 +193,26 @@ def test_only_the_text_moves_during_a_run(visit, page, width, height):
     page.wait_for_function("() => window.moved.over", timeout=90_000)
     moved = page.evaluate("window.moved")
     assert moved["others"] == [] and moved["text"] > 20 and moved["done"]
-    assert state(page)["end"] == 64
+    assert state(page)["end"] == OPENING["steps"]
 
 
-def test_generate_is_in_sight(stay):
-    """On a laptop's screen the button that matters stays in sight, though the settings are longer
-    than the screen."""
+def test_write_is_in_sight(stay):
+    """On a laptop's screen the button that matters stays in sight."""
     page, before = stay(), stay().viewport_size
     page.set_viewport_size({"width": 1280, "height": 800})
     page.evaluate("scrollTo(0, 0)")
-    box = page.locator("#generate").bounding_box()
+    box = page.locator("#write").bounding_box()
     assert box["y"] > 0 and box["y"] + box["height"] <= 800
     over = """() => {
-      const r = document.querySelector("#generate").getBoundingClientRect(), found = new Set();
+      const r = document.querySelector("#write").getBoundingClientRect(), found = new Set();
       for (let y = r.top + 3; y < r.bottom; y += 6)
         for (let x = r.left + 4; x < r.right; x += 12)
-          found.add(document.elementFromPoint(x, y).closest("#generate")?.id);
+          found.add(document.elementFromPoint(x, y).closest("#write")?.id);
       return [...found];
     }"""
     for scrolled in (0, 60, 120, 180):
         page.mouse.wheel(0, 60 if scrolled else 0)
-        assert page.evaluate(over) == ["generate"]
+        assert page.evaluate(over) == ["write"]
     page.set_viewport_size(before)
 
 
@@ -237,7 +255,7 @@ def test_scrubbing(stay):
     finished(page)
     page.locator(P + ".td-seek").fill("10")
     assert state(page)["at"] == 10
-    assert page.get_attribute(P + ".td-seek", "aria-valuetext") == "step 10 of 64"
+    assert page.get_attribute(P + ".td-seek", "aria-valuetext") == f"look 10 of {OPENING['steps']}"
 
 
 def test_a_character_shows_its_likeliest(stay):
@@ -245,7 +263,7 @@ def test_a_character_shows_its_likeliest(stay):
     reaches the same."""
     page = stay()
     finished(page)
-    page.locator(P + ".td-cells span").nth(40).click()
+    page.locator(CELLS).nth(40).click()
     rows = page.locator(P + ".td-top li").all_inner_texts()
     shares = [int(re.search(r"(\d+) %", row).group(1)) for row in rows]
     assert len(rows) == 5 and shares == sorted(shares, reverse=True)
@@ -270,9 +288,8 @@ def test_a_wrong_prompt_is_one_sentence(visit):
     page = written(visit, "shakespeare/masked")
     before = state(page)["text"]
     page.fill("#prompt textarea", "what <is> é")
-    page.click("#generate")
-    toast = page.wait_for_selector(".toast-body")
-    words = toast.inner_text()
+    page.click("#write")
+    words = refused(page, "#prompt")
     assert "'<'" in words and "Traceback" not in words
     assert state(page)["text"] == before
 
@@ -281,6 +298,7 @@ def test_samplers_bring_their_own_options(stay):
     """An option is seen with its sampler and with no other."""
     page, chosen = stay(), stay().input_value("input[aria-label=Sampler]")
     option = page.locator("#option-threshold-at_least")
+    more(page)
     assert option.count() == 0 or not option.is_visible()
     page.locator("input[aria-label=Sampler]").click()
     page.get_by_role("option", name="threshold").click()
@@ -290,24 +308,29 @@ def test_samplers_bring_their_own_options(stay):
     option.wait_for(state="hidden")
 
 
-def test_moving_the_steps_starts_a_run(stay):
-    """Choosing a number of steps makes a run of just so many."""
+def test_a_number_of_steps_is_that_of_the_next_run(stay):
+    """Typing a number of steps marks the picture as not of these settings; Write makes a run of
+    just so many, and takes the mark away."""
     page = stay()
     choose_steps(page, 8)
+    page.wait_for_function(f"() => {STALE}.textContent.startsWith('Changed')")
+    generate(page)
     assert until(page, "s.end === 8 && !s.running")["end"] == 8
+    assert page.evaluate(f"{STALE}.textContent") == ""
 
 
-def test_generate_writes_a_text(stay):
-    """A click on Generate writes a text that begins with the prompt, has no masks left, and shows
+def test_write_writes_a_text(stay):
+    """A click on Write writes a text that begins with the prompt, has no masks left, and shows
     its numbers."""
     page = stay()
     finished(page)
     generate(page)
     end = finished(page)
     assert end["text"].startswith(BEGIN) and "·" not in end["text"]
-    assert page.locator(P + ".td-cells span").count() == 256
+    assert page.locator(CELLS).count() == OPENING["length"]
     numbers = page.inner_text(P + ".td-stats")
-    assert all(name in numbers for name in ("calls", "a call", "speed", "judge", "real words"))
+    named = ("looked", "8 times", "a look", "how odd to a second model", "real words")
+    assert all(name in numbers for name in named)
 
 
 def test_first_frame_is_quick(stay, record_property):
@@ -327,25 +350,28 @@ def test_a_template_keeps_what_is_given(visit):
     """What a template gives stands in the text; each blank is a character."""
     page = visit("?model=shakespeare/masked&steps=8&length=32")
     finished(page)
-    page.get_by_label("fill the blanks").check()
-    page.fill("#template textarea", "To be, or ___ to be")
+    page.fill("#prompt textarea", "To be, or ␣␣␣ to be")
     generate(page)
     end = until(page, "!s.running && s.text.length === 19")
     end = finished(page)
     assert end["text"].startswith("To be, or ") and end["text"].endswith(" to be")
 
 
-def test_the_example_of_blanks_is_filled_in(visit):
-    """Whoever chooses blanks has some to begin with, and a hint that shows them as they are."""
+def test_a_gap_that_is_ready_to_be_tried_is_filled_in(visit):
+    """Whoever takes the example of a gap sees it in the field, under which stands what its signs
+    are, and it is written at once: some words between those that are given."""
     page = visit()
     finished(page)
-    page.get_by_label("fill the blanks").check()
-    hint = page.locator("#template").inner_text()
-    assert "Each ␣ is" in hint and "no _ take" in hint
-    generate(page)
+    hint = page.locator("#prompt").inner_text()
+    assert "… is a gap of about ten words" in hint and "␣ one piece" in hint
+    page.evaluate(STARTED)
+    page.get_by_role("radio", name="a gap").check(force=True)
+    page.wait_for_function("() => window.started", timeout=90_000)
     written = "".join(finished(page)["text"].split())
-    assert written.startswith("Lilyfounda") and "␣" not in written
-    assert written.rstrip("∎").endswith("andranhome.")
+    before, after = ("".join(part.split()) for part in CHIPS["a gap"].split("…"))
+    assert page.input_value("#prompt textarea") == CHIPS["a gap"]
+    assert written.startswith(before) and written.endswith(after)
+    assert len(written) > len(before + after) + 12 and "…" not in written and "·" not in written
 
 
 def test_the_other_noise(stay):
@@ -353,7 +379,7 @@ def test_the_other_noise(stay):
     right."""
     page = stay()
     page.emulate_media(reduced_motion="no-preference")
-    page.get_by_label("Autoregressive").check()
+    choose(page, "#noise", "one after the other")
     page.wait_for_function(
         "document.querySelector('input[aria-label=Sampler]').value === 'left to right'"
     )
@@ -361,6 +387,7 @@ def test_the_other_noise(stay):
     until(page, "s.at > 20", 60)
     page.keyboard.press("Escape")
     assert re.fullmatch(r"[^·]+·*", state(page)["text"])
+    assert state(page)["caption"].startswith("It writes the next word")
     page.emulate_media(reduced_motion="reduce")
 
 
@@ -380,6 +407,7 @@ def test_noise_without_masks_begins_as_noise_and_changes(visit):
     assert state(page)["text"].startswith(PROMPT) and "·" not in state(page)["text"]
     words = page.inner_text(P + ".td-kinds") + page.inner_text(P + ".td-plots")
     assert "noise" in words and "changing" in words and "masked" not in words
+    assert "hidden" not in words and state(page)["caption"].startswith("Wrong words")
     page.click(P + "[data-view=changes]")
     for button in (".td-last", ".td-first"):
         page.click(P + button)
@@ -473,13 +501,12 @@ def test_reduced_motion(visit, page):
 
 @pytest.mark.parametrize("scheme, width", LOOKS)
 def test_accessible(visit, page, scheme, width):
-    """axe finds nothing, in light, in dark and on a phone; and nothing scrolls sideways."""
+    """axe finds nothing, in light, in dark and on a phone, with what is folded open; and nothing
+    scrolls sideways."""
     page.set_viewport_size({"width": width, "height": 900})
     page = visit(f"?__theme={scheme}")
     finished(page)
-    if width == 375:
-        page.click(".td-fold")
-        page.wait_for_selector("#prompt textarea", state="visible")
+    more(page)
     page.wait_for_timeout(900)  # inks dry
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
     report = Axe().run(page, options=BROKEN)

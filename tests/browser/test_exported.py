@@ -59,14 +59,14 @@ def test_it_plays_alone_and_obeys_the_keyboard(page, tmp_path):
     for and nothing fails."""
     address = written(tmp_path)
     asked, wrong = watched(page, address)
-    expect(page.locator(".td-where")).to_have_text("step 12 of 12", timeout=30_000)
+    expect(page.locator(".td-where")).to_have_text("look 12 of 12", timeout=30_000)
     cells = page.locator(".td-cells span")
     assert "".join(cells.all_text_contents()) == TEXT
     assert page.locator("b", has_text="that").count() == 0
     page.locator(".td-sheet").focus()
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
-    assert page.locator(".td-where").inner_text() == "step 1 of 12"
+    assert page.locator(".td-where").inner_text() == "look 1 of 12"
     assert asked == [address] and wrong == []
 
 
@@ -98,7 +98,7 @@ def test_tokens_of_several_characters(page, tmp_path):
     ]
     export.html(Run({"process": "masked", "sampler": "random"}, frames), tmp_path / "run.html")
     asked, wrong = watched(page, (tmp_path / "run.html").as_uri())
-    expect(page.locator(".td-where")).to_have_text("step 1 of 1", timeout=30_000)
+    expect(page.locator(".td-where")).to_have_text("look 1 of 1", timeout=30_000)
     assert page.locator(".td-cells span").all_text_contents() == [
         "Once",
         "upon",
@@ -155,7 +155,7 @@ def test_a_stream_is_parted(page, tmp_path):
     assert page.locator(".td-cells").inner_text() == "rabbits\u220eThen rab"
     assert cells[3][0] == pytest.approx(cells[0][0], abs=1)
     assert cells[3][1] - cells[2][1] == pytest.approx(2 * line, abs=1)
-    expect(page.locator(".td-status")).to_have_text("Finished after 1 steps: rabbits Then rab")
+    expect(page.locator(".td-status")).to_have_text("Finished after 1 look: rabbits Then rab")
     page.locator(".td-first").click()
     assert page.locator(".parts").count() == 0 and len({y for _, y in places(page)[1:]}) == 1
     L = len(text)
@@ -165,7 +165,7 @@ def test_a_stream_is_parted(page, tmp_path):
     ]
     export.html(Run({"process": "uniform", "sampler": "random"}, frames), tmp_path / "run.html")
     _, wrong = watched(page, (tmp_path / "run.html").as_uri())
-    expect(page.locator(".td-where")).to_have_text("step 2 of 2", timeout=30_000)
+    expect(page.locator(".td-where")).to_have_text("look 2 of 2", timeout=30_000)
     assert page.locator(".parts").count() == 1
     page.locator(".td-prev").click()
     assert page.locator(".parts").count() == 0 and wrong == []
@@ -284,7 +284,7 @@ def test_what_is_particular_to_a_noise_travels_along(page, tmp_path):
     )
     export.html(run, tmp_path / "run.html")
     asked, wrong = watched(page, (tmp_path / "run.html").as_uri())
-    expect(page.locator(".td-where")).to_have_text("step 6 of 6", timeout=30_000)
+    expect(page.locator(".td-where")).to_have_text("look 6 of 6", timeout=30_000)
     assert (
         page.locator(".td-walker").count() == 8
         and page.locator(".td-trail").first.get_attribute("d").count("L") == 6
@@ -313,7 +313,7 @@ def replayed(page, tmp_path, name="masked", text="abc", **parts):
     ]
     export.html(Run({"process": name, "sampler": "random"}, frames), tmp_path / "run.html")
     _, wrong = watched(page, (tmp_path / "run.html").as_uri())
-    expect(page.locator(".td-where")).to_have_text("step 1 of 1", timeout=30_000)
+    expect(page.locator(".td-where")).to_have_text("look 1 of 1", timeout=30_000)
     return wrong
 
 
@@ -328,7 +328,7 @@ def test_what_is_read_aloud_is_whole(page, tmp_path):
     """Bytes of one character in two pieces are that character; a byte alone is broken."""
     pieces = {"\u0101": "caf", "\u0102": "\ueec3", "\u0103": "\ueea9", "\u0104": "!\uee80"}
     assert replayed(page, tmp_path, text="".join(pieces), pieces=(pieces, None)) == []
-    expect(page.locator(".td-status")).to_have_text("Finished after 1 steps: café!\ufffd")
+    expect(page.locator(".td-status")).to_have_text("Finished after 1 look: café!\ufffd")
 
 
 def test_a_family_that_nobody_has_heard_of(page, tmp_path):

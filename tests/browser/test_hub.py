@@ -1,4 +1,4 @@
-"""A Hub id on the Denoise tab: the menus hold what the repository holds, a link reproduces it, a
+"""A Hub id on the tab Watch: the menus hold what the repository holds, a link reproduces it, a
 refusal stands at its place."""
 
 import json
@@ -8,8 +8,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser.conftest import BROKEN, ONE_LOOK, Server, Watch
-from tests.browser.test_denoise import finished, generate, state, until
+from tests.browser.test_denoise import choose, finished, generate, state, until
 from tests.loopback import Hub, status
+from tinydiff.ui.fields import HUB
 
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "assets" / "checkpoints"
 TOKEN = "hf_secretOfTheOwner"
@@ -65,9 +66,19 @@ def opened(served, page):
 def ask(page, source: str):
     """Type an id of the Hub and press Enter."""
     if not page.locator("#hub-id").is_visible():
-        page.locator("#where label", has_text="Hub id").click()
+        choose(page, "#model", HUB)
+        page.locator("#hub-id").wait_for(state="visible")
     page.locator("#hub-id textarea, #hub-id input").fill(source)
     page.keyboard.press("Enter")
+
+
+def menu_of(page, menu: str) -> list[str]:
+    """What a menu offers."""
+    page.locator(f"{menu} input").click()
+    page.get_by_role("option").first.wait_for()
+    found = page.get_by_role("option").all_inner_texts()
+    page.keyboard.press("Escape")
+    return [words.strip().removeprefix("✓").strip() for words in found]
 
 
 def told(page, words: str):
@@ -85,10 +96,9 @@ def test_a_hub_id_fills_the_menus(opened, hub):
     ask(page, "stranger/many")
     sha = hub.model("stranger/many").refs["heads/main"]
     told(page, f"Commit {sha[:12]}: 2 models")
-    noises = page.locator(".td-many").first.locator("label")
-    assert noises.count() == 2
+    assert menu_of(page, "#noise")[:2] == ["hidden words", "one after the other"]
     assert "mine: 4 layers" in page.locator("#model input").input_value()
-    noises.nth(1).click()
+    choose(page, "#noise", "one after the other")
     page.wait_for_function(
         "() => document.querySelector('#model input').value.startsWith('wild:')", timeout=30_000
     )
@@ -100,11 +110,11 @@ def test_a_hub_id_fills_the_menus(opened, hub):
     told(page, f"Commit {sha[:12]}")
     # the recorded run may still stand there
     until(page, f"!s.running && s.text === {json.dumps(text)}")
-    page.locator("#where label", has_text="bundled").click()
-    page.wait_for_function(
-        "() => document.querySelectorAll('.td-many')[0].querySelectorAll('label').length > 4",
-        timeout=30_000,
-    )
+    known = menu_of(page, "#model")
+    assert known[0].startswith("wild:") and known[-1] == HUB and len(known) > 2
+    choose(page, "#model", known[1])
+    generate(page)
+    assert finished(page)["text"] != text and "stranger" not in page.url
     assert not hub.sent_tokens()
 
 
@@ -112,7 +122,9 @@ def test_a_refusal_stands_at_its_place(opened, hub):
     """A sentence under the id; what stood on the panel and in the menus stays. The owner's private
     model is not there."""
     page = opened()
-    before, model = finished(page)["text"], page.locator("#model input").input_value()
+    before = finished(page)["text"]
+    choose(page, "#model", HUB)
+    model = page.locator("#model input").input_value()
     for source, words in (
         ("nobody/nothing", "no public model 'nobody/nothing'"),
         ("owner/private", "no public model 'owner/private'"),
@@ -133,8 +145,6 @@ def test_the_id_is_for_everybody(opened, page, scheme, width):
     page.set_viewport_size({"width": width, "height": 900})
     page = opened(f"?__theme={scheme}")
     finished(page)
-    if width == 375:
-        page.click(".td-fold")
     ask(page, "nobody/nothing")
     told(page, "no public model")
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")

@@ -1,4 +1,4 @@
-"""Train as a visitor uses it: paste a text, watch, stop, play in Denoise, download."""
+"""Train yours as a visitor uses it: paste a text, watch, stop, play with it, download."""
 
 import io
 import time
@@ -6,6 +6,7 @@ import zipfile
 
 from tests.browser.test_tabs import select, toast
 from tinydiff.store import checkpoint
+from tinydiff.ui.request import OPENING
 
 TEXT = "the quick brown fox jumps over the lazy dog; the dog sleeps on. " * 60
 STATUS = "document.querySelector('#train-panel .tt-status').textContent"
@@ -21,7 +22,7 @@ def press(page, button):
 def train(visit, minutes: str = "2", text: str = TEXT):
     """The tab with a training that has begun."""
     page = visit()
-    select(page, "Train")
+    select(page, "Train yours")
     page.fill("#learn-text textarea", text)
     page.fill("#learn-minutes input[type=number]", minutes)
     page.keyboard.press("Tab")
@@ -58,7 +59,7 @@ def test_a_curve_and_a_sample_come_at_once(visit):
 
 def test_stopped_played_with_and_downloaded(visit):
     """Stop keeps what was learned: it is downloaded as a checkpoint that loads, and one press has
-    it chosen in Denoise, where it writes with the characters of its text; another visit is offered
+    it chosen in Watch, where it writes with the characters of its text; another visit is offered
     nothing of it.
     """
     page = train(visit)
@@ -73,14 +74,14 @@ def test_stopped_played_with_and_downloaded(visit):
     press(page, "#learn-play")
     page.wait_for_url("**model=mine**")
     page.wait_for_selector("#denoise-player .td-cells span", state="visible")
-    assert page.get_by_role("tab", name="Denoise").get_attribute("aria-selected") == "true"
+    assert page.get_by_role("tab", name="Watch").get_attribute("aria-selected") == "true"
     assert page.get_by_label("Model", exact=True).first.input_value().startswith("yours: masked")
     page.wait_for_function(
         "() => !document.querySelector('#denoise-player .td-cells').textContent.includes('·')",
         timeout=60_000,
     )
     written = "".join(page.locator("#denoise-player .td-cells span").all_text_contents())
-    assert len(written) == 256 and not set(written.replace("↵", "\n")) - set(TEXT)
+    assert len(written) == OPENING["length"] and not set(written.replace("↵", "\n")) - set(TEXT)
     other = page.context.browser.new_context().new_page()
     other.goto(page.url)
     assert "who trained it" in toast(other)
@@ -91,7 +92,7 @@ def test_a_file_of_text(visit, tmp_path):
     """A file fills the text field; one that is no text, and an empty field, are told in a
     sentence."""
     page = visit()
-    select(page, "Train")
+    select(page, "Train yours")
     for name, content in (("mine.txt", TEXT.encode()), ("mine.png", b"\x89PNG\0\xff" * 999)):
         (tmp_path / name).write_bytes(content)
         with page.expect_file_chooser() as chooser:

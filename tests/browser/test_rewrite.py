@@ -5,7 +5,7 @@ from axe_playwright_python.sync_playwright import Axe
 from gradio_client import Client
 
 from tests.browser.conftest import BROKEN, ONE_LOOK, Server
-from tests.browser.test_tabs import select, toast, write
+from tests.browser.test_tabs import refused, select, write
 from tests.conftest import taught_to_restore
 from tinydiff import rewrite
 from tinydiff.measure import evaluate
@@ -68,7 +68,7 @@ def test_words_are_rewritten(visit):
     page.click("#rewrite-run")
     assert finished(page, 5)[5] == "king sea"
     assert page.locator("#rewrite-panel .tr-chosen").count() == 1
-    page.get_by_role("button", name="Last step").locator("visible=true").click()
+    page.get_by_role("button", name="To the end").locator("visible=true").click()
     cells = page.locator("#rewrite-player .td-cells span").all_text_contents()
     assert (
         "".join(cells[:9]) == "king sea↵"
@@ -90,7 +90,7 @@ def test_words_that_cannot_be_are_told(visit):
     page = tab(visit)
     write(page, "#rewrite-words textarea", "king 7")
     page.click("#rewrite-run")
-    assert "'7' at position 6" in toast(page)
+    assert "'7' at position 6" in refused(page, "#rewrite-words")
 
 
 @pytest.mark.parametrize("scheme,width", ONE_LOOK)

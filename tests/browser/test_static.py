@@ -46,9 +46,9 @@ def watched(page):
 def played(page, steps=STEPS, after=""):
     """Wait for the end of the run that follows the text `after`; the text that stands there."""
     where = page.locator(".td-where")
-    expect(where).to_have_text(f"step {steps} of {steps}", timeout=30_000)
+    expect(where).to_have_text(f"look {steps} of {steps}", timeout=30_000)
     expect(page.locator(".td-cells")).not_to_have_text(after or "nothing", timeout=30_000)
-    expect(where).to_have_text(f"step {steps} of {steps}", timeout=30_000)
+    expect(where).to_have_text(f"look {steps} of {steps}", timeout=30_000)
     return "".join(page.locator(".td-cells span").all_text_contents())
 
 
@@ -103,7 +103,7 @@ def test_a_link_opens_its_run_and_the_keyboard_plays_it(watched, address):
     page.locator(".td-sheet").focus()
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
-    expect(page.locator(".td-where")).to_have_text(f"step 1 of {FEWER}")
+    expect(page.locator(".td-where")).to_have_text(f"look 1 of {FEWER}")
     page.get_by_role("link", name="autoregressive", exact=True).focus()
     page.keyboard.press("Enter")
     expect(page.locator("h2")).to_have_text("Autoregressive")

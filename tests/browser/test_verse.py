@@ -44,7 +44,7 @@ def test_verse_is_played(page, tmp_path, poem):
     export.html(run, tmp_path / "run.html")
     _, wrong = watched(page, (tmp_path / "run.html").as_uri())
     page.set_viewport_size({"width": 1280, "height": 900})
-    expect(page.locator(".td-where")).to_have_text("step 8 of 8", timeout=30_000)
+    expect(page.locator(".td-where")).to_have_text("look 8 of 8", timeout=30_000)
     spelling, where = render.Spelling(), []
     for k, picture in enumerate(run.frames):
         spelling.take(picture)

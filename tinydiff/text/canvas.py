@@ -146,8 +146,9 @@ def blanks(tokenizer: Tokenizer) -> str:
 
 
 def widened(tokenizer: Tokenizer, text: str) -> str:
-    """A template with blanks in the place of every GAP; GAP stays where the tokenizer has it."""
-    if tokenizer.writes(GAP):
+    """A template with blanks in the place of every GAP; GAP stays where it is a letter of the
+    alphabet."""
+    if tokenizer.unit in GAP_ROOM and tokenizer.writes(GAP):
         return text
     return text.replace(GAP, BLANK * GAP_ROOM.get(tokenizer.unit, GAP_PIECES))
 

@@ -39,8 +39,8 @@ class Gallery {
   async show() {
     const [family, run] = this.wanted, turn = ++this.#turn;
     if (find("h2").textContent !== family.title) describe(family);
-    mark(find(".td-families"), family.name);
-    mark(find(".td-runs"), `${family.name}/${run.key}`);
+    current(find(".td-families"), family.name);
+    current(find(".td-runs"), `${family.name}/${run.key}`);
     find(".td-sampler").textContent = run.about;
     const value = await fetched(run.file);
     if (turn !== this.#turn) return;
@@ -64,7 +64,7 @@ function link(nav, address, words) {
   put(nav, "a", "", words, {href: `#${address}`});
 }
 
-function mark(nav, address) {
+function current(nav, address) {
   for (const a of nav.children) {
     if (a.getAttribute("href") === `#${address}`) a.setAttribute("aria-current", "true");
     else a.removeAttribute("aria-current");

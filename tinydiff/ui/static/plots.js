@@ -4,7 +4,7 @@
 import {Chart} from "./chart.js";
 
 const HEAVIEST = 100;  // of the loss weight that is drawn: its axis is of powers of ten
-const percent = {
+const parts = {
   height: (v) => v / 100, ticks: [[0, "0"], [100, "100 %"]], said: (v) => `${Math.round(v)} %`,
 };
 
@@ -38,7 +38,7 @@ export function plots(box, now, hidden) {
   if (curves.alpha) {
     const of = even(curves.alpha);
     charts.push(overTime(box, (t) => 100 * of(t), times,
-      {title: "share still visible", term: "α(t)", ...percent}));
+      {title: "share still visible", term: "α(t)", ...parts}));
   }
   if (curves.weight) {
     const of = even(curves.weight), high = Math.log10(HEAVIEST);
@@ -60,7 +60,7 @@ export function plots(box, now, hidden) {
   }
   const steps = (f, k) => k / Math.max(1, now().end);
   charts.push(new Chart(box, {
-    title: hidden.title, term: "this run", from: "0", to: looks(now()), place: steps, ...percent,
+    title: hidden.title, term: "this run", from: "0", to: looks(now()), place: steps, ...parts,
     lines: [
       {value: (f) => 100 * f[hidden.share], words: hidden.word},
       {value: (f) => 100 * f.meanEntropy / nats, words: "unsure"},

@@ -3,8 +3,9 @@
 
 import {MASK, isOpen} from "./wire.js";
 import {add, make, put} from "./dom.js";
-import {alone, drawn} from "./glyphs.js";
+import {CONTROLS, alone, drawn} from "./glyphs.js";
 
+const RETURN = CONTROLS["\n"];
 const TOP = 6;  // px between the words that are chosen and what can be done with them
 
 // the words of a text, as [first, last] cells; a piece that begins with a space begins one
@@ -13,7 +14,8 @@ export function words(frame, pieces) {
   drawn(frame.text, pieces).forEach((text, i) => {
     if (frame.state[i] === "e" || !text) return;
     const last = found[found.length - 1];
-    if (!last || /^[\s\n↵]/.test(text) || frame.text[i] === MASK || last[1] !== i - 1) {
+    if (!last || /^\s/.test(text) || text.startsWith(RETURN) || frame.text[i] === MASK
+      || last[1] !== i - 1) {
       found.push([i, i]);
     } else last[1] = i;
   });
