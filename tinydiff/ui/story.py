@@ -5,7 +5,7 @@ slider of the sixth scene swaps between the texts of the opening (looks.py).
 How the examples were chosen, so that they are clear; what they say is what the models made:
 
 STORY      was written for this page, no model has seen it
-ONE        the first seed at which a look draws a girl and the name Tim, the likeliest of their places
+ONE        the first seed at which a look draws a girl and the name Tim, each the likeliest there
 RUN        of the seeds 1 to 4 the one with the fewest slips; it is that of ALIKE as well
 its place  that which gets surest while it waits for its word (`waiting`)
 SEED       the first, for both tasks and for all three
@@ -140,9 +140,9 @@ SCENES = (
     ),
     Scene(
         "One after the other, or anywhere",
-        "Chatbots append word after word, and that reads best. But who appends cannot know what "
-        "comes later: given an end, only who may set any word anywhere can write towards it, here "
-        "in half the looks. Blocks lie between.",
+        "Chatbots append word after word, and over many stories that reads best here too. But who "
+        "appends cannot know what comes later: only words set at any place can lead to a given "
+        "end, here in half the looks; blocks lie between.",
         "append: Π p(wordᵢ | words before); anywhere: p(hidden words | all that is seen)",
         "tinydiff/processes/block.py",
         "Arriola et al., 2025",
@@ -200,11 +200,29 @@ def packed() -> str:
 def scenes() -> list[dict]:
     """Each scene with what is shown in it."""
     shown = [*recording.load(NAME).get("shown", [])]
+    if not shown:
+        return []
+    beside(*(ways for _, ways in shown[-1]["tasks"]))
     shown.insert(5, {"texts": opening_texts()})
     return [
         asdict(scene) | {"url": ARXIV + scene.arxiv, "shown": data}
         for scene, data in zip(SCENES, shown)
     ]
+
+
+def beside(free: list[dict], towards: list[dict]) -> None:
+    """Put what is to be said of each way of the eighth scene beside it: of a beginning what an
+    outside judge says of many stories (evaluate.py, in bits a character), of a given end whether it
+    was seen."""
+    for way in free:
+        found = catalogue.card_of(f"stories/{way['family']}").evaluation
+        way["about"] = (
+            f"Many stories: {found['default']['outside']:.2f} odd to another model; "
+            f"real ones {found['real']['outside']:.2f}."
+        )
+    for way in towards:
+        seen = way["family"] == "masked"
+        way["about"] = "It saw the end from the first look." if seen else "It saw no end coming."
 
 
 def opening_texts() -> list[dict]:

@@ -56,7 +56,7 @@ class Story {
     this.title = put(main, "h2", "ts-title", "", {id: "ts-title", tabindex: -1});
     this.words = put(main, "p", "ts-words");
     this.stage = put(main, "div", "ts-stage");
-    const foot = put(this.box, "footer", "ts-foot");
+    const foot = put(this.box, "div", "ts-foot");
     this.back = put(foot, "button", "ts-back", "Back", {type: "button"});
     this.links = put(foot, "div", "ts-links");
     this.next = put(foot, "button", "ts-next", "Next", {type: "button"});
@@ -186,12 +186,12 @@ class Sheet {
   }
 }
 
-// a text that stands, as a run of one picture: state(i) is the state of a cell, sign(i) its sign
-function still(shown, state = () => "w", sign = (i) => signs[i]) {
+// a text that stands, as a run of one picture: state(i) is the state of a cell
+function still(shown, state = () => "w") {
   const signs = Array.from(shown.text);
   const given = new Set(shown.given), behind = new Set(shown.behind);
   const states = signs.map((_, i) => (given.has(i) ? "g" : behind.has(i) ? BEHIND : state(i)));
-  const text = signs.map((_, i) => (states[i] === "m" ? MASK : sign(i)));
+  const text = signs.map((_, i) => (states[i] === "m" ? MASK : signs[i]));
   const frame = {text, state: states, best: text, sure: text.map(() => "~"), t: 0};
   return {frame, run: {head: {}, scene: {masks: true, end: shown.end}, pieces: shown.pieces,
     strange: new Set(shown.strange), frames: [frame], end: 0}};
@@ -325,7 +325,8 @@ function fills(box, shown) {
 // the fourth: two words that each fit, and do not fit together
 function alone(box, shown) {
   const sheet = new Sheet(box), {pair, first, second, after, name} = shown;
-  const {frame, run} = still(shown);
+  const signs = Array.from(shown.text);
+  const {frame, run} = still(shown, (i) => (signs[i] === shown.end ? BEHIND : "w"));
   sheet.draw(frame, run);
   for (const i of pair) sheet.cells.box.children[i].classList.add("ts-framed");
   const word = (i) => run.pieces[frame.text[i]].trim(), [one, two] = pair.map(word);
