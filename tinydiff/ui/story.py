@@ -214,11 +214,12 @@ def beside(free: list[dict], towards: list[dict]) -> None:
     """Put what is to be said of each way of the eighth scene beside it: of a beginning what an
     outside judge says of many stories (evaluate.py, in bits a character), of a given end whether it
     was seen."""
+    real = catalogue.card_of(MODEL).evaluation["real"]["outside"]
     for way in free:
         found = catalogue.card_of(f"stories/{way['family']}").evaluation
         way["about"] = (
             f"Many stories: {found['default']['outside']:.2f} odd to another model; "
-            f"real ones {found['real']['outside']:.2f}."
+            f"real ones {real:.2f}."
         )
     for way in towards:
         seen = way["family"] == "masked"

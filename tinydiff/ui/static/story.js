@@ -140,10 +140,11 @@ class Story {
   drawLinks({formula, file, paper, url}) {
     const more = make("details");
     put(more, "summary", "", "Formula");
-    put(more, "p", "", formula);
+    add(put(more, "div", "ts-more"), make("p", "", formula), make("p", "ts-small", file),
+      make("p", "ts-small", this.note));
     this.links.replaceChildren(more, make("code", "", file),
       make("a", "", `${paper} ↗`, {href: url, target: "_blank", rel: "noreferrer"}));
-    if (this.note) put(this.links, "span", "", this.note);
+    if (this.note) put(this.links, "span", "ts-note", this.note);
   }
 
   // arrows turn the page but in what has use for them, Page Up and Page Down everywhere; the keys
@@ -330,7 +331,7 @@ function alone(box, shown) {
   sheet.draw(frame, run);
   for (const i of pair) sheet.cells.box.children[i].classList.add("ts-framed");
   const word = (i) => run.pieces[frame.text[i]].trim(), [one, two] = pair.map(word);
-  const both = put(box, "div", "ts-both");
+  const bar = put(box, "div", "ts-clock"), both = put(box, "div", "ts-both");
   const [left, right] = ["Bets for the first framed word", "Bets for the second"].map((head) => {
     const side = put(both, "section");
     put(side, "h3", "", head);
@@ -338,13 +339,13 @@ function alone(box, shown) {
   });
   bets(left, first, [one]);
   bets(right, second, [two]);
-  const said = put(box, "p", "ts-said", "", {role: "status"});
-  const more = button(box, `Keep only “${one}”, and look again`, () => {
+  const more = button(bar, `Keep only “${one}”, and look again`, () => {
     bets(right, after, [two]);
     said.textContent = `Now it knows of the ${one}: “${two}” falls from ${spoken(name[0])} to `
       + `${spoken(name[1])}.`;
     more.remove();
   });
+  const said = put(bar, "p", "ts-said", "", {role: "status"});
 }
 
 // the fifth: a run, slowly, and what it bets on at one place
@@ -392,13 +393,13 @@ function bought(box, {texts}) {
 
 // the seventh and the eighth: several runs side by side on one clock
 function together(box, entries, label, say) {
-  const sheets = put(box, "div", `ts-sheets ts-${entries.length}`);
+  const bar = put(box, "div", "ts-bar"), sheets = put(box, "div", `ts-sheets ts-${entries.length}`);
   const shown = entries.map(({name, family, about, run}) => {
     const sheet = new Sheet(sheets, name, family), calls = run.calls;
     if (about) put(sheet.root, "p", "ts-about", about);
     return {sheet, run: new Run(run), calls};
   });
-  return clock(box, {steps: Math.max(...shown.map(({run}) => run.end)), gap: QUICK,
+  return clock(bar, {steps: Math.max(...shown.map(({run}) => run.end)), gap: QUICK,
     words: "▶ Play", label, say: (k) => say(k),
     moved: (k) => {
       for (const {sheet, run, calls} of shown) {
