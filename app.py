@@ -17,7 +17,7 @@ from tinydiff import plugins
 from tinydiff.sentences import say
 from tinydiff.store import catalogue
 from tinydiff.store.checkpoint import CheckpointError
-from tinydiff.ui import opened
+from tinydiff.ui import opened, story
 from tinydiff.ui.server import Page, end_at_sigterm
 from tinydiff.ui.session import Session
 from tinydiff.ui.tab import Site
@@ -52,6 +52,7 @@ def page(named: str = "") -> Page:
                     tab.build(site)
         nav.opened(None, nav, tabs, js=OPEN_JS)
         site.wire_menus(nav.opened)
+        story.build(site)
     return whole
 
 

@@ -1,4 +1,4 @@
-"""What stands under a text to be taken away: its link, pictures, data, papers, and code that makes
+"""What stands under a text: the way to the guided story, and what can be taken away: its link, pictures, data, papers, and code that makes
 it again."""
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ WRITERS: dict[str, Callable[[dict, Path], None]] = {
     "BibTeX": lambda value, path: write_text(path, away.bibtex(value)),
 }
 ENDINGS = {"BibTeX": "bib"}  # of files that are not called as their kind
+STORY = '<a class="ts-open" href="#story=1">Take the guided story <small>5 min</small></a>'
 BY_HAND = (
     "This text was changed by hand, and no settings make it again: take it as HTML or JSON instead."
 )
@@ -34,6 +35,7 @@ def build(session: gr.State, on_player: Callable[[Session], dict]) -> None:
     """A button each, and a hidden one that holds the file once it is made. on_player: the run that
     is shown to a visitor."""
     with gr.Row(elem_classes="td-take"):
+        gr.HTML(html_template=STORY, apply_default_css=False, elem_id="take-story")
         link = gr.Button("Link", size="sm", elem_id="take-link")
         link.click(None, None, None, js=LINK_JS)
         for name, writer in WRITERS.items():

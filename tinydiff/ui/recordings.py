@@ -11,11 +11,12 @@ from __future__ import annotations
 import sys
 
 from tinydiff.nets.precision import auto_is_fp32
+from tinydiff.ui import story
 from tinydiff.ui.tabs import TABS
 
 RECORDINGS = {
     {"denoise": "example"}.get(tab.name, tab.name): tab.record for tab in TABS if tab.record
-}
+} | {story.NAME: story.record}
 
 
 def main(names: list[str]) -> int:

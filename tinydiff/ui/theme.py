@@ -35,7 +35,7 @@ class Nav(gr.HTML):
 
 NAV = '<div class="td-nav" role="tablist" aria-label="Parts of the page"></div>'
 LAUNCH = dict(
-    css_paths=[STATIC / "style.css", STATIC / "tabs.css"],
+    css_paths=[STATIC / "style.css", STATIC / "tabs.css", STATIC / "story.css"],
     theme=gr.themes.Base(
         font=[
             "ui-sans-serif",

@@ -5,6 +5,7 @@ import {Nav} from "./nav.js";
 import {refuse} from "./refusals.js";
 import {changedByHand, play, takeOthers} from "./player.js";
 import {waited} from "./waiting.js";
+import {tell} from "./story.js";
 import * as panels from "./panels/*.js";
 
 export function player(element, trigger, props, watch) {
@@ -24,6 +25,10 @@ export function nav(element, props, opened) {
 
 export function byHand(id) {
   return changedByHand(id);
+}
+
+export function story(element, ask, props, watch) {
+  tell(element, ask, props, watch);
 }
 
 export function stale(on) {
