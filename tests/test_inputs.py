@@ -19,7 +19,7 @@ from tinydiff.samplers import SAMPLERS, column
 from tinydiff.show import render
 from tinydiff.store import catalogue, checkpoint, hub
 from tinydiff.text import Subwords
-from tinydiff.ui import blocks, denoise, race, request, steps
+from tinydiff.ui import blocks, denoise, downloads, race, request, steps
 from tinydiff.ui import fields as form
 from tinydiff.ui.request import LIMITS, OPENING
 from tinydiff.ui.session import Session

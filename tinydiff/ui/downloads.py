@@ -1,5 +1,5 @@
-"""What stands under a text: the way to the guided story, and what can be taken away: its link, pictures, data, papers, and code that makes
-it again."""
+"""What stands under a text: the way to the guided story, and what can be taken away: its link,
+pictures, data, papers, and code that makes it again."""
 
 from __future__ import annotations
 
