@@ -180,7 +180,7 @@ DIALOG = '<dialog class="ts-story" aria-labelledby="ts-title"></dialog>'
 
 
 def build(site: Site) -> None:
-    """The dialog and its wiring; the link to it stands under the opening (denoise.py)."""
+    """The dialog and its wiring; the link to it stands under the opening (downloads.py)."""
     here = Story()
     here.opened(answer, None, here, **QUICK)
 
@@ -227,8 +227,8 @@ def beside(free: list[dict], towards: list[dict]) -> None:
 
 
 def opening_texts() -> list[dict]:
-    """The text of the opening at each number of looks, ascending, with its measure."""
-    value = denoise.example()
+    """The recorded text of the opening at each number of looks, ascending, with its measure."""
+    value = json.loads(denoise.EXAMPLE.read_text("utf-8"))
     made = {value["head"]["settings"]["steps"]: value}
     made |= {int(count): value for count, value in looks.recorded().get("made", {}).items()}
     return [{"looks": count, **still(made[count])} for count in sorted(made)]
