@@ -218,8 +218,8 @@ def beside(free: list[dict], towards: list[dict]) -> None:
     for way in free:
         found = catalogue.card_of(f"stories/{way['family']}").evaluation
         way["about"] = (
-            f"Many stories: {found['default']['outside']:.2f} odd to another model; "
-            f"real ones {real:.2f}."
+            "How odd to another model, over many stories: "
+            f"{found['default']['outside']:.2f}; real ones {real:.2f}."
         )
     for way in towards:
         seen = way["family"] == "masked"
