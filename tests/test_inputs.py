@@ -264,10 +264,8 @@ def test_a_page_holds_what_the_player_played(tmp_path):
     session = Session()
     *_, value = started(session, steps=4)
     for name, writer in downloads.WRITERS.items():
-        assert (
-            Path(downloads.maker(writer, name.lower(), denoise.on_player)(session)).stat().st_size
-            > 500
-        )
+        made = downloads.maker(writer, name.lower(), denoise.on_player)(session)
+        assert Path(made).stat().st_size > (200 if name in ("CSV", "BibTeX") else 500)
     downloads.WRITERS["HTML"](value, tmp_path / "run.html")
     page = (tmp_path / "run.html").read_text("utf-8")
     held = json.loads(re.search(r'<script[^>]*id="run"[^>]*>(.*?)</script>', page, re.S)[1])
