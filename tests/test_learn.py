@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import brief
 from tests.loopback import Hub
+from tinydiff.measure import own
 from tinydiff.paths import STATIC
 from tinydiff.processes import PROCESSES
 from tinydiff.store import catalogue, checkpoint, hub
@@ -59,7 +60,7 @@ def refusal(call, *values) -> str:
     return caught.value.message
 
 
-def own(session="someone") -> visitor_models.VisitorModel:
+def owned(session="someone") -> visitor_models.VisitorModel:
     return visitor_models.VisitorModel(
         catalogue.open_model("perfect-masked"), "yours", b"", session
     )
@@ -110,6 +111,40 @@ def test_the_limits_themselves_are_allowed():
 
 
 # ---------------------------------------------------------------- learning
+
+
+def test_ready_texts_can_be_learned():
+    """Each is long enough, and what counting reaches on its last tenth is better than nothing."""
+    for name in learn.EXAMPLES:
+        lesson = learn.read(learn.example(name), "masked", 1.0)
+        cut = int(0.9 * len(lesson.text))
+        letters, pairs = own.counted(lesson.text[:cut], lesson.text[cut:])
+        assert pairs < letters < lesson.nats
+    assert "no example" in refusal(learn.example, "nothing")
+
+
+def test_what_a_training_says_of_itself(cache):
+    """How often it has read the text, what it knows beside counting, and the same measures of what
+    it writes and of what it never saw; nothing before it has begun."""
+    lesson = learn.Lesson(TEXT, "masked", 0.03)
+    assert learn.Curve(lesson).value("waiting")["said"] == ""
+    *_, value = learn.learn(lesson, Job(), lambda *_: None)
+    read = value["step"] * learn.TINY.batch * learn.TINY.shape["length"]
+    said = float(value["said"].split()[2].replace(",", ""))
+    assert said == pytest.approx(read, rel=0.06)
+    knows = value["valid"][-1][1]
+    (_, letters), (_, pairs) = value["levels"]
+    word = "some words" if knows < pairs else "how often" if knows < letters else "only counted"
+    assert word in value["said"] and pairs < letters < value["nats"]
+    held = TEXT[int(0.9 * len(TEXT)) :]
+    for (_, wrote, own_share), measure in zip(value["rows"], learn.MEASURES.values()):
+        assert 0 <= wrote <= 1 and own_share == measure([held], TEXT[: -len(held)])
+
+
+def test_the_noises_are_offered_once():
+    """Under one name each."""
+    names = [name for _, name in learn.noises()]
+    assert sorted(names) == sorted(set(names)) == sorted(PROCESSES)
 
 
 @pytest.mark.parametrize("noise", brief(PROCESSES, lambda noise: noise in {"masked", "gaussian"}))
@@ -284,14 +319,14 @@ def test_a_full_cache_refuses_the_newcomer(cache):
     train and if they have trained; who has a model there may train again, and when one leaves there
     is room.
     """
-    secrets = [cache.add(own(f"session {i}")) for i in range(visitor_models.MOST)]
+    secrets = [cache.add(owned(f"session {i}")) for i in range(visitor_models.MOST)]
     assert len(set(secrets)) == visitor_models.MOST and min(map(len, secrets)) >= 32
     visitor = Visitor("newcomer")
     wish = (visitor.session, TEXT, "masked", 1.0, "characters")
     for words in (refusal(learn.ask_for, *wish, visitor.request), refusal(list, visitor.train())):
         assert "no room" in words and "\n" not in words
     with pytest.raises(ValueError, match="no room"):
-        cache.add(own("newcomer"))
+        cache.add(owned("newcomer"))
     assert all(cache.find(secret) for secret in secrets)
     assert learn.ask_for(*wish, gr.Request(session_hash="session 3"))[0]["state"] == "waiting"
     cache.remove(secrets[5])
@@ -313,7 +348,7 @@ def test_the_cache_forgets(monkeypatch):
     """A session's model goes with the session or with its next model; every model goes after an
     hour."""
     cache = visitor_models.ModelCache()
-    first, second, other = cache.add(own("a")), cache.add(own("a")), cache.add(own("b"))
+    first, second, other = cache.add(owned("a")), cache.add(owned("a")), cache.add(owned("b"))
     assert cache.find(first) is None and cache.find(second)
     cache.forget("a")
     assert cache.find(second) is None and cache.find(other)

@@ -19,7 +19,7 @@ from tinydiff.measure import evaluate
 from tinydiff.show import export, render
 from tinydiff.show.render import BREAK, Run
 from tinydiff.text import Canvas, Characters
-from tinydiff.ui import blocks, race, steps
+from tinydiff.ui import blocks, cards, race
 
 # a story of one token, its END, and the beginning of the next
 STREAM = exact.Enumerated(["a|$|b|c"], [1.0], Pieces("a", "b", "c", ""))
@@ -141,9 +141,9 @@ def test_judges_read_what_they_read(process, run, monkeypatch):
     lane = race.lane_of(request, picture, shown, spelling)
     assert lane["between"] == run.frames[0].scene["between"]
 
-    monkeypatch.setattr(steps, "frames", lambda request, job: frames_of(process))
+    monkeypatch.setattr(cards, "frames", lambda request, job: frames_of(process))
     job = SimpleNamespace(ended=False, replaced=False)
-    card = steps.card(request, job)
+    card = cards.card(request, job)
     assert "".join(piece for piece, _ in card["pieces"]) == "a\n\nbc"
 
     progress = blocks.Progress()

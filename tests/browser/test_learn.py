@@ -1,6 +1,7 @@
-"""Train yours as a visitor uses it: paste a text, watch, stop, play with it, download."""
+"""Train yours as a visitor uses it: take or paste a text, watch, stop, play on Watch, download."""
 
 import io
+import re
 import time
 import zipfile
 
@@ -59,7 +60,7 @@ def test_a_curve_and_a_sample_come_at_once(visit):
 
 def test_stopped_played_with_and_downloaded(visit):
     """Stop keeps what was learned: it is downloaded as a checkpoint that loads, and one press has
-    it chosen in Watch, where it writes with the characters of its text; another visit is offered
+    it chosen on Watch, where it writes with the characters of its text; another visit is offered
     nothing of it.
     """
     page = train(visit)
@@ -86,6 +87,26 @@ def test_stopped_played_with_and_downloaded(visit):
     other.goto(page.url)
     assert "who trained it" in toast(other)
     other.close()
+
+
+def test_a_ready_text_and_what_it_bought(visit):
+    """A chip fills the field; when the training is over, the page says how much was read and what
+    that brought beside counting letters, and measures what is written on the visitor's own text."""
+    page = visit()
+    select(page, "Train yours")
+    page.locator("#learn-examples").get_by_role("radio", name="weather reports").check(force=True)
+    page.wait_for_function(
+        "() => document.querySelector('#learn-text textarea').value.startsWith('Monday')"
+    )
+    page.fill("#learn-minutes input[type=number]", "0.1")
+    page.keyboard.press("Tab")
+    press(page, "#learn-run")
+    page.wait_for_function(f"() => /^Learned/.test({STATUS})", timeout=120_000)
+    said = page.inner_text("#train-panel .tl-said")
+    assert re.search(r"It read [\d,]+ characters, .* your text. It knows (more|less) than", said)
+    rows = page.locator("#train-panel .tl-rows td").all_inner_texts()
+    assert len(rows) == 4 and all(re.fullmatch(r"\d+ %", found) for found in rows)
+    assert page.locator("#train-panel .tl-level").count() == 3
 
 
 def test_a_file_of_text(visit, tmp_path):

@@ -1,4 +1,5 @@
-"""Steps, Race, Blocks, Noise, Train yours and Training as a visitor and as a program uses them."""
+"""Steps, Race, Blocks, Noise, Train yours and How ours learned as a visitor and as a program uses
+them."""
 
 import re
 
@@ -15,7 +16,7 @@ TABS = {  # their titles, and their names in addresses
     "Blocks": "blocks",
     "Noise": "noise",
     "Train yours": "train",
-    "Training": "training",
+    "How ours learned": "training",
 }
 
 
@@ -94,6 +95,36 @@ def test_the_first_view_is_not_empty(stay):
         assert len(page.inner_text(f"#{TABS[name]}-panel")) > 300, name
 
 
+STALE = "document.querySelector('#stale-TAB .td-stale').textContent"
+
+
+def test_a_changed_setting_marks_the_picture(stay):
+    """On every tab with a run a change says that what is shown is of other settings; a run takes
+    the mark away. Noise follows at once, and what it refuses stays marked."""
+    page = stay()
+    for name, field, value in (
+        ("Steps", "#steps-prompt :is(input, textarea)", "A fox"),
+        ("Race", "#race-end :is(input, textarea)", "They slept."),
+        ("Blocks", "#blocks-prompt :is(input, textarea)", "A fox"),
+    ):
+        opened(page, name)
+        mark = STALE.replace("TAB", TABS[name])
+        before = page.locator(field).first.input_value()
+        assert page.evaluate(mark) == ""
+        write(page, field, value)
+        page.wait_for_function(f"() => {mark} === 'Changed since this was written.'")
+        write(page, field, before)
+    page.click("#blocks-run")
+    page.wait_for_function(f"() => {mark} === ''", timeout=60000)
+    page.click("#blocks-stop")
+    opened(page, "Noise")
+    mark = STALE.replace("TAB", "noise")
+    page.locator("#noise-sentence textarea").fill("A fox €")
+    assert "€" in toast(page) and page.evaluate(mark) != ""
+    page.locator("#noise-sentence textarea").fill("A fox")
+    page.wait_for_function(f"() => {mark} === ''")
+
+
 WIDTHS = """() => [...document.querySelectorAll("#families-panel .tt-scroll")]
   .map((box) => [box.scrollWidth, box.clientWidth])"""
 INNER = """() => [...document.querySelectorAll(".block:has(input[type=range])")]
@@ -102,11 +133,11 @@ INNER = """() => [...document.querySelectorAll(".block:has(input[type=range])")]
 
 
 def test_tables_fit_a_desk_and_sliders_a_phone(visit, page):
-    """Every column of All families is in sight at 1280; on a phone the edge of what scrolls is in
+    """Every column of Families is in sight at 1280; on a phone the edge of what scrolls is in
     shade, and no slider has a scrollbar in its box."""
     page.set_viewport_size({"width": 1280, "height": 900})
     visit()
-    select(page, "All families")
+    select(page, "Families")
     page.locator("#families-panel .tt-scroll").first.wait_for()
     assert all(whole <= seen for whole, seen in page.evaluate(WIDTHS))
     page.set_viewport_size({"width": 375, "height": 900})
@@ -273,13 +304,13 @@ def test_the_trained_network_observes_too(stay):
     page.locator("#noise-panel").get_by_text("the network knows").nth(1).wait_for(timeout=30_000)
 
 
-# ---------------------------------------------------------------- Training
+# ---------------------------------------------------------------- How ours learned
 
 
 def test_training_of_each_model(stay):
     """A checkpoint has its curve, hardware and a text; the perfect network says that it was never
     trained."""
-    page = tab(stay, "Training")
+    page = tab(stay, "How ours learned")
     panel = page.locator("#training-panel")
     assert panel.locator("svg[role=img]").count() >= 1
     assert all(what in panel.inner_text() for what in ("Hardware", "Steps", "Time", "Parameters"))
@@ -304,18 +335,51 @@ def test_steps_come_one_after_the_other_and_stop(stay):
     page.wait_for_timeout(1500)
     stopped = page.evaluate(cards)
     page.wait_for_timeout(2500)
-    assert page.evaluate(cards) == stopped < 9
+    assert page.evaluate(cards) == stopped < 8
+
+
+FOLD = """() => document.querySelector("#steps-panel .tt-still").getBoundingClientRect().bottom"""
+
+
+def test_cards_begin_above_the_fold(visit, page):
+    """At 1280 x 720 the first row of cards is in sight with its texts; each says how much sense it
+    makes; the curves and nine seeds stand below."""
+    page.set_viewport_size({"width": 1280, "height": 720})
+    tab(visit, "Steps")
+    assert page.evaluate(FOLD) < 720
+    texts = page.locator("#steps-panel .tt-card").all_inner_texts()
+    assert len(texts) == 8 and all(re.search(r"\d+ %\s*sense", text) for text in texts)
+    assert page.locator("#seeds-panel .tt-card").count() == 9
+    assert page.locator("#seeds-panel .tt-same").count() >= 9
+    edge = page.locator("#seeds-panel .tt-nine").bounding_box()
+    below = page.locator("#curves-panel svg").first.bounding_box()
+    assert edge["y"] > page.evaluate(FOLD) and below["y"] > edge["y"] + edge["height"]
+
+
+def test_nine_seeds_of_another_number_of_looks(stay):
+    """A press writes nine others; before it the sheet is marked as not of these looks."""
+    page = tab(stay, "Steps")
+    page.locator("#seeds-looks").get_by_role("radio", name="2", exact=True).check(force=True)
+    page.wait_for_function(f"() => {STALE} !== ''".replace("TAB", "seeds"))
+    page.click("#seeds-run")
+    page.wait_for_function(
+        "() => /^2 looks. All nine/.test("
+        "document.querySelector('#seeds-panel .tt-status').textContent)",
+        timeout=60000,
+    )
+    assert page.evaluate(STALE.replace("TAB", "seeds")) == ""
+    assert page.locator("#seeds-panel .tt-card").count() == 9
 
 
 def test_steps_of_a_perfect_network_are_measured_exactly(stay):
     """The perfect autoregressive network is as close to its language as as many true texts are, at
     temperature 1, which comes with it."""
     page = tab(stay, "Steps")
-    temperature = page.locator("#steps-temperature input[type=number]")
+    temperature = page.locator("#steps-temperature input")
     assert float(temperature.input_value()) == DEFAULTS["temperature"]
     choose(page, "#steps-model", "perfect network, autoregressive")
     page.wait_for_function(
-        "() => document.querySelector('#steps-panel').innerText.includes('true texts')"
+        "() => document.querySelector('#curves-panel').innerText.includes('true texts')"
     )
     assert float(temperature.input_value()) == 1
     page.click("#steps-run")
@@ -324,7 +388,7 @@ def test_steps_of_a_perfect_network_are_measured_exactly(stay):
     )
     card = page.locator("#steps-panel .tt-card").inner_text()
     floor = float(
-        re.search(r"true texts ([\d.]+)", page.locator("#steps-panel svg").first.text_content())[1]
+        re.search(r"true texts ([\d.]+)", page.locator("#curves-panel svg").first.text_content())[1]
     )
     assert float(re.search(r"([\d.]+) nats", card)[1]) == pytest.approx(floor, rel=0.3)
 
@@ -351,16 +415,22 @@ def test_a_race_of_one_s_own(stay):
     page = tab(stay, "Race")
     page.emulate_media(reduced_motion="no-preference")
     move(page, "#race-panel", 0)
-    steps = page.locator("input[aria-label=Steps]").locator("visible=true")
+    steps = page.get_by_label("Looks (steps)").locator("visible=true")
     for place in range(3):
         choose(page, f"#race-model-{place}", "perfect network, masked")
         page.wait_for_timeout(400)
         steps.nth(place).click()
         page.get_by_role("option", name="8", exact=True).click()
+    move(page, "#race-panel", 10**9)
+    assert "1st" in page.locator("#race-panel .tt-place").all_inner_texts()
     page.click("#race-run")
     page.wait_for_function(
-        "() => [...document.querySelectorAll('#race-panel h2')].filter(h => "
-        "h.innerText.startsWith('perfect-masked')).length === 3",
+        "() => [...document.querySelectorAll('#race-panel .tt-place')].every(p => !p.innerText)",
+        timeout=30000,
+    )
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('#race-panel header p')].filter(p => "
+        "p.innerText.startsWith('perfect-masked')).length === 3",
         timeout=90000,
     )
     page.wait_for_function(
@@ -378,7 +448,7 @@ def test_reduced_motion_shows_the_end(visit, page):
         "() => document.querySelector('#race-panel .tt-place').innerText.length === 3"
     )
     move(page, "#race-panel", 0)
-    assert "step 0" in page.locator("#race-panel .tt-place").first.inner_text()
+    assert "look 0" in page.locator("#race-panel .tt-place").first.inner_text()
 
 
 # ---------------------------------------------------------------- Blocks
@@ -437,8 +507,8 @@ BAD = [
     ("/steps", ("nobody", ["ancestral"], 7, 1.0, ""), "nobody"),
     ("/race", ("", 7, [["masked", "confidence", 0], ["masked", "ancestral", 8]]), "steps"),
     ("/race", ("", "seven", [["masked", "confidence", 8], ["masked", "ancestral", 8]]), "seed"),
-    ("/race", ("", 7, [["masked", "confidence", 8]]), "two to 4 lanes"),
-    ("/race", ("", 7, "abc"), "two to 4 lanes"),
+    ("/race", ("", 7, [["masked", "confidence", 8]]), "two to 5 lanes"),
+    ("/race", ("", 7, "abc"), "two to 5 lanes"),
     ("/blocks", ("nobody",), "no model 'nobody'"),
     ("/blocks", ("perfect-block", 7), "block is 7"),
     ("/blocks", ("perfect-masked", 16, 8, "", "exact"), "cache is 'exact'"),

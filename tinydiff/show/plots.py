@@ -104,7 +104,16 @@ def name(axes: Axes, text: str, x: float, y: float, colour: str, **where) -> Non
 
 
 def level(axes: Axes, at: Level) -> None:
+    level_line(axes, at)
+    level_name(axes, at)
+
+
+def level_line(axes: Axes, at: Level) -> None:
     axes.axhline(at.y, color=ink("ink"), linewidth=1, linestyle=(0, (5, 4)))
+
+
+def level_name(axes: Axes, at: Level, side: int = 1) -> None:
+    """Over its line, or, with side -1, under it."""
     name(
         axes,
         f"{at.label} {at.y:.2f}",
@@ -112,9 +121,26 @@ def level(axes: Axes, at: Level) -> None:
         at.y,
         ink("ink"),
         xycoords=("axes fraction", "data"),
-        xytext=(4, 4),
-        va="bottom",
+        xytext=(4, 4 * side),
+        va="bottom" if side > 0 else "top",
     )
+
+
+def name_levels(axes: Axes, levels: Sequence[Level], height: float) -> None:
+    """The names of levels over their lines; under its line where the next would run through it."""
+    scale, gap = room(axes, height)
+    ordered = sorted(levels, key=lambda at: at.y)
+    for at, above in zip(ordered, [*ordered[1:], None]):
+        close = above is not None and scale(above.y) - scale(at.y) < gap
+        level_name(axes, at, -1 if close else 1)
+
+
+def room(axes: Axes, height: float) -> tuple[Callable[[float], float], float]:
+    """The scale of the y axis of a picture of `height` CSS pixels, and what a line of letters takes
+    of it."""
+    scale = math.log if axes.get_yscale() == "log" else float
+    low, high = map(scale, axes.get_ylim())
+    return scale, 1.35 * SIZE * (high - low) / (0.78 * height)
 
 
 def calls_axis(axes: Axes, last: float) -> None:
@@ -164,9 +190,10 @@ def against_calls(
         seen[curve.family, curve.heavy] += 1
         draw_curve(axes, curve, kind)
     for at in levels:
-        level(axes, at)
+        level_line(axes, at)
     calls_axis(axes, max((max(c.x) for c in curves if len(c.x)), default=256))
     axes.margins(y=0.12)
+    name_levels(axes, levels, height)
     name_ends(axes, [c for c in curves if len(c.x)], height)
     return figure
 
@@ -210,9 +237,7 @@ def draw_curve(axes: Axes, curve: Curve, kind: int) -> None:
 
 def name_ends(axes: Axes, curves: Sequence[Curve], height: float) -> None:
     """The names of curves to the right of their last points, moved apart where they would touch."""
-    scale = math.log if axes.get_yscale() == "log" else float
-    low, high = map(scale, axes.get_ylim())
-    gap = 1.35 * SIZE * (high - low) / (0.78 * height)
+    scale, gap = room(axes, height)
     for curve, y in zip(curves, separated([scale(c.y[-1]) for c in curves], gap)):
         y = math.exp(y) if scale is math.log else y
         name(

@@ -29,7 +29,17 @@ from tinydiff.ui import cost, recording
 from tinydiff.ui.errors import refusals
 from tinydiff.ui.request import OPENING, frames, look_up, open_model
 from tinydiff.ui.session import Job, Session
-from tinydiff.ui.tab import HUB_QUEUE, QUIET, Panel, Site, Tab, in_menus, menu, spaced
+from tinydiff.ui.tab import (
+    HUB_QUEUE,
+    QUIET,
+    Panel,
+    Site,
+    Tab,
+    in_menus,
+    menu,
+    spaced,
+    stale_line,
+)
 
 EVERY = 0.06  # seconds between two messages while text is written
 STRIDE = 64  # characters over which a time is told
@@ -135,6 +145,7 @@ def build(site: Site) -> None:
         seed = gr.Number(USUAL["seed"], label="Seed", precision=0, minimum=0, min_width=100)
         run = gr.Button("Write", variant="primary", elem_id="blocks-run", min_width=120)
         stop = gr.Button("Stop", elem_id="blocks-stop", min_width=90, scale=0)
+    stale_line(TAB.name)
     panel = Panel("blocks", first_view(first))
     fields = [model, block, each, order, cache, rule, length, prompt, temperature, seed]
     TAB.wire(site, [run.click], fields, panel, stop.click)

@@ -32,7 +32,7 @@ from tinydiff.ui.memory import MEMORY
 from tinydiff.ui.player import Player
 from tinydiff.ui.request import OPENING, Request, from_query, number, open_model, read
 from tinydiff.ui.session import Job, Session
-from tinydiff.ui.tab import HUB_QUEUE, QUICK, QUIET, SAMPLE, Site, Tab
+from tinydiff.ui.tab import HUB_QUEUE, QUICK, QUIET, SAMPLE, Site, Tab, stale_line
 from tinydiff.ui.turns import PACE, Turn
 from tinydiff.ui.writing import bets, still, write
 from tinydiff.uncertainty import percent
@@ -365,7 +365,7 @@ def build_panel() -> tuple:
 
     def between() -> None:
         made.append(gr.Button("Write", variant="primary", elem_id="write", elem_classes="td-go"))
-        gr.HTML(STALE, elem_id="stale", apply_default_css=False)
+        stale_line(TAB.name)
         made.append(panel.build_chips())
         made.extend(panel.build_hands())
 
@@ -400,15 +400,13 @@ def wire(site: Site, go: gr.Button, chips: gr.Radio, here: Others, fields: list)
         ran.success(others_of(site), site.session, here, **BEHIND)
 
     starts = [go.click, text.submit]
-    run = TAB.wire(site, starts, fields[1:], player, player.stop, then=then)
+    run = TAB.wire(site, starts, fields[1:], player, player.stop, then=then, also=fields[:1])
     filled = chips.input(panel.chosen_chip, chips, text, **QUICK)
     ran = filled.success(**run)
     TAB.line_up(site, ran)
     then(ran)
     player.looked(looked, site.session, steps, **QUICK)
     sampler.input(sampler_chosen, sampler, [sampler, steps, *sliders], **QUICK)
-    marks = [getattr(field, "input", None) for field in fields]
-    gr.on([event for event in marks if event], None, None, None, js=STALE_JS)
     gr.api(denoise, api_name="denoise", concurrency_id="sample", concurrency_limit=2)
 
 
@@ -463,6 +461,3 @@ TAB = Tab(
 QUIET_RUN = dict(trigger_mode="multiple", api_visibility="private", **SAMPLE)
 # behind runs: many wait, one computes
 BEHIND = dict(concurrency_id="behind", concurrency_limit=16, **QUIET)
-
-STALE = '<p class="td-stale" role="status"></p>'
-STALE_JS = "() => { tinydiff.stale(true); return []; }"

@@ -1,4 +1,4 @@
-"""The tab All families: every bundled family on one axis, and each sampler's own error, as `python
+"""The tab Families: every bundled family on one axis, and each sampler's own error, as `python
 -m tinydiff families` measured them. Nothing is computed here but the time of a call of a checkpoint
 that a visitor puts beside them, whose other figures are those it brought.
 """
@@ -239,4 +239,4 @@ def error_row(sampler: str, points: list, floor: float) -> dict:
     )
 
 
-TAB = Tab("all-families", "All families", build=build)
+TAB = Tab("all-families", "Families", build=build)

@@ -1,5 +1,6 @@
-"""The tab Train: a visitor's own text, a tiny model, a few minutes; then it is played with in
-Denoise, downloaded or pushed.
+"""The tab Train yours: a visitor's own text, a tiny model, a few minutes; then it is played with on
+Watch, downloaded or pushed. How good it is, is measured on the text itself (measure/own.py): on the
+last tenth, which it never sees.
 
 The text is written to a file for the trainer to read, and removed before the first step. What was
 learned is kept by visitor_models.py for the visit. `python -m tinydiff.ui.recordings train`
@@ -21,6 +22,7 @@ import gradio as gr
 
 from tinydiff.endings import texts_of
 from tinydiff.generate import check_number, generate
+from tinydiff.measure import own
 from tinydiff.paths import STATIC
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.runs import DEFAULTS
@@ -34,7 +36,7 @@ from tinydiff.ui.fields import fields_of
 from tinydiff.ui.fields import noises as noise_menu
 from tinydiff.ui.request import read as read_run
 from tinydiff.ui.session import Job, Session
-from tinydiff.ui.tab import QUICK, QUIET, SAMPLE, Panel, Site, Tab
+from tinydiff.ui.tab import QUICK, QUIET, SAMPLE, Panel, Site, Tab, first_model
 
 SHORTEST, LARGEST = 2_000, 1_000_000  # characters; bytes
 # different characters, each of them a token, as many as a long Chinese novel has: a step takes two
@@ -50,6 +52,14 @@ VALIDATED = 200  # steps between two validations
 BETWEEN_SAMPLES = 1.2  # seconds between samples at the least
 MORE = 0.15  # and this share of the time that has passed
 LINES = 3  # windows a sample
+JUDGED = 32  # windows that are written at the end to be measured
+# texts that are ready to be learned, by the names of their files
+EXAMPLES = {
+    "short names": "names",
+    "riddles": "riddles",
+    "weather reports": "weather",
+    "nursery rhymes": "rhymes",
+}
 STEPS = 32  # in Denoise to begin with, for each window of a small network
 MOST = 100_000  # steps
 FILLED = 0.9  # the share of the minutes that they may take; validations come on top
@@ -93,7 +103,7 @@ def readable(text: str, most: float = ALPHABET) -> str:
     """The text, if a model can learn from it; it may have `most` different characters. Raises
     ValueError that says what is wrong with it."""
     if not text.strip():
-        raise ValueError("There is no text yet: paste one, open a file, or take the rhymes.")
+        raise ValueError("There is no text yet: paste one, open a file, or take a ready one.")
     if not set(text).isdisjoint("\0\x7f\ufffd") or any(
         "\ud800" <= c <= "\udfff" for c in set(text)
     ):
@@ -134,6 +144,10 @@ class Curve:
     step: int = 0
     seconds: float = 0.0
     nats: float = 0.0  # a character, of a model that knows nothing but what its tokens are
+    levels: list = field(default_factory=list)  # (name, nats a character) of who only counts
+    rows: list = field(default_factory=list)  # what is written beside what is held out (`judge`)
+    held: str = ""  # what the model never sees
+    width: float = 1.0  # characters a token
 
     def __post_init__(self):
         self.nats = self.lesson.nats
@@ -141,7 +155,11 @@ class Curve:
     def begin(self, data: Corpus) -> None:
         """The text is cut into tokens."""
         tokens = len(data.train) / data.tokenizer.counts(data.train).sum().item()
+        self.width = 1 / tokens
         self.nats = math.log(len(data.tokenizer)) * tokens
+        self.held = data.tokenizer.decode(data.valid)
+        found = own.counted(data.text, self.held)
+        self.levels = [(name, round(nats, 4)) for name, nats in zip(COUNTED, found)]
 
     def take(self, progress: Progress, seconds: float) -> bool:
         """Add a step; returns whether a slice of time is complete."""
@@ -163,6 +181,47 @@ class Curve:
             dict(seconds=round(self.seconds, 1), step=self.step, texts=written(process))
         )
 
+    def judge(self, process: Process) -> None:
+        """Measure what the model writes, and the held-out text in the same way, on the rest."""
+        learned = self.lesson.text[: -len(self.held)]
+        texts = written(process, JUDGED)
+        self.rows = [
+            [name, measure(texts, learned), measure([self.held], learned)]
+            for name, measure in MEASURES.items()
+        ]
+
+    def said(self) -> str:
+        """What the time has bought, in a sentence or two; "" before the first validation."""
+        if not self.valid or not self.levels:
+            return ""
+        now, best = self.valid[-1][1], min(nats for _, nats in self.valid)
+        (_, alone), (_, pairs) = self.levels
+        learned = (
+            "more than letters in pairs: it knows some words, and what stands beside them."
+            if now < pairs
+            else "more than how often each letter comes, and less than which follows which."
+            if now < alone
+            else "less than somebody who only counted letters: give it more time, or more text."
+        )
+        heart = " It begins to know its text by heart." if now > HEART * best else ""
+        return (
+            f"It read {self.read:,} characters, {self.times} your text. It knows {learned}{heart}"
+        )
+
+    @property
+    def read(self) -> int:
+        """How many characters it has read, to two digits; a character each time it is read."""
+        many = self.step * TINY.batch * TINY.shape["length"] * self.width
+        return int(float(f"{many:.2g}"))
+
+    @property
+    def times(self) -> str:
+        """How often that is the text that it learns from."""
+        often = self.read / max(1, len(self.lesson.text) - len(self.held))
+        return (
+            f"{often:.0f} times" if often >= 2 else "about once" if often >= 0.75 else "a part of"
+        )
+
     def value(self, state: str) -> dict:
         """What the panel draws. state: "waiting", "learning", "stopped" or "done"."""
         return dict(
@@ -175,13 +234,25 @@ class Curve:
             points=self.points,
             valid=self.valid,
             samples=self.samples,
+            levels=self.levels,
+            rows=self.rows,
+            said=self.said(),
         )
 
 
-def written(process: Process) -> list[str]:
+COUNTED = ("letters counted", "letters in pairs")
+MEASURES = {
+    "words that stand in your text": own.words_in,
+    f"copied from it, {own.RUN} letters in a row or more": own.copied,
+}
+TINY = PRESETS["tiny"]
+HEART = 1.05  # times its best bound
+
+
+def written(process: Process, many: int = LINES) -> list[str]:
     *_, frame = generate(
         process,
-        Canvas.blank(process.length, LINES),
+        Canvas.blank(process.length, many),
         steps=64,
         seed=1,
         temperature=DEFAULTS["temperature"],
@@ -259,6 +330,7 @@ def steps_of(curve: Curve, run: TrainingRun, job: Job) -> Iterator[dict]:
             gr.Warning(LATE, title="Time is over")
             break
     curve.add_sample(progress.process)
+    curve.judge(progress.process)
     run.save()
     card.write(run.out)
 
@@ -266,16 +338,22 @@ def steps_of(curve: Curve, run: TrainingRun, job: Job) -> Iterator[dict]:
 # ---------------------------------------------------------------- the tab
 
 
-ABOUT = (
-    "Your own text, a tiny network, a few minutes: watch letters, then words come. The text is "
-    "read, never kept; the model is yours for this visit, to play with, to download, to push to "
-    "the Hub."
-)
+def about() -> str:
+    """What a few minutes buy, beside what the first model of the page took."""
+    known, took = catalogue.card_of(first_model()), ""
+    if known:
+        hours = (known.config["seconds"] + known.config.get("before", {}).get("seconds", 0)) / 3600
+        took = f" that took the model of Watch {hours:.0f} hours, and a larger network."
+    return (
+        "Your own text, a tiny network, a few minutes: watch letters, then words come. A minute "
+        f"buys spelling and short phrases, not sense:{took or ' that takes hours.'} Your text is "
+        "read, never kept; the model is yours for this visit."
+    )
 
 
 def build(site: Site) -> None:
     """The widgets and handlers of the tab; Denoise, where one plays, is built before it."""
-    gr.Markdown(ABOUT)
+    gr.Markdown(about())
     session = site.session
     text, noise, tokens, minutes, go, stop = build_fields()
     with gr.Column(visible=False, elem_id="learn-take") as take:
@@ -302,11 +380,17 @@ def build_fields() -> list:
     """The text, the noise, what tokens are, the minutes, Train and Stop."""
     with gr.Row(elem_classes="tt-controls tl-controls"):
         with gr.Column(scale=3, min_width=300):
+            examples = gr.Radio(
+                list(EXAMPLES),
+                label="Take a ready text …",
+                elem_id="learn-examples",
+                elem_classes="td-chips",
+            )
             text = gr.Textbox(
                 "",
-                label="Your text",
-                lines=13,
-                max_lines=13,
+                label="… or your text",
+                lines=9,
+                max_lines=9,
                 elem_id="learn-text",
                 placeholder="Paste a text here.",
                 info=f"What it learns: {SHORTEST:,} characters to {LARGEST // 1_000_000} MB, in "
@@ -314,7 +398,6 @@ def build_fields() -> list:
             )
             with gr.Row(elem_classes="td-take"):
                 file = gr.Button("Open a .txt", size="sm", elem_id="learn-file")
-                rhymes = gr.Button("Take the rhymes", size="sm", elem_id="learn-rhymes")
         with gr.Column(scale=2, min_width=280):
             noise = gr.Radio(
                 noises(),
@@ -327,8 +410,8 @@ def build_fields() -> list:
             tokens = gr.Radio(
                 list(UNITS),
                 value=USUAL["tokens"],
-                label="Tokens",
-                info="What is written at once.",
+                label="What it writes at once (tokens)",
+                info="Letters learn soonest; pieces of words suit long texts.",
                 elem_classes="td-ticks",
                 elem_id="learn-tokens",
             )
@@ -344,9 +427,15 @@ def build_fields() -> list:
                 go = gr.Button("Train", variant="primary", elem_id="learn-run", min_width=120)
                 stop = gr.Button("Stop", elem_id="learn-stop", min_width=90, scale=0)
     file.click(None, text, text, js=OPEN_JS)
-    rhymes.click(lambda: (STATIC / "rhymes.txt").read_text("utf-8"), None, text, **QUICK)
+    examples.input(example, examples, text, **QUICK)
     noise.input(noise_chosen, noise, noise, **QUICK)
     return [text, noise, tokens, minutes, go, stop]
+
+
+def example(name: str) -> str:
+    """A text that is ready to be learned."""
+    path = STATIC / f"{EXAMPLES[one_of('example', name, EXAMPLES)]}.txt"
+    return path.read_text("utf-8")
 
 
 def noise_chosen(name: str) -> dict:
@@ -357,8 +446,9 @@ def noise_chosen(name: str) -> dict:
 def noises() -> list[tuple[str, str]]:
     """Every noise that can be learned, those first of which there is a model."""
     first = noise_menu(catalogue.models())
-    rest = [(cls.title, name) for name, cls in PROCESSES.items()]
-    return first + [choice for choice in rest if choice not in first]
+    there = {name for _, name in first}
+    rest = [(cls.plain or cls.title, name) for name, cls in PROCESSES.items() if name not in there]
+    return first + rest
 
 
 def ask_for(
@@ -414,7 +504,7 @@ def build_take(session: gr.State) -> tuple[gr.Button, gr.Button]:
     """Play, download, push."""
     with gr.Row(elem_classes="td-take"):
         play = gr.Button(
-            "Play with it in Denoise", variant="primary", elem_id="learn-play", size="sm"
+            "Play with it on Watch", variant="primary", elem_id="learn-play", size="sm"
         )
         ask = gr.Button("Download", elem_id="take-model", size="sm")
     with gr.Accordion(

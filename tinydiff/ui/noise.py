@@ -33,7 +33,7 @@ from tinydiff.ui import cost, recording, visitor_models
 from tinydiff.ui.errors import refusal, refusals
 from tinydiff.ui.request import look_up, open_model
 from tinydiff.ui.session import Job, Session
-from tinydiff.ui.tab import HUB_QUEUE, QUICK, QUIET, Panel, Site, Tab, in_menus, menu
+from tinydiff.ui.tab import HUB_QUEUE, QUICK, QUIET, Panel, Site, Tab, in_menus, menu, stale_line
 from tinydiff.ui.turns import Pace, Turn
 
 SENTENCE = "But soft, what light through yonder window breaks?"
@@ -75,11 +75,14 @@ def build(site: Site) -> None:
         elem_id="noise-observer",
     )
     network, first = build_network(observer, box)
+    stale_line(TAB.name)
     panel = Panel("noise", first)
     # a box's `input` is heard when a key is pressed, and so not of what is pasted, deleted or typed
     # on a phone
+    changes = [box.change, observer.input, network.input]
+    gr.on(changes, None, None, None, js=FOLLOWS_JS)
     drawn = gr.on(
-        [box.change, observer.input, network.input],
+        changes,
         typed_by,
         [site.session, box, observer, network],
         panel,
@@ -94,6 +97,10 @@ def build(site: Site) -> None:
     site.offer(in_menus(network, of=offered, more=LETTERS), [network])
     TAB.line_up(site, drawn, ask)
     gr.api(answer, api_name="noise", concurrency_id="noise", concurrency_limit=2)
+
+
+# the picture is marked until it has followed; that of a sentence that is refused stays marked
+FOLLOWS_JS = "() => { tinydiff.stale('noise'); tinydiff.asked('noise'); return []; }"
 
 
 def build_network(observer: gr.Radio, box: gr.Textbox) -> tuple[gr.Dropdown, dict]:

@@ -1,5 +1,5 @@
-"""The tab Race: one prompt and one seed in two to four settings, on one timeline: diffusion against
-autoregression.
+"""The tab Race: one prompt and one seed in two to five settings, on one timeline: one word after
+the other, everywhere at once, in blocks, and into a gap whose end is given.
 
 Every lane is computed first, one after the other, so that none slows another down; then one clock
 in the browser shows all of them with their real durations, slowed equally. The first view is a
@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import gradio as gr
 
+from tinydiff import runs
 from tinydiff.measure import evaluate
-from tinydiff.processes import PROCESSES
+from tinydiff.processes import PROCESSES, Process
 from tinydiff.runs import Request
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.show.render import (
@@ -27,6 +28,8 @@ from tinydiff.show.render import (
     record,
 )
 from tinydiff.store import catalogue
+from tinydiff.text import Tokenizer
+from tinydiff.text.canvas import BLANK
 from tinydiff.text.tokenizers import joined
 from tinydiff.ui import cost, recording
 from tinydiff.ui.errors import one_of, refusal, refusals
@@ -41,21 +44,26 @@ from tinydiff.ui.tab import (
     first_model,
     in_menus,
     menu,
+    stale_line,
     with_steps,
 )
+from tinydiff.ui.touch import why_not
+from tinydiff.ui.writing import measure_of
 
-LANES = 4
+LANES = 5
 EVERY = 0.25  # seconds between two messages while a lane is being written
 WATCHABLE = 9.0  # seconds that the slowest lane is to last, about
 PACES = (1, 2, 3, 5, 8, 10, 15, 20, 30, 50, 100)
 NOBODY = "nobody"
-DEFAULTS = [
-    ("stories/masked", "ancestral", 64),
-    ("stories/uniform", "ancestral", 64),
-    ("stories/gaussian", "ancestral", 64),
-    ("stories/autoregressive", "left_to_right", 256),
+DEFAULTS = [  # model, sampler, looks, and whether the end is given
+    ("stories/autoregressive", "left_to_right", 64, False),
+    ("stories/masked", "ancestral", 16, False),
+    ("stories/masked", "ancestral", 64, False),
+    ("stories/block", "blockwise", 64, False),
+    ("stories/masked", "ancestral", 64, True),
 ]
-PROMPT, SEED, LENGTH = "Once upon a time", 7, 256
+PROMPT, END = OPENING["prompt"], "They were best friends."
+SEED, LENGTH = 7, OPENING["length"]
 NO_LANE = (("nobody", NOBODY),)
 OTHERS = "This is a recorded race of bundled models: press Race for one of the lanes below."
 
@@ -64,9 +72,9 @@ OTHERS = "This is a recorded race of bundled models: press Race for one of the l
 
 
 ABOUT = (
-    "The same prompt and the same seed in different settings, on one clock. Diffusion writes "
-    "everywhere at once, out of masks, wrong characters or blurred points; autoregression writes "
-    "one after the other, one a call. Durations are real, slowed equally."
+    "The same beginning and the same seed, on one clock: one word after the other, everywhere at "
+    "once in few looks or in many, in blocks, and into a gap whose end is given. Durations are "
+    "real, slowed equally."
 )
 
 
@@ -77,16 +85,25 @@ def build(site: Site) -> None:
     panel = Panel("race", first_view())
     with gr.Row(elem_classes="tt-entries"):
         for place in range(LANES):
-            with gr.Column(min_width=240, elem_classes="tt-entry"):
+            with gr.Column(min_width=200, elem_classes="tt-entry"):
                 lanes += lane(site, place)
-                models.append(lanes[-3])
+                models.append(lanes[-4])
     with gr.Row(elem_classes="tt-controls"):
         prompt = gr.Textbox(
-            OPENING["prompt"],
-            label="Prompt",
+            PROMPT,
+            label="Begin with",
             max_length=200,
             max_lines=3,
             info="How every lane's text begins.",
+            scale=2,
+        )
+        end = gr.Textbox(
+            END,
+            label="End with",
+            max_length=200,
+            max_lines=3,
+            info="Of the lanes to which the end is given.",
+            elem_id="race-end",
             scale=2,
         )
         seed = gr.Number(
@@ -99,7 +116,8 @@ def build(site: Site) -> None:
         )
         run = gr.Button("Race", variant="primary", elem_id="race-run", min_width=150)
         stop = gr.Button("Stop", elem_id="race-stop", min_width=100, scale=0)
-    TAB.wire(site, [run.click], [prompt, seed, *lanes], panel, stop.click)
+    stale_line(TAB.name)
+    TAB.wire(site, [run.click], [prompt, end, seed, *lanes], panel, stop.click)
     for some, more in ((models[:2], ()), (models[2:], NO_LANE)):
         site.offer(in_menus(*some, of=Session.local_models, more=more), some)
     gr.api(race, api_name="race", concurrency_id="sample", concurrency_limit=2)
@@ -110,15 +128,17 @@ def first_view() -> dict | None:
     first = recording.load("race")
     if not first:
         return None
-    other = first_model() != DEFAULTS[0][0]
+    other = first_model() != runs.DEFAULTS["model"]
     return first | {"status": OTHERS if other else recording.caption("race")}
 
 
 def lane(site: Site, place: int) -> list:
-    """Model, sampler and steps of a lane; the first is of the model that the page opens with."""
+    """Model, sampler and steps of a lane, and whether the end is given; where it would be
+    the first model of the bundle, it is the one that the page opens with."""
     session = site.session
-    key, name, count = DEFAULTS[place]
-    key = first_model() if place == 0 or key not in catalogue.models() else key
+    key, name, count, closed = DEFAULTS[place]
+    usual = key == runs.DEFAULTS["model"] or key not in catalogue.models()
+    key = first_model() if usual else key
     names = offered(key)
     model = gr.Dropdown(
         menu() + [*NO_LANE] * (place > 1),
@@ -136,12 +156,25 @@ def lane(site: Site, place: int) -> list:
             min_width=110,
         )
         steps = gr.Dropdown(
-            STEPS, value=count, label="Steps", visible=counted(key, sampler.value), min_width=80
+            STEPS,
+            value=count,
+            label="Looks (steps)",
+            visible=counted(key, sampler.value),
+            min_width=80,
         )
-    entering = [model, sampler, steps]
+    fills = key != NOBODY and can_fill(PROCESSES[catalogue.models()[key].process])
+    ends = gr.Checkbox(
+        closed and fills, label="the end is given", visible=fills, elem_id=f"race-ends-{place}"
+    )
+    entering = [model, sampler, steps, ends]
     model.input(entering_of(place), [session, model], entering, **QUIET, **HUB_QUEUE)
     sampler.input(chosen, [model, sampler], steps, **QUIET)
-    return [model, sampler, steps]
+    return [model, sampler, steps, ends]
+
+
+def can_fill(process: type[Process] | Process) -> bool:
+    """Can it write before an end that is given?"""
+    return not why_not(process, "again")
 
 
 def offered(key: str) -> list[str]:
@@ -161,17 +194,17 @@ def entering_of(place: int) -> Callable:
 
 
 def entered(session: Session, key: str, more: Sequence = ()) -> tuple:
-    """Another model in a lane: the models to choose from and `more`, its samplers, and whether it
-    has steps."""
-    if key == NOBODY:
-        names = offered(key)
-    else:
+    """Another model in a lane: the models to choose from and `more`, its samplers, whether it has
+    steps, and whether the end can be given."""
+    names, fills = offered(key) if key == NOBODY else [], False
+    if key != NOBODY:
         with refusals():
             model, process = open_model(look_up(key, session, writes), session)
-        key, names = model.key, column(process)
+        key, names, fills = model.key, column(process), can_fill(process)
     models = gr.update(choices=[*menu(session.local_models()), *more], value=key)
     samplers = gr.Dropdown(choices=names, value=names[0], visible=key != NOBODY)
-    return models, samplers, gr.Dropdown(visible=counted(key, names[0]))
+    ends = gr.Checkbox(visible=True) if fills else gr.Checkbox(False, visible=False)
+    return models, samplers, gr.Dropdown(visible=counted(key, names[0])), ends
 
 
 def chosen(key: str, sampler: str) -> dict:
@@ -182,33 +215,62 @@ def chosen(key: str, sampler: str) -> dict:
 # ---------------------------------------------------------------- the race
 
 
-def read_fields(session: Session, prompt: str, seed: int, *settings) -> list[Request]:
-    """A request for each lane; the settings are model, sampler and steps of each lane's widgets."""
-    lanes = [list(settings[i : i + 3]) for i in range(0, len(settings), 3)]
-    return read_lanes(prompt, seed, [lane for lane in lanes if lane[0] != NOBODY], session)
+def read_fields(session: Session, prompt: str, end: str, seed: int, *settings) -> list[Request]:
+    """A request for each lane; the settings are the values of each lane's widgets."""
+    lanes = [list(settings[i : i + 4]) for i in range(0, len(settings), 4)]
+    asked = [[*lane, end] if closed else lane for *lane, closed in lanes if lane[0] != NOBODY]
+    return read_lanes(prompt, seed, asked, session)
 
 
 def read_lanes(
     prompt: str, seed: int, lanes: list, session: Session | None = None
 ) -> list[Request]:
-    """Check two to four of [model, sampler, steps]. Raises gr.Error in one sentence."""
+    """Check two to five of [model, sampler, steps], or with the end of the text behind them. Raises
+    gr.Error in one sentence."""
     if (
         not isinstance(lanes, list)
         or not 2 <= len(lanes) <= LANES
-        or not all(isinstance(e, list) and len(e) == 3 for e in lanes)
+        or not all(isinstance(e, list) and len(e) in (3, 4) for e in lanes)
     ):
         raise refusal(
             f"A race needs two to {LANES} lanes, each a model, a sampler and a number of steps."
         )
-    same = dict(prompt=prompt or "", seed=seed, length=LENGTH)
-    plan = [read(same | dict(model=m, sampler=s, steps=n), session) for m, s, n in lanes]
+    plan = [read_lane(prompt or "", seed, *lane, session=session) for lane in lanes]
     with refusals():
         cost.check(map(cost.of, plan))
     return plan
 
 
+def read_lane(
+    prompt: str, seed: int, model: str, sampler: str, steps: int, end: str = "", *, session=None
+) -> Request:
+    """A lane of LENGTH tokens; where there is an end, all between prompt and end is written."""
+    asked = dict(model=model, sampler=sampler, steps=steps, seed=seed, length=LENGTH)
+    if not end:
+        return read(asked | dict(prompt=prompt), session)
+    with refusals():
+        found, process = opened = open_model(model, session)
+        if words := why_not(process, "again"):
+            raise ValueError(words)
+        begin, end = runs.text("prompt", prompt), runs.text("end", end)
+        template = gap(process.tokenizer, begin, end)
+    return read(asked | dict(model=found.key, template=template, prompt=""), session, opened)
+
+
+def gap(tokenizer: Tokenizer, prompt: str, end: str) -> str:
+    """The template of LENGTH tokens that begins and ends so. Raises ValueError where there is no
+    room between them."""
+    prompt, end = tokenizer.typed(prompt).rstrip(), tokenizer.typed(end).strip()
+    end = f" {end}" if prompt else end
+    room = LENGTH - len(tokenizer.encode(prompt)) - len(tokenizer.encode(end))
+    if room < 1:
+        raise ValueError(f"The end leaves no room: all of it has {LENGTH} {tokenizer.unit}.")
+    return prompt + BLANK * room + end
+
+
 def race(prompt: str, seed: int, lanes: list) -> Iterator[dict]:
-    """The race as it is being prepared, then whole. lanes: two to four of [model, sampler, steps].
+    """The race as it is being prepared, then whole. lanes: two to five of [model, sampler, steps],
+    or, for those that fill a gap, [model, sampler, steps, end of the text].
 
     Raises gr.Error in one sentence, before anything is computed.
     """
@@ -265,11 +327,14 @@ def lane_of(request: Request, last: Picture, shown: list, spelling: Spelling) ->
     named |= {"wide": True} if of_wide(request.process.tokenizer) else {}
     return named | dict(
         name=title(request),
+        term=term(request),
         family=request.process.name,
         calls=last.calls,
         ms=round(1000 * last.seconds, 2),
         bits=quality.bits,
         words=quality.words,
+        measure=measure_of(quality, request.process.corpus),
+        weights=sum(weight.numel() for weight in request.process.parameters()),
         start=shown[0][1],
         states=shown[0][2],
         frames=deltas(shown),
@@ -277,6 +342,16 @@ def lane_of(request: Request, last: Picture, shown: list, spelling: Spelling) ->
 
 
 def title(request: Request) -> str:
+    """A lane as somebody new would call it."""
+    settings, process = request.settings, request.process
+    looks = f", {settings['steps']} look{'s' * (settings['steps'] > 1)}"
+    counted = looks if SAMPLERS[settings["sampler"]].steps_matter else ""
+    given = ", the end given" if settings.get("template") else ""
+    return (process.plain or process.title) + counted + given
+
+
+def term(request: Request) -> str:
+    """A lane as the field calls it."""
     settings = request.settings
     name = catalogue.short_name(settings["model"])
     return f"{name}, {with_steps(settings['sampler'], settings['steps'])}"
@@ -294,7 +369,25 @@ def deltas(shown: list[tuple[float, str, str]]) -> list[list]:
 
 def finished(run: int, lanes: list[dict]) -> dict:
     slowest = max(entry["ms"] for entry in lanes) / 1000
-    return dict(run=run, done=True, lanes=lanes, pace=pace(slowest), status="")
+    about = verdict(lanes)
+    return dict(run=run, done=True, lanes=lanes, pace=pace(slowest), about=about, status="")
+
+
+def verdict(lanes: list[dict]) -> str:
+    """What the durations say, and of what they say nothing."""
+    first, fewest = (min(lanes, key=lambda lane: lane[by]) for by in ("ms", "calls"))
+    each = [f"{lane['ms'] / max(1, lane['calls']):.0f} ms" for lane in (first, fewest)]
+    most = max(lane["weights"] for lane in lanes)
+    size = f" ({most / 1e6:.1f} million weights)" if most else ""
+    said = f"At this size{size} and on this machine “{first['name']}” was first"
+    if first is fewest:
+        return f"{said}, with {first['calls']} looks of {each[0]}."
+    return (
+        f"{said}: {first['calls']} looks of {each[0]}. “{fewest['name']}” looked "
+        f"{fewest['calls']} times, {each[1]} a look, because each look reads the whole text; where "
+        "a look takes as long for one word as for all, as it nearly does for one text on a large "
+        "GPU, the fewest looks win."
+    )
 
 
 def pace(slowest: float) -> int:
@@ -305,7 +398,7 @@ def pace(slowest: float) -> int:
 
 def record_race() -> None:
     """Write the first view: the usual race."""
-    lanes = [list(entry) for entry in DEFAULTS if entry[0] != NOBODY]
+    lanes = [[*lane, END] if closed else lane for *lane, closed in DEFAULTS]
     *_, whole = race(PROMPT, SEED, lanes)
     recording.save("race", whole, [key for key, *_ in lanes])
 

@@ -42,7 +42,18 @@ from tinydiff.ui.errors import one_of, refusals
 from tinydiff.ui.player import Player, curves
 from tinydiff.ui.request import frames, look_up, number, opened_among
 from tinydiff.ui.session import Job, Session
-from tinydiff.ui.tab import HUB_QUEUE, QUICK, QUIET, Panel, Site, Tab, in_menus, spaced
+from tinydiff.ui.tab import (
+    HUB_QUEUE,
+    QUICK,
+    QUIET,
+    Panel,
+    Site,
+    Tab,
+    asked_js,
+    in_menus,
+    spaced,
+    stale_line,
+)
 from tinydiff.ui.tab import menu as models_menu
 from tinydiff.ui.writing import pictures
 
@@ -85,6 +96,7 @@ def build(site: Site) -> None:
         )
         go = gr.Button("Rewrite", variant="primary", elem_id="rewrite-run", min_width=120)
     model, *rest = build_settings(site, first)
+    stale_line(TAB.name)
     examples = gr.Examples(
         [[source] for source in known_lines()][:EXAMPLES] or [[WORDS]],
         [words],
@@ -96,6 +108,7 @@ def build(site: Site) -> None:
     panel = Panel("rewrite", last.get("sheet") or blank())
     starts, fields = [go.click, words.submit], [model, words, *rest]
     run = TAB.wire(site, starts, fields, [player, panel], player.stop)
+    examples.load_input_event.success(None, None, None, js=asked_js(TAB.name))
     TAB.line_up(
         site, examples.load_input_event.success(**run | {"api_name": "run_rewrite_example"})
     )

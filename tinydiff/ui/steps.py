@@ -1,4 +1,7 @@
-"""The tab Steps: texts of one seed at 1, 2, 4 ... steps, and quality against calls as a curve.
+"""The tab Steps: texts of one seed at 1, 2, 4 ... looks, nine seeds of one setting (sheet.py), and
+quality against calls as a curve.
+
+A card is the run that Watch makes of the same settings.
 
 A trained model is judged by the bundled autoregressive one. A perfect network is measured exactly:
 how far its texts' pairs of characters are from the language's own, so that every error is the
@@ -9,15 +12,13 @@ assets/recorded/steps.json, which `python -m tinydiff.ui.recordings` writes).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import gradio as gr
 
-from tinydiff.endings import read_of, texts_of
 from tinydiff.exact import bigram_divergence
-from tinydiff.frames import Frame
-from tinydiff.measure import evaluate, families
+from tinydiff.measure import families
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.randomness import seeded
 from tinydiff.runs import DEFAULTS, Request
@@ -27,10 +28,11 @@ from tinydiff.store import catalogue
 from tinydiff.store.catalogue import Model
 from tinydiff.store.checkpoint import Card
 from tinydiff.text import Canvas
-from tinydiff.ui import away, cost, recording
+from tinydiff.ui import away, cost, recording, sheet
+from tinydiff.ui.cards import PERFECT_LENGTH, PERFECT_TEXTS, card, is_perfect, length, many
 from tinydiff.ui.errors import one_of, refusal, refusals
 from tinydiff.ui.families import WORDS, ends
-from tinydiff.ui.request import LIMITS, frames, look_up, open_model, read, writes
+from tinydiff.ui.request import LOOKS, OPENING, look_up, open_model, read, writes
 from tinydiff.ui.session import Job, Session
 from tinydiff.ui.tab import (
     HUB_QUEUE,
@@ -41,14 +43,10 @@ from tinydiff.ui.tab import (
     first_model,
     in_menus,
     menu,
+    stale_line,
     with_steps,
 )
 
-COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-PERFECT_COUNTS = COUNTS[:-1]
-# for the divergence: enough characters that the curve stands clear of its floor
-PERFECT_TEXTS = 64
-PERFECT_LENGTH = 128  # characters of each
 MOST = 3  # samplers in one picture
 ITSELF = "its evaluation"
 SAID_ITSELF = f"The curve “{ITSELF}” is what came with this checkpoint, measured by who made it."
@@ -58,9 +56,8 @@ SAID_ITSELF = f"The curve “{ITSELF}” is what came with this checkpoint, meas
 
 
 ABOUT = (
-    "How few looks does a network need? Every card is the same seed with another number of steps. "
-    "One step writes everything at once, each part alone; more steps let them listen to each "
-    "other. Words that are none are faint."
+    "How few looks does a network need? One look writes everything at once, each word alone; with "
+    "more, words hear each other."
 )
 
 
@@ -68,68 +65,64 @@ def build(site: Site) -> None:
     """The widgets and handlers of the tab."""
     first = catalogue.models()[first_model()]
     gr.Markdown(ABOUT)
-    model, samplers, prompt = build_fields(first)
-    with gr.Row(elem_classes="tt-controls"):
-        seed = gr.Number(
-            7,
-            label="Seed",
-            precision=0,
-            minimum=0,
-            min_width=150,
-            info="The same seed gives the same texts.",
-        )
-        temperature = gr.Slider(
-            0,
-            2,
-            usual_temperature(first),
-            step=0.05,
-            label="Temperature",
-            elem_id="steps-temperature",
-            min_width=150,
-            info="0 takes the likeliest, 1 is the model as it is.",
-        )
-        run = gr.Button("Run the steps", variant="primary", elem_id="steps-run", min_width=150)
-        stop = gr.Button("Stop", elem_id="steps-stop", min_width=100, scale=0)
+    with gr.Row(elem_classes="tt-controls tt-compact"):
+        model, prompt, samplers, seed, temperature = build_fields(first)
+        run = gr.Button("Write all", variant="primary", elem_id="steps-run", min_width=110)
+        stop = gr.Button("Stop", elem_id="steps-stop", min_width=80, scale=0)
+    stale_line(TAB.name)
     panel = Panel("steps", first_view(first))
-    menus = [samplers, temperature, panel]
-    model.input(changed, [site.session, model], [model, *menus], **QUIET, **HUB_QUEUE)
+    sheet.build(site, [model, samplers, temperature, prompt])
+    Panel("curves")  # which the script of the one above draws
     site.offer(in_menus(model, of=Session.local_models), [model])
     fields = [model, samplers, seed, temperature, prompt]
-    TAB.wire(site, [run.click], fields, panel, stop.click)
+    menus = [model, samplers, temperature, prompt, panel]
+    model.input(changed, [site.session, *fields], menus, **QUIET, **HUB_QUEUE)
+    TAB.wire(site, [run.click, prompt.submit], fields, panel, stop.click)
     gr.api(steps, api_name="steps", concurrency_id="sample", concurrency_limit=2)
     away.build()
 
 
 def build_fields(first: Model) -> list:
-    """The model, its samplers and the prompt."""
-    with gr.Row():
-        model = gr.Dropdown(
-            menu(),
-            value=first.key,
-            label="Model",
-            scale=2,
-            allow_custom_value=True,
-            info="Or a Hub id. A perfect network leaves only the sampler's own error.",
-            elem_id="steps-model",
-        )
-        samplers = gr.Dropdown(
-            offered(first),
-            value=offered(first)[:1],
-            multiselect=True,
-            max_choices=MOST,
-            label="Samplers",
-            info="Up to three, in one picture.",
-            elem_id="steps-samplers",
-            scale=2,
-        )
-        prompt = gr.Textbox(
-            "",
-            label="Prompt",
-            max_length=128,
-            placeholder="Once upon a time",
-            info="How every text begins.",
-        )
-    return [model, samplers, prompt]
+    """The model, how texts begin, the samplers, the seed and the temperature."""
+    model = gr.Dropdown(
+        menu(),
+        value=first.key,
+        label="Model",
+        scale=3,
+        min_width=170,
+        allow_custom_value=True,
+        elem_id="steps-model",
+    )
+    prompt = gr.Textbox(
+        usual_prompt(first),
+        label="Begin with",
+        max_length=128,
+        max_lines=1,
+        scale=3,
+        min_width=170,
+        elem_id="steps-prompt",
+    )
+    samplers = gr.Dropdown(
+        offered(first),
+        value=offered(first)[:1],
+        multiselect=True,
+        max_choices=MOST,
+        label="Samplers (up to three)",
+        elem_id="steps-samplers",
+        scale=3,
+        min_width=190,
+    )
+    seed = gr.Number(OPENING["seed"], label="Seed", precision=0, minimum=0, min_width=80)
+    temperature = gr.Number(
+        usual_temperature(first),
+        minimum=0,
+        maximum=2,
+        step=0.05,
+        label="Temperature",
+        elem_id="steps-temperature",
+        min_width=100,
+    )
+    return [model, prompt, samplers, seed, temperature]
 
 
 def offered(model: Model) -> list[str]:
@@ -137,14 +130,21 @@ def offered(model: Model) -> list[str]:
     return column(PROCESSES[model.process])
 
 
-def changed(session: Session, name: str) -> tuple:
-    """The model menu, the sampler menu, the temperature and the first view of another model."""
+def changed(session: Session, name: str, samplers, seed, temperature, prompt) -> tuple:
+    """The model menu, the sampler menu, the temperature, the prompt and the first view of another
+    model; what the visitor has set stays, and marks that view."""
     with refusals():
         model, _ = open_model(look_up(name, session, writes), session)
         view = first_view(model)
     names, models = offered(model), gr.update(choices=menu(session.local_models()), value=model.key)
+    if temperature in (1.0, DEFAULTS["temperature"]):
+        temperature = usual_temperature(model)
+    if prompt in ("", OPENING["prompt"]):
+        prompt = usual_prompt(model)
+    usual = OPENING["seed"], usual_temperature(model), usual_prompt(model)
+    stale = bool(view["cards"]) and (seed, temperature, prompt) != usual
     samplers = gr.Dropdown(choices=names, value=names[:1])
-    return models, samplers, gr.update(value=usual_temperature(model)), view
+    return models, samplers, temperature, prompt, view | {"stale": stale}
 
 
 def usual_temperature(model: Model) -> float:
@@ -152,13 +152,23 @@ def usual_temperature(model: Model) -> float:
     return 1.0 if is_perfect(model.key) else DEFAULTS["temperature"]
 
 
+def usual_prompt(model: Model) -> str:
+    """The page's; of a perfect network none, since all of its text is measured."""
+    return "" if is_perfect(model.key) else OPENING["prompt"]
+
+
 # ---------------------------------------------------------------- what the panel shows
 
 
 def first_view(model: Model) -> dict:
     """The panel before anything was run: the recorded cards and the bundled curves."""
-    cards = recording.load("steps").get(model.key, [])
+    cards = recorded(model)
     return panel_of(model, cards, [], recording.caption("steps") if cards else "")
+
+
+def recorded(model: Model) -> list[dict]:
+    """The cards that are recorded of a model."""
+    return recording.load("steps").get("cards", {}).get(model.key, [])
 
 
 @dataclass(frozen=True)
@@ -192,7 +202,7 @@ def write(plan: Plan, job: Job) -> Iterator[dict]:
     cards, every = [], len(plan.requests)
     for request in plan.requests:
         named = with_steps(request.settings["sampler"], request.settings["steps"])
-        status = f"{named} is being written: {len(cards) + 1} of {every}"
+        status = f"Being written: {named}, {len(cards) + 1} of {every}."
         yield panel_of(plan.model, cards, cards, status)
         made = card(request, job)
         if not made:
@@ -214,68 +224,7 @@ def counts(model: Model, process: Process, sampler: str) -> tuple[int, ...]:
     """The numbers of steps that are tried."""
     if not SAMPLERS[sampler].steps_matter:
         return (1,)
-    asked = PERFECT_COUNTS if is_perfect(model.key) else COUNTS
-    return SAMPLERS[sampler].different(process, Canvas.blank(length(model, process)), asked)
-
-
-def is_perfect(key: str) -> bool:
-    return key.startswith(catalogue.PERFECT)
-
-
-def length(model: Model, process: Process) -> int:
-    """Of the texts: as much as the network sees, as far as the page writes."""
-    low, high, _ = LIMITS["length"]
-    return PERFECT_LENGTH if is_perfect(model.key) else min(max(low, process.length), high)
-
-
-def many(request: Request) -> Request:
-    """Of a perfect network as many texts as its divergence is measured on."""
-    if not is_perfect(request.settings["model"]):
-        return request
-    prompt, tokenizer = request.settings["prompt"], request.process.tokenizer
-    canvas = Canvas.prompt(tokenizer, prompt, PERFECT_LENGTH, batch=PERFECT_TEXTS)
-    return replace(request, canvas=canvas)
-
-
-def card(request: Request, job: Job) -> dict:
-    """One number of steps, as `many` made it: the text, what it cost and how good it is; {} where
-    the job ended before it was done."""
-    settings, process = request.settings, request.process
-    *_, frame = frames(request, job)
-    if job.ended or job.replaced:
-        return {}
-    written = texts_of(process, frame)[0]
-    found = dict(
-        sampler=settings["sampler"],
-        steps=settings["steps"] if SAMPLERS[settings["sampler"]].steps_matter else None,
-        calls=frame.calls,
-        ms=1000 * frame.seconds,
-        pieces=pieces(read_of(process, frame)[0], process.corpus),
-    )
-    exact = is_perfect(settings["model"])
-    return found | (exact_quality(frame) if exact else judged_quality(written, process))
-
-
-def exact_quality(frame: Frame) -> dict:
-    return dict(
-        divergence=bigram_divergence(frame.tokens, catalogue.bigrams()), texts=PERFECT_TEXTS
-    )
-
-
-def judged_quality(written: str, process: Process) -> dict:
-    quality = evaluate.judged([written], process)
-    return dict(bits=quality.bits, words=quality.words)
-
-
-def pieces(written: str, corpus: str) -> list[list]:
-    """The text in pieces, each with whether it may be read: False for words that are in no
-    dictionary (`catalogue.words`)."""
-    found, end, known = [], 0, catalogue.words(corpus)
-    for match in evaluate.WORD.finditer(written):
-        if match.group().lower() not in known and match.start() > 0 and match.end() < len(written):
-            found += [[written[end : match.start()], True], [match.group(), False]]
-            end = match.end()
-    return [piece for piece in [*found, [written[end:], True]] if piece[0]]
+    return SAMPLERS[sampler].different(process, Canvas.blank(length(model, process)), LOOKS)
 
 
 def panel_of(model: Model, cards: list[dict], run: list[dict], status: str) -> dict:
@@ -283,10 +232,17 @@ def panel_of(model: Model, cards: list[dict], run: list[dict], status: str) -> d
     made so far."""
     return dict(
         family=model.process,
+        about=LEGEND,
         cards=list(cards),
         status=status,
         **pictures(model, run),
     )
+
+
+LEGEND = (
+    "Sense, to a second model (the judge): 0 % are words in random order, 100 % is real text. How "
+    "odd a text is to it, in bits a character: lower is better. Words in no dictionary are pale."
+)
 
 
 # ---------------------------------------------------------------- the pictures
@@ -303,21 +259,24 @@ def pictures(model: Model, run: list[dict]) -> dict:
         )
     known_curves = any(bundled_curves(what, model.corpus) for what in ("bits", "words"))
     told = any(own_curves(what, model) for what in ("bits", "words"))
-    run = run if run or known_curves else recording.load("steps").get(model.key, [])
+    run = run or recorded(model)
     note = (
-        "Grey: the bundled curves, means of several texts at temperature 1. One text alone, as on "
-        "these cards, scatters around such a mean, and a colder one is likelier."
+        "In colour: the texts above. Grey: the bundled models, means of several texts at "
+        "temperature 1. One text alone scatters around such a mean, and a colder one is likelier."
     )
     missing = (
         "The bundled checkpoints were not evaluated yet, so the curve is of the texts below alone."
     )
     return dict(
         pictures=[
-            picture("bits", "judge, bits a character", model, run),
+            picture("bits", ODD, model, run),
             picture("words", WORDS, model, run),
         ],
         note=" ".join(filter(None, (note if known_curves else missing, SAID_ITSELF * told))),
     )
+
+
+ODD = "how odd to the judge, bits a character"
 
 
 def picture(what: str, ylabel: str, model: Model, run: list[dict]) -> str:
@@ -337,8 +296,7 @@ def ends_of(curve: plots.Curve) -> str:
 
 
 def exact_picture(model: Model, run: list[dict]) -> str:
-    before = [] if run else recording.load("steps").get(model.key, [])
-    curves = card_curves(run or before, "divergence", model.process)
+    curves = card_curves(run or recorded(model), "divergence", model.process)
     alt = "exact divergence from the language, nats a character, against calls: " + "; ".join(
         ends_of(c) for c in curves
     )
@@ -373,24 +331,24 @@ def points(rows: list[dict], what: str) -> tuple[list[float], list[float]]:
 @lru_cache(maxsize=4)
 def bundled_curves(what: str, corpus: str) -> list[plots.Curve]:
     """The first sampler's curve of every evaluated checkpoint of a corpus, in grey."""
-    found = ((card, measured(card, what)) for card in families.cards_of(corpus))
+    found = ((known, measured(known, what)) for known in families.cards_of(corpus))
     return [
-        plots.Curve(card.path.name, *points(rows, what), "faded", heavy=False)
-        for card, rows in found
+        plots.Curve(known.path.name, *points(rows, what), "faded", heavy=False)
+        for known, rows in found
         if rows
     ]
 
 
 def own_curves(what: str, model: Model) -> list[plots.Curve]:
     """The first sampler's curve in the evaluation of a checkpoint that is not bundled."""
-    card = catalogue.card_of(model.key) if catalogue.brings_card(model.key) else None
-    rows = measured(card, what) if card else []
+    known = catalogue.card_of(model.key) if catalogue.brings_card(model.key) else None
+    rows = measured(known, what) if known else []
     return [plots.Curve(ITSELF, *points(rows, what), model.process, heavy=False)] if rows else []
 
 
-def measured(card: Card, what: str) -> list[dict]:
+def measured(known: Card, what: str) -> list[dict]:
     """The rows of an evaluation that have a figure, of the first sampler that has one."""
-    evaluation = card.evaluation
+    evaluation = known.evaluation
     rows = [
         row
         for row in [*evaluation.get("steps", []), *evaluation.get("single", [])]
@@ -404,12 +362,13 @@ def measured(card: Card, what: str) -> list[dict]:
 
 def record() -> None:
     """Write the first views: the cards of every model, each with its first sampler and the page's
-    defaults."""
+    defaults, and the sheet of seeds of the first."""
     cards = {}
     for key, model in catalogue.models().items():
-        plan = read_fields(Session(), key, offered(model)[:1], 7, usual_temperature(model), "")
+        usual = offered(model)[:1], OPENING["seed"], usual_temperature(model), usual_prompt(model)
+        plan = read_fields(Session(), key, *usual)
         cards[key] = [card(request, Job()) for request in plan.requests]
-    recording.save("steps", cards, cards)
+    recording.save("steps", {"cards": cards, "sheet": sheet.recorded_anew()}, cards)
 
 
 TAB = Tab(

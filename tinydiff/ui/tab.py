@@ -179,10 +179,12 @@ class Tab:
         return self.run(request, Job())
 
     def wire(
-        self, site: Site, events: list, values: list, outputs, stop: Callable, then=None
+        self, site: Site, events: list, values: list, outputs, stop: Callable, then=None, also=()
     ) -> dict:
         """Let a run begin at these events and end at `stop`; how it was connected, for an event of
-        another kind. then: connects what comes behind the run."""
+        another kind. then: connects what comes behind the run. A change of the values, or of `also`
+        beside them, marks what is shown as not of these settings (`stale_line`)."""
+        marked(self.name, [*values, *also], events)
         run = dict(fn=self.start, inputs=[site.session, *values], outputs=outputs)
         run |= dict(api_name=f"run_{self.name}", api_visibility="private", **SAMPLE)
         ran = gr.on(events, trigger_mode="multiple", **run)
@@ -203,6 +205,27 @@ class Tab:
         """The runs of an event are asked for before they wait, and while they do their first output
         is told their place: {"waiting": a sentence}, "" when nothing is waited for any more."""
         site.asks[event["id"]] = Ask(self.name, ask or self.ask)
+
+
+def stale_line(name: str) -> gr.HTML:
+    """Where it is said that what a tab shows is not of the settings beside it."""
+    line = '<p class="td-stale" role="status"></p>'
+    return gr.HTML(
+        line, elem_id=f"stale-{name}", elem_classes="td-stale-line", apply_default_css=False
+    )
+
+
+def marked(name: str, fields: list, starts: list) -> None:
+    """A change of a field marks what the tab shows; the first value of a run that began at one of
+    the events takes the mark away."""
+    changes = [change for field in fields if (change := getattr(field, "input", None))]
+    gr.on(changes, None, None, None, js=f"() => {{ tinydiff.stale('{name}'); return []; }}")
+    gr.on(starts, None, None, None, js=asked_js(name))
+
+
+def asked_js(name: str) -> str:
+    """What tells the page that a run of a tab was asked for."""
+    return f"() => {{ tinydiff.asked('{name}'); return []; }}"
 
 
 def menu(models: dict[str, catalogue.Model] | None = None) -> list[tuple[str, str]]:

@@ -1,5 +1,5 @@
-"""The tab Training: how a checkpoint came to be: its curves, its samples through training as a
-flip-book, and its facts."""
+"""The tab How ours learned: how a checkpoint came to be: its curves, its samples through training
+as a flip-book, and its facts."""
 
 from __future__ import annotations
 
@@ -218,4 +218,4 @@ def perfect_story(key: str) -> dict:
     }
 
 
-TAB = Tab("training", "Training", build=build)
+TAB = Tab("training", "How ours learned", build=build)

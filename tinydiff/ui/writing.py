@@ -176,10 +176,14 @@ def strange(end: render.Picture, process: Process) -> list[int]:
 
 
 def measure(text: str, process: Process) -> dict:
+    """`measure_of` a text."""
+    return measure_of(evaluate.judged([text], process), process.corpus)
+
+
+def measure_of(quality: evaluate.Quality, corpus: str) -> dict:
     """The one large measure of a text, {name, share, about}: sense to a second model where there is
     one, else the share of real words; {} where there is neither."""
-    quality = evaluate.judged([text], process)
-    sense = evaluate.sense(quality.bits, process.corpus)
+    sense = evaluate.sense(quality.bits, corpus)
     if sense is not None:
         about = "to a second model: 0 % are words in random order, 100 % is real text"
         return dict(name="sense", share=round(sense, 4), about=about)

@@ -107,9 +107,9 @@ const HEIGHT = 260, LEFT = 34, RIGHT = 8, TOP = 14, BOTTOM = 34;  // of a chart 
 //   end                  of the time axis; at(time) writes a time out
 //   low, high            whole or half numbers, the ends of the values
 //   line, dots           lists of [time, value]
-//   level, words         a dashed line to compare with, and what stands on it
+//   levels               dashed lines to compare with, [what stands on it, value] each
 //   last                 the words at the end of the line
-export function timed(width, {label, unit, end, at, low, high, line, dots, level, words, last}) {
+export function timed(width, {label, unit, end, at, low, high, line, dots, levels, last}) {
   const late = Math.max(end, ...line.map(([s]) => s)), wall = width - RIGHT;
   const x = (s) => LEFT + (wall - LEFT) * s / late;
   const y = (n) => TOP + (HEIGHT - TOP - BOTTOM) * (high - n) / (high - low);
@@ -124,8 +124,10 @@ export function timed(width, {label, unit, end, at, low, high, line, dots, level
     const name = ["", "tl-middle", "tl-middle", "tl-middle", "tl-right"][k];
     add(art, write(x(end * k / 4), HEIGHT - 12, name, k ? at(end * k / 4) : "0"));
   }
-  add(art, rule(level, "tl-level"), write(wall, y(level) - 5, "tl-right", words),
-    write(LEFT + 4, HEIGHT - BOTTOM - 6, "", unit),
+  for (const [words, level] of levels) {
+    add(art, rule(level, "tl-level"), write(wall, y(level) - 5, "tl-right", words));
+  }
+  add(art, write(LEFT + 4, HEIGHT - BOTTOM - 6, "", unit),
     svg("path", {d: path(line.map(([s, n]) => [x(s), y(n)])), class: "tl-line"}),
     ...dots.map(([s, n]) => svg("circle", {cx: x(s), cy: y(n), r: 4.5, class: "tl-dot"})));
   if (!line.length) return art;

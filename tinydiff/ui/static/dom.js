@@ -56,10 +56,10 @@ export function colour(node, family) {
   return node;
 }
 
-// Marks what is shown as not of the settings beside it.
-export function mark(on) {
-  const line = document.querySelector(".td-stale");
-  if (line) line.textContent = on ? "Changed since this text was written." : "";
+// Marks what a tab shows as not of the settings beside it.
+export function mark(tab, on) {
+  const line = document.querySelector(`#stale-${tab} .td-stale`);
+  if (line) line.textContent = on ? "Changed since this was written." : "";
 }
 
 // what a tab's panel draws on
@@ -90,3 +90,28 @@ export function row(words, attributes = {}) {
 const known = (x) => x !== null && x !== undefined && Number.isFinite(x);
 export const fixed = (x, digits) => (known(x) ? x.toFixed(digits) : "\u2013");
 export const percent = (x) => (known(x) ? `${Math.round(100 * x)} %` : "\u2013");
+
+// the one large measure of a text: {name, share, about}
+export function meter({name, share, about}) {
+  const box = make("span", "tt-measure", null, {title: about});
+  return add(box, make("b", "", percent(share)), make("span", "", name));
+}
+
+// A text of [piece, is it in a dictionary?]: words that are none are pale; of what lies in `spans`,
+// [first, end] characters each, words are underlined.
+export function pieces(parts, spans = []) {
+  const found = [];
+  let at = 0;
+  for (const [part, real] of parts) {
+    const cuts = [0, part.length];
+    for (const edge of spans.flat()) if (edge > at && edge < at + part.length) cuts.push(edge - at);
+    cuts.sort((a, b) => a - b);
+    for (let i = 1; i < cuts.length; i++) {
+      const first = at + cuts[i - 1];
+      const same = spans.some(([from, to]) => first >= from && first < to);
+      found.push(make(real ? "span" : "s", same ? "tt-same" : "", part.slice(cuts[i - 1], cuts[i])));
+    }
+    at += part.length;
+  }
+  return found;
+}

@@ -31,17 +31,29 @@ export function story(element, ask, props, watch) {
   tell(element, ask, props, watch);
 }
 
-export function stale(on) {
-  mark(on);
+const runs = new Set();  // tabs of which a run was asked for that has shown nothing yet
+
+// A setting of a tab was changed: what it shows is of other settings.
+export function stale(tab) {
+  runs.delete(tab);
+  mark(tab, true);
+}
+
+// A run was asked for: what the tab shows next is of the settings beside it.
+export function asked(tab) {
+  runs.add(tab);
 }
 
 // A panel is a class with show(value), which draws a new value.
 export function panel(name, element, props, watch) {
   const root = element.querySelector(".tt-panel"), drawn = new panels[name](root);
   let shown = null;
+  const tab = name.toLowerCase();
   const ready = () => {
     if (!props.value || props.value === shown || waited(root.parentNode, props.value)) return;
     shown = props.value;
+    const begun = runs.delete(tab) && !shown.refused;
+    if (begun || shown.stale !== undefined) mark(tab, shown.stale ?? false);
     const page = element.closest(".tabitem");
     refuse(page, "");
     if (!shown.refused || name === "Code") return drawn.show(shown);

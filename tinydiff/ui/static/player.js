@@ -166,7 +166,7 @@ class Player {
     }
     if (this.run.number) this.link();  // the run at load leaves the address alone
     else this.#shown.set(0, this.run);
-    if (this.props.linked) mark(false);
+    if (this.props.linked) mark("denoise", false);
     this.looks.begin(this.run, this.props.linked && counts || [], settings?.steps);
     this.refuse("");
     this.hand.locked.clear();
@@ -194,7 +194,7 @@ class Player {
     const run = this.#shown.get(number);
     if (!run || run === this.run || !run.done) return;
     this.swap(run);
-    mark(true);
+    mark("denoise", true);
   }
 
   // another takes its place: what came of it is what it is

@@ -1,4 +1,4 @@
-// All families: the table, its pictures, and the samplers' own errors as a table in shades.
+// Families: the table, its pictures, and the samplers' own errors as a table in shades.
 
 import {Panel, add, colour, make, picture, put, row, table} from "../dom.js";
 
@@ -20,7 +20,7 @@ const unbroken = (words) => words.replace(/([≤±]) | (%|M)/g, "$1\u00a0$2");
 function families(head, rows) {
   const lines = rows.map(({process, title, cells}) => (
     colour(row(cells.map(unbroken), {title}), process)));
-  return table("All families", "tt-table tt-axis", head, [add(make("tbody"), ...lines)]);
+  return table("Families", "tt-table tt-axis", head, [add(make("tbody"), ...lines)]);
 }
 
 // A row a sampler, under the name of its noise; the figures that there are stand at the right.

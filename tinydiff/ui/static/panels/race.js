@@ -6,7 +6,7 @@ import {Slider} from "../slider.js";
 import {BEHIND, applied} from "../wire.js";
 
 const STOPS = 500;  // of the slider: whole numbers, so that its end is the race's
-const PLACES = ["", "1st", "2nd", "3rd", "4th"];
+const PLACES = ["", "1st", "2nd", "3rd", "4th", "5th"];
 // by state (render.py)
 const KINDS = {m: "tt-masked", x: "tt-noise", g: "tt-given", n: "tt-fresh", a: "tt-fresh",
   e: "e"};
@@ -26,12 +26,13 @@ export class Race extends Panel {
     if (this.#waited !== run) {
       this.#waited = run;
       this.#slider?.stop();
+      for (const lane of this.#lanes) lane.clear();
       if (this.root.getBoundingClientRect().top < 0) this.root.scrollIntoView();
     }
     this.say(status);
   }
 
-  build({lanes, pace}) {
+  build({lanes, pace, about: verdict}) {
     this.#slider?.stop();
     this.root.textContent = "";
     const times = lanes.map((lane) => lane.ms), total = Math.max(...times);
@@ -49,6 +50,7 @@ export class Race extends Panel {
       make("span", "tt-about", about));
     put(this.root, "p", "tt-status", "", {role: "status"});
     add(put(this.root, "div", "tt-race-lanes"), ...this.#lanes.map((lane) => lane.box));
+    if (verdict) put(this.root, "p", "tt-about tt-note", verdict);
     slider.go(reduced.matches ? STOPS : 0);
     if (!reduced.matches) slider.start();
   }
@@ -82,7 +84,9 @@ class Lane {
     this.frames = decoded(lane);
     this.box = colour(make("section", "tt-race-lane"), lane.family);
     const head = put(this.box, "header");
-    put(head, "h2", "", lane.name);
+    const names = put(head, "div");
+    put(names, "h2", "", lane.name);
+    if (lane.term) put(names, "p", "tt-about", lane.term);
     this.badge = put(head, "strong", "tt-place");
     const track = put(this.box, "div", "tt-track", null, {"aria-hidden": "true"});
     const span = put(track, "div", "tt-span");
@@ -95,9 +99,17 @@ class Lane {
     this.cells = this.frames[0].cells.map(() => put(grid, "span", "tt-cell"));
     const list = put(body, "dl", "tt-score");
     this.facts = facts(lane).map(([name, value]) => {
-      put(list, "dt", "", name);
-      return {value, node: put(list, "dd")};
+      const fact = put(list, "div");
+      put(fact, "dt", "", name);
+      return {value, node: put(fact, "dd")};
     });
+  }
+
+  // Nobody has a place while another race is written.
+  clear() {
+    this.badge.textContent = "";
+    this.fill.style.width = "0";
+    for (const {node} of this.facts) node.textContent = "·";
   }
 
   move(now) {
@@ -105,7 +117,7 @@ class Lane {
     let k = last;
     while (k > 0 && this.frames[k].at > now) k--;
     this.fill.style.width = `${100 * Math.min(1, now / this.ms)}%`;
-    this.badge.textContent = done ? PLACES[this.place] : `step ${k} of ${last}`;
+    this.badge.textContent = done ? PLACES[this.place] : `look ${k} of ${last}`;
     this.badge.classList.toggle("tt-running", !done);
     for (const {value, node} of this.facts) node.textContent = done ? value : "·";
     if (k !== this.#shown) this.paint(k);
@@ -146,7 +158,8 @@ function decoded(lane) {
   return frames;
 }
 
-function facts({calls, ms, bits, words}) {
-  return [["calls", String(calls)], ["time", `${ms.toFixed(0)} ms`],
-    ["judge, bits/char", fixed(bits, 2)], ["real words", percent(words)]];
+function facts({calls, ms, bits, measure}) {
+  const large = measure?.name ? [[measure.name, percent(measure.share)]] : [];
+  return [...large, ["looked", `${calls} times`], ["time", `${ms.toFixed(0)} ms`],
+    ["how odd", fixed(bits, 2)]];
 }

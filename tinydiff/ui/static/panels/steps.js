@@ -1,22 +1,23 @@
-// Quality against calls, and a card for each number of steps.
+// A card for each number of looks; its curves are drawn under the sheet of seeds.
 
-import {Panel, add, colour, fixed, make, percent, picture, put} from "../dom.js";
+import {Panel, add, colour, fixed, make, meter, percent, pieces, put} from "../dom.js";
+import {curves} from "./curves.js";
 
 export class Steps extends Panel {
-  show({family, pictures, note, status, cards}) {
+  show({family, pictures, note, status, about, cards}) {
     this.root.textContent = "";
     colour(this.root, family);
-    const classes = pictures.length > 1 ? "tt-pictures" : "tt-pictures tt-single";
-    add(put(this.root, "div", classes), ...pictures.map(picture));
-    put(this.root, "p", "tt-about tt-note", note);
+    put(this.root, "p", "tt-about tt-legend", about);
     put(this.root, "p", "tt-status", status, {role: "status"});
-    for (const name of new Set(cards.map((c) => c.sampler))) {
-      put(this.root, "h2", "tt-family", name);
+    const names = new Set(cards.map((c) => c.sampler));
+    for (const name of names) {
+      put(this.root, "h2", names.size > 1 ? "tt-family" : "td-hidden", name);
       const says = {tabindex: 0, role: "group", "aria-label": `Texts of ${name}`};
       add(put(this.root, "div", "tt-cards", null, says),
         ...cards.filter((c) => c.sampler === name).map(card));
     }
-    if (!cards.length) put(this.root, "p", "tt-about", "No texts yet: press “Run the steps”.");
+    if (!cards.length) put(this.root, "p", "tt-about", "No texts yet: press “Write all”.");
+    curves({pictures, note});
   }
 }
 
@@ -30,21 +31,18 @@ function time(ms) {
 
 function card(c) {
   const box = make("article", "tt-card"), head = put(box, "header");
-  put(head, "h3", "", c.steps === null ? "a call a token" : count(c.steps, "step"));
-  put(head, "span", "tt-num", `${count(c.calls, "call")} · ${time(c.ms)}`);
-  const words = c.pieces.map(([part, real]) => make(real ? "span" : "s", "", part));
-  add(put(box, "p", "tt-still"), ...words);
-  return add(box, quality(c));
+  put(head, "h3", "", c.steps === null ? "a look a word" : count(c.steps, "look"));
+  if (c.measure?.name) add(head, meter(c.measure));
+  add(put(box, "p", "tt-still"), ...pieces(c.pieces));
+  const foot = put(box, "footer", "tt-num");
+  for (const fact of facts(c)) put(foot, "span", "", fact);
+  box.style.setProperty("--share", c.measure?.share ?? 0);
+  return box;
 }
 
-function quality({divergence, texts, bits, words}) {
-  const foot = make("footer", "tt-num");
-  if (divergence !== undefined) {
-    put(foot, "span", "", `${divergence.toFixed(3)} nats a character off, over ${texts} texts`);
-    return foot;
-  }
-  put(foot, "span", "", `judge ${fixed(bits, 2)} bits/char`);
-  put(foot, "span", "", `real words ${percent(words)}`);
-  foot.style.setProperty("--share", words === null ? 0 : words);
-  return foot;
+function facts({steps, calls, ms, divergence, texts, bits, words}) {
+  const took = calls === steps ? time(ms) : `looked ${count(calls, "time")}, ${time(ms)}`;
+  return divergence === undefined
+    ? [took, `how odd ${fixed(bits, 2)}`, `real words ${percent(words)}`]
+    : [took, `${divergence.toFixed(3)} nats a character off, over ${texts} texts`];
 }
