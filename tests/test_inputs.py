@@ -19,7 +19,7 @@ from tinydiff.samplers import SAMPLERS, column
 from tinydiff.show import render
 from tinydiff.store import catalogue, checkpoint, hub
 from tinydiff.text import Subwords
-from tinydiff.ui import blocks, denoise, race, request, steps
+from tinydiff.ui import blocks, denoise, downloads, race, request, steps
 from tinydiff.ui import fields as form
 from tinydiff.ui.request import LIMITS, OPENING
 from tinydiff.ui.session import Session
@@ -263,8 +263,12 @@ def test_a_page_holds_what_the_player_played(tmp_path):
     address of the run; the other files are made from them too."""
     session = Session()
     *_, value = started(session, steps=4)
-    for name, writer in downloads.WRITERS.items():
-        assert Path(downloads.maker(writer, name.lower(), denoise.on_player)(session)).stat().st_size > 500
+    made = {
+        name: Path(downloads.maker(writer, name.lower(), denoise.on_player)(session))
+        for name, writer in downloads.WRITERS.items()
+    }
+    assert len(made.pop("CSV").read_text("utf-8").splitlines()) == 6  # a head, a row a picture
+    assert all(path.stat().st_size > 500 for path in made.values())
     downloads.WRITERS["HTML"](value, tmp_path / "run.html")
     page = (tmp_path / "run.html").read_text("utf-8")
     held = json.loads(re.search(r'<script[^>]*id="run"[^>]*>(.*?)</script>', page, re.S)[1])
