@@ -29,8 +29,8 @@ LETTERS = 34  # px, of the presenter
 
 
 def plain(text: str) -> str:
-    """A text without spaces, line ends and the sign of its end."""
-    return "".join(text.replace("∎", "").replace("↵", "").split())
+    """A text up to the sign of its end, without spaces and line ends."""
+    return "".join(text.partition("∎")[0].replace("↵", "").split())
 
 
 def text_of(value: dict) -> str:
@@ -38,7 +38,9 @@ def text_of(value: dict) -> str:
     run, spelling = render.unpack(value), render.Spelling()
     for picture in run.frames:
         spelling.take(picture)
-    return plain(spelling.text(run.frames[-1].text))
+    end = run.frames[0].scene.get("end")
+    signs = run.frames[-1].text
+    return plain(spelling.text(signs.partition(end)[0] if end else signs))
 
 
 @pytest.fixture(scope="module")
