@@ -187,7 +187,6 @@ def test_only_the_text_moves_during_a_run(visit, page, width, height):
     page.set_viewport_size({"width": width, "height": height})
     page = visit()
     played(page)
-    page.select_option(P + ".td-speed", "15")  # the server ends before the player does
     page.evaluate(MOVED)
     generate(page)
     page.wait_for_function("() => window.moved.over", timeout=90_000)

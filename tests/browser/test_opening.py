@@ -78,7 +78,7 @@ def test_the_first_look_is_told_sentence_by_sentence(visit, page, recorded):
     assert wanted[0].startswith("Hidden words") and "guesses all" in wanted[1]
     assert "surest" in wanted[2] or "chance" in wanted[2]
     gaps = [later["at"] - one["at"] for one, later in zip(said, said[1:])]
-    assert all(gap > 700 for gap in gaps[:3])
+    assert min(gaps[:3]) > 500, gaps
     assert plain(said[1]["text"]) == text_of(recorded[1])
     assert "·" in said[0]["text"] and "·" in said[2]["text"] and "·" not in end["text"]
     page.locator("body").press("r")
