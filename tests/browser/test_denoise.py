@@ -187,7 +187,6 @@ def test_only_the_text_moves_during_a_run(visit, page, width, height):
     page.set_viewport_size({"width": width, "height": height})
     page = visit()
     played(page)
-    page.select_option(P + ".td-speed", "15")  # the server ends before the player does
     page.evaluate(MOVED)
     generate(page)
     page.wait_for_function("() => window.moved.over", timeout=90_000)
@@ -296,9 +295,10 @@ def test_a_wrong_prompt_is_one_sentence(visit):
 
 def test_samplers_bring_their_own_options(stay):
     """An option is seen with its sampler and with no other."""
-    page, chosen = stay(), stay().input_value("input[aria-label=Sampler]")
-    option = page.locator("#option-threshold-at_least")
+    page = stay()
     more(page)
+    chosen = page.input_value("input[aria-label=Sampler]")
+    option = page.locator("#option-threshold-at_least")
     assert option.count() == 0 or not option.is_visible()
     page.locator("input[aria-label=Sampler]").click()
     page.get_by_role("option", name="threshold").click()
@@ -387,6 +387,7 @@ def test_the_other_noise(stay):
     until(page, "s.at > 20", 60)
     page.keyboard.press("Escape")
     assert re.fullmatch(r"[^·]+·*", state(page)["text"])
+    page.locator(P + ".td-seek").fill("3")
     assert state(page)["caption"].startswith("It writes the next word")
     page.emulate_media(reduced_motion="reduce")
 

@@ -75,8 +75,9 @@ def ask(page, source: str):
 def menu_of(page, menu: str) -> list[str]:
     """What a menu offers."""
     page.locator(f"{menu} input").click()
-    page.get_by_role("option").first.wait_for()
-    found = page.get_by_role("option").all_inner_texts()
+    offered = page.locator("[role=listbox] [role=option]")
+    offered.first.wait_for()
+    found = offered.all_inner_texts()
     page.keyboard.press("Escape")
     return [words.strip().removeprefix("✓").strip() for words in found]
 

@@ -47,7 +47,7 @@ def played(page, steps=STEPS, after=""):
     """Wait for the end of the run that follows the text `after`; the text that stands there."""
     where = page.locator(".td-where")
     expect(where).to_have_text(f"look {steps} of {steps}", timeout=30_000)
-    expect(page.locator(".td-cells")).not_to_have_text(after or "nothing", timeout=30_000)
+    expect(page.locator(".td-cells").first).not_to_have_text(after or "nothing", timeout=30_000)
     expect(where).to_have_text(f"look {steps} of {steps}", timeout=30_000)
     return "".join(page.locator(".td-cells span").all_text_contents())
 
@@ -71,7 +71,7 @@ def test_it_plays_and_another_family_can_be_chosen(watched, address, width):
     page.go_back()
     assert played(page) == first
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    inner, outer = (page.locator(name).bounding_box() for name in (".td-cells", ".td-sheet"))
+    inner, outer = (page.locator(name).first.bounding_box() for name in (".td-cells", ".td-sheet"))
     assert (
         outer["x"] <= inner["x"]
         and inner["x"] + inner["width"] <= outer["x"] + outer["width"] + 0.5
@@ -100,7 +100,7 @@ def test_a_link_opens_its_run_and_the_keyboard_plays_it(watched, address):
     page = watched
     page.goto(f"{address}#masked/confidence-{FEWER}")
     played(page, FEWER)
-    page.locator(".td-sheet").focus()
+    page.locator(".td-sheet").first.focus()
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
     expect(page.locator(".td-where")).to_have_text(f"look 1 of {FEWER}")

@@ -705,7 +705,7 @@ class Player {
       const by = {ArrowRight: 1, ArrowLeft: -1, ArrowDown: ROW, ArrowUp: -ROW}[key];
       return () => this.extend(Math.max(0, Math.min(count - 1, picked + by)));
     }
-    if (target === this.seek || shiftKey) return null;
+    if (target.matches("input") || shiftKey) return null;
     const places = {ArrowRight: this.#at + 1, ArrowLeft: this.#at - 1, Home: 0, End: this.run.end};
     return key in places ? () => this.go(places[key]) : null;
   }
