@@ -349,6 +349,7 @@ def test_first_frame_is_quick(stay, record_property):
 def test_a_template_keeps_what_is_given(visit):
     """What a template gives stands in the text; each blank is a character."""
     page = visit("?model=shakespeare/masked&steps=8&length=32")
+    until(page, "!s.running && s.end === 8")  # not the recorded run
     finished(page)
     page.fill("#prompt textarea", "To be, or ␣␣␣ to be")
     generate(page)
