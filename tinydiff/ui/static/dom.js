@@ -109,7 +109,8 @@ export function pieces(parts, spans = []) {
     for (let i = 1; i < cuts.length; i++) {
       const first = at + cuts[i - 1];
       const same = spans.some(([from, to]) => first >= from && first < to);
-      found.push(make(real ? "span" : "s", same ? "tt-same" : "", part.slice(cuts[i - 1], cuts[i])));
+      const piece = part.slice(cuts[i - 1], cuts[i]);
+      found.push(make(real ? "span" : "s", same ? "tt-same" : "", piece));
     }
     at += part.length;
   }
