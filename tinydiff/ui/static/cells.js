@@ -6,7 +6,8 @@ import {BEHIND, HALF, MASK, fifth, isOpen, share} from "./wire.js";
 
 const RETURN = CONTROLS["\n"];
 const NEW = new Set(["n", "a"]);
-const SPARE = 1.1;  // room that pieces of words are held to: a text may be longer than its masks
+// lines of room that pieces of words are held to: a text may be longer than its masks
+const SPARE = [[500, 2], [Infinity, 1]];  // by the width of the sheet, px
 const OFTEN = ["never", "once", "twice", "3 times", "more often"];
 
 // A shade of the cells: its name and title on a button; of(frame, i), from 0 to 4 or null, for what
@@ -41,10 +42,22 @@ export class Cells {
   // Takes no less room than it has taken since `release`, so that what lies under it stays while
   // words come that are shorter than their masks.
   hold() {
-    const {height} = this.box.getBoundingClientRect();
+    const {height, width} = this.box.getBoundingClientRect();
     if (height <= this.#room) return;
-    this.#room = this.#gaps.length ? SPARE * height : height;
+    this.#room = Math.max(height, this.#gaps.length ? this.#content() + this.#spare(width) : 0);
     this.box.style.minHeight = `${this.#room}px`;
+  }
+
+  // the height of the text itself
+  #content() {
+    const last = this.#spans[this.#spans.length - 1].getBoundingClientRect();
+    const {top} = this.box.getBoundingClientRect();
+    return last.bottom - top + parseFloat(getComputedStyle(this.box).paddingBottom);
+  }
+
+  #spare(width) {
+    const lines = SPARE.find(([most]) => width <= most)[1];
+    return lines * parseFloat(getComputedStyle(this.box).lineHeight);
   }
 
   release() {

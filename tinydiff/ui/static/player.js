@@ -284,7 +284,10 @@ class Player {
       undo: this.#past > 0, rest: can && over && this.hand.locked.size > 0 && !head.yours,
       fork: can && done && this.#at > 0 && this.#at < end, finish: head.yours, keep: over,
     };
-    this.find(".td-deeds").hidden = !this.props.linked;
+    const strange = done && this.run.strange?.size > 0;
+    this.find(".td-kinds .f").parentNode.classList.toggle("td-past", !strange);
+    // while it plays nothing comes or goes beside the sentence
+    this.find(".td-deeds").hidden = !this.props.linked || this.#playing;
     for (const button of this.find(".td-deeds").children) {
       button.hidden = !offered[button.dataset.deed];
     }

@@ -205,7 +205,7 @@ function button(box, words, act, classes = "tt-button") {
 }
 
 // radios, one stop of the keyboard: chosen(i)
-function choice(box, label, names, chosen) {
+function switcher(box, label, names, chosen) {
   const group = put(box, "fieldset", "ts-choice");
   put(group, "legend", "td-hidden", label);
   names.forEach((name, i) => {
@@ -218,7 +218,7 @@ function choice(box, label, names, chosen) {
 }
 
 // five bets, and which words of them are marked
-function bets(box, pairs, marked = []) {
+function betBars(box, pairs, marked = []) {
   const list = make("ol", "ts-bets");
   for (const [word, p] of pairs) {
     const row = put(list, "li", marked.includes(word) ? "on" : "");
@@ -234,7 +234,7 @@ const spoken = (p) => (p < .0001 ? "nearly nothing" : p < .01 ? `${(100 * p).toF
   : percent(p));
 
 // A slider that plays: moved(k) draws; where motion is unwanted it stands at its end.
-function clock(box, {steps, gap, words, label, moved, say}) {
+function storyClock(box, {steps, gap, words, label, moved, say}) {
   const slider = new Slider({max: steps, step: 1, whole: gap * steps, words, label,
     moved: (value) => {
       const k = Math.min(steps, Math.floor(value + 1e-6));
@@ -288,7 +288,7 @@ function guess(box, shown) {
     said.textContent = rank
       ? `The network gives your word “${mine}” ${spoken(p)}: place ${rank} of its bets.`
       : `The network gives your word “${mine}” less than 0.01 %.`;
-    bets(list, shown.bets, [mine]);
+    betBars(list, shown.bets, [mine]);
     draw("n");
   };
   form.addEventListener("submit", (event) => {
@@ -315,7 +315,7 @@ function fills(box, shown) {
       : `${hidden.size} of ${truth.length} are hidden.`;
   };
   const names = shown.looks.map((one, i) => `${percent(one.share)}${i ? "" : ", as in BERT"}`);
-  choice(bar, "Hidden", names, (i) => {
+  switcher(bar, "Hidden", names, (i) => {
     at = i;
     draw(false);
   });
@@ -324,7 +324,7 @@ function fills(box, shown) {
 }
 
 // the fourth: two words that each fit, and do not fit together
-function alone(box, shown) {
+function oneOnly(box, shown) {
   const sheet = new Sheet(box), {pair, first, second, after, name} = shown;
   const signs = Array.from(shown.text);
   const {frame, run} = still(shown, (i) => (signs[i] === shown.end ? BEHIND : "w"));
@@ -337,10 +337,10 @@ function alone(box, shown) {
     put(side, "h3", "", head);
     return put(side, "div");
   });
-  bets(left, first, [one]);
-  bets(right, second, [two]);
+  betBars(left, first, [one]);
+  betBars(right, second, [two]);
   const more = button(bar, `Keep only “${one}”, and look again`, () => {
-    bets(right, after, [two]);
+    betBars(right, after, [two]);
     said.textContent = `Now it knows of the ${one}: “${two}” falls from ${spoken(name[0])} to `
       + `${spoken(name[1])}.`;
     more.remove();
@@ -353,7 +353,7 @@ function few(box, shown) {
   const run = new Run(shown.run), sheet = new Sheet(box), at = shown.place;
   const bar = put(box, "div"), side = put(box, "section", "ts-side");
   const head = put(side, "h3", "", "Bets for the framed place"), list = put(side, "div");
-  const slider = clock(bar, {steps: run.end, gap: LOOK, words: "▶ Play", label: "Look",
+  const slider = storyClock(bar, {steps: run.end, gap: LOOK, words: "▶ Play", label: "Look",
     say: (k) => `look ${k} of ${run.end}`,
     moved: (k) => {
       const frame = run.frames[k], rest = k === run.end;
@@ -366,7 +366,7 @@ function few(box, shown) {
       for (let i = 0; i < found.signs.length; i += 2) {
         pairs.push([run.pieces[found.signs[i]].trim(), share(found.signs[i + 1])]);
       }
-      bets(list, pairs, written ? [run.pieces[frame.text[at]].trim()] : []);
+      betBars(list, pairs, written ? [run.pieces[frame.text[at]].trim()] : []);
     }});
   return () => slider.stop();
 }
@@ -399,7 +399,7 @@ function together(box, entries, label, say) {
     if (about) put(sheet.root, "p", "ts-about", about);
     return {sheet, run: new Run(run), calls};
   });
-  return clock(bar, {steps: Math.max(...shown.map(({run}) => run.end)), gap: QUICK,
+  return storyClock(bar, {steps: Math.max(...shown.map(({run}) => run.end)), gap: QUICK,
     words: "▶ Play", label, say: (k) => say(k),
     moved: (k) => {
       for (const {sheet, run, calls} of shown) {
@@ -411,7 +411,7 @@ function together(box, entries, label, say) {
     }});
 }
 
-function others(box, {runs}) {
+function otherNoises(box, {runs}) {
   const slider = together(box, runs, "Look", (k) => `look ${k}`);
   return () => slider.stop();
 }
@@ -424,9 +424,9 @@ function orders(box, {tasks}) {
     room.replaceChildren();
     slider = together(room, tasks[i][1], "Look", (k) => `look ${k}`);
   };
-  choice(bar, "Task", tasks.map(([name]) => name), open);
+  switcher(bar, "Task", tasks.map(([name]) => name), open);
   open(0);
   return () => slider.stop();
 }
 
-const STAGES = [fades, guess, fills, alone, few, bought, others, orders];
+const STAGES = [fades, guess, fills, oneOnly, few, bought, otherNoises, orders];

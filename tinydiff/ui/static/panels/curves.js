@@ -11,6 +11,12 @@ export class Curves extends Panel {
     if (drawn) this.show(drawn);
   }
 
+  // the curves of what Steps shows, which may be there first
+  static of(value) {
+    drawn = value;
+    here?.show(value);
+  }
+
   show({pictures, note}) {
     this.root.textContent = "";
     put(this.root, "h2", "", "Quality against looks");
@@ -18,10 +24,4 @@ export class Curves extends Panel {
     add(put(this.root, "div", classes), ...pictures.map(picture));
     put(this.root, "p", "tt-about tt-note", note);
   }
-}
-
-// the curves of what Steps shows, which may be there first
-export function curves(value) {
-  drawn = value;
-  here?.show(value);
 }

@@ -1,7 +1,7 @@
 // A card for each number of looks; its curves are drawn under the sheet of seeds.
 
 import {Panel, add, colour, fixed, make, meter, percent, pieces, put} from "../dom.js";
-import {curves} from "./curves.js";
+import {Curves} from "./curves.js";
 
 export class Steps extends Panel {
   show({family, pictures, note, status, about, cards}) {
@@ -17,7 +17,7 @@ export class Steps extends Panel {
         ...cards.filter((c) => c.sampler === name).map(card));
     }
     if (!cards.length) put(this.root, "p", "tt-about", "No texts yet: press “Write all”.");
-    curves({pictures, note});
+    Curves.of({pictures, note});
   }
 }
 
@@ -35,12 +35,12 @@ function card(c) {
   if (c.measure?.name) add(head, meter(c.measure));
   add(put(box, "p", "tt-still"), ...pieces(c.pieces));
   const foot = put(box, "footer", "tt-num");
-  for (const fact of facts(c)) put(foot, "span", "", fact);
+  for (const fact of factsOf(c)) put(foot, "span", "", fact);
   box.style.setProperty("--share", c.measure?.share ?? 0);
   return box;
 }
 
-function facts({steps, calls, ms, divergence, texts, bits, words}) {
+function factsOf({steps, calls, ms, divergence, texts, bits, words}) {
   const took = calls === steps ? time(ms) : `looked ${count(calls, "time")}, ${time(ms)}`;
   return divergence === undefined
     ? [took, `how odd ${fixed(bits, 2)}`, `real words ${percent(words)}`]
