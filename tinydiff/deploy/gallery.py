@@ -68,7 +68,7 @@ def record(name: str, folder: Path) -> dict:
 
 
 def record_run(model: str, sampler: str, steps: int, folder: Path) -> dict:
-    """Write one run to the folder, as the tab Denoise would have shown it."""
+    """Write one run to the folder, as the tab Watch would have shown it."""
     # gradio takes seconds, and only those who record wait for it
     from tinydiff.ui import denoise, request
 

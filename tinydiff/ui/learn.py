@@ -60,7 +60,7 @@ EXAMPLES = {
     "weather reports": "weather",
     "nursery rhymes": "rhymes",
 }
-STEPS = 32  # in Denoise to begin with, for each window of a small network
+STEPS = 32  # in Watch to begin with, for each window of a small network
 MOST = 100_000  # steps
 FILLED = 0.9  # the share of the minutes that they may take; validations come on top
 SPARE = 60.0  # seconds that samples, validations and a busy machine may add
@@ -352,7 +352,7 @@ def about() -> str:
 
 
 def build(site: Site) -> None:
-    """The widgets and handlers of the tab; Denoise, where one plays, is built before it."""
+    """The widgets and handlers of the tab; Watch, where one plays, is built before it."""
     gr.Markdown(about())
     session = site.session
     text, noise, tokens, minutes, go, stop = build_fields()
@@ -569,7 +569,7 @@ def trained_model(session: Session) -> visitor_models.VisitorModel:
 
 
 def play_with(session: Session) -> list:
-    """Denoise with the visitor's model chosen: the tab, then its fields."""
+    """Watch with the visitor's model chosen: the tab, then its fields."""
     trained_model(session)
     session.models = session.local_models()
     run = read_run({"model": visitor_models.NAME, "prompt": "", "steps": STEPS}, session)

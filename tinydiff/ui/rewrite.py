@@ -176,7 +176,7 @@ def open_rewriter(name: object, session: Session | None = None) -> tuple[Model, 
     if not process.task:
         raise ValueError(
             f"The model {brief(name)} writes plain text and was not trained to rewrite: play it in "
-            "the tab Denoise."
+            "the tab Watch."
         )
     return model, process
 

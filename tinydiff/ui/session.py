@@ -104,7 +104,7 @@ class Session:
 
     def __init__(self):
         self.jobs: dict[str, Job] = {}
-        self.models: dict[str, Model] = catalogue.models()  # in the menus of Denoise
+        self.models: dict[str, Model] = catalogue.models()  # in the menus of Watch
         self.recent: dict[str, Model] = {}  # of the Hub, that they used, the newest first
         self.link: Request | None = None  # what the page was opened with
         self.secret = ""  # of the model that they trained

@@ -55,7 +55,7 @@ class Panel(gr.HTML):
 @dataclass
 class Site:
     """What the tabs share while the page is built: the page, its tabs, the visitor's session, and
-    of Denoise the player and the fields, for tabs that bring something to play with; and how the
+    of Watch the player and the fields, for tabs that bring something to play with; and how the
     runs of events are asked for, which the page's queue does (`Page.asks`)."""
 
     page: gr.Blocks
