@@ -15,6 +15,8 @@
 #   "pandas>=2,<4",
 #   "pillow>=10.3,<13",
 #   "rich>=13,<16",
+#   "segno>=1.6,<2",
+#   "anyio>=4,<5",
 #   "vaderSentiment>=3.3,<4",
 #   "pyarrow>=15",
 # ]

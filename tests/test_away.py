@@ -343,7 +343,8 @@ def test_every_table_as_csv():
     kept = [k for e in cards.values() for k in ("steps", "single", "temperatures") for _ in e[k]]
     assert len(read_csv(sheets.of_evaluations(cards))) == len(kept) > 20
     assert len(read_csv(sheets.of_losses(cards))) >= 33
-    recorded = json.loads((ROOT / "assets/recorded/steps.json").read_text())["stories/masked"]
+    recorded = json.loads((ROOT / "assets/recorded/steps.json").read_text())
+    recorded = recorded["cards"]["stories/masked"]
     found = read_csv(sheets.of_cards(recorded))
     assert [float(r["judge [bits/character]"]) for r in found] == pytest.approx(
         [c["bits"] for c in recorded], rel=1e-5

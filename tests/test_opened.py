@@ -42,6 +42,8 @@ def files_of(model: str, inside: str = "") -> dict[str, bytes]:
     return {f"{inside}{path.name}": path.read_bytes() for path in there if path.is_file()}
 
 
+# samplers, seed, temperature and prompt of Steps
+SET = (["ancestral"], 7, 0.6, "")
 MANY = {
     **files_of("shakespeare/masked", "letters/"),
     **files_of("restore-masked", "lines/"),
@@ -261,7 +263,7 @@ def test_every_tab_opens_with_it(server):
         pinned(server, f"stranger/many/{name}") for name in ("letters", "stories", "lines")
     )
     page = built()
-    for menu in ("model", "steps-model", "race-model-0", "blocks-model", "training-model"):
+    for menu in ("model", "steps-model", "race-model-1", "blocks-model", "training-model"):
         values = [value for _, value in page[menu].choices]
         assert page[menu].value == letters and letters in values, menu
     assert {letters, stories} <= {value for _, value in page["blocks-model"].choices}
@@ -291,7 +293,7 @@ def test_a_visitor_plays_it_in_every_tab(visitor):
     """The name of a repository in each menu: the first that fits is opened, pinned, drawn with its
     own figures, and stays in all menus of this visitor and of nobody else."""
     session, (letters, stories, lines) = visitor
-    model, _, _, panel = steps.changed(session, "stranger/many")
+    model, *_, panel = steps.changed(session, "stranger/many", *SET)
     assert model["value"] == letters and {letters, stories} <= set(choices(model))
     assert steps.ITSELF in str(panel["pictures"]) and steps.SAID_ITSELF in panel["note"]
     model, *_ = race.entered(session, "stranger/many")
@@ -319,7 +321,7 @@ def test_a_visitor_plays_it_in_every_tab(visitor):
         mine = other is session
         assert (letters in other.local_models()) == (lines in other.rewriters()) == mine
         assert (letters in other.models) == mine
-    again = steps.changed(session, letters)[0]
+    again = steps.changed(session, letters, *SET)[0]
     assert again["value"] == letters and lines not in choices(again)
 
 
@@ -426,7 +428,7 @@ def spoiled(found, rng):
 def drawn(session: Session, key: str) -> None:
     """All that the tabs draw of a checkpoint's own figures; a refusal is a sentence."""
     asks = (
-        lambda: steps.changed(session, key),
+        lambda: steps.changed(session, key, *SET),
         lambda: blocks.changed(session, key, 16),
         lambda: training.changed(session, key),
         lambda: families.changed(session, key),

@@ -139,5 +139,5 @@ def test_every_command_runs(tmp_path, monkeypatch, capsys):
             run(words)
         assert {"user/name", "user/collection"} <= {name for _, name in hub.repos}
     said = capsys.readouterr().out
-    assert len(deployed) == 5 and "\nOnce upon a time" in said and "Pushed runs/mine" in said
+    assert len(deployed) == 6 and "\nOnce upon a time" in said and "Pushed runs/mine" in said
     assert {path.name for path in Path("runs").iterdir()} == {"mine", "rival", "blocks"}

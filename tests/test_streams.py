@@ -89,7 +89,7 @@ def test_films_and_terminals_break_the_line(run):
     """A sign ends the row, and an empty row follows, in a film and in a terminal; where nothing
     follows there is none."""
     assert export.texts(run)[-1] == f"a{BREAK}bc" and export.lines_of(run) == 3
-    *_, last = export.images(run)
+    *_, last = export.images(run, plots=False)
     assert last.size == export.background_size(3)
     assert [row for (row,) in export.rows(f"a{BREAK}bc")] == [f"a{BREAK}", "", "bc"]
     assert [row for (row,) in export.rows(f"ab{BREAK}")] == [f"ab{BREAK}"]

@@ -231,7 +231,8 @@ def others_of(site: Site):
 def looked(session: Session, event: gr.EventData):
     """The slider was let go at a number of looks: the next run takes as many, and where it is not
     there yet it is computed before the others."""
-    count = number("steps", event._data.get("count") if isinstance(event._data, dict) else None)
+    with refusals():
+        count = number("steps", event._data.get("count") if isinstance(event._data, dict) else None)
     session.looks = count
     if found := looks.of_session(session, TAB.name):
         found.chosen = count if count in found.counts else found.chosen
