@@ -298,7 +298,9 @@ def test_a_visitor_plays_it_in_every_tab(visitor):
     assert steps.ITSELF in str(panel["pictures"]) and steps.SAID_ITSELF in panel["note"]
     model, *_ = race.entered(session, "stranger/many")
     assert model["value"] == letters
-    plan = race.read_fields(session, "", 1, letters, "ancestral", 2, stories, "blockwise", 4)
+    plan = race.read_fields(
+        session, "", "", 1, letters, "ancestral", 2, False, stories, "blockwise", 4, False
+    )
     *_, whole = race.write(plan, Job())
     assert [lane["name"].partition(",")[0] for lane in whole["lanes"]] == [
         catalogue.short_name(letters),
