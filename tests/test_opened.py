@@ -302,7 +302,7 @@ def test_a_visitor_plays_it_in_every_tab(visitor):
         session, "", "", 1, letters, "ancestral", 2, False, stories, "blockwise", 4, False
     )
     *_, whole = race.write(plan, Job())
-    assert [lane["name"].partition(",")[0] for lane in whole["lanes"]] == [
+    assert [lane["term"].partition(",")[0] for lane in whole["lanes"]] == [
         catalogue.short_name(letters),
         catalogue.short_name(stories),
     ]

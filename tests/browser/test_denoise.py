@@ -156,7 +156,7 @@ MOVED = """() => {
   const observer = new PerformanceObserver(take);
   let begun = 0;
   const step = new MutationObserver(() => {
-    if (!begun && Number(seek.value) >= 1 && player.classList.contains("running"))
+    if (!begun && Number(seek.value) >= 1 && player.classList.contains("playing"))
       begun = performance.now();
     if (!begun) return;
     if (player.classList.contains("playing")) {
