@@ -276,6 +276,8 @@ def test_a_link_shows_the_same_text(visit, server, page):
     page = visit("?seed=11&steps=16&prompt=JULIET%3A&sampler=confidence")
     first = until(page, "!s.running && s.end === 16 && s.at === 16")["text"]
     assert first.startswith("JULIET:") and page.input_value("#prompt textarea") == "JULIET:"
+    # nothing is under way that the browser would break off
+    page.wait_for_function(f"() => !document.querySelector('{P}.td-scale li:not(.there)')")
     page.goto(f"{server.url}/{page.url.split('/')[-1]}")
     page.wait_for_selector(P + ".td-cells span")
     assert until(page, "!s.running && s.end === 16 && s.at === 16")["text"] == first

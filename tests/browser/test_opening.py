@@ -113,6 +113,7 @@ def test_the_slider_swaps_the_finished_text_at_once(visit, page, recorded, recor
     finished(page)
     assert page.locator(P + ".td-scale li").all_inner_texts() == [*map(str, LOOKS)]
     page.wait_for_function(f"() => document.querySelectorAll('{P}.td-scale li.there').length === 8")
+    page.wait_for_timeout(1500)  # what the page itself asks for at its start is over
     asked, took, seen = [], [], []
     page.on("request", lambda request: asked.append(request.url))
     for count in [*reversed(LOOKS), *LOOKS]:
