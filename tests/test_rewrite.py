@@ -64,9 +64,9 @@ def shelf(rewriter, monkeypatch):
     """The library with that checkpoint among those it holds."""
     monkeypatch.setattr(catalogue, "CHECKPOINTS", rewriter.parent)
     monkeypatch.setattr(rewrite, "STEPS", (1, 8))
-    catalogue.opened.cache_clear()
+    catalogue.opened.cache_clear(), catalogue.fingerprint.cache_clear()
     yield
-    catalogue.opened.cache_clear()
+    catalogue.opened.cache_clear(), catalogue.fingerprint.cache_clear()
 
 
 # ---------------------------------------------------------------- pairs

@@ -84,8 +84,10 @@ def more(page):
 
 
 def choose(page, menu: str, option: str):
-    """An option of a menu."""
+    """An option of a menu, once that is open and stands still."""
     page.locator(f"{menu} input").click()
+    page.get_by_role("option", name=option, exact=True).wait_for()
+    page.wait_for_timeout(300)
     page.get_by_role("option", name=option, exact=True).click()
 
 
@@ -278,6 +280,7 @@ def test_a_link_shows_the_same_text(visit, server, page):
     assert first.startswith("JULIET:") and page.input_value("#prompt textarea") == "JULIET:"
     # nothing is under way that the browser would break off
     page.wait_for_function(f"() => !document.querySelector('{P}.td-scale li:not(.there)')")
+    page.wait_for_timeout(700)
     page.goto(f"{server.url}/{page.url.split('/')[-1]}")
     page.wait_for_selector(P + ".td-cells span")
     assert until(page, "!s.running && s.end === 16 && s.at === 16")["text"] == first

@@ -79,6 +79,7 @@ def menu_of(page, menu: str) -> list[str]:
     offered.first.wait_for()
     found = offered.all_inner_texts()
     page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")  # so that a click opens it again
     return [words.strip().removeprefix("✓").strip() for words in found]
 
 

@@ -44,9 +44,9 @@ def test_a_page_opened_with_a_checkpoint(hub, page, tmp_path):
         assert not page.locator("#opened-with").count()
         come(page, "Steps")
         assert page.locator("#steps-model input").input_value() == f"stranger/letters@{sha[:7]}"
-        assert "its evaluation" in page.inner_text("#steps-panel")
+        assert "its evaluation" in page.inner_text("#curves-panel")
         come(page, "Race")
-        assert page.locator("#race-model-0 input").input_value().startswith("stranger/letters@")
+        assert page.locator("#race-model-1 input").input_value().startswith("stranger/letters@")
     finally:
         server.close()
     watch.good()

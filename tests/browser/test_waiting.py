@@ -54,6 +54,7 @@ def test_who_waits_is_told_and_can_stop(visit, full):
     place = player.locator(".td-waiting")
     player.locator(".td-last").click()
     before = text_of(page)
+    page.fill("#prompt textarea", "A crowd")  # which no earlier visitor asked for
     page.click("#write")
     expect(place).to_have_text(PLACE, timeout=2000)
     assert not hidden_by_others(page)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -36,7 +37,7 @@ class Held:
     request: Request
     value: dict
 
-    @property
+    @cached_property
     def pictures(self) -> list[render.Picture]:
         return render.unpack(self.value).frames
 

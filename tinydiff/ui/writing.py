@@ -43,8 +43,10 @@ def done(request: Request, wire: render.Wire, **more) -> dict:
     numbers = stats(end)
     if render.MASK not in end.text:
         text = render.spelled(end.text, process.tokenizer)
-        more |= dict(measure=measure(text, process), strange=strange(end, process))
-        numbers += judged(text, process)
+        quality = evaluate.judged([text], process)
+        more["measure"] = measure_of(quality, process.corpus)
+        more["strange"] = strange(end, process)
+        numbers += judged(text, quality, process.corpus)
     return wire.value(done=True, stats=numbers, **more)
 
 
@@ -138,12 +140,11 @@ def stats(end: render.Picture) -> list[list[str]]:
     ]
 
 
-def judged(text: str, process: Process) -> list[list[str]]:
-    """What others say of a text; nothing of one that another text was learned for than the
-    judge's."""
-    quality = evaluate.judged([text], process)
-    real = catalogue.real_text(process.corpus)
-    ends = catalogue.yardsticks(process.corpus)
+def judged(text: str, quality: evaluate.Quality, corpus: str) -> list[list[str]]:
+    """What others say of a text of this quality; nothing of one that another text was learned for
+    than the judge's."""
+    real = catalogue.real_text(corpus)
+    ends = catalogue.yardsticks(corpus)
     rows = []
     if quality.bits is not None:
         rows.append(
@@ -154,7 +155,7 @@ def judged(text: str, process: Process) -> list[list[str]]:
             ]
         )
     if quality.words is not None:
-        good, long = evaluate.word_counts(text, catalogue.words(process.corpus))
+        good, long = evaluate.word_counts(text, catalogue.words(corpus))
         real_words = f"real text {percent(ends['real']['words'])}" if ends else ""
         rows.append(["real words", f"{good} of {long}", real_words])
     return rows

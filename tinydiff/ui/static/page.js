@@ -16,11 +16,18 @@ export function others(id, props, watch) {
   takeOthers(id, props, watch);
 }
 
+let tabs = null;
+
 export function nav(element, props, opened) {
-  return new Nav(element, props, (name) => {
+  tabs = new Nav(element, props, (name) => {
     props.value = name;
     opened();
   });
+}
+
+// Opens a tab as a click on its name does.
+export function come(name) {
+  tabs.go(name);
 }
 
 export function byHand(id) {

@@ -5,7 +5,7 @@ import {make} from "./dom.js";
 // settings by the labels of their fields, where those have another name
 const NAMED = {
   prompt: "begin with", template: "begin with", steps: "looks", text: "begin with",
-  "this model does not know": "begin with",
+  "this model does not know": "begin with|your words",
 };
 
 // the field of a tab that a sentence speaks of first; null where it speaks of none
@@ -15,7 +15,8 @@ function fieldOf(root, words) {
   for (const label of root.querySelectorAll("[data-testid=block-info], .label-wrap span")) {
     const block = label.closest(".block"), name = label.textContent.trim().toLowerCase();
     if (!block || !name) continue;
-    const names = [name, ...Object.keys(NAMED).filter((key) => name.startsWith(NAMED[key]))];
+    const called = (key) => NAMED[key].split("|").some((start) => name.startsWith(start));
+    const names = [name, ...Object.keys(NAMED).filter(called)];
     for (const one of names) {
       const at = said.indexOf(one);
       if (at >= 0 && at < first) [found, first] = [block, at];
