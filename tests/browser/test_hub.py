@@ -107,6 +107,7 @@ def test_a_hub_id_fills_the_menus(opened, hub):
     generate(page)
     text = finished(page)["text"]
     assert f"stranger%2Fmany%2Fwild%40{sha}" in page.url
+    page.wait_for_timeout(1500)  # nothing is under way that the browser would break off
     page.goto(page.url)
     page.wait_for_selector("#denoise-player .td-cells span")
     told(page, f"Commit {sha[:12]}")
