@@ -262,4 +262,5 @@ def test_a_closed_page_frees_its_place(served):
             third.leave()
             began = time.monotonic()
             assert running(fourth)["text"] == "next" and time.monotonic() - began < 1.5
+            wait(lambda: served.ended == ["stays"], 2)  # told by another thread
     assert served.ended[:1] == ["stays"] and served.started == ["stays", "next"]
