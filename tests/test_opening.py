@@ -445,10 +445,27 @@ def test_what_is_asked_of_nobody_has_no_loss():
 def test_the_numbers_are_in_plain_words():
     """How often it looked, what a look takes, and what a second model says, with what is better."""
     rows = {row[0]: row[1:] for row in done({"steps": 4, "length": 48})["stats"]}
-    assert list(rows) == ["looked", "a look", "how odd to a second model", "real words"]
+    names = ["looked", "a look", "how odd to a second model", "real words", "said only once"]
+    assert list(rows) == names
     assert rows["looked"][0] == "4 times" and rows["a look"][0].endswith(" ms")
     assert rows["how odd to a second model"][1].endswith("lower is better")
     assert done({"steps": 1, "length": 48})["stats"][0][1] == "1 time"
+
+
+def test_what_is_said_again_is_counted():
+    """Of four words in a row, the share that is said only once: a text that says a sentence twice
+    has fewer; a text of three words has no such number."""
+    words = "the fox ran home to see her friend".split()
+
+    def once(text: str) -> str | None:
+        quality = evaluate.judged([text], request.read({}).process)
+        rows = {row[0]: row[1] for row in writing.judged(text, quality, "tinystories")}
+        return rows.get("said only once")
+
+    assert once(" ".join(words)).startswith("100 %")
+    # 13 fours in a row, of which the 5 of the sentence come twice
+    assert once(" ".join(words + words)).startswith("62 %")
+    assert once("the fox ran") is None
 
 
 def test_every_sampler_says_what_it_keeps():

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import gradio as gr
 import httpx
@@ -19,7 +20,7 @@ import pytest
 from gradio_client import Client
 
 from tests.programs import Program
-from tinydiff.ui import server
+from tinydiff.ui import server, story
 from tinydiff.ui.theme import LAUNCH
 
 SENTENCE = 12  # characters that a sentence has at the least
@@ -561,6 +562,17 @@ def test_no_route_uses_the_owner_s_token(served, monkeypatch):
             else:
                 assert status == 404 and b"nothing at this address" in chunk, path
     assert not asked
+
+
+def test_the_files_that_the_story_points_at_can_be_read(served):
+    """As plain text, each file of the package, and nothing beside it."""
+    for scene in story.SCENES:
+        answer = served.http.get(f"{served.url}/source/{scene.file}")
+        assert answer.status_code == 200, scene.file
+        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+        assert answer.text == Path(scene.file).read_text("utf-8")
+    for path in ("source/app.py", "source/tinydiff/../app.py", "source/tinydiff/%2e%2e/app.py"):
+        assert served.http.get(f"{served.url}/{path}").status_code == 404, path
 
 
 def beginning(served, method, path, headers):

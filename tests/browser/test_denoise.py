@@ -334,7 +334,7 @@ def test_write_writes_a_text(stay):
     assert end["text"].startswith(BEGIN) and "·" not in end["text"]
     assert page.locator(CELLS).count() == OPENING["length"]
     numbers = page.inner_text(P + ".td-stats")
-    named = ("looked", "8 times", "a look", "how odd to a second model", "real words")
+    named = ("looked", "8 times", "a look", "how odd to a second model", "said only once")
     assert all(name in numbers for name in named)
 
 

@@ -8,6 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.browser.conftest import BROKEN, LOOKS
+from tests.programs import ROOT
 from tinydiff.ui import story
 
 BOX = "dialog.ts-story"
@@ -83,10 +84,19 @@ def test_from_the_opening_to_the_end_and_back(visit):
     expect(page.locator(BOX)).to_be_hidden()
 
 
-def test_an_address_opens_its_scene(visit):
-    """`#story=6` at load; the last scene's button ends the story."""
+def test_an_address_opens_its_scene(visit, server):
+    """`#story=6` at load; its formula, its file and its paper are a click away; the last scene's
+    button ends the story."""
     page = visit("#story=8")
     at(page, 8)
+    page.click(f"{BOX} .ts-links summary")
+    assert story.SCENES[7].formula in page.inner_text(f"{BOX} .ts-more")
+    links = page.locator(f"{BOX} .ts-links")
+    code = links.locator(".ts-code a").evaluate("(link) => link.href")
+    assert code == f"{server.url}/source/{story.SCENES[7].file}"
+    assert page.request.get(code).text() == (ROOT / story.SCENES[7].file).read_text("utf-8")
+    paper = links.locator("> a").get_attribute("href")
+    assert paper == story.ARXIV + story.SCENES[7].arxiv
     page.click(f"{BOX} .ts-next")
     expect(page.locator(BOX)).to_be_hidden()
 

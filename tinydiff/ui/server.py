@@ -33,6 +33,7 @@ from gradio.state_holder import SessionState, StateHolder
 from gradio.utils import error_payload
 from starlette.middleware import Middleware
 
+from tinydiff.paths import PACKAGE
 from tinydiff.sentences import brief
 from tinydiff.show.bundle import bundle
 from tinydiff.ui.compressed import Packed
@@ -150,6 +151,11 @@ SHUT = {
             "/vibe-starter-queries/",
         )
     ),
+}
+# the program's own files, which the guided story points at
+SOURCES = {
+    f"/source/{PACKAGE.name}/{file.relative_to(PACKAGE).as_posix()}": file
+    for file in sorted(PACKAGE.rglob("*.py"))
 }
 OPEN = re.compile(
     "|".join(re.sub(r"\{\w+\}", "[^/]+", re.sub(r"\{\w+:path\}", ".*", path)) for path in ROUTES)
@@ -744,6 +750,8 @@ class RequestFilter:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if file := SOURCES.get(path):
+            return await send_text(send, file.read_bytes())
         if not OPEN.fullmatch(path):
             return await send_answer(
                 send, 404, "There is nothing at this address: the page is at /."
@@ -816,8 +824,15 @@ def again(body: bytes, receive):
 
 
 async def send_answer(send, status: int, words: str) -> None:
-    content = json.dumps({"detail": words}).encode()
-    head = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    await send_all(send, status, "application/json", json.dumps({"detail": words}).encode())
+
+
+async def send_text(send, content: bytes) -> None:
+    await send_all(send, 200, "text/plain; charset=utf-8", content)
+
+
+async def send_all(send, status: int, kind: str, content: bytes) -> None:
+    head = [(b"content-type", kind.encode()), (b"content-length", str(len(content)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": content})
 

@@ -217,8 +217,11 @@ def stale_line(name: str) -> gr.HTML:
 
 def marked(name: str, fields: list, starts: list) -> None:
     """A change of a field marks what the tab shows; the first value of a run that began at one of
-    the events takes the mark away."""
+    the events takes the mark away. What is pasted is no event of Gradio's: the script hears it."""
     changes = [change for field in fields if (change := getattr(field, "input", None))]
+    for text in fields:
+        if isinstance(text, gr.Textbox):
+            text.elem_classes = [*text.elem_classes, f"td-typed-{name}"]
     gr.on(changes, None, None, None, js=f"() => {{ tinydiff.stale('{name}'); return []; }}")
     gr.on(starts, None, None, None, js=asked_js(name))
 

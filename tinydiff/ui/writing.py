@@ -158,6 +158,12 @@ def judged(text: str, quality: evaluate.Quality, corpus: str) -> list[list[str]]
         good, long = evaluate.word_counts(text, catalogue.words(corpus))
         real_words = f"real text {percent(ends['real']['words'])}" if ends else ""
         rows.append(["real words", f"{good} of {long}", real_words])
+        if quality.distinct4_words is not None:
+            # many texts together have more in common than one has with itself
+            once = real.get("distinct4_words")
+            least = f"real text {percent(once)} or more; lower repeats itself" if once else ""
+            said = f"{percent(quality.distinct4_words)} of four words in a row"
+            rows.append(["said only once", said, least])
     return rows
 
 
@@ -186,7 +192,10 @@ def measure_of(quality: evaluate.Quality, corpus: str) -> dict:
     one, else the share of real words; {} where there is neither."""
     sense = evaluate.sense(quality.bits, corpus)
     if sense is not None:
-        about = "to a second model: 0 % are words in random order, 100 % is real text"
+        about = (
+            "to a second model: 0 % are words in random order, 100 % is real text, which a text "
+            "that repeats itself reaches too"
+        )
         return dict(name="sense", share=round(sense, 4), about=about)
     if quality.words is not None:
         about = "of those with four letters or more"

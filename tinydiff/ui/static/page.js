@@ -46,6 +46,12 @@ export function stale(tab) {
   mark(tab, true);
 }
 
+// Text that is pasted, cut or dropped is no event of Gradio's.
+addEventListener("input", ({target}) => {
+  const field = target.closest?.("[class*=td-typed-]");
+  if (field) stale(/td-typed-(\w+)/.exec(field.className)[1]);
+});
+
 // A run was asked for: what the tab shows next is of the settings beside it.
 export function asked(tab) {
   runs.add(tab);

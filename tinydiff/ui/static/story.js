@@ -140,10 +140,12 @@ class Story {
   drawLinks({formula, file, paper, url}) {
     const more = make("details");
     put(more, "summary", "", "Formula");
-    add(put(more, "div", "ts-more"), make("p", "", formula), make("p", "ts-small", file),
+    const away = (words, href) => make("a", "", words, {href, target: "_blank", rel: "noreferrer"});
+    const code = () => away(file.split("/").pop(), `source/${file}`);
+    add(put(more, "div", "ts-more"), make("p", "", formula), add(make("p", "ts-small"), code()),
       make("p", "ts-small", this.note));
-    this.links.replaceChildren(more, make("code", "", file),
-      make("a", "", `${paper} ↗`, {href: url, target: "_blank", rel: "noreferrer"}));
+    this.links.replaceChildren(more, add(make("span", "ts-code"), code()),
+      away(`${paper} ↗`, url));
     if (this.note) put(this.links, "span", "ts-note", this.note);
   }
 
