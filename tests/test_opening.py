@@ -455,7 +455,7 @@ def test_the_numbers_are_in_plain_words():
 def test_what_is_said_again_is_counted():
     """Of four words in a row, the share that is said only once: a text that says a sentence twice
     has fewer; a text of three words has no such number."""
-    words = "the fox ran home to see her friend".split()
+    words = ["the", "fox", "ran", "home", "to", "see", "her", "friend"]
 
     def once(text: str) -> str | None:
         quality = evaluate.judged([text], request.read({}).process)
