@@ -197,13 +197,13 @@ def visit(server, page):
 
 
 @pytest.fixture(scope="module")
-def stay(server, browser):
+def stay(server, visitors):
     """stay() is one page for the tests of a file that only look, or leave what the next ones need:
     it is opened once, by somebody who wants less motion."""
-    context = browser.new_context(reduced_motion="reduce")
-    page = context.new_page()
+    page = visitors.new_page()
+    page.emulate_media(reduced_motion="reduce")
     watch = Watch(page)
     opener(server, page)()
     yield lambda query="": page
-    context.close()
+    page.close()
     watch.good()

@@ -38,7 +38,9 @@ from tinydiff.ui.writing import bets, still, write
 from tinydiff.uncertainty import percent
 
 EXAMPLE = ASSETS / "example.json"
-FIRST_SECONDS = 20.0  # that the opening run of a model may take which nobody has recorded
+# that the opening run of a model may take which nobody has recorded, and its other looks
+FIRST_SECONDS, MORE_SECONDS = 20.0, 5.0
+REST = 1.0  # seconds after a run in which many write again at once
 
 keep_some_freed()
 # two visitors share two cores; threads that wait for each other cost more than they bring
@@ -62,13 +64,14 @@ def example() -> dict:
 def first_run(model: str) -> tuple[dict, dict]:
     """The opening run of a model that nobody has recorded, and other numbers of looks for it, as
     many as come in a while."""
-    begun, asked, job = time.monotonic(), read({"model": model}), Job()
+    asked, job = read({"model": model}), Job()
     job.seconds = FIRST_SECONDS
     *_, value = write(asked, job)
     value = {**value, "run": 0}
     found = looks.Looks.of(asked, value)
+    end = time.monotonic() + MORE_SECONDS
     if not job.late:
-        for _ in looks.behind(found, lambda: time.monotonic() - begun < FIRST_SECONDS, quiet):
+        for _ in looks.behind(found, lambda: time.monotonic() < end, quiet):
             pass
     value["head"] = value["head"] | {"looks": sorted(found.made) if len(found.made) > 1 else []}
     return value, found.value()
@@ -212,18 +215,23 @@ def settled(session: Session, request: Request, value: dict) -> dict:
 
 def others_of(site: Site):
     """A handler that computes other numbers of looks for the visitor's newest run, while nobody
-    waits for a run."""
+    waits for a run; after a rest, or at once when the slider is dragged."""
 
     def others(session: Session) -> Iterator[dict]:
         job, found = session.jobs.get(TAB.name), looks.of_session(session, TAB.name)
         if found is None:
             yield gr.skip()
             return
+        begin = time.monotonic() + REST
 
         def wanted() -> bool:
             return session.jobs.get(TAB.name) is job and job.wanted
 
-        yield from looks.behind(found, wanted, site.page.is_quiet)
+        def free() -> bool:
+            dragged = found.chosen not in found.made
+            return (dragged or time.monotonic() >= begin) and site.page.is_quiet()
+
+        yield from looks.behind(found, wanted, free)
 
     return others
 

@@ -5,9 +5,11 @@ slider of the sixth scene swaps between the texts of the opening (looks.py).
 How the examples were chosen, so that they are clear; what they say is what the models made:
 
 STORY      was written for this page, no model has seen it
-ONE        the first seed at which a look draws a girl and the name Tim, each the likeliest there
-RUN        of the seeds 1 to 4 the one with the fewest slips; it is that of ALIKE as well
-its place  that which gets surest while it waits for its word (`waiting`)
+ONE        a beginning after which a girl and Tim are each the likeliest in their places and do not
+           fit together; the first seed at which a look draws a girl named Tim
+RUN        of the seeds 1 to 12 one with few slips, whose place gets surer all the way; the place is
+           that which gets surest while it waits for its word (`waiting`)
+ALIKE      of the seeds 1 to 6 one at which hidden words make no slip
 SEED       the first, for both tasks and for all three
 """
 
@@ -49,11 +51,11 @@ TIMES = 100  # of the slider of noise
 SHARES = (0.15, 0.5, 0.9)  # that are hidden in the third scene; the first is BERT's
 NOISE_SEED = 3  # of what is hidden in the first and the third scene
 BEGIN = "Once upon a time, there was a little"
-ONE = dict(prompt=BEGIN, length=48, steps=1, seed=2)
+ONE = dict(prompt="In the park, there was a little", length=48, steps=1, seed=99)
 PAIR = (" girl", " Tim")  # drawn together by that look
-RUN = dict(prompt=BEGIN, length=64, steps=24, seed=3)
+RUN = dict(prompt=BEGIN, length=64, steps=24, seed=9)
 NOISES = ("masked", "uniform", "gaussian", "bits")
-ALIKE = dict(prompt=BEGIN, length=48, steps=32, seed=3)
+ALIKE = dict(prompt=BEGIN, length=48, steps=32, seed=2)
 GAP = 36  # tokens that are to be written in both tasks
 SEED = 1
 BEGUN = "Lily wanted to make a cake."
