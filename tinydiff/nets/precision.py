@@ -44,15 +44,22 @@ def lowered(module: Net, name: str, device: torch.device) -> Net:
 
     Its answers are the same to the bit. All but the matrices is shared with the module, not copied.
     """
-    if not is_bf16(name, device):
-        return module
-    memo = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    for part in module.modules():
-        if isinstance(part, nn.Linear):
-            memo[id(part.weight)] = nn.Parameter(
-                part.weight.detach().bfloat16(), requires_grad=False
-            )
-    return copy.deepcopy(module, memo)
+    return cast_once(module, {}) if is_bf16(name, device) else module
+
+
+def cast_once(module: nn.Module, done: dict[nn.Module, nn.Module]) -> nn.Module:
+    """A module of the same parts, each once, whose matrices are in bfloat16."""
+    if module not in done:
+        made = done[module] = copy.copy(module)
+        parts = {
+            name: None if part is None else cast_once(part, done)
+            for name, part in module._modules.items()
+        }
+        made.__dict__ |= {"_modules": parts, "_parameters": dict(module._parameters)}
+        if isinstance(module, nn.Linear):
+            weight = module.weight.detach().bfloat16()
+            made._parameters["weight"] = nn.Parameter(weight, requires_grad=False)
+    return done[module]
 
 
 def is_bf16(name: str, device: torch.device) -> bool:

@@ -212,19 +212,19 @@ def bundled() -> dict[str, Model]:
         for path in CHECKPOINTS.glob("**/config.json")
     }
     folders = dict(sorted(found.items(), key=lambda item: (STORIES not in item[0], item[0])))
-    configs = {key: checkpoint.read_config(folder) for key, folder in folders.items()}
-    return {
-        key: Model(
-            key,
-            config["process"],
-            describe(key, config),
-            folders[key],
-            config.get("task", ""),
-            config["corpus"],
-        )
-        for key, config in configs.items()
-        if config["process"] in PROCESSES
+    shelf = {
+        key: model_in(key, folder, (folder / "config.json").stat().st_mtime_ns)
+        for key, folder in folders.items()
     }
+    return {key: model for key, model in shelf.items() if model.process in PROCESSES}
+
+
+@lru_cache(maxsize=128)
+def model_in(key: str, folder: Path, written: int) -> Model:
+    """The checkpoint of a folder, whose config.json was `written` then (nanoseconds)."""
+    config = checkpoint.read_config(folder)
+    about, task = describe(key, config), config.get("task", "")
+    return Model(key, config["process"], about, folder, task, config["corpus"])
 
 
 def describe(name: str, config: dict) -> str:

@@ -231,7 +231,7 @@ def others_of(site: Site):
             dragged = found.chosen not in found.made
             return (dragged or time.monotonic() >= begin) and site.page.is_quiet()
 
-        yield from looks.behind(found, wanted, free)
+        yield from map(looks.packed, looks.behind(found, wanted, free))
 
     return others
 
@@ -358,7 +358,7 @@ def build(site: Site) -> None:
             player = Player(example(), linked=True, elem_id="denoise-player")
             code = gr.HTML("", elem_id="qr", apply_default_css=False)
             player.presented(presenter.shown, None, code, **QUICK)
-            others_here = Others(other_looks(), elem_id="other-looks")
+            others_here = Others(looks.packed(other_looks()), elem_id="other-looks")
             downloads.build(site.session, on_player)
         with gr.Column(elem_classes="td-controls"):
             source, fields, go, chips, *hands = build_panel()
@@ -383,7 +383,7 @@ def build_panel() -> tuple:
 
 
 class Others(gr.HTML):
-    """Holds other numbers of looks (`Looks.value`) for the player above it, and shows nothing."""
+    """Holds other numbers of looks (`looks.packed`) for the player above it, and shows nothing."""
 
     def __init__(self, value: dict | None = None, **more):
         more.setdefault("html_template", "<i hidden></i>")

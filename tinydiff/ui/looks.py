@@ -6,6 +6,7 @@ behind it, one after the other, the one that they dragged to first, and only whi
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -53,6 +54,16 @@ class Looks:
         first = self.request.settings["steps"]
         made = {str(count): value for count, value in self.made.items() if count != first}
         return {"run": self.run, "made": made}
+
+
+def packed(value: dict) -> dict:
+    """`Looks.value` for the page, each text one string of JSON: Gradio's page copies all that it
+    holds at every event, and goes through what is no string."""
+    made = {
+        count: json.dumps(run, ensure_ascii=False, separators=(",", ":"))
+        for count, run in value.get("made", {}).items()
+    }
+    return value | {"made": made}
 
 
 def behind(found: Looks, wanted: Callable[[], bool], quiet: Callable[[], bool]) -> Iterator[dict]:

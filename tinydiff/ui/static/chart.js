@@ -22,6 +22,8 @@ export function path(points) {
 //   said(value)          the number that goes with the marker, of the first line
 export class Chart {
   #points = [];
+  #width = 0;
+  #tall = TALL;
 
   constructor(box, {title, term, from, to, place, height, ticks, lines, said}) {
     Object.assign(this, {title, from, to, place, height, ticks, lines, said});
@@ -32,19 +34,30 @@ export class Chart {
     this.#points = lines.map((line) => line.points || []);
   }
 
+  // how large its box is
+  measure() {
+    const {width, height} = this.box.getBoundingClientRect();
+    if (width !== this.#width || (height || TALL) !== this.#tall) this.drawn = false;
+    [this.#width, this.#tall] = [width, height || TALL];
+  }
+
+  // as large as another, which stood in its place
+  sizeAs(other) {
+    [this.#width, this.#tall] = [other.#width, other.#tall];
+  }
+
   // with the pictures of the run, for lines that grow; what does not grow is drawn once a size
   draw(frames, to) {
-    const size = `${this.box.clientWidth} ${this.box.clientHeight}`;
-    if (!this.grows && size === this.size) return;
-    this.size = size;
+    if (!this.grows && this.drawn) return;
     if (to) this.to = to;
     this.lines.forEach((line, i) => {
       if (!line.points) {
         this.#points[i] = frames.map((f, k) => [this.place(f, k), line.value(f, k)]);
       }
     });
-    const {width, height} = this.box.getBoundingClientRect(), tall = height || TALL;
+    const width = this.#width, tall = this.#tall;
     if (!width) return;
+    this.drawn = true;
     const {left, right, top, bottom} = EDGE;
     this.x = (s) => left + s * (width - left - right);
     this.y = (v) => tall - bottom - this.height(v) * (tall - top - bottom);

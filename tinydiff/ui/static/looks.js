@@ -37,8 +37,8 @@ export class Looks {
   drag(count) {
     const run = this.runs.get(count);
     this.wanted = run ? 0 : count;
-    this.mark(count);
     if (run) this.swap(run);
+    this.mark(count);
   }
 
   // where the slider stands, what of it is there, and the measure of the text

@@ -26,6 +26,7 @@ const SPOKEN = 400;    // characters of the finished text that are read aloud
 const SLOW = {start: 900, guess: 1300, then: [1000, 450, 250]};
 const SHOWN = 12;      // runs that the browser can go back to
 const NARROW = 900;  // px, under which the text stands over the panel
+const SOON = 200;  // milliseconds after a swap in which another may follow
 const REST = 900;  // milliseconds for which what came last is marked as new
 const QUICK = {start: 250, guess: 600, then: [450, 200, 120]};
 const ROOMY = [[170, 1], [300, .84], [Infinity, .72]];  // up to so many tokens, letters so large
@@ -49,7 +50,7 @@ export function play(element, trigger, props, watch) {
 }
 
 // Other numbers of looks for the run of a player, as they come: {run, made}, its number and values
-// by number of looks.
+// by number of looks, each as JSON.
 export function takeOthers(id, props, watch) {
   const arrived = () => players.get(id)?.take(props.value);
   watch("value", arrived);
@@ -77,6 +78,7 @@ class Player {
   #kept = null;       // a run that stands beside the other
   #past = 0;          // deeds that can be undone
   #shown = new Map(); // runs that the browser can go back to, by number
+  #linking = 0;       // until the address is that of what is shown
   #charts = [];
   #stage = null;      // draws what is particular to the noise, under the text
   #shades = {changes};
@@ -91,7 +93,7 @@ class Player {
       (count) => this.trigger("looked", {count}));
     this.hand = new Hand(this.find(".td-sheet"), this.find(".td-cells"), () => this.run,
       (deed) => (deed ? this.touch(deed) : this.drawDeeds()));
-    this.resized = new ResizeObserver(() => this.drawPlots());
+    this.resized = new ResizeObserver(() => this.drawPlots(true));
     this.resized.observe(this.find(".td-plots"));
     document.addEventListener("keydown", (event) => this.pressedAnywhere(event));
     element.addEventListener("click", (event) => this.clicked(event));
@@ -147,6 +149,7 @@ class Player {
   }
 
   begin(value) {
+    if (!value.done) this.makeRoom();  // measures: before anything is changed
     if (this.#main) this.leaveRun(this.#main);
     if (this.#main?.told) this.#pauses = QUICK;
     this.setPlaying(false);
@@ -160,7 +163,6 @@ class Player {
     this.find(".td-big span").textContent = noise ?? "";
     const [, size] = ROOMY.find(([most]) => this.run.frames[0].text.length <= most);
     this.root.style.setProperty("--td-size", size);
-    if (!value.done) this.makeRoom();
     if (!value.done && innerWidth < NARROW) {
       this.find(".td-sheets").scrollIntoView({behavior: reduced.matches ? "auto" : "smooth"});
     }
@@ -180,6 +182,7 @@ class Player {
 
   // the address of what is shown; a run of the visitor's is a place to come back to
   link() {
+    clearTimeout(this.#linking);
     const {run} = this, {query} = run.head;
     if (!this.props.linked || !query) return;
     this.#shown.set(run.number, run);
@@ -210,7 +213,8 @@ class Player {
     this.#others = found;
     if (found.run !== this.#main?.number) return;
     for (const [count, value] of Object.entries(found.made)) {
-      if (!this.looks.runs.has(Number(count))) this.looks.add(Number(count), new Run(value));
+      if (this.looks.runs.has(Number(count))) continue;
+      this.looks.add(Number(count), new Run(JSON.parse(value)));
     }
     this.drawPinned();
   }
@@ -220,11 +224,12 @@ class Player {
     this.setPlaying(false);
     this.#phase = "rest";
     this.run = run;
+    this.grow();  // measures: before anything is changed
     this.cells.box.classList.add("td-still");
     if (this.run.scene.view) this.makeView();
-    this.grow();
     this.paint(run.end);
-    this.link();
+    clearTimeout(this.#linking);
+    this.#linking = setTimeout(() => this.link(), SOON);
     requestAnimationFrame(() => this.cells.box.classList.remove("td-still"));
   }
 
@@ -311,9 +316,9 @@ class Player {
   // the run before took.
   makeRoom() {
     const list = this.find(".td-stats");
-    this.root.classList.add("live");
-    list.style.minHeight = "";
+    if (list.style.minHeight) list.style.minHeight = "";
     const {height} = list.getBoundingClientRect();
+    this.root.classList.add("live");
     list.classList.toggle("held", height > 0);
     if (height) list.style.minHeight = `${height}px`;
   }
@@ -477,12 +482,17 @@ class Player {
   makeCharts() {
     const box = this.find(".td-plots");
     box.textContent = "";
+    const before = this.#charts;
     this.#charts = plots(box, () => this.run, this.run.scene.masks ? MASKED : NOISY);
-    this.drawPlots();
+    // to measure takes long while all of the page changes
+    const alike = before.length === this.#charts.length;
+    if (alike) this.#charts.forEach((chart, i) => chart.sizeAs(before[i]));
+    this.drawPlots(!alike);
   }
 
-  drawPlots() {
+  drawPlots(anew) {
     if (!this.run) return;
+    if (anew) for (const chart of this.#charts) chart.measure();
     for (const chart of this.#charts) chart.draw(this.run.frames);
     const frame = this.run.frames[this.#at];
     if (frame) for (const chart of this.#charts) chart.mark(frame, this.#at);
@@ -624,7 +634,7 @@ class Player {
     this.find(".td-present").setAttribute("aria-pressed", String(on));
     this.find(".td-sheet").focus({preventScroll: true});
     if (on && this.props.linked) this.trigger("presented", {url: location.href});
-    this.drawPlots();
+    this.drawPlots(true);
   }
 
   get showing() {
