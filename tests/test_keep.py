@@ -27,6 +27,7 @@ from tinydiff.train.pushing import Keeper
 from tinydiff.ui import trainer
 
 TOKEN = "hf_secretOfTheOwner"
+LOOKING = ("masked", "block")  # processes that write in steps
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(["tinydiff.train.pushing", "torch._dynamo"])
 
@@ -408,24 +409,28 @@ def test_the_page_of_a_training_measures_too(config, server, lines, tmp_path):
     assert "pushed to" in run.words and "evaluation.json" in server.model("owner/page").files()
 
 
-def test_a_brief_evaluation_is_what_a_whole_one_is(lines, rewriter, tmp_path):
-    """Of the same windows the same bound; what the page and the card draw is there; documents,
-    rewriters and those without steps too."""
+@pytest.mark.parametrize(
+    "process", ["autoregressive", *(pytest.param(p, marks=pytest.mark.long) for p in LOOKING)]
+)
+def test_a_brief_evaluation_is_what_a_whole_one_is(process, lines, tmp_path):
+    """Of the same windows the same bound; what the page and the card draw is there; of those
+    without steps too."""
     made = replace(PRESETS["tiny"], corpus=str(lines), steps=2, batch=2, precision="fp32")
-    made = replace(made, validate_every=2, save_every=2)
-    for process in ("masked", "autoregressive", "block"):
-        out = tmp_path / process
-        list(train(replace(made, process=process, out=str(out))))
-        data = corpus(str(lines))
-        opened = checkpoint.load(out)
-        found = brief.run(out, data)
-        part = data.valid[: brief.WINDOWS * opened.length]
-        whole = evaluate.bound(opened, part, brief.DRAWS)
-        assert found["bound"]["nats"] == pytest.approx(whole.nats, abs=1e-6)
-        assert told.evaluation(found)["steps" if process != "autoregressive" else "single"]
-        assert "Measured with the weights" in (out / "README.md").read_text()
-        assert families.quality(told.evaluation(found))
-        assert 0 < brief.seconds(out, data) < 120
+    made = replace(made, process=process, validate_every=2, save_every=2, out=str(tmp_path))
+    list(train(made))
+    data, opened = corpus(str(lines)), checkpoint.load(tmp_path)
+    found = brief.run(tmp_path, data)
+    part = data.valid[: brief.WINDOWS * opened.length]
+    whole = evaluate.bound(opened, part, brief.DRAWS)
+    assert found["bound"]["nats"] == pytest.approx(whole.nats, abs=1e-6)
+    assert told.evaluation(found)["steps" if process in LOOKING else "single"]
+    assert "Measured with the weights" in (tmp_path / "README.md").read_text()
+    assert families.quality(told.evaluation(found))
+    assert 0 < brief.seconds(tmp_path, data) < 120
+
+
+def test_a_brief_evaluation_of_one_that_rewrites(lines, rewriter, tmp_path):
+    """A few pairs, and what is measured of them is on the card."""
     shutil.copytree(rewriter, tmp_path / "rewriter")
     found = brief.run(tmp_path / "rewriter", corpus(str(lines)))
     assert found["pairs"] <= brief.PAIRS and found["mbr"]["cer"] <= found["copy"]["cer"]

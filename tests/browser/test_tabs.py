@@ -129,6 +129,21 @@ def test_a_changed_setting_marks_the_picture(stay):
     page.wait_for_function(f"() => {mark} === ''")
 
 
+def test_what_is_for_researchers_is_marked(stay):
+    """Fields that a learner need not understand say so beside their names, the others do not."""
+    page = stay()
+    select(page, "Watch")
+    page.click(".td-more:has(#spacing, .label-wrap) button >> nth=0")
+    page.wait_for_selector("#spacing")
+    opened(page, "Blocks")
+    told = """(id) => getComputedStyle(document.querySelector(`${id} [data-testid=block-info]`),
+      "::after").content"""
+    for field in ("#spacing", "#blocks-order", "#blocks-cache", "#top_k", "#top_p"):
+        assert "for researchers" in page.evaluate(told, field), field
+    for field in ("#prompt", "#noise", "#steps", "#temperature", "#blocks-prompt"):
+        assert "researchers" not in page.evaluate(told, field), field
+
+
 WIDTHS = """() => [...document.querySelectorAll("#families-panel .tt-scroll")]
   .map((box) => [box.scrollWidth, box.clientWidth])"""
 INNER = """() => [...document.querySelectorAll(".block:has(input[type=range])")]

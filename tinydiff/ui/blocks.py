@@ -32,6 +32,7 @@ from tinydiff.ui.session import Job, Session
 from tinydiff.ui.tab import (
     HUB_QUEUE,
     QUIET,
+    RESEARCH,
     Panel,
     Site,
     Tab,
@@ -197,6 +198,7 @@ def build_how(process: Process) -> list:
             **choices(process, "order"),
             label="Order",
             elem_id="blocks-order",
+            elem_classes=RESEARCH,
             min_width=140,
             info="How a block is written.",
         )
@@ -204,6 +206,7 @@ def build_how(process: Process) -> list:
             **choices(process, "cache"),
             label="Cache",
             elem_id="blocks-cache",
+            elem_classes=RESEARCH,
             min_width=120,
             info="What is not read again.",
         )

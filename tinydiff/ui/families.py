@@ -21,6 +21,21 @@ from tinydiff.ui.tab import HUB_QUEUE, QUIET, Panel, Site, Tab, menu
 from tinydiff.uncertainty import written
 
 NOBODY = ""
+READING = (
+    "Two texts to learn from, stories in pieces of words and Shakespeare in characters; for "
+    "each the same network for all families. How long each learned stands beside it, behind "
+    "what the network had learned that it began with. **Bits a character** are what a family "
+    "needs for text that it never saw (an upper bound, but for autoregression over characters), "
+    "so that discrete and continuous noise stand on one axis. Their errors are those of this "
+    "text as a sample of others and move together; how far two models are apart on the same "
+    "windows is much surer, and stands beside them. A star: the weights are not here, and the "
+    "error takes neighbouring windows for independent, which is several times too sure. Words "
+    "are of four letters or more. The judge is the autoregressive model of the same text; the "
+    "outside judge is a pretrained language model that never learned from it (perplexity of a "
+    "word in brackets). The colder a sampler, the likelier its texts and the more they repeat: "
+    "judges are compared at equal shares of distinct phrases, further to the right and below is "
+    "better."
+)
 NONE = (("nothing", NOBODY),)
 HEAD = [
     "family",
@@ -39,23 +54,9 @@ HEAD = [
 
 def build(site: Site) -> None:
     """The widgets of the tab."""
-    gr.Markdown(
-        "Two texts to learn from, stories in pieces of words and Shakespeare in characters; for "
-        "each the same network for all families. How long each learned stands beside it, behind "
-        "what the network had learned that it began with. **Bits a character** are what a "
-        "family needs for text that it never saw (an upper bound, but for autoregression over "
-        "characters), so that discrete "
-        "and continuous noise stand on one axis. Their errors are those of this text as a "
-        "sample of others and move together; "
-        "how far two models are apart on the same windows is much surer, and stands beside "
-        "them. A star: the weights are not "
-        "here, and the error takes neighbouring windows for independent, which is several "
-        "times too sure. Words are of four letters or more. The judge is the autoregressive "
-        "model of the same text; the outside judge is a pretrained language model that never "
-        "learned from it (perplexity of a word in brackets). The colder a sampler, the likelier "
-        "its texts and the more they repeat: judges are compared at equal shares of distinct "
-        "phrases, further to the right and below is better."
-    )
+    gr.Markdown("For researchers: every bundled model on one axis, and what was measured of each.")
+    with gr.Accordion("How to read the table", open=False, elem_classes="td-more"):
+        gr.Markdown(READING)
     first = next(iter(catalogue.guests("text")), NOBODY)
     try:
         shown = story(first)

@@ -23,7 +23,7 @@ from tinydiff.text.canvas import BLANK, UNDERSCORE, is_template
 from tinydiff.ui import steering
 from tinydiff.ui.request import LIMITS, OPENING, origin
 from tinydiff.ui.steering import shown
-from tinydiff.ui.tab import first_model, spaced
+from tinydiff.ui.tab import RESEARCH, first_model, spaced
 
 FIELDS = ("noise", "model", "sampler", "steps", "length", "seed", "text", "spacing")
 # and then those of steering.py, and the options of all samplers
@@ -280,6 +280,7 @@ def build_more(process: Process) -> list:
         value=OPENING["spacing"],
         label="Spacing",
         elem_id="spacing",
+        elem_classes=RESEARCH,
         info="How the looks lie in time: evenly, closer in the noise, or as much text each.",
     )
     length = slider("length", "Length", 16, length_info(process.tokenizer))

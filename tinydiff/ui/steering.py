@@ -14,8 +14,9 @@ from tinydiff.processes import Process
 from tinydiff.runs import parts_of
 from tinydiff.store.checkpoint import BOUNDS
 from tinydiff.ui.request import LIMITS, opening
-from tinydiff.ui.tab import spaced
+from tinydiff.ui.tab import RESEARCH, spaced
 
+PLAIN = {"temperature"}  # what is not for researchers alone
 FINE = {"temperature": 0.05, "top_p": 0.05}  # steps of sliders, of others a hundredth
 
 # of the menus for the label, one for each attribute that a model may have
@@ -109,6 +110,7 @@ def widget(name: str, option: Option, elem_id: str, first: dict) -> gr.Component
         label=name.replace("_", "-" if elem_id == name else " ").capitalize(),
         info=about[0].upper() + about[1:] + ".",
         elem_id=elem_id,
+        elem_classes=[] if name in PLAIN else RESEARCH,
     )
     if isinstance(span, Model):
         return gr.Textbox(**{"value": option.default, **named, **first}, max_length=300)

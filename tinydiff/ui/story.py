@@ -216,7 +216,7 @@ def beside(free: list[dict], towards: list[dict]) -> None:
     """Put what is to be said of each way of the eighth scene beside it: of a beginning what an
     outside judge says of many stories (evaluate.py, in bits a character), of a given end whether it
     was seen."""
-    real = catalogue.card_of(MODEL).evaluation["real"]["outside"]
+    real = catalogue.real_text(catalogue.load(MODEL).corpus)["outside"]
     for way in free:
         found = catalogue.card_of(f"stories/{way['family']}").evaluation
         way["about"] = (

@@ -29,6 +29,7 @@ SAMPLE = dict(concurrency_id="sample", concurrency_limit=2, show_progress="hidde
 HUB_QUEUE = dict(concurrency_id="hub", concurrency_limit=8)  # nobody's run waits for the Hub
 QUIET = dict(show_progress="hidden", api_visibility="private")  # what widgets do among themselves
 QUICK = dict(queue=False, **QUIET)
+RESEARCH = ["td-research"]  # the class of a field that is for researchers, which is said beside it
 
 
 class Panel(gr.HTML):

@@ -43,7 +43,7 @@ export function plots(box, now, hidden) {
   if (curves.weight) {
     const of = even(curves.weight), high = Math.log10(HEAVIEST);
     charts.push(overTime(box, of, times, {
-      title: "weight of a mistake", term: "in the loss",
+      title: "weight of a mistake", term: "w(t)",
       height: (v) => Math.min(1, Math.max(0, Math.log10(Math.max(v, 1e-9)) / high)),
       ticks: [[1, "1×"], [10, "10×"], [HEAVIEST, `${HEAVIEST}×`]],
       said: (v) => (v >= HEAVIEST ? `≥ ${HEAVIEST}×` : `${v.toFixed(v < 10 ? 1 : 0)}×`),
@@ -53,7 +53,7 @@ export function plots(box, now, hidden) {
     const pairs = [[0, 0], ...curves.loss], of = between(pairs);
     const top = Math.max(1, Math.ceil(Math.max(...pairs.map(([, v]) => v))));
     charts.push(overTime(box, of, pairs.map(([t]) => t), {
-      title: "loss at this noise", term: "nats a character",
+      title: "loss at this noise", term: "nats",
       height: (v) => Math.min(1, v / top), ticks: [[0, "0"], [top, String(top)]],
       said: (v) => v.toFixed(2),
     }));
