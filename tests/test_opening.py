@@ -1,6 +1,7 @@
 """What the first minute of the page is made of: sentences for each moment, the guesses of one look,
 texts at other numbers of looks, words that are none, and one field for all that is given."""
 
+import math
 import re
 import threading
 import time
@@ -11,7 +12,7 @@ import gradio as gr
 import pytest
 
 from tests.conftest import random_process
-from tinydiff.measure import evaluate
+from tinydiff.measure import evaluate, sense
 from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.processes import PROCESSES
 from tinydiff.samplers import SAMPLERS, column
@@ -270,11 +271,11 @@ def test_made_up_words_of_pieces():
     """All pieces of such a word are marked, though each of them is a common one."""
     _, process = request.open_model("stories/masked")
     tokenizer = process.tokenizer
-    tokens = tokenizer.encode("Once there was a glimfrop dog. It was big.")
+    tokens = tokenizer.encode("Once there was a dog named Glimfrop. He was big.")
     text = "".join(tokenizer.signs[i] for i in tokens)
     found = writing.strange(signs_of(text), process)
     said = "".join(render.spelled(text[i], tokenizer) for i in found)
-    assert said.strip() == "glimfrop" and len(found) > 1
+    assert said.strip() == "Glimfrop" and len(found) > 1
 
 
 def test_without_a_dictionary_nothing_is_marked():
@@ -282,24 +283,10 @@ def test_without_a_dictionary_nothing_is_marked():
     process = random_process("masked")
     assert evaluate.judge_of(process) is None
     assert writing.strange(signs_of("abc hgfed abc"), process) == []
-    assert writing.measure("abc hgfed abc", process) == {}
+    assert writing.measure_of("abc hgfed abc", process) == {}
 
 
 # ---------------------------------------------------------------- sense
-
-
-def test_sense_has_two_ends():
-    """Real text is 1, words in random order are 0, half the way between them is the half; nothing
-    lies outside, and what is not known is None."""
-    real, none = (found("tinystories")["bits"] for found in (catalogue.real_text, catalogue.soup))
-    assert none > real + 0.5
-    assert evaluate.sense(real, "tinystories") == 1 and evaluate.sense(none, "tinystories") == 0
-    assert evaluate.sense((real + none) / 2, "tinystories") == pytest.approx(0.5)
-    assert (
-        evaluate.sense(real - 1, "tinystories") == 1
-        and evaluate.sense(none + 1, "tinystories") == 0
-    )
-    assert evaluate.sense(None, "tinystories") is None and evaluate.sense(1.0, "no corpus") is None
 
 
 STORY = (
@@ -308,27 +295,66 @@ STORY = (
 )
 
 
-def test_a_story_makes_sense_and_its_words_in_random_order_do_not():
+@pytest.fixture(scope="module")
+def stories():
+    return request.open_model("stories/masked")[1]
+
+
+def test_every_word_has_its_surprise(stories):
+    """Its pieces together, with the space before it, and each sign by itself; all of them are what
+    the judge needs for the text, also of one that is longer than its window."""
+    judge = evaluate.judge_of(stories)
+    found = sense.surprises(STORY, judge)
+    words = [STORY[begin:end] for (begin, end), _ in found]
+    assert "".join(words) == STORY and words[:5] == ["Once", " upon", " a", " time", " there"]
+    assert " Lily" in words and words[-1] == "."
+    for text in (STORY, " ".join([STORY] * 12)):
+        nats = sum(nats for _, nats in sense.surprises(text, judge))
+        bits = evaluate.judge_bits([text], judge).value
+        assert nats == pytest.approx(bits * len(text) * math.log(2), rel=1e-4)
+    letters = catalogue.judge("tiny_shakespeare")
+    assert sense.surprises("", judge) == sense.surprises("caf\u00e9", letters) == []
+
+
+def test_a_word_out_of_place_is_a_slip(stories):
+    """The sentence that holds it makes no sense, the others do; words at either end are not
+    asked, for they may be cut."""
+    assert sense.stumbles(STORY, evaluate.judge_of(stories)) == []
+    wrong = STORY.replace("her mom and", "her mom the and")
+    (span,) = sense.slips(wrong, stories)
+    assert wrong[slice(*span)] in ("the", "and")
+    assert sense.whole(STORY, []) == (4, 4) and sense.whole(wrong, [span]) == (3, 4)
+    assert sense.whole('"No!" he said. ... And then', []) == (3, 3)
+    assert sense.whole("... ?!", []) == (0, 0)
+
+
+def test_a_story_makes_sense_and_its_words_in_random_order_do_not(stories):
     """By the judge itself, with the same words."""
-    _, process = request.open_model("stories/masked")
-    soup = evaluate.shuffled(STORY)
-    assert sorted(soup.split()) == sorted(STORY.split()) and soup != STORY
-    assert evaluate.shuffled(STORY) == soup != evaluate.shuffled(STORY, 1)
-    told, mixed = (writing.measure(text, process) for text in (STORY, soup))
-    assert told["name"] == mixed["name"] == "sense"
-    assert told["share"] > 0.7 and mixed["share"] < 0.3
+    mixed = sense.shuffled(STORY)
+    assert sorted(mixed.split()) == sorted(STORY.split()) and mixed != STORY
+    assert sense.shuffled(STORY) == mixed != sense.shuffled(STORY, 1)
+    told, other = (writing.measure_of(text, stories) for text in (STORY, mixed))
+    assert told["name"] == other["name"] == "sense"
+    assert told["share"] > 0.7 and other["share"] < 0.3
+    assert "of real text 77" in told["about"]
 
 
-def test_the_soup_of_texts_is_worse_than_the_texts():
-    """Measured as evaluation stores it."""
-    _, process = request.open_model("stories/masked")
-
-    def quality(texts):
-        return evaluate.judged(texts, process)
-
-    found = evaluate.soup([STORY, STORY[::-1]], quality)
-    assert set(found) == {"bits", "error"}
-    assert evaluate.soup([STORY], quality)["bits"] > quality([STORY]).bits + 0.5
+def test_both_ends_of_sense_are_measured(stories):
+    """As evaluation stores them; a corpus whose real text the judge does not understand is judged
+    by its words, and nothing is measured where nobody judges."""
+    found = sense.scale([STORY, STORY], stories)
+    assert found["real"]["share"] == 1 and found["shuffled"]["share"] < 0.3
+    ends = catalogue.sense("tinystories")
+    assert ends["shuffled"]["share"] < 0.1 < sense.TELLING < ends["real"]["share"]
+    _, verse = request.open_model("shakespeare/masked")
+    assert catalogue.sense("tiny_shakespeare")["real"]["share"] < sense.TELLING
+    assert (
+        writing.measure_of("To be or not to be, that is the question", verse)["name"]
+        == "real words"
+    )
+    nobody = random_process("masked")
+    assert sense.scale(["abc"], nobody)["real"] == {"share": None, "error": None}
+    assert sense.sense([], None) is None and not sense.is_asked(nobody)
 
 
 # ---------------------------------------------------------------- what is given

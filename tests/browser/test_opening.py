@@ -94,7 +94,7 @@ SWAP = f"""(i) => {{
   const took = performance.now() - begun;
   return {{took, text: [...document.querySelectorAll("{CELLS}")].map((s) => s.textContent).join(""),
     pale: document.querySelectorAll("{CELLS}.f").length, where: q(".td-where").textContent,
-    measure: q(".td-measure dt").textContent, percent: q(".td-percent").textContent,
+    measure: q(".td-measure dt").firstChild.textContent, percent: q(".td-percent").textContent,
     meter: parseFloat(q(".td-meter i").style.width), says: range.getAttribute("aria-valuetext"),
     said: q(".td-caption").textContent}};
 }}"""
@@ -127,6 +127,8 @@ def test_the_slider_swaps_the_finished_text_at_once(visit, page, recorded, recor
         share = value["measure"]["share"]
         assert now["measure"] == "sense" and now["percent"] == f"{round(100 * share)} %"
         assert now["meter"] == pytest.approx(100 * share, abs=0.01)
+        real = round(100 * value["measure"]["real"])
+        assert page.inner_text(P + ".td-measure .td-term") == f"real text {real} %"
         assert now["says"] == f"{count} look{'s' * (count > 1)}, sense {round(100 * share)} %"
     assert len({*seen}) == len(LOOKS) and asked == []
     assert sorted(took)[len(took) // 2] < SWAPPED

@@ -178,7 +178,7 @@ def test_two_words_that_do_not_fit(told):
         expect(lists.nth(i).locator("li >> nth=0")).to_contain_text(word.strip())
     page.click(f"{BOX} .ts-stage button")
     expect(lists.nth(1)).not_to_contain_text("Tim")
-    expect(page.locator(f"{BOX} .ts-said")).to_contain_text("falls from 88 %")
+    expect(page.locator(f"{BOX} .ts-said")).to_contain_text("falls from 58 %")
 
 
 def test_the_slider_of_looks_swaps_texts(told):

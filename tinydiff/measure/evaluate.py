@@ -36,7 +36,9 @@ from tinydiff import rewrite, uncertainty
 from tinydiff.endings import character_bits, texts_of
 from tinydiff.files import check_writable, write_text
 from tinydiff.generate import check_sampler, generate
+from tinydiff.measure import sense
 from tinydiff.measure.outside import Judge as Outside
+from tinydiff.measure.sense import WORD, judge_of
 from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.predictions import LOG_ZERO, Prediction
 from tinydiff.processes import Process
@@ -49,11 +51,10 @@ from tinydiff.uncertainty import Mean
 
 LETTERS = 4  # of a word, the least that is looked up
 LEVELS = 33  # noise levels at which the loss is measured
-NOISED = 64  # windows of the validation text on which it is
+NOISED = 64  # windows of the validation text on which it is, and on which sense is
 SEEN = 128  # windows of the training text on which the bound is measured
 YARD = 64  # texts without a network, for the floor of the scale
 ENOUGH = 1 << 21  # characters of the training text that they imitate, at the most
-WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)*")
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128)  # of a process's first sampler
 FEWER = (8, 32, 128)  # of the others
 SIZED = 1 << 16  # tokens of held-out text on which sizes of blocks are compared, at the most
@@ -299,13 +300,6 @@ def judged(
     )
 
 
-def judge_of(process: Process) -> Process | None:
-    """The bundled judge that can score a process's texts: it learned the same corpus with the same
-    tokenizer. None where there is none."""
-    judge = catalogue.judge(process.corpus)
-    return judge if judge and judge.tokenizer == process.tokenizer else None
-
-
 def vocabulary(process: Process, corpus: Corpus) -> frozenset[str]:
     """The words that count as real for a process: catalogue.words() of its corpus if a judge
     learned it too, else the words of its training text."""
@@ -376,29 +370,6 @@ def yardsticks(
         name: dict(words=share and share.value, error=share and share.error)
         for name, share in shares.items()
     }
-
-
-def soup(texts: list[str], quality: Judged) -> dict:
-    """The zero of the scale of sense: the bits a character under the judge of texts whose words
-    stand in random order, and their error; None where there is no judge."""
-    found = quality([shuffled(text, seed) for seed, text in enumerate(texts)])
-    return dict(bits=found.bits, error=found.bits_error)
-
-
-def shuffled(text: str, seed: int = 0) -> str:
-    """The words of a text in random order."""
-    words = text.split()
-    order = torch.randperm(len(words), generator=seeded(seed)).tolist()
-    return " ".join(words[i] for i in order)
-
-
-def sense(bits: float | None, corpus: str) -> float | None:
-    """Where a text lies between words in random order (0) and real text (1) for the judge of a
-    corpus, from its bits a character; never outside. None where one of the three is not known."""
-    real, none = catalogue.real_text(corpus).get("bits"), catalogue.soup(corpus).get("bits")
-    if bits is None or real is None or none is None:
-        return None
-    return min(1.0, max(0.0, (none - bits) / (none - real)))
 
 
 def followed(train: Tensor, first: Tensor, length: int, rng: torch.Generator) -> Tensor:
@@ -573,17 +544,18 @@ def of_texts(
     quality: Judged = partial(judged, process=process, lexicon=lexicon, outside=outside)
     heldout, trained = bounds(process, corpus, draws)
     real = [corpus.tokenizer.decode(canvas.tokens[0]) for canvas in some_of(process, corpus, batch)]
+    many = some_of(process, corpus, NOISED)
     texts, _ = samples(process, batch=batch, **settings)
     return dict(
         corpus=corpus.name,
         bound=heldout.row(),
         train_bound=trained.row(),
-        levels=loss_over_noise(process, some_of(process, corpus, NOISED)),
+        levels=loss_over_noise(process, many),
         letters=LETTERS,
         outside=outside.name if outside else "",
         real=asdict(quality(real)),
         yardsticks=yardsticks(corpus, length, lexicon),
-        soup=soup(real, quality),
+        sense=sense.scale([corpus.tokenizer.decode(part.tokens[0]) for part in many], process),
         texts=batch,
         along=along,
         default={**settings, **asdict(quality(texts))},

@@ -316,10 +316,10 @@ def yardsticks(corpus: str = BIGRAMS) -> dict:
     return measured(corpus, "yardsticks")
 
 
-def soup(corpus: str = BIGRAMS) -> dict:
-    """The judge's "bits" a character of a corpus's words in random order (evaluate.soup), from the
-    first of its checkpoints that has them; {} if none has."""
-    return measured(corpus, "soup")
+def sense(corpus: str = BIGRAMS) -> dict:
+    """Both ends of a corpus's scale of sense (measure/sense.py), from the first of its checkpoints
+    that has them; {} if none has."""
+    return measured(corpus, "sense")
 
 
 def measured(corpus: str, what: str) -> dict:

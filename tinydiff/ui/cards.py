@@ -12,6 +12,7 @@ from tinydiff.endings import read_of, texts_of
 from tinydiff.exact import bigram_divergence
 from tinydiff.frames import Frame
 from tinydiff.measure import evaluate
+from tinydiff.measure.sense import slips
 from tinydiff.processes import Process
 from tinydiff.runs import Request
 from tinydiff.samplers import SAMPLERS
@@ -59,7 +60,7 @@ def card(request: Request, job: Job) -> dict:
         steps=settings["steps"] if SAMPLERS[settings["sampler"]].steps_matter else None,
         calls=frame.calls,
         ms=1000 * frame.seconds,
-        pieces=pieces(read_of(process, frame)[0], process.corpus),
+        pieces=pieces(read_of(process, frame)[0], process),
     )
     exact = is_perfect(settings["model"])
     return found | (exact_quality(frame) if exact else judged_quality(written, process))
@@ -73,16 +74,13 @@ def exact_quality(frame: Frame) -> dict:
 
 def judged_quality(written: str, process: Process) -> dict:
     quality = evaluate.judged([written], process)
-    measure = measure_of(quality, process.corpus)
-    return dict(bits=quality.bits, words=quality.words, measure=measure)
+    return dict(bits=quality.bits, words=quality.words, measure=measure_of(written, process))
 
 
-def pieces(written: str, corpus: str) -> list[list]:
-    """The text in pieces, each with whether it may be read: False for words that are in no
-    dictionary (`catalogue.words`)."""
-    found, end, known = [], 0, catalogue.words(corpus)
-    for match in evaluate.WORD.finditer(written):
-        if match.group().lower() not in known and match.start() > 0 and match.end() < len(written):
-            found += [[written[end : match.start()], True], [match.group(), False]]
-            end = match.end()
-    return [piece for piece in [*found, [written[end:], True]] if piece[0]]
+def pieces(written: str, process: Process) -> list[list]:
+    """The text in pieces, each with whether it may be read: False for slips (measure/sense.py)."""
+    found, last = [], 0
+    for begin, end in slips(written, process):
+        found += [[written[last:begin], True], [written[begin:end], False]]
+        last = end
+    return [piece for piece in [*found, [written[last:], True]] if piece[0]]

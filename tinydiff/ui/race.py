@@ -333,7 +333,7 @@ def lane_of(request: Request, last: Picture, shown: list, spelling: Spelling) ->
         ms=round(1000 * last.seconds, 2),
         bits=quality.bits,
         words=quality.words,
-        measure=measure_of(quality, request.process.corpus),
+        measure=measure_of(written, request.process),
         weights=sum(weight.numel() for weight in request.process.parameters()),
         start=shown[0][1],
         states=shown[0][2],

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import gradio as gr
 
 from tinydiff.endings import read_of, texts_of
-from tinydiff.measure import evaluate
 from tinydiff.runs import DEFAULTS, Request
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.store import catalogue
@@ -107,11 +106,11 @@ def write(plan: Plan, job: Job) -> Iterator[dict]:
 def text_of(request: Request, frame) -> dict:
     """A text: its seed, its pieces and its measure."""
     process, key = request.process, request.settings["model"]
-    quality = evaluate.judged(texts_of(process, frame), process)
+    (text,) = texts_of(process, frame)
     return dict(
         seed=request.settings["seed"],
-        pieces=pieces(read_of(process, frame)[0], process.corpus),
-        measure={} if is_perfect(key) else measure_of(quality, process.corpus),
+        pieces=pieces(read_of(process, frame)[0], process),
+        measure={} if is_perfect(key) else measure_of(text, process),
     )
 
 

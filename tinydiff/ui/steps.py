@@ -240,8 +240,9 @@ def panel_of(model: Model, cards: list[dict], run: list[dict], status: str) -> d
 
 
 LEGEND = (
-    "Sense, to a second model (the judge): 0 % are words in random order, 100 % is real text. How "
-    "odd a text is to it, in bits a character: lower is better. Words in no dictionary are pale."
+    "Sense: the share of sentences in which a second model (the judge) stumbles over no word; it "
+    "stumbles over real text too, but less. How odd a text is to it, in bits a character: lower is "
+    "better. Pale are the words that it stumbles over, and those in no dictionary."
 )
 
 

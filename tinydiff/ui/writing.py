@@ -10,6 +10,7 @@ from tinydiff import runs
 from tinydiff.endings import usual
 from tinydiff.frames import Frame
 from tinydiff.measure import evaluate
+from tinydiff.measure.sense import is_asked, sense, slips
 from tinydiff.processes import Process
 from tinydiff.runs import Request
 from tinydiff.samplers import SAMPLERS
@@ -44,7 +45,7 @@ def done(request: Request, wire: render.Wire, **more) -> dict:
     if render.MASK not in end.text:
         text = render.spelled(end.text, process.tokenizer)
         quality = evaluate.judged([text], process)
-        more["measure"] = measure_of(quality, process.corpus)
+        more["measure"] = measure_of(text, process)
         more["strange"] = strange(end, process)
         numbers += judged(text, quality, process.corpus)
     return wire.value(done=True, stats=numbers, **more)
@@ -168,36 +169,30 @@ def judged(text: str, quality: evaluate.Quality, corpus: str) -> list[list[str]]
 
 
 def strange(end: render.Picture, process: Process) -> list[int]:
-    """The cells of a finished text that belong to words which are in no dictionary, without those
-    that are given; none where the corpus has no dictionary here."""
-    if evaluate.judge_of(process) is None:
-        return []
+    """The cells of a finished text that belong to slips (measure/sense.py), without those that are
+    given; none where nobody judges the text."""
     parts = [render.spelled(sign, process.tokenizer) for sign in end.text]
-    text, known, cell, found = "".join(parts), catalogue.words(process.corpus), [], []
-    for i, part in enumerate(parts):
-        cell += [i] * len(part)
-    for match in evaluate.WORD.finditer(text):
-        if match.start() > 0 and match.end() < len(text) and match.group().lower() not in known:
-            found += sorted({cell[at] for at in range(match.start(), match.end())})
-    return [i for i in found if not end.given[i]]
+    cell = [i for i, part in enumerate(parts) for _ in part]
+    found = {cell[at] for span in slips("".join(parts), process) for at in range(*span)}
+    return sorted(i for i in found if not end.given[i])
 
 
-def measure(text: str, process: Process) -> dict:
-    """`measure_of` a text."""
-    return measure_of(evaluate.judged([text], process), process.corpus)
-
-
-def measure_of(quality: evaluate.Quality, corpus: str) -> dict:
-    """The one large measure of a text, {name, share, about}: sense to a second model where there is
-    one, else the share of real words; {} where there is neither."""
-    sense = evaluate.sense(quality.bits, corpus)
-    if sense is not None:
+def measure_of(text: str, process: Process) -> dict:
+    """The one large measure of a text, {name, share, about}: how much sense it makes to a second
+    model where there is one that was measured, with the share of "real" text, else the share of
+    real words; {} where there is neither."""
+    found = sense([text], evaluate.judge_of(process)) if is_asked(process) else None
+    if found is not None:
+        ends = catalogue.sense(process.corpus)
+        real, mixed = (percent(ends[name]["share"]) for name in ("real", "shuffled"))
         about = (
-            "to a second model: 0 % are words in random order, 100 % is real text, which a text "
-            "that repeats itself reaches too"
+            "sentences in which a second model stumbles over no word; of real text "
+            f"{real}, of words in random order {mixed}"
         )
-        return dict(name="sense", share=round(sense, 4), about=about)
-    if quality.words is not None:
+        share = round(found.value, 4)
+        return dict(name="sense", share=share, real=ends["real"]["share"], about=about)
+    words = evaluate.judged([text], process).words
+    if words is not None:
         about = "of those with four letters or more"
-        return dict(name="real words", share=round(quality.words, 4), about=about)
+        return dict(name="real words", share=round(words, 4), about=about)
     return {}

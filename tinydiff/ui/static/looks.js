@@ -1,6 +1,6 @@
 // The slider under the text: between several numbers of looks it swaps the finished text at once.
 
-import {make, percent} from "./dom.js";
+import {make, percent, put} from "./dom.js";
 
 export class Looks {
   runs = new Map();  // by number of looks
@@ -56,7 +56,12 @@ export class Looks {
     const words = this.wanted ? "being written" : measure?.name ?? "";
     this.range.setAttribute("aria-valuetext",
       `${count} look${count === 1 ? "" : "s"}, ${words} ${share}`);
-    this.box.querySelector("dt").textContent = words;
+    const real = this.wanted ? null : measure?.real, head = this.box.querySelector("dt");
+    head.textContent = words;
+    if (real) put(head, "span", "td-term", `real text ${percent(real)}`);
+    const meter = this.box.querySelector(".td-meter");
+    meter.classList.toggle("td-real", !!real);
+    meter.style.setProperty("--real", `${100 * (real ?? 0)}%`);
     this.box.querySelector("dl").title = measure?.about ?? "";
     this.box.querySelector(".td-percent").textContent = share;
     this.box.querySelector(".td-meter i").style.width = `${100 * (measure?.share ?? 0)}%`;

@@ -329,9 +329,13 @@ function fills(box, shown) {
 function oneOnly(box, shown) {
   const sheet = new Sheet(box), {pair, first, second, after, name} = shown;
   const signs = Array.from(shown.text);
-  const {frame, run} = still(shown, (i) => (signs[i] === shown.end ? BEHIND : "w"));
-  sheet.draw(frame, run);
-  for (const i of pair) sheet.cells.box.children[i].classList.add("ts-framed");
+  const draw = (state) => {
+    const drawn = still(shown, state);
+    sheet.draw(drawn.frame, drawn.run);
+    for (const i of pair) sheet.cells.box.children[i].classList.add("ts-framed");
+    return drawn;
+  };
+  const {frame, run} = draw((i) => (signs[i] === shown.end ? BEHIND : "w"));
   const word = (i) => run.pieces[frame.text[i]].trim(), [one, two] = pair.map(word);
   const bar = put(box, "div", "ts-clock"), both = put(box, "div", "ts-both");
   const [left, right] = ["Bets for the first framed word", "Bets for the second"].map((head) => {
@@ -342,6 +346,7 @@ function oneOnly(box, shown) {
   betBars(left, first, [one]);
   betBars(right, second, [two]);
   const more = button(bar, `Keep only “${one}”, and look again`, () => {
+    draw((i) => (i === pair[0] ? "w" : "m"));
     betBars(right, after, [two]);
     said.textContent = `Now it knows of the ${one}: “${two}” falls from ${spoken(name[0])} to `
       + `${spoken(name[1])}.`;
