@@ -178,6 +178,84 @@ def test_one_look_can_be_kept_beside_the_text(visit, page, recorded):
     assert not pinned.is_visible()
 
 
+def test_one_look_is_not_kept_beside_itself(visit, page):
+    """Where the slider stands at one look the button is off; the line over a kept text says no
+    more than what differs, on one line."""
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.emulate_media(reduced_motion="reduce")
+    page = visit()
+    finished(page)
+    pin, title = page.locator(P + ".td-pin"), page.locator(P + ".td-pinned .td-title")
+    swap(page, 1)
+    assert pin.is_disabled()
+    swap(page, 64)
+    assert pin.is_enabled()
+    page.click(P + "[data-deed=keep]")
+    swap(page, 8)
+    assert title.locator("b").inner_text() == "64 looks"
+    assert title.bounding_box()["height"] < 50
+    page.click(P + ".td-unpin")
+    swap(page, 1)
+    assert pin.is_disabled()
+
+
+@pytest.mark.parametrize("reach", ["button", "slider", "looks"])
+def test_a_finished_text_rests_unmarked(visit, page, reach):
+    """However its end was reached: what came with the last look is marked for a while only."""
+    page.emulate_media(reduced_motion="reduce")
+    page = visit()
+    end = finished(page)["end"]
+    marked = page.locator(f"{CELLS}.n")
+    page.locator(P + ".td-seek").fill(str(end // 2))
+    page.wait_for_timeout(1200)
+    assert marked.count() > 0, "before the end they stay"
+    if reach == "button":
+        page.click(P + ".td-last")
+    elif reach == "slider":
+        page.locator(P + ".td-seek").fill(str(end))
+    else:
+        page.click(P + ".td-next", click_count=end - end // 2)
+    assert state(page)["at"] == end and marked.count() > 0
+    marked.first.wait_for(state="detached", timeout=3000)
+    page.click(P + ".td-play")
+    page.wait_for_function(f"() => document.querySelector('{CELLS}.n')")
+
+
+def test_the_bets_of_a_word_go_with_a_click_elsewhere(visit, page):
+    """They stay where the text is moved on, and stand over no menu."""
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.emulate_media(reduced_motion="reduce")
+    page = visit()
+    finished(page)
+    bets = page.locator(P + ".td-top")
+    page.locator(CELLS).nth(40).click()
+    assert bets.is_visible()
+    page.click(P + ".td-prev")
+    assert bets.is_visible()
+    page.locator("#noise input").click()
+    assert not bets.is_visible() and page.locator(CELLS + ".picked").count() == 0
+
+
+def test_on_a_phone_write_covers_nothing_that_is_scrolled_to(visit, page):
+    """The measure is seen at once, the way to the story right under the text."""
+    page.set_viewport_size({"width": 375, "height": 812})
+    page.emulate_media(reduced_motion="reduce")
+    page = visit()
+    finished(page)
+    page.evaluate("scrollTo(0, 0)")
+    edge = page.locator("#write").bounding_box()["y"]
+    for name in (".td-measure", ".td-story", ".td-pin", ".td-plots", ".td-stats"):
+        box = page.locator(P + name)
+        if name in (".td-pin", ".td-plots", ".td-stats"):
+            box.evaluate("(e) => e.scrollIntoView({block: 'nearest', behavior: 'instant'})")
+        there = box.bounding_box()
+        assert there["y"] + there["height"] <= edge, name
+    page.click(P + ".td-story")
+    page.wait_for_selector(".ts-story[open]")
+    page.keyboard.press("Escape")
+    page.wait_for_function("() => document.activeElement.matches('.td-story')")
+
+
 def test_other_looks_of_a_run_of_ones_own(visit, page, client):  # noqa: F811
     """They are computed behind it; the one that was dragged to is shown when it comes, and is what
     its settings write by themselves."""

@@ -153,6 +153,7 @@ def lane(site: Site, place: int) -> list:
             value=name if name in names else names[0],
             label="Sampler",
             visible=key != NOBODY,
+            scale=2,
             min_width=110,
         )
         steps = gr.Dropdown(
@@ -160,7 +161,7 @@ def lane(site: Site, place: int) -> list:
             value=count,
             label="Looks (steps)",
             visible=counted(key, sampler.value),
-            min_width=80,
+            min_width=100,
         )
     fills = key != NOBODY and can_fill(PROCESSES[catalogue.models()[key].process])
     ends = gr.Checkbox(

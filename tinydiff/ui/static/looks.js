@@ -51,6 +51,8 @@ export class Looks {
       item.classList.toggle("on", k === i);
       item.classList.toggle("there", this.runs.has(this.counts[k]));
     });
+    const all = this.counts.every((n) => this.runs.has(n));
+    this.box.querySelector(".td-scale").title = all ? "" : "The pale ones are still being written";
     const run = this.runs.get(count), measure = run?.measure;
     const share = measure ? percent(measure.share) : run?.done ? "–" : "…";
     const words = this.wanted ? "being written" : measure?.name ?? "";

@@ -71,7 +71,8 @@ class Player {
   #last = 0;          // when the clock was last asked; 0 as it starts
   #base = 0;
   #due = 0;           // when the next picture is to be seen
-  #phase = "";        // "guess" while the guesses of the first look are seen
+  #phase = "";        // "guess" while the guesses of the first look are seen, "rest" at the end
+  #resting = 0;       // until what came last is marked no more
   #pauses = SLOW;
   #main = null;       // the run that was asked for; `run` is that or one of its other looks
   #others = null;     // of which the newest is
@@ -96,6 +97,7 @@ class Player {
     this.resized = new ResizeObserver(() => this.drawPlots(true));
     this.resized.observe(this.find(".td-plots"));
     document.addEventListener("keydown", (event) => this.pressedAnywhere(event));
+    document.addEventListener("click", (event) => this.clickedAnywhere(event), true);
     element.addEventListener("click", (event) => this.clicked(event));
     element.addEventListener("keydown", (event) => this.pressed(event));
     roving(this.find(".td-moves"));
@@ -153,6 +155,7 @@ class Player {
     if (this.#main) this.leaveRun(this.#main);
     if (this.#main?.told) this.#pauses = QUICK;
     this.setPlaying(false);
+    this.#phase = "";
     this.#main = this.run = new Run(value);
     this.#at = this.cells.picked = -1;
     this.find(".td-top").hidden = true;
@@ -245,11 +248,12 @@ class Player {
   // in common.
   drawPinned() {
     const one = this.looks.runs.get(1), box = this.find(".td-pinned"), kept = this.#kept;
-    this.find(".td-pin").disabled = !one;
-    this.find(".td-pin").setAttribute("aria-pressed", String(!!kept && kept === one));
+    const pressed = !!kept && kept === one;
+    this.find(".td-pin").disabled = !one || one === this.run && !pressed;  // it would stand twice
+    this.find(".td-pin").setAttribute("aria-pressed", String(pressed));
     if (box.hidden || !kept) return;
     const {end} = this.run, over = this.#at >= end;
-    box.querySelector(".td-title b").textContent = named(kept);
+    box.querySelector(".td-title b").textContent = named(kept, this.run);
     box.querySelector(".td-title span").textContent = said(kept);
     const share = Math.max(0, this.#at) / Math.max(1, end);
     const k = kept === one || over ? kept.end : Math.round(share * kept.end);
@@ -337,7 +341,7 @@ class Player {
     // how often a cell changed is worth a view where one did more than once
     const again = !scene.masks || frames.some((frame) => frame.state.includes("a"));
     this.find("[data-view=changes]").hidden = !again;
-    this.find(".td-learned").hidden = !this.props.linked;
+    for (const name of [".td-learned", ".td-story"]) this.find(name).hidden = !this.props.linked;
     this.find("[data-view=lines]").hidden = Object.keys(this.run.pieces).length > 0;
     if (this.find(`[data-view="${this.viewName}"]`)?.hidden !== false) this.setView("text");
   }
@@ -368,6 +372,7 @@ class Player {
     if (frame.view.length) this.#stage?.(frame, this.#at);
     this.drawShades(frame);
     this.drawTop(frame);
+    this.restSoon();
   }
 
   // what happens at this moment
@@ -549,6 +554,7 @@ class Player {
     this.root.classList.toggle("playing", this.#playing);
     this.find(".td-play").setAttribute("aria-label", this.#playing ? "Pause" : "Play");
     cancelAnimationFrame(this.#timer);
+    if (on && this.#phase === "rest") this.#phase = "";
     if (!this.#playing) {
       this.cells.release();
       return;
@@ -568,7 +574,7 @@ class Player {
     }
     if (this.#at >= frames.length - 1 && done) {
       this.setPlaying(false);
-      setTimeout(() => this.rest(), REST);
+      this.restSoon();
       this.announce();
     } else this.#timer = requestAnimationFrame((later) => this.tick(later));
   }
@@ -589,12 +595,15 @@ class Player {
     this.paint(this.#at + 1);
   }
 
-  // what came last is marked as new no more
-  rest() {
-    const {end, head} = this.run;
-    if (this.#playing || this.#at < end || head.pace) return;
-    this.#phase = "rest";
-    this.paint(end);
+  // However the end was reached, what came last is marked as new no more after a while.
+  restSoon() {
+    const {done, end, head} = this.run;
+    clearTimeout(this.#resting);
+    if (this.#playing || this.#phase === "rest" || !done || this.#at < end || head.pace) return;
+    this.#resting = setTimeout(() => {
+      this.#phase = "rest";
+      this.paint(end);
+    }, REST);
   }
 
   // the picture that is due where each has its own seconds
@@ -691,6 +700,13 @@ class Player {
     act();
   }
 
+  // a click elsewhere puts the bets away; what moves the text goes on with them
+  clickedAnywhere({target}) {
+    const ours = ".td-cells, .td-top, .td-tools, .td-bar, .td-looks";
+    if (this.cells.picked < 0) return;
+    if (!this.element.contains(target) || !target.closest(ours)) this.leave();
+  }
+
   // keys of the player wherever no field has the focus
   pressedAnywhere(event) {
     const {key, target} = event, modified = event.ctrlKey || event.metaKey || event.altKey;
@@ -741,10 +757,13 @@ function roving(group) {
   });
 }
 
-// a run that is kept, in words
-function named(run) {
-  const {sampler, seed} = run.head.settings ?? {};
-  return `${looks(run)}${sampler ? `, ${sampler.replaceAll("_", " ")}, seed ${seed}` : ""}`;
+// a run that is kept, in words: its looks, and what it has of its own beside another
+function named(run, other) {
+  const {sampler, seed} = run.head.settings ?? {}, beside = other.head.settings ?? {};
+  const own = [looks(run)];
+  if (sampler && sampler !== beside.sampler) own.push(sampler.replaceAll("_", " "));
+  if (sampler && seed !== beside.seed) own.push(`seed ${seed}`);
+  return own.join(", ");
 }
 
 // the measure of a run, in words

@@ -97,7 +97,8 @@ class Story {
     this.halt();
     this.box.close();
     this.#at = 0;
-    document.querySelector(".ts-open")?.focus();
+    // the one of the two links that is seen
+    document.querySelectorAll(".ts-open, .td-story").forEach((link) => link.focus());
   }
 
   halt() {
