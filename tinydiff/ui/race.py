@@ -115,7 +115,7 @@ def build(site: Site) -> None:
             min_width=150,
         )
         run = gr.Button("Race", variant="primary", elem_id="race-run", min_width=150)
-        stop = gr.Button("Stop", elem_id="race-stop", min_width=96, scale=0)
+        stop = gr.Button("Stop", elem_id="race-stop", min_width=100, scale=0)
     stale_line(TAB.name)
     TAB.wire(site, [run.click], [prompt, end, seed, *lanes], panel, stop.click)
     for some, more in ((models[:2], ()), (models[2:], NO_LANE)):
@@ -161,7 +161,7 @@ def lane(site: Site, place: int) -> list:
             value=count,
             label="Looks (steps)",
             visible=counted(key, sampler.value),
-            min_width=96,
+            min_width=100,
         )
     fills = key != NOBODY and can_fill(PROCESSES[catalogue.models()[key].process])
     ends = gr.Checkbox(
