@@ -645,10 +645,12 @@ PRESSED = """() => {
   const ask = window.fetch;
   window.fetch = async (...what) => {
     const answer = await ask(...what);
-    if (String(what[0]?.url ?? what[0]).includes("/queue/data")) {
+    if (String(what[0]?.url ?? what[0]).includes("/queue/join")) {
       window.fetch = ask;
-      for (const end = performance.now() + 1000; performance.now() < end;);
-      document.querySelector("#write").click();
+      setTimeout(() => {
+        for (const end = performance.now() + 1000; performance.now() < end;);
+        document.querySelector("#write").click();
+      }, 20);
     }
     return answer;
   };

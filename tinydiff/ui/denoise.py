@@ -165,7 +165,10 @@ def done_to(session: Session, deed: dict, values: Sequence) -> Iterator[dict]:
         raw = panel.raw_settings(*values)
         if deed.get("do") not in ("rewrite", "begin"):  # the field of the text plays no part
             raw |= {"prompt": "", "template": None}
-        request = touch.request_of(deed, read(raw, session), was, job.states if own else [])
+        wanted = read(raw, session)
+        if deed.get("do") == "again":
+            wanted = touch.another_seed(wanted, session)
+        request = touch.request_of(deed, wanted, was, job.states if own else [])
     except ValueError as error:
         yield {"refused": str(error), "beside": True}  # the text, and at no field
         return

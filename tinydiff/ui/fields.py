@@ -59,6 +59,11 @@ def noise_info(process: type[Process] | Process) -> str:
     return f"[{process.title} ↗]({where})" if where else process.title
 
 
+def noise_about(process: type[Process] | Process) -> str:
+    """What the noise does, in a sentence, then the link."""
+    return f"{process.about} {noise_info(process)}"
+
+
 def models_of(process: str, models: dict[str, Model]) -> list[tuple[str, str]]:
     return [(model.title, key) for key, model in models.items() if model.process == process]
 
@@ -117,7 +122,7 @@ def text_of(request: Request) -> str:
 def menus(models: dict[str, Model], key: str, process: Process, sampler: str) -> list:
     """Noise, model, sampler, steps, length, what steers and options, with one of the models chosen;
     it is `process`."""
-    about = dict(value=process.name, info=noise_info(process))
+    about = dict(value=process.name, info=noise_about(process))
     noise = gr.update(choices=noises(models), **about)
     model = gr.update(choices=model_menu(process.name, models), value=key, info=origin(key))
     menu, steps, *seen = sampler_menu(process, sampler)
@@ -271,7 +276,7 @@ def build_models(models: dict[str, Model], first: str, process: Process) -> list
         noises(models),
         value=process.name,
         label="Noise",
-        info=noise_info(process),
+        info=noise_about(process),
         elem_id="noise",
     )
     model = Menu(
