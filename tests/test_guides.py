@@ -613,7 +613,7 @@ def test_the_fields_of_the_page_are_its_settings(mine):
     """What the widgets hold comes out as the settings that were put into them."""
     asked = request.read({"model": "mine", "prompt": "", **STEERED}, mine)
     shown = fields.fields_of(asked, mine.local_models())
-    values = [update["value"] if isinstance(update, dict) else update for update in shown[1:]]
+    values = [update["value"] if isinstance(update, dict) else update for update in shown]
     again = denoise.read_fields(mine, *values).settings
     assert again | {"options": {}} == asked.settings and again["options"] == {"greedy": 0}
 
@@ -693,7 +693,7 @@ def test_a_guide_from_outside_is_found_everywhere(registry, model, mine, capsys)
     assert (found["echo_share"].value, found["echo_word"].value) == (0.0, "")
     assert [value for _, value in found["echo_kind"].choices] == ["soft", "masked"]
     shown = fields.fields_of(asked, mine.local_models())
-    values = [update["value"] if isinstance(update, dict) else update for update in shown[1:]]
+    values = [update["value"] if isinstance(update, dict) else update for update in shown]
     again = denoise.read_fields(mine, *values).settings
     assert (again["echo_share"], again["echo_kind"], again["echo_word"]) == (0.5, "soft", "5")
 

@@ -14,12 +14,13 @@ import torch
 from huggingface_hub import constants
 
 from tests.loopback import Hub
+from tinydiff import guides
 from tinydiff.processes import build
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.show import render
 from tinydiff.store import catalogue, checkpoint, hub
 from tinydiff.text import Subwords
-from tinydiff.ui import blocks, denoise, downloads, race, request, steps
+from tinydiff.ui import blocks, denoise, downloads, race, request, steering, steps
 from tinydiff.ui import fields as form
 from tinydiff.ui.request import LIMITS, OPENING
 from tinydiff.ui.session import Session
@@ -386,3 +387,53 @@ def test_a_model_that_writes_no_blocks(of_hub):
     """Blocks says so in a sentence, also of the Hub's or the page's other models."""
     with pytest.raises(gr.Error, match="does not write in blocks"):
         blocks.changed(Session(), "perfect-uniform", 16)
+
+
+def usual_values(**settings) -> list:
+    """What the fields of Watch hold, behind the noise."""
+    s = request.opening() | settings
+    steered = [""] * len(steering.LABELS) + [s[name] for name in guides.options()]
+    first = [s[name] for name in ("model", "sampler", "steps", "length", "seed", "prompt")]
+    return [*first, s["spacing"], *steered, *[None] * len(form.options())]
+
+
+@pytest.mark.parametrize(
+    "noise, model, sampler, wanted",
+    [
+        ("block", "stories/bits", "ancestral", ("stories/block", "blockwise")),
+        ("masked", "stories/autoregressive", "left_to_right", ("stories/masked", "ancestral")),
+        (
+            "autoregressive",
+            "stories/autoregressive",
+            "ancestral",
+            ("stories/autoregressive", "left_to_right"),
+        ),
+        ("masked", "stories/masked", "confidence", ("stories/masked", "confidence")),
+    ],
+)
+def test_write_asks_for_what_was_chosen_before_the_menus_have_come(noise, model, sampler, wanted):
+    """With a model or a sampler of the noise before, the run is what the menus are about to hold;
+    what fits is left as it is, and what is no sampler at all is refused."""
+    session, sent = Session(), usual_values(model=model, sampler=sampler, label="")
+    asked = denoise.read_fields(session, noise, *sent).settings
+    assert (asked["model"], asked["sampler"]) == wanted
+    shown = denoise.noise_chosen(session, noise, sampler)
+    assert sampler == "confidence" or wanted == (shown[2]["value"], shown[3]["value"])
+    for wrong in ("nonsense", ["ancestral"], {}):
+        with pytest.raises(gr.Error) as caught:
+            denoise.read_fields(session, "masked", "stories/masked", wrong, *sent[2:])
+        assert "Traceback" not in str(caught.value)
+
+
+def test_the_newest_choice_of_a_noise_counts(monkeypatch):
+    """A model that takes its time to open does not undo what was chosen after it."""
+    session, open_model = Session(), denoise.open_model
+
+    def slow(name, session):
+        monkeypatch.setattr(denoise, "open_model", open_model)
+        denoise.noise_chosen(session, "uniform", "")
+        return open_model(name, session)
+
+    monkeypatch.setattr(denoise, "open_model", slow)
+    late = denoise.noise_chosen(session, "masked", "")
+    assert not any("value" in update for update in late)

@@ -71,6 +71,7 @@ def test_names_are_plain():
     menu = fields.noises(catalogue.models())
     assert menu[0] == ("hidden words", "masked")
     assert {name for _, name in menu} == {m.process for m in catalogue.models().values()}
+    assert fields.noise_about(PROCESSES["masked"]).startswith(PROCESSES["masked"].about)
     assert fields.noise_info(PROCESSES["masked"]).startswith("[Masked (MDLM) ↗](https://arxiv.org/")
 
 

@@ -80,7 +80,7 @@ def test_what_is_written_again_is_what_generate_writes(session, written):
     """The page adds nothing: it is the run from the canvas with those cells open."""
     request, value, _ = written
     cells = list(range(12, 18))
-    new = do(session, {"do": "again", "cells": cells}, seed=5)
+    new = do(session, {"do": "again", "cells": cells}, seed=4)  # the first try is of the next
     tokens = touch.Held(request, value).tokens
     given = torch.ones_like(tokens, dtype=torch.bool)
     given[0, cells] = False
@@ -266,3 +266,13 @@ def test_the_code_of_a_link():
     assert svg.startswith("<svg") and "path" in svg
     for odd in (None, 3, "", "javascript:alert(1)", "http://", "http://a/" + "x" * 2000):
         assert presenter.code(odd) == ""
+
+
+def test_each_try_has_a_seed_of_its_own(session):
+    """Also after an undo, and at the end of what a seed can be."""
+    seeds = []
+    for seed in (3, 3, 3, 2**31 - 1):
+        do(session, {"do": "again", "cells": [12, 13]}, seed=seed)
+        seeds.append(session.jobs["denoise"].request.settings["seed"])
+        do(session, {"do": "undo"})
+    assert seeds == [4, 5, 6, 3]

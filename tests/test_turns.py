@@ -134,7 +134,7 @@ def values_of_the_page() -> list:
     with gr.Blocks() as page:
         site = Site(page, gr.Tabs(), gr.State(Session()))
         denoise.TAB.build(site)
-    return [field.value for field in site.fields[2:]]
+    return [field.value for field in site.fields[1:]]
 
 
 def test_the_page_presses_with_the_key_of_the_opening(forgotten, monkeypatch):

@@ -638,3 +638,42 @@ def test_memory_is_flat(client, server, runs):
     for _ in range(2 * runs):
         client.predict(SMALL, api_name="/denoise")
     assert server.memory() - before < (8 + 0.1 * runs) * 2**20
+
+
+# Write is pressed when the server has answered what comes next, and the page has not heard it
+PRESSED = """() => {
+  const ask = window.fetch;
+  window.fetch = async (...what) => {
+    const answer = await ask(...what);
+    if (String(what[0]?.url ?? what[0]).includes("/queue/join")) {
+      window.fetch = ask;
+      setTimeout(() => {
+        for (const end = performance.now() + 1000; performance.now() < end;);
+        document.querySelector("#write").click();
+      }, 20);
+    }
+    return answer;
+  };
+}"""
+
+
+def test_write_does_not_wait_for_the_menus(visit):
+    """Whoever chooses a noise, then another, and presses Write while the server still says what the
+    menus hold gets a text of the noise they chose last, and no error."""
+    page = visit("?steps=4&length=32&seed=2")
+    until(page, "!s.running && s.end === 4")
+    finished(page)
+    choose(page, "#noise", "binary noise")
+    page.wait_for_function(
+        "document.querySelector('#model input').value.startsWith('stories/bits')"
+    )
+    page.wait_for_timeout(500)
+    page.evaluate(PRESSED)
+    choose(page, "#noise", "hidden words, block by block")
+    page.wait_for_function("() => location.search.includes('stories%2Fblock')", timeout=90_000)
+    assert page.locator(".toast-body").count() == 0
+    page.wait_for_function(
+        "document.querySelector('#model input').value.startsWith('stories/block')"
+    )
+    assert page.input_value("#noise input") == "hidden words, block by block"
+    assert state(page)["caption"] != ""

@@ -19,6 +19,7 @@ from tests.browser.test_denoise import (
     state,
     until,
 )
+from tinydiff.processes import PROCESSES
 from tinydiff.show import render
 from tinydiff.store import catalogue
 from tinydiff.ui import denoise, looks
@@ -289,8 +290,18 @@ def test_a_changed_setting_marks_the_picture(visit, page):
     generate(page)
     assert page.evaluate(mark) == ""
     finished(page)
+    band = page.locator(P + ".td-changed")
+    assert not band.is_visible()
+    place = "(name) => JSON.stringify(document.querySelector(name).getBoundingClientRect())"
+    before = [page.evaluate(place, P + name) for name in NEEDED]
     choose(page, "#noise", "wrong words")
     page.wait_for_function(f"() => {mark}.startsWith('Changed')")
+    assert band.is_visible() and "press Write" in band.inner_text()
+    assert [page.evaluate(place, P + name) for name in NEEDED] == before
+    page.wait_for_function(
+        "(about) => document.querySelector('#noise').textContent.includes(about)",
+        arg=PROCESSES["uniform"].about,
+    )
     more(page)
     assert page.evaluate(mark) != ""
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.browser.test_denoise import P, finished, state, until
+from tests.browser.test_denoise import STARTED, P, finished, state, until
 
 CELLS = P + ".td-sheet:not(.td-pinned) .td-cells [data-cell]"
 SMALL = "?model=stories/masked&seed=3&length=48&steps=8&prompt=Once+upon+a+time"
@@ -266,3 +266,20 @@ def test_the_presenter_shows_a_code(visit):
     assert size >= 34 and page.evaluate(over)
     page.keyboard.press("Escape")
     assert not page.evaluate(over) and not page.is_visible("#qr svg")
+
+
+def test_words_written_again_are_not_the_same_again(small):
+    """Each time another seed is used, and when it is over a sentence says what came of it."""
+    seen = []
+    for _ in range(3):
+        words(small, 28, 35)
+        small.evaluate(STARTED)
+        small.click(P + "[data-do=again]")
+        small.wait_for_function("() => window.started", timeout=90_000)
+        finished(small)
+        said, text = state(small)["caption"], state(small)["text"]
+        assert re.match(r"(Written again: \d+ words? changed\.|The same came again)", said)
+        same = bool(seen) and seen[-1] == text
+        assert not seen or same == said.startswith("The same")
+        seen.append(text)
+    assert len(set(seen)) > 1

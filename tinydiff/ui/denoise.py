@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,6 @@ import torch
 from tinydiff import runs
 from tinydiff.nets.memory import keep_some_freed
 from tinydiff.paths import ASSETS
-from tinydiff.processes import PROCESSES
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.show import render
 from tinydiff.store import catalogue, hub
@@ -27,7 +26,7 @@ from tinydiff.store.catalogue import Model
 from tinydiff.ui import downloads, looks, presenter, recording, steering, touch
 from tinydiff.ui import fields as panel
 from tinydiff.ui.errors import one_of, refusal, refusals, said
-from tinydiff.ui.fields import FIELDS, HUB, fields_of, menus, options, unchanged
+from tinydiff.ui.fields import FIELDS, HUB, fields_of, fitted, menus, options, unchanged
 from tinydiff.ui.memory import MEMORY
 from tinydiff.ui.player import Player
 from tinydiff.ui.request import OPENING, Request, from_query, number, open_model, read
@@ -125,9 +124,9 @@ def on_player(session: Session) -> dict:
 # ---------------------------------------------------------------- handlers
 
 
-def read_fields(session: Session, *values) -> Request:
+def read_fields(session: Session, noise: str, *values) -> Request:
     """What the widgets of the page ask for."""
-    return read(panel.raw_settings(*values), session)
+    return read(panel.raw_settings(*fitted(session, noise, values)), session)
 
 
 def started(request: Request, job: Job) -> Iterator[dict]:
@@ -147,13 +146,13 @@ def held(session: Session) -> touch.Held:
     return touch.Held(replace(request, settings=request.settings | {"steps": max(1, steps)}), value)
 
 
-def touched(event: gr.EventData, session: Session, *values) -> Iterator[dict]:
+def touched(event: gr.EventData, session: Session, noise: str, *values) -> Iterator[dict]:
     """The visitor did something to the text (`touch.request_of`), or takes it back."""
     deed = event._data if isinstance(event._data, dict) else {}
-    yield from done_to(session, deed, values)
+    yield from done_to(session, deed, fitted(session, noise, values))
 
 
-def done_to(session: Session, deed: dict, values: tuple) -> Iterator[dict]:
+def done_to(session: Session, deed: dict, values: Sequence) -> Iterator[dict]:
     """The values of a deed. What cannot be done is said beside the text, {"refused": sentence}."""
     try:
         if deed.get("do") == "undo":
@@ -166,7 +165,10 @@ def done_to(session: Session, deed: dict, values: tuple) -> Iterator[dict]:
         raw = panel.raw_settings(*values)
         if deed.get("do") not in ("rewrite", "begin"):  # the field of the text plays no part
             raw |= {"prompt": "", "template": None}
-        request = touch.request_of(deed, read(raw, session), was, job.states if own else [])
+        wanted = read(raw, session)
+        if deed.get("do") == "again":
+            wanted = touch.another_seed(wanted, session)
+        request = touch.request_of(deed, wanted, was, job.states if own else [])
     except ValueError as error:
         yield {"refused": str(error), "beside": True}  # the text, and at no field
         return
@@ -273,8 +275,7 @@ def noise_chosen(session: Session, process: str, sampler: str):
     choices = panel.models_of(process, session.models)
     if not choices:
         raise refusal("The models of that repository are not here any more: load its Hub id again.")
-    usual = {column(kind)[0] for kind in PROCESSES.values()}
-    return model_chosen(session, choices[0][1], "" if sampler in usual else sampler)
+    return model_chosen(session, choices[0][1], panel.usual(sampler))
 
 
 def model_chosen(session: Session, model: str, sampler: str):
@@ -282,8 +283,11 @@ def model_chosen(session: Session, model: str, sampler: str):
     until one is loaded nothing else changes."""
     if model == HUB:
         return gr.update(visible=True), *unchanged()
+    session.choice = choice = object()
     with refusals():
         chosen, process = open_model(model, session)
+    if session.choice is not choice:  # the next was quicker
+        return gr.skip(), *unchanged()
     return gr.update(visible=False), *menus(session.models, chosen.key, process, sampler)
 
 
@@ -409,7 +413,7 @@ def wire(site: Site, go: gr.Button, chips: gr.Radio, here: Others, fields: list)
         ran.success(others_of(site), site.session, here, **BEHIND)
 
     starts = [go.click, text.submit]
-    run = TAB.wire(site, starts, fields[1:], player, player.stop, then=then, also=fields[:1])
+    run = TAB.wire(site, starts, fields, player, player.stop, then=then)
     filled = chips.input(panel.chosen_chip, chips, text, **QUICK)
     ran = filled.success(**run)
     TAB.line_up(site, ran)
@@ -422,13 +426,14 @@ def wire(site: Site, go: gr.Button, chips: gr.Radio, here: Others, fields: list)
 def wire_hands(site: Site, hands: list, here: Others, fields: list) -> None:
     """What a visitor does to the text itself."""
     share, rewrite, mine = hands
-    player, session, values = site.player, site.session, fields[1:]
+    player, session, values = site.player, site.session, fields
 
-    def again(session: Session, share: float, *values) -> Iterator[dict]:
-        yield from done_to(session, {"do": "rewrite", "t": share}, values)
+    def again(session: Session, share: float, noise: str, *values) -> Iterator[dict]:
+        deed = {"do": "rewrite", "t": share}
+        yield from done_to(session, deed, fitted(session, noise, values))
 
-    def begin(session: Session, *values) -> Iterator[dict]:
-        yield from done_to(session, {"do": "begin"}, values)
+    def begin(session: Session, noise: str, *values) -> Iterator[dict]:
+        yield from done_to(session, {"do": "begin"}, fitted(session, noise, values))
 
     ran = [
         player.touched(touched, [session, *values], player, **QUIET_RUN),
@@ -445,8 +450,9 @@ def wire_hub(site: Site, source: gr.Textbox, fields: list, here: Others) -> None
     session, (noise, model, sampler, *_) = site.session, fields
     shown = [source, *fields[:5], *fields[len(FIELDS) :]]
     asks = QUIET | HUB_QUEUE
-    noise.input(noise_chosen, [session, noise, sampler], shown, **asks)
-    model.input(model_chosen, [session, model, sampler], shown, **asks)
+    chosen = asks | dict(trigger_mode="multiple")  # the newest counts
+    noise.input(noise_chosen, [session, noise, sampler], shown, **chosen)
+    model.input(model_chosen, [session, model, sampler], shown, **chosen)
     asked = [session, source, sampler]
     loads = asks | dict(trigger_mode="always_last", show_progress="minimal")
     source.submit(hub_asked, asked, shown, **loads)

@@ -21,9 +21,11 @@ from tinydiff.store.catalogue import Model
 from tinydiff.text import Tokenizer
 from tinydiff.text.canvas import BLANK, UNDERSCORE, is_template
 from tinydiff.ui import steering
-from tinydiff.ui.request import LIMITS, OPENING, origin
+from tinydiff.ui.errors import refusals
+from tinydiff.ui.request import LIMITS, OPENING, open_model, origin
+from tinydiff.ui.session import Session
 from tinydiff.ui.steering import shown
-from tinydiff.ui.tab import RESEARCH, first_model, spaced
+from tinydiff.ui.tab import RESEARCH, Menu, first_model, spaced
 
 FIELDS = ("noise", "model", "sampler", "steps", "length", "seed", "text", "spacing")
 # and then those of steering.py, and the options of all samplers
@@ -55,6 +57,11 @@ def noise_info(process: type[Process] | Process) -> str:
     number = process.paper.partition(":")[2]
     where = f"https://arxiv.org/abs/{number}" if process.paper.startswith("arXiv:") else ""
     return f"[{process.title} ↗]({where})" if where else process.title
+
+
+def noise_about(process: type[Process] | Process) -> str:
+    """What the noise does, in a sentence, then the link."""
+    return f"{process.about} {noise_info(process)}"
 
 
 def models_of(process: str, models: dict[str, Model]) -> list[tuple[str, str]]:
@@ -115,12 +122,44 @@ def text_of(request: Request) -> str:
 def menus(models: dict[str, Model], key: str, process: Process, sampler: str) -> list:
     """Noise, model, sampler, steps, length, what steers and options, with one of the models chosen;
     it is `process`."""
-    about = dict(value=process.name, info=noise_info(process))
+    about = dict(value=process.name, info=noise_about(process))
     noise = gr.update(choices=noises(models), **about)
     model = gr.update(choices=model_menu(process.name, models), value=key, info=origin(key))
     menu, steps, *seen = sampler_menu(process, sampler)
     length = gr.update(info=length_info(process.tokenizer))
     return [noise, model, menu, steps, length, *steering.menus(process), *seen]
+
+
+def usual(sampler: object) -> str:
+    """What is wanted of the samplers of another noise: what stood there, unless as the usual one of
+    some noise."""
+    first = [column(process)[0] for process in PROCESSES.values()]
+    return sampler if isinstance(sampler, str) and sampler not in first else ""
+
+
+def fitted(session: Session, noise: object, values: tuple) -> list:
+    """The values of the fields behind the noise as they are once `menus` has come: whoever presses
+    Write before that asks for what they chose last. Raises gr.Error."""
+    (model, sampler, *rest), models = values, session.models
+    if not isinstance(model, str) or model not in models:
+        return list(values)
+    there = models_of(noise, models)
+    if models[model].process != noise and there:
+        model, sampler = there[0][1], usual(sampler)
+    elif not isinstance(sampler, str) or sampler not in SAMPLERS:
+        return list(values)
+    with refusals():
+        _, process = open_model(model, session)
+    _, _, menu, _, _, *updates = menus(models, model, process, sampler)
+    plain = len(FIELDS) - 3  # those behind the sampler, whatever the model
+    more = map(fitting, updates, rest[plain:])
+    return [model, menu["value"], *rest[:plain], *more]
+
+
+def fitting(update: dict, value: object) -> object:
+    """The value of a field after an update: what it holds, where that may still be."""
+    kept = "value" not in update or value in [v for _, v in update.get("choices", ())]
+    return value if kept or value is None else update["value"]
 
 
 def unchanged() -> list:
@@ -237,10 +276,10 @@ def build_models(models: dict[str, Model], first: str, process: Process) -> list
         noises(models),
         value=process.name,
         label="Noise",
-        info=noise_info(process),
+        info=noise_about(process),
         elem_id="noise",
     )
-    model = gr.Dropdown(
+    model = Menu(
         model_menu(process.name, models),
         value=first,
         label="Model",
@@ -266,7 +305,7 @@ def build_more(process: Process) -> list:
     """What is folded: the sampler, its steps and their spacing, the length, the seed, what steers,
     and all options."""
     menu, steps, *seen = sampler_menu(process, OPENING["sampler"])
-    sampler = gr.Dropdown(**shown(menu), label="Sampler")
+    sampler = Menu(**shown(menu), label="Sampler")
     steps = gr.Number(  # what is too much is refused in a sentence under it
         OPENING["steps"],
         label="Looks (steps)",

@@ -368,7 +368,7 @@ def build(site: Site) -> None:
     stop.click(lambda session: session.stop(TAB.name), session, None, **QUICK)
     played = play.click(play_with, session, [site.tabs, *site.fields], **QUIET)
     played.success(None, None, None, js="() => { tinydiff.come('denoise'); return []; }")
-    fields = [session, *site.fields[2:]]
+    fields = [session, *site.fields[1:]]
     run = dict(fn=denoise.TAB.start, inputs=fields, outputs=site.player)
     denoise.TAB.line_up(site, played.success(**run, api_visibility="private", **SAMPLE))
     ask.click(zipped, session, file, **QUIET).success(

@@ -108,8 +108,10 @@ class Session:
         self.recent: dict[str, Model] = {}  # of the Hub, that they used, the newest first
         self.link: Request | None = None  # what the page was opened with
         self.secret = ""  # of the model that they trained
+        self.choice: object = None  # of a noise or a model, the newest
         self.looks = 0  # at which they let the slider go
         self.turn: Request | None = None  # of which they uncover the words themselves
+        self.tries = 0  # how often they had words written again
         self.past: list = []  # what was on the player before they touched it (touch.Held)
         self.folder: tempfile.TemporaryDirectory | None = None
 

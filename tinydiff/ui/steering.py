@@ -14,7 +14,7 @@ from tinydiff.processes import Process
 from tinydiff.runs import parts_of
 from tinydiff.store.checkpoint import BOUNDS
 from tinydiff.ui.request import LIMITS, opening
-from tinydiff.ui.tab import RESEARCH, spaced
+from tinydiff.ui.tab import RESEARCH, Menu, spaced
 
 PLAIN = {"temperature"}  # what is not for researchers alone
 FINE = {"temperature": 0.05, "top_p": 0.05}  # steps of sliders, of others a hundredth
@@ -33,7 +33,7 @@ def fields(process: Process) -> list:
     found = menus(process)
     updates = found[len(LABELS) :]
     kinds = [
-        gr.Dropdown(
+        Menu(
             **shown(update),
             info="What kind of text it is to be, of those that the model was told.",
             elem_id=elem_id,
@@ -117,7 +117,7 @@ def widget(name: str, option: Option, elem_id: str, first: dict) -> gr.Component
     if isinstance(span, Words):
         return gr.Textbox(**{"value": option.default, **named, **first}, max_length=span.most)
     if isinstance(span, Choice):
-        return gr.Dropdown(**{"choices": [], **named, **first})
+        return Menu(**{"choices": [], **named, **first})
     low, high = LIMITS[name][:2] if elem_id == name and name in LIMITS else (span.low, span.high)
     step = 1 if type(option.default) is int else FINE.get(name, (high - low) / 100)
     return gr.Slider(low, high, **{"value": option.default, **named, **first}, step=step)

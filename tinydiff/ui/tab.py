@@ -32,6 +32,17 @@ QUICK = dict(queue=False, **QUIET)
 RESEARCH = ["td-research"]  # the class of a field that is for researchers, which is said beside it
 
 
+class Menu(gr.Dropdown):
+    """A menu that holds other choices when another field changes. What the page sends may be of
+    those before, so who reads it looks whether it fits."""
+
+    def preprocess(self, payload):
+        return payload
+
+    def get_block_name(self) -> str:
+        return "dropdown"
+
+
 class Panel(gr.HTML):
     """An HTML component that the class of ui/static/panels/NAME.js redraws whenever its value
     changes, on a `server.Page`, which holds the scripts."""
@@ -180,12 +191,12 @@ class Tab:
         return self.run(request, Job())
 
     def wire(
-        self, site: Site, events: list, values: list, outputs, stop: Callable, then=None, also=()
+        self, site: Site, events: list, values: list, outputs, stop: Callable, then=None
     ) -> dict:
         """Let a run begin at these events and end at `stop`; how it was connected, for an event of
-        another kind. then: connects what comes behind the run. A change of the values, or of `also`
-        beside them, marks what is shown as not of these settings (`stale_line`)."""
-        marked(self.name, [*values, *also], events)
+        another kind. then: connects what comes behind the run. A change of the values marks what
+        is shown as not of these settings (`stale_line`)."""
+        marked(self.name, values, events)
         run = dict(fn=self.start, inputs=[site.session, *values], outputs=outputs)
         run |= dict(api_name=f"run_{self.name}", api_visibility="private", **SAMPLE)
         ran = gr.on(events, trigger_mode="multiple", **run)

@@ -22,6 +22,7 @@ from tinydiff.samplers import State
 from tinydiff.sentences import brief
 from tinydiff.show import render
 from tinydiff.text import Canvas
+from tinydiff.ui.request import LIMITS
 from tinydiff.ui.session import Session
 
 PAST = 20  # that can be undone
@@ -111,6 +112,14 @@ def again(wanted: Request, held: Held, cells: object) -> Request:
     few = len(chosen) <= FEW * USUAL
     steps = min(wanted.settings["steps"], len(chosen), *[USUAL] * few)
     return replace(asked, settings=asked.settings | {"steps": max(1, steps)})
+
+
+def another_seed(wanted: Request, session: Session) -> Request:
+    """The same with a seed that nothing was written again with: the panel's would only say once
+    more what it said."""
+    session.tries += 1
+    most = LIMITS["seed"][1] + 1
+    return by_hand(wanted, {"seed": (wanted.settings["seed"] + session.tries) % most})
 
 
 def typed(wanted: Request, held: Held, cells: object, text: object) -> Request:

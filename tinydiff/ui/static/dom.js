@@ -60,6 +60,8 @@ export function colour(node, family) {
 export function mark(tab, on) {
   const line = document.querySelector(`#stale-${tab} .td-stale`);
   if (line) line.textContent = on ? "Changed since this was written." : "";
+  const band = document.querySelector(`#${tab}-player .td-changed`);
+  if (band) band.hidden = !on;
 }
 
 // what a tab's panel draws on

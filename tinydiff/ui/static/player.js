@@ -14,7 +14,7 @@ import {alone, readable} from "./glyphs.js";
 import {Looks} from "./looks.js";
 import {looks, plots} from "./plots.js";
 import {refuse} from "./refusals.js";
-import {Hand, bets, differences} from "./touch.js";
+import {Hand, bets, changed, differences} from "./touch.js";
 import {BEHIND, MASK, Run, isOpen, share} from "./wire.js";
 import {waited} from "./waiting.js";
 import * as views from "./views/*.js";
@@ -77,6 +77,7 @@ class Player {
   #main = null;       // the run that was asked for; `run` is that or one of its other looks
   #others = null;     // of which the newest is
   #kept = null;       // a run that stands beside the other
+  #again = null;      // the last picture before words are written again
   #past = 0;          // deeds that can be undone
   #shown = new Map(); // runs that the browser can go back to, by number
   #linking = 0;       // until the address is that of what is shown
@@ -157,6 +158,8 @@ class Player {
     this.setPlaying(false);
     this.#phase = "";
     this.#main = this.run = new Run(value);
+    this.run.before = this.run.head.query === "" ? this.#again : null;
+    this.#again = null;
     this.#at = this.cells.picked = -1;
     this.find(".td-top").hidden = true;
     const {family = "masked", noise, pace, looks: counts, settings} = this.run.head;
@@ -270,6 +273,7 @@ class Player {
   touch(deed) {
     this.refuse("");
     this.pick(-1);
+    this.#again = deed.do === "again" ? this.hand.whole : null;
     if (deed.do === "undo") this.#past = Math.max(0, this.#past - 1);
     else if (deed.do !== "take") this.#past++;
     this.trigger("touched", deed);
@@ -380,6 +384,7 @@ class Player {
     const {done, end, stopped, head: {told}} = this.run, at = this.#at;
     if (done && at >= end) {
       if (stopped) return `Stopped after ${looks(this.run)}: what came is kept.`;
+      if (this.run.before) return this.outcome;
       if (this.run.head.yours) return "Your turn: click a hidden word, and take one of its bets.";
       const more = this.props.linked && this.hand.can && end ? " Choose words to rewrite." : "";
       return end === 1 ? "Done: 1 look. Every first guess was kept."
@@ -389,6 +394,13 @@ class Player {
     if (this.#phase === "guess") return told.guess;
     if (at === 0) return told.start;
     return at === 1 && told.keep ? told.keep : told.order ?? told.run ?? "";
+  }
+
+  // what came of words that were written again
+  get outcome() {
+    const {before, end, frames, pieces} = this.run, count = changed(before, frames[end], pieces);
+    return !count ? "The same came again: the network is that sure."
+      : count === 1 ? "Written again: 1 word changed." : `Written again: ${count} words changed.`;
   }
 
   // over the text, where two are side by side
@@ -541,10 +553,11 @@ class Player {
   announce() {
     const {end, frames, scene, stopped} = this.run;
     const told = this.run.pieces, {between} = scene;
+    const came = this.run.before && !stopped ? `${this.outcome} ` : "";
     const pieces = between ? {...told, [between]: " "} : told;
     const {state, text: signs} = frames[frames.length - 1];
     const text = readable(signs.filter((_, i) => state[i] !== BEHIND), pieces).slice(0, SPOKEN);
-    this.say(`${stopped ? "Stopped" : "Finished"} after ${looks(this.run)}: ${text}`);
+    this.say(`${stopped ? "Stopped" : "Finished"} after ${looks(this.run)}: ${came}${text}`);
   }
 
   // -------------------------------------------------------------- the clock

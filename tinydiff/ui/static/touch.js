@@ -22,6 +22,15 @@ export function words(frame, pieces) {
   return found;
 }
 
+// how many words of a text are not as in the one before, which is as long
+export function changed(before, frame, pieces) {
+  const other = (_, i) => frame.text[i] !== before.text[i], all = [...frame.text.keys()];
+  const places = new Set(all.filter(other));
+  const count = (one) => words(one, pieces)
+    .filter(([first, last]) => all.slice(first, last + 1).some((i) => places.has(i))).length;
+  return Math.max(count(before), count(frame));  // a text may end sooner
+}
+
 // The words that are chosen of a finished text, and the tools beside them. tell(deed) is told what
 // is to be done; run() is what is shown.
 export class Hand {
