@@ -7,7 +7,7 @@ import {BEHIND, HALF, MASK, fifth, isOpen, share} from "./wire.js";
 const RETURN = CONTROLS["\n"];
 const NEW = new Set(["n", "a"]);
 // lines of room that pieces of words are held to: a text may be longer than its masks
-const SPARE = [[500, 2], [Infinity, 1]];  // by the width of the sheet, px
+const SPARE = [[500, 4], [Infinity, 2]];  // by the width of the sheet, px
 const OFTEN = ["never", "once", "twice", "3 times", "more often"];
 
 // A shade of the cells: its name and title on a button; of(frame, i), from 0 to 4 or null, for what
