@@ -188,7 +188,7 @@ def test_only_the_text_moves_during_a_run(visit, page, width, height):
     sees nothing move but words: all of the page is in sight of it."""
     page.set_viewport_size({"width": width, "height": height})
     page = visit()
-    played(page)
+    finished(page)
     page.evaluate(MOVED)
     generate(page)
     page.wait_for_function("() => window.moved.over", timeout=90_000)
@@ -275,7 +275,7 @@ def test_a_character_shows_its_likeliest(stay):
 
 def test_a_link_shows_the_same_text(visit, server, page):
     """The same link shows the same run, in the settings and in every character."""
-    page = visit("?seed=11&steps=16&prompt=JULIET%3A&sampler=confidence")
+    page = visit("?seed=11&steps=16&prompt=JULIET%3A&sampler=confidence&length=64")
     first = until(page, "!s.running && s.end === 16 && s.at === 16")["text"]
     assert first.startswith("JULIET:") and page.input_value("#prompt textarea") == "JULIET:"
     # nothing is under way that the browser would break off

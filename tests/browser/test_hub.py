@@ -151,5 +151,7 @@ def test_the_id_is_for_everybody(opened, page, scheme, width):
     ask(page, "nobody/nothing")
     told(page, "no public model")
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    page.wait_for_selector(".td-cells .n", state="detached")  # the text rests, and inks dry
+    page.wait_for_function("() => document.getAnimations().every((a) => a.playState !== 'running')")
     report = Axe().run(page, options=BROKEN)
     assert report.violations_count == 0, report.generate_report()

@@ -82,6 +82,7 @@ def test_the_first_look_is_told_sentence_by_sentence(visit, page, recorded):
     assert min(gaps[:3]) > 500, gaps
     assert plain(said[1]["text"]) == text_of(recorded[1])
     assert "·" in said[0]["text"] and "·" in said[2]["text"] and "·" not in end["text"]
+    page.select_option(P + ".td-speed", "60")
     page.locator("body").press("r")
     until(page, "s.playing && s.at < s.end")
     assert plain(played(page)["text"]) == plain(end["text"])
@@ -200,7 +201,9 @@ def test_one_look_is_not_kept_beside_itself(visit, page):
     assert pin.is_disabled()
 
 
-@pytest.mark.parametrize("reach", ["button", "slider", "looks"])
+@pytest.mark.parametrize(
+    "reach", ["button", *(pytest.param(way, marks=pytest.mark.long) for way in ("slider", "looks"))]
+)
 def test_a_finished_text_rests_unmarked(visit, page, reach):
     """However its end was reached: what came with the last look is marked for a while only."""
     page.emulate_media(reduced_motion="reduce")

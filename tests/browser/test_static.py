@@ -52,6 +52,13 @@ def played(page, steps=STEPS, after=""):
     return "".join(page.locator(".td-cells span").all_text_contents())
 
 
+def ended(page, steps=STEPS, after=""):
+    """`played` of another run than that of the text `after`, without waiting for its words."""
+    expect(page.locator(".td-cells").first).not_to_have_text(after, timeout=30_000)
+    page.locator(".td-last").click()
+    return played(page, steps, after)
+
+
 @pytest.mark.parametrize("width", [1280, pytest.param(375, marks=pytest.mark.long)])
 def test_it_plays_and_another_family_can_be_chosen(watched, address, width):
     """The first run plays to a text with its prompt; another family and another run of it are two
@@ -63,10 +70,11 @@ def test_it_plays_and_another_family_can_be_chosen(watched, address, width):
     assert first.startswith("Onceuponatime") and "·" not in first
     page.get_by_role("link", name="uniform", exact=True).click()
     expect(page.locator("h2")).to_have_text("Uniform (D3PM)")
-    assert played(page, after=first) != first
+    second = ended(page, after=first)
+    assert second != first
     page.get_by_role("link", name="masked", exact=True).click()
     page.get_by_role("link", name=f"confidence, {FEWER} steps").click()
-    assert played(page, FEWER) != first
+    assert ended(page, FEWER, second) != first
     expect(page.locator(".td-runs [aria-current]")).to_have_text(f"confidence, {FEWER} steps")
     page.go_back()
     assert played(page) == first

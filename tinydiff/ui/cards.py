@@ -74,7 +74,9 @@ def exact_quality(frame: Frame) -> dict:
 
 def judged_quality(written: str, process: Process) -> dict:
     quality = evaluate.judged([written], process)
-    return dict(bits=quality.bits, words=quality.words, measure=measure_of(written, process))
+    return dict(
+        bits=quality.bits, words=quality.words, measure=measure_of(written, process, quality)
+    )
 
 
 def pieces(written: str, process: Process) -> list[list]:

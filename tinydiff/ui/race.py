@@ -334,7 +334,7 @@ def lane_of(request: Request, last: Picture, shown: list, spelling: Spelling) ->
         ms=round(1000 * last.seconds, 2),
         bits=quality.bits,
         words=quality.words,
-        measure=measure_of(written, request.process),
+        measure=measure_of(written, request.process, quality),
         weights=sum(weight.numel() for weight in request.process.parameters()),
         start=shown[0][1],
         states=shown[0][2],

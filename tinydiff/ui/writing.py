@@ -45,7 +45,7 @@ def done(request: Request, wire: render.Wire, **more) -> dict:
     if render.MASK not in end.text:
         text = render.spelled(end.text, process.tokenizer)
         quality = evaluate.judged([text], process)
-        more["measure"] = measure_of(text, process)
+        more["measure"] = measure_of(text, process, quality)
         more["strange"] = strange(end, process)
         numbers += judged(text, quality, process.corpus)
     return wire.value(done=True, stats=numbers, **more)
@@ -177,10 +177,10 @@ def strange(end: render.Picture, process: Process) -> list[int]:
     return sorted(i for i in found if not end.given[i])
 
 
-def measure_of(text: str, process: Process) -> dict:
+def measure_of(text: str, process: Process, quality: evaluate.Quality | None = None) -> dict:
     """The one large measure of a text, {name, share, about}: how much sense it makes to a second
     model where there is one that was measured, with the share of "real" text, else the share of
-    real words; {} where there is neither."""
+    real words; {} where there is neither. quality: of the text, where it is known."""
     found = sense([text], evaluate.judge_of(process)) if is_asked(process) else None
     if found is not None:
         ends = catalogue.sense(process.corpus)
@@ -191,8 +191,8 @@ def measure_of(text: str, process: Process) -> dict:
         )
         share = round(found.value, 4)
         return dict(name="sense", share=share, real=ends["real"]["share"], about=about)
-    words = evaluate.judged([text], process).words
-    if words is not None:
+    quality = quality or evaluate.judged([text], process)
+    if quality.words is not None:
         about = "of those with four letters or more"
-        return dict(name="real words", share=round(words, 4), about=about)
+        return dict(name="real words", share=round(quality.words, 4), about=about)
     return {}
