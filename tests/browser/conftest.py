@@ -158,6 +158,14 @@ class Watch:
         assert not self.errors, "The console holds errors."
 
 
+def dry(page, rests: bool = True):
+    """Wait until all inks are dry; of a text that rests at its end, until the words that came last
+    are marked no more."""
+    if rests:
+        page.wait_for_selector("#denoise-player .td-cells .n", state="detached")
+    page.wait_for_function("() => document.getAnimations().every((a) => a.playState !== 'running')")
+
+
 @pytest.fixture(scope="session")
 def visitors(browser):
     """One browser's memory for all tests: what a page loads is compiled once, which takes half of

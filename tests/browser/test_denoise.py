@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from gradio_client import Client
 
-from tests.browser.conftest import BROKEN, LOOKS
+from tests.browser.conftest import BROKEN, LOOKS, dry
 from tests.browser.test_tabs import refused
 from tinydiff.ui.fields import CHIPS
 from tinydiff.ui.request import OPENING
@@ -490,7 +490,7 @@ def test_other_noises_are_accessible(visit, page, model):
     page.locator(P + ".td-seek").fill("5")
     page.click(P + "[data-view=changes]")
     page.mouse.move(0, 0)
-    page.wait_for_timeout(900)  # inks dry
+    dry(page, rests=False)
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
     report = Axe().run(page, options=BROKEN)
     assert report.violations_count == 0, report.generate_report()
@@ -514,7 +514,7 @@ def test_accessible(visit, page, scheme, width):
     page = visit(f"?__theme={scheme}")
     finished(page)
     more(page)
-    page.wait_for_timeout(900)  # inks dry
+    dry(page)
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
     report = Axe().run(page, options=BROKEN)
     assert report.violations_count == 0, report.generate_report()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser.conftest import BROKEN, ONE_LOOK, Server, Watch
+from tests.browser.conftest import BROKEN, ONE_LOOK, Server, Watch, dry
 from tests.browser.test_denoise import choose, finished, generate, state, until
 from tests.loopback import Hub, status
 from tinydiff.ui.fields import HUB
@@ -151,7 +151,6 @@ def test_the_id_is_for_everybody(opened, page, scheme, width):
     ask(page, "nobody/nothing")
     told(page, "no public model")
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
-    page.wait_for_selector(".td-cells .n", state="detached")  # the text rests, and inks dry
-    page.wait_for_function("() => document.getAnimations().every((a) => a.playState !== 'running')")
+    dry(page)
     report = Axe().run(page, options=BROKEN)
     assert report.violations_count == 0, report.generate_report()
