@@ -314,7 +314,7 @@ def test_every_word_has_its_surprise(stories):
         bits = evaluate.judge_bits([text], judge).value
         assert nats == pytest.approx(bits * len(text) * math.log(2), rel=1e-4)
     letters = catalogue.judge("tiny_shakespeare")
-    assert sense.surprises("", judge) == sense.surprises("caf\u00e9", letters) == []
+    assert sense.surprises("", judge) == sense.surprises("caf\u00e9", letters) == ()
 
 
 def test_a_word_out_of_place_is_a_slip(stories):

@@ -11,6 +11,7 @@ Shakespeare in characters does, is not asked.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -39,11 +40,12 @@ def judge_of(process: Process) -> Process | None:
     return judge if judge and judge.tokenizer == process.tokenizer else None
 
 
-def surprises(text: str, judge: Process) -> list[tuple[Span, float]]:
+@lru_cache(maxsize=16)  # its sense and its slips are asked for one after the other
+def surprises(text: str, judge: Process) -> tuple[tuple[Span, float], ...]:
     """The words of a text and the signs between them, each with its nats to an autoregressive
-    judge, given all before it in the judge's window; [] where it cannot write the text."""
+    judge, given all before it in the judge's window; () where it cannot write the text."""
     if not text or not all(map(judge.tokenizer.writes, set(text))):
-        return []
+        return ()
     found: list[list] = []
     end = 0
     for part in judge.tokenizer.encode(text).split(judge.length):
@@ -58,7 +60,7 @@ def surprises(text: str, judge: Process) -> list[tuple[Span, float]]:
                 found[-1][1:] = end, found[-1][2] + surprise
             else:
                 found.append([begin, end, surprise])
-    return [((begin, end), nats) for begin, end, nats in found]
+    return tuple(((begin, end), nats) for begin, end, nats in found)
 
 
 def stumbles(text: str, judge: Process) -> list[Span]:
