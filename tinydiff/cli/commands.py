@@ -1,5 +1,5 @@
 """python -m tinydiff: sample, rewrite, train, eval, compare, push, pull, sweep, matrix, docs,
-released, families, bench, export, deploy.
+released, families, claim, bench, export, deploy.
 
 Work is done elsewhere; here are the names of the commands.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tinydiff import endings, guides, plugins, rewrite, runs
-from tinydiff.cli import documents, errors, flags, released, sweeping, terminal, training
+from tinydiff.cli import claiming, documents, errors, flags, released, sweeping, terminal, training
 from tinydiff.measure import bench, evaluate, families, outside
 from tinydiff.measure import shrink as shrinking
 from tinydiff.options import check_number
@@ -280,6 +280,7 @@ def parser() -> argparse.ArgumentParser:
         default=True,
         help="measure all samplers' errors anew, not only those that are not recorded",
     )
+    claiming.claim_flags(command("claim", claiming.claim_command))
     bench_flags(command("bench", bench_))
     export_flags(command("export", export_))
     deploy_flags(command("deploy", deploy_))

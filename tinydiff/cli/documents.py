@@ -48,6 +48,7 @@ ROOMS = (
     "recipes",
     "train",
     "measure",
+    "claims",
     "ui",
     "deploy",
     "cli",
