@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from tinydiff import uncertainty
-from tinydiff.endings import texts_of
 from tinydiff.generate import generate
 from tinydiff.measure import sense
 from tinydiff.measure.outside import Judge as Outside
