@@ -28,9 +28,9 @@ class Sides(Claim):
     how = (
         f"Gaps are cut into held-out stories, {LEFT} tokens before them and {RIGHT} behind. Of "
         "short ones we count the tokens that are guessed right, each the likeliest. Long ones are "
-        "written; the judge reads what stands before, and is asked for the gap and for what follows it. The "
-        "rival writes from the left, or writes n gaps and keeps the one for which its own "
-        "likelihood of all three parts is highest."
+        "written; the judge reads what stands before, and is asked for the gap and for what "
+        "follows it. The rival writes from the left, or writes n gaps and keeps the one for which "
+        "its own likelihood of all three parts is highest."
     )
     minutes = 8
     models = (MASKED, RIVAL)
@@ -101,8 +101,8 @@ class Sides(Claim):
         )
         text = (
             f"Of single missing tokens the network that sees both sides guesses {share(both)} "
-            f"right, the one that sees the left {share(alone)}. In gaps of {WRITTEN[1]} tokens the judge "
-            f"needs {told(ours, 'bits')} a character for what both sides wrote, "
+            f"right, the one that sees the left {share(alone)}. In gaps of {WRITTEN[1]} tokens "
+            f"the judge needs {told(ours, 'bits')} a character for what both sides wrote, "
             f"{told(first, 'bits')} for what the left wrote, {told(true, 'bits')} for the true "
             f"words. {draws} ({told(last, 'bits')} at {tried[-1].x:.0f})."
         )
