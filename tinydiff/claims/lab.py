@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -35,6 +35,17 @@ FEW = 4  # of a quick one
 BATCH = 64  # texts that are written at once
 RIVAL, MASKED = "stories/autoregressive", "stories/masked"
 QUICKLY = dict(steps=4, minutes=0.0, batch=4, warmup=1, compile=False, validate_every=4)
+# how the networks of claims about stories learn: about twenty minutes of a core with bf16
+STORIES = loop.Config(
+    corpus="tinystories",
+    tokenizer=str(catalogue.CHECKPOINTS / MASKED / "tokenizer.json"),
+    steps=1500,
+    batch=16,
+    lr=2e-3,
+    decay=0.3,
+    validate_every=50,
+    save_every=200,
+)
 TALES = ASSETS / "recorded" / "twenty.json"  # stories for a quick look, written by a model
 
 Span = tuple[tuple[int, int], float]  # of characters, and its nats
@@ -69,6 +80,7 @@ class Lab:
     quick: bool = False
     seed: int = 0
     tell: Callable[[str], None] = lambda line: None
+    sizes: dict[float, int] = field(default_factory=dict)  # tokens of a corpus by its megabytes
 
     def __post_init__(self):
         self.judge = self.judge or OwnJudge()
@@ -116,6 +128,14 @@ class Lab:
         """The validations of a network that a claim trained, in their order."""
         rows = checkpoint.read_jsonl(self.folder / claim / name / "metrics.jsonl")
         return [row for row in rows if row.get("valid") is not None]
+
+    def epochs(self, config: loop.Config, step: int) -> float:
+        """How often a training has read its text after so many steps."""
+        if config.megabytes not in self.sizes:
+            data = corpus(config.corpus, tokenizer=config.tokenizer, megabytes=config.megabytes)
+            self.sizes[config.megabytes] = len(data.train)
+        read = step * config.batch * config.shape["length"]
+        return read / self.sizes[config.megabytes]
 
     def is_done(self, out: Path, config: loop.Config) -> bool:
         """Was a training brought to its end?"""

@@ -1,0 +1,154 @@
+"""BERT as one step of diffusion: what a network knows that learned at one share of masks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+
+from tinydiff import uncertainty
+from tinydiff.claims import (
+    FAILS,
+    HOLDS,
+    PARTLY,
+    UNDECIDED,
+    Answer,
+    Claim,
+    Play,
+    Plot,
+    Point,
+    apart,
+    sure,
+    told,
+)
+from tinydiff.claims.cost import Cost
+from tinydiff.claims.lab import MASKED, STORIES, texts_in
+from tinydiff.exact import bigram_divergence, perfect
+from tinydiff.generate import generate
+from tinydiff.store import catalogue
+from tinydiff.text import Canvas
+
+LEVELS = (0.05, 0.15, 0.3, 0.5, 0.7, 0.9, 1.0)  # shares of a text that are hidden
+BERT, TEN, ALL = "15 %, as BERT", "ten shares", "every share"
+LENGTH, LOOKS = 128, 32  # tokens and looks of what is written
+COUNTS = (1, 2, 4, 8, 16, 32, 64)  # looks of the perfect network
+LETTERS, CHECKED = 64, 512  # of its texts, and how many
+
+
+class Bert(Claim):
+    name = "bert"
+    said = "BERT is one step of text diffusion: its 15 % of masks are a special case."
+    how = (
+        "Three networks learn alike but for the share of words that is hidden from them: always "
+        "15 %, as BERT's; one of 100, 90 ... 10 %; any share. Each is asked for the hidden words "
+        "at every share, and each writes stories from nothing but masks in 32 looks. A loop that "
+        "is printed in places (guess all, keep a share of it at random, mask the rest again, words "
+        "that stood there too) writes beside the exact one, also with a perfect network."
+    )
+    minutes = 75
+    models = (MASKED,)
+    plots = {
+        "loss": Plot("What each knows", "share hidden, %", "bits a hidden token", digits=2),
+        "written": Plot("What each writes", "looks", "judge, bits a character", doubling=True),
+        "exact": Plot(
+            "Both loops with a perfect network",
+            "looks",
+            "nats a letter from the language",
+            doubling=True,
+            log=True,
+        ),
+    }
+    note = "One training of each: the errors are over texts, not over trainings."
+
+    def trainings(self):
+        return {
+            name: replace(STORIES, process="masked", options=f"levels={name}")
+            for name in ("bert", "ten")
+        }
+
+    def measure(self, lab):
+        trained = {
+            label: lab.trained(self.name, name, config)
+            for (name, config), label in zip(self.trainings().items(), (BERT, TEN))
+        }
+        trained[ALL] = lab.trained(Cost.name, *Cost.usual("masked"))
+        for label, process in trained.items():
+            yield from losses(lab, process, label)
+        real = lab.stories(lab.model(MASKED), LENGTH)
+        mean = lab.bits(texts_in(lab.model(MASKED), real))
+        yield Point("written", "real stories", LOOKS, mean.value, mean.error, len(real), "ink")
+        for label, process in trained.items():
+            for sampler in ("ancestral", "mask_again"):
+                name = label if sampler == "ancestral" else f"{label}, masked again"
+                yield written(lab, process, sampler, name)
+        yield from exact(lab)
+
+    def answer(self, points):
+        at = {x: (points.mean("loss", BERT, x), points.mean("loss", ALL, x)) for x in (15, 90)}
+        few, many = (apart(*at[x]) for x in (15, 90))
+        bert, ten, all_ = (points.mean("written", label, LOOKS) for label in (BERT, TEN, ALL))
+        loops = {name: points.line("exact", name)[-1] for name in points.labels("exact")}
+        text = (
+            f"With 15 % hidden BERT's network needs {told(at[15][0], 'bits')} a token and the one "
+            f"that learned every share {told(at[15][1], 'bits')}: the same question. With 90 % "
+            f"hidden it is {told(at[90][0])} against {told(at[90][1])}. What it writes from "
+            f"nothing costs the judge {told(bert, 'bits')} a character, against {told(all_)} for every "
+            f"share and {told(ten)} for ten. With a perfect network and {loops['ancestral'].x:.0f} "
+            f"looks the exact loop ends {told(loops['ancestral'].mean, 'nats')} from the language, "
+            f"the one that masks again {told(loops['mask_again'].mean)}."
+        )
+        return Answer(self.judged(few, many), text)
+
+    def judged(self, few, many):
+        """It is a special case if it knows its own share as well, and the others worse."""
+        same = not sure(few) or few.value < 0
+        worse = sure(many) and many.value > 0
+        if same and worse:
+            return HOLDS
+        return PARTLY if worse else UNDECIDED if same else FAILS
+
+    def plays(self):
+        settings = dict(model=MASKED, length=64, steps=LOOKS, seed=7, sampler="mask_again")
+        return [Play("Guess all, mask again", settings)]
+
+
+@torch.no_grad()
+def losses(lab, process, label):
+    """Bits of a hidden token at each share, on held-out stories."""
+    tokens = lab.stories(process, LENGTH)
+    order = torch.rand(tokens.shape, generator=lab.rng()).argsort(1)
+    for level in lab.some(LEVELS, 7):
+        hidden = order < max(1, round(level * LENGTH))
+        x = torch.where(hidden, process.mask_id, tokens)
+        bets = process.denoise(x, torch.where(hidden, level, 0.0)).log_x0
+        nats = F.nll_loss(bets.mT, tokens, reduction="none")
+        bits = torch.where(hidden, nats, 0).double().sum(1) / math.log(2)
+        mean = uncertainty.mean(bits, hidden.sum(1), consecutive=False)
+        yield Point(
+            "loss", label, round(100 * level), mean.value, mean.error, len(tokens), "masked"
+        )
+
+
+def written(lab, process, sampler, name):
+    """The judge on what a network writes from nothing."""
+    canvas = Canvas.blank(LENGTH, lab.texts)
+    looks = 4 if lab.quick else LOOKS
+    tokens, _ = lab.write(process, canvas, sampler=sampler, steps=looks, temperature=0.8)
+    mean = lab.bits([text for text in texts_in(process, tokens) if text])
+    return Point("written", name, LOOKS, mean.value, mean.error, lab.texts, "masked")
+
+
+def exact(lab):
+    """How far texts of a perfect network are from its language, with either loop."""
+    language = catalogue.bigrams()
+    process, n = perfect("masked", language), 8 if lab.quick else CHECKED
+    true = bigram_divergence(language.sample(n, LETTERS, lab.rng()), language)
+    for steps in lab.some(COUNTS, 2):
+        for sampler in ("ancestral", "mask_again"):
+            canvas = Canvas.blank(LETTERS, n)
+            *_, frame = generate(process, canvas, sampler=sampler, steps=steps, seed=lab.seed)
+            found = bigram_divergence(frame.tokens, language)
+            yield Point("exact", sampler, steps, found, None, n, "masked")
+        yield Point("exact", "true texts", steps, true, None, n, "ink")
