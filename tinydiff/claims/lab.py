@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from tinydiff import uncertainty
+from tinydiff.files import write_text
 from tinydiff.generate import generate
 from tinydiff.measure import sense
 from tinydiff.measure.outside import Judge as Outside
@@ -34,7 +35,18 @@ TEXTS = 64  # of a point
 FEW = 4  # of a quick one
 BATCH = 64  # texts that are written at once
 RIVAL, MASKED = "stories/autoregressive", "stories/masked"
-QUICKLY = dict(steps=4, minutes=0.0, batch=4, warmup=1, compile=False, validate_every=4)
+QUICKLY = dict(
+    preset="tiny",
+    tokenizer="characters",
+    label="",
+    start="",
+    steps=4,
+    minutes=0.0,
+    batch=4,
+    warmup=1,
+    compile=False,
+    validate_every=4,
+)
 # how the networks of claims about stories learn: about twenty minutes of a core with bf16
 STORIES = loop.Config(
     corpus="tinystories",
@@ -113,16 +125,27 @@ class Lab:
 
     def trained(self, claim: str, name: str, config: loop.Config) -> Process:
         """A network that a claim trains, by its config; trained now unless it is there already, and
-        gone on with where it was stopped."""
+        gone on with where it was stopped. In a quick look it is tiny and learns from a toy text."""
         out = self.folder / claim / name
-        if self.quick:
-            config = replace(config, **QUICKLY)
-        config = replace(config, out=str(out))
+        config = replace(self.as_here(config), out=str(out))
         if not self.is_done(out, config):
             self.tell(f"{claim}: {name} is trained")
             for _ in loop.train(config, resume=(out / "resume.json").is_file()):
                 pass
         return checkpoint.load(out)
+
+    def as_here(self, config: loop.Config) -> loop.Config:
+        """The config, or that of a quick look in its place."""
+        return replace(config, **QUICKLY, corpus=str(self.toy_text())) if self.quick else config
+
+    def toy_text(self) -> Path:
+        """A file that a quick look learns from, of characters: the held-out stories, which need no
+        network to be had."""
+        path = self.folder / "toy.txt"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, "\n\n".join(self.heldout))
+        return path
 
     def rows(self, claim: str, name: str) -> list[dict]:
         """The validations of a network that a claim trained, in their order."""
@@ -131,6 +154,7 @@ class Lab:
 
     def epochs(self, config: loop.Config, step: int) -> float:
         """How often a training has read its text after so many steps."""
+        config = self.as_here(config)
         if config.megabytes not in self.sizes:
             data = corpus(config.corpus, tokenizer=config.tokenizer, megabytes=config.megabytes)
             self.sizes[config.megabytes] = len(data.train)
