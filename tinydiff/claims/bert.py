@@ -94,8 +94,8 @@ class Bert(Claim):
             f"With 15 % hidden BERT's network needs {told(at[15][0], 'bits')} a token and the one "
             f"that learned every share {told(at[15][1], 'bits')}: the same question. With 90 % "
             f"hidden it is {told(at[90][0])} against {told(at[90][1])}. What it writes from "
-            f"nothing costs the judge {told(bert, 'bits')} a character, against {told(all_)} for every "
-            f"share and {told(ten)} for ten. With a perfect network and {loops['ancestral'].x:.0f} "
+            f"nothing costs the judge {told(bert, 'bits')} a character, against {told(all_)} for "
+            f"every share and {told(ten)} for ten. With a perfect network and {loops['ancestral'].x:.0f} "
             f"looks the exact loop ends {told(loops['ancestral'].mean, 'nats')} from the language, "
             f"the one that masks again {told(loops['mask_again'].mean)}."
         )

@@ -96,4 +96,4 @@ class Cost(Claim):
         return HOLDS if dearer and scarcer else PARTLY if dearer or scarcer else FAILS
 
     def plays(self):
-        return [Play("Train one yourself", tab="learn")]
+        return [Play("Train one yourself", tab="train")]
