@@ -84,8 +84,8 @@ def points_of(result: dict) -> Points:
 
 
 def answers(folder: Path = FOLDER) -> dict[str, tuple[dict, Points, Answer]]:
-    """All claims that were measured, by name, in the order in which they are told: what was kept, its points
-    and its answer."""
+    """All claims that were measured, by name, in the order in which they are told: what was kept,
+    its points and its answer."""
     found = {}
     for name in ordered():
         if (result := read(name, folder)) is not None:

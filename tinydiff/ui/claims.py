@@ -11,7 +11,7 @@ from functools import lru_cache
 import gradio as gr
 
 from tinydiff import runs
-from tinydiff.claims import CLAIMS, SURPRISING, Answer, Claim, Play, Plot, Points, results
+from tinydiff.claims import CLAIMS, SURPRISING, Answer, Claim, Play, Plot, Points, results, told
 from tinydiff.show import plots, points
 from tinydiff.ui.request import query
 from tinydiff.ui.tab import QUICK, Panel, Site, Tab
@@ -64,7 +64,7 @@ def card(claim: Claim, result: dict, measured: Points, found: Answer) -> dict:
         pictures=[picture(plot, name, measured) for name, plot in drawn(claim, measured)],
         plays=[dict(title=play.title, link=link(play)) for play in claim.plays()],
         tables=[table(plot, name, measured) for name, plot in drawn(claim, measured)],
-        facts=facts(claim, result),
+        facts=told.facts(claim, result),
     )
 
 
@@ -88,42 +88,9 @@ def picture(plot: Plot, name: str, measured: Points) -> dict:
 
 
 def table(plot: Plot, name: str, measured: Points) -> dict:
-    """The figures of a picture: a row a line, a column for each place."""
-    labels = measured.labels(name)
-    lines = {label: {p.x: p for p in measured.line(name, label)} for label in labels}
-    places = sorted({x for line in lines.values() for x in line})
-    places = places[:: -(-len(places) // COLUMNS)] if len(places) > COLUMNS else places
-    rows = [
-        [label, *(cell(line.get(x), plot.digits) for x in places)] for label, line in lines.items()
-    ]
-    return dict(
-        title=f"{plot.title}: {plot.y}", head=[plot.x, *(f"{x:,g}" for x in places)], rows=rows
-    )
-
-
-COLUMNS = 12  # of a table, at the most
-
-
-def cell(point, digits: int) -> str:
-    if point is None:
-        return ""
-    return written(point.value, point.error) if point.error else f"{point.value:.{digits}f}"
-
-
-def facts(claim: Claim, result: dict) -> list[list[str]]:
-    """With what a claim was measured, in names and values."""
-    weights = ", ".join(f"{key} ({hash_[:8]})" for key, hash_ in result["weights"].items())
-    texts = sorted({point[5] for point in result["points"] if point[5]})
-    return [
-        ["command", f"python -m tinydiff claim {claim.name}"],
-        ["minutes", f"about {claim.minutes} on two cores, trainings and all"],
-        ["measured", f"{result['date']}, seed {result['seed']}, {result['precision']}"],
-        ["on", result["hardware"]],
-        ["judge", result["judge"]],
-        ["weights", weights or "those that it trains"],
-        ["errors", claim.error],
-        ["texts a point", ", ".join(f"{n:,}" for n in texts)],
-    ]
+    """The figures of a picture."""
+    head, *rows = told.figures(plot, name, measured)
+    return dict(title=f"{plot.title}: {plot.y}", head=head, rows=rows)
 
 
 def link(play: Play) -> str:
