@@ -315,7 +315,8 @@ def check_names(config: dict) -> None:
 
 def check_story(config: dict) -> None:
     """Raises ValueError where what a config tells people about its training has a wrong type."""
-    kinds = {"training": dict, "before": dict, "ends": bool, "hardware": str, "fingerprint": str}
+    kinds = {"training": dict, "before": dict, "options": dict, "ends": bool}
+    kinds |= {"hardware": str, "fingerprint": str}
     if wrong := [
         key for key, kind in kinds.items() if key in config and not isinstance(config[key], kind)
     ]:

@@ -130,10 +130,14 @@ class Config:
     weight_decay: Annotated[float, "of the matrices"] = 0.1
     muon: Annotated[bool, "Muon for the matrices; without it AdamW for everything"] = True
     time_spread: Annotated[
-        float, "standard deviation of training times around 1/2; 0 draws them uniformly"
+        float,
+        "standard deviation of training times around 1/2; 0 draws them uniformly; of no effect "
+        "where the option `levels` sets them",
     ] = 0.2
     even_loss: Annotated[
-        bool, "masked noise: weigh all noise levels alike, and not as the bound does"
+        bool,
+        "masked noise: weigh all noise levels alike, and not as the bound does; of no effect where "
+        "the option `levels` sets the weights",
     ] = False
     streams: Annotated[
         float,
@@ -757,8 +761,11 @@ class TrainingRun:
         """Raises CheckpointError if a config.json is that of another run than this one: of another
         make, or on another text."""
         checkpoint.check_config(known, self.out)
-        known = known | {"muon": known.get("training", {}).get("muon", self.config.muon)}
-        current = self.described() | {"muon": self.config.muon}
+        known = known | {
+            "muon": known.get("training", {}).get("muon", self.config.muon),
+            "options": self.process.usual_options | known.get("options", {}),
+        }
+        current = self.described() | {"muon": self.config.muon, "options": self.process.options}
         for key, flag in (
             ("process", "process"),
             ("task", "task"),
