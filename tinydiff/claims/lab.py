@@ -265,3 +265,14 @@ def milliseconds(work: Callable[[], object], repeats: int = 3) -> float:
         work()
         took.append(1000 * (time.perf_counter() - start))
     return min(took)
+
+
+def jackknife(value: Callable[..., float], *samples: Tensor, groups: int = 16) -> Mean:
+    """A value of whole samples of texts, each (B, L), and its error, from leaving out one group of
+    rows after the other (Efron and Stein, Annals of Statistics 9, 1981). Of two samples the same
+    rows are left out together, so that a difference may be told of both."""
+    part = torch.arange(len(samples[0])) % min(groups, len(samples[0]))
+    without = [value(*(rows[part != k] for rows in samples)) for k in range(int(part.max()) + 1)]
+    each = torch.tensor(without, dtype=torch.float64)
+    error = ((len(each) - 1) * each.var(correction=0)).sqrt().item() if len(each) > 1 else None
+    return Mean(value(*samples), error)
