@@ -8,8 +8,8 @@ A row of a batch is, in tokens,
 The task is the first token, one that spells nothing, so that no text is ever taken for it. S is
 `room` of the source with its task and one END: the source is cut into few sizes, and a batch has
 rows of one size. T depends on S alone (`target_room`), since who writes knows the source and not
-how long the target will be: training and writing see the same canvases. Of the END behind a target the
-first counts, the rest is padding. END is the tokenizer's end of a text.
+how long the target will be: training and writing see the same canvases. Of the END behind a target
+the first counts, the rest is padding. END is the tokenizer's end of a text.
 """
 
 from __future__ import annotations
