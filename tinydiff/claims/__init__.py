@@ -79,7 +79,7 @@ class Answer:
 
     verdict: str
     text: str
-    brief: str  # one sentence, for who reads no more
+    brief: str = ""  # one sentence, for who reads no more
 
 
 @dataclass(frozen=True)
