@@ -35,7 +35,6 @@ from tinydiff.uncertainty import Mean
 
 STARTS = (16, 64, 128)  # tokens of a beginning
 BEHIND, PART = 64, 16  # tokens written behind it, and of a part of them
-PARTS = BEHIND // PART
 ROUNDS = 8  # in which beginnings are written, until enough of them have not ended
 AHEAD = "autoregressive"
 AROUND = "masked"
@@ -48,9 +47,9 @@ SHAPE = dict(layers=2, heads=2, width=64, length=LENGTH)
 PLACES = (1, 2, 4, 8, 16, 32, 48, 63)  # letters before a bet
 LATE = 16  # from which on there are many
 STEPS, BATCH, FASTEST = 4000, 32, 3e-3  # of a training, texts of a step, learning rate
-LETTERED = 1024  # texts of the exact language
+LETTERED = 2048  # texts of the exact language
 
-Read = tuple[Tensor, Tensor]  # bits and characters of parts of texts, (N, PARTS) each
+Read = tuple[Tensor, Tensor]  # bits and characters of the parts of texts, (N, parts) each
 
 
 class Exposure(Claim):
@@ -63,7 +62,8 @@ class Exposure(Claim):
         f"Both models write {BEHIND} tokens behind {', '.join(map(str, STARTS[:-1]))} and "
         f"{STARTS[-1]} tokens of a story: of a true one, and of one that they began themselves. "
         "The judge counts the bits of what they write, once after it has read the beginning, and "
-        "once without. The masked model also goes on with what the rival began. Then small "
+        "once without. Behind the longest, the masked model also goes on with what the rival "
+        "began. Then small "
         f"networks learn a language in which all bets are known: one of {CHAINS} hidden chains of "
         "letters writes a text, and every letter helps to tell which. We measure how far the bet "
         "on the next letter is from the true one."
@@ -106,8 +106,10 @@ class Exposure(Claim):
     }
 
     def measure(self, lab):
-        for n in lab.some(STARTS, 1):
+        *some, longest = lab.some(STARTS, 1)
+        for n in some:
             yield from behind(lab, n)
+        yield from behind(lab, longest, crossed=True)
         yield from in_the_open(lab)
 
     def answer(self, points):
@@ -174,16 +176,23 @@ def punished(own: Mean, beside: Mean) -> str:
 # ---------------------------------------------------------------- stories
 
 
-def behind(lab: Lab, n: int) -> Iterator[Point]:
-    """What is written behind n tokens."""
+def more_of(lab: Lab) -> int:
+    """How many tokens are written behind a beginning."""
+    return PART if lab.quick else BEHIND
+
+
+def behind(lab: Lab, n: int, crossed: bool = False) -> Iterator[Point]:
+    """What is written behind n tokens. crossed: does the masked model go on with what the rival
+    began, too?"""
     models = {AHEAD: lab.model(RIVAL), AROUND: lab.model(MASKED)}
-    tokens = lab.stories(models[AHEAD], n + BEHIND)
+    tokens = lab.stories(models[AHEAD], n + more_of(lab))
     begun = {WORDS: tokens[:, :n]}
     more, family = {WORDS: tokens[:, n:]}, {WORDS: "ink"}
     for name, process in models.items():
         begun[TRUE.format(name)] = tokens[:, :n]
         begun[OWN.format(name)] = beginnings(lab, process, n)
-    begun[OTHERS] = begun[OWN.format(AHEAD)]
+    if crossed:
+        begun[OTHERS] = begun[OWN.format(AHEAD)]
     for label in list(begun)[1:]:
         process = models[label.partition(",")[0]]
         more[label], family[label] = written_on(lab, process, begun[label]), process.name
@@ -194,7 +203,7 @@ def behind(lab: Lab, n: int) -> Iterator[Point]:
         }
         for label, found in read.items():
             yield from points_of(plot, label, n, found, family[label])
-        if plot == "judge":
+        if crossed and plot == "judge":
             yield beside(read, n)
 
 
@@ -205,7 +214,7 @@ def points_of(plot: str, label: str, n: int, found: Read, family: str) -> Iterat
     mean = uncertainty.mean(bits.sum(1), characters.sum(1), consecutive=False)
     yield Point(plot, label, n, mean.value, mean.error, N, family)
     parts = "places" if (plot, n) == ("judge", STARTS[-1]) else f"{plot} {n}"
-    for k in range(PARTS):
+    for k in range(bits.shape[1]):
         if characters[:, k].sum():  # somebody has not ended
             mean = uncertainty.mean(bits[:, k], characters[:, k], consecutive=False)
             yield Point(parts, label, PART * k + PART / 2, mean.value, mean.error, N, family)
@@ -223,30 +232,30 @@ def beside(read: dict[str, Read], n: int) -> Point:
     return Point("difference", SAME, n, mean.value, mean.error, len(read[OTHERS][0]), AHEAD)
 
 
-def manner(lab: Lab, process: Process) -> dict:
-    """How a process writes: at its best temperature, a masked one as it was evaluated, two tokens a
-    step."""
+def manner(lab: Lab, process: Process, tokens: int) -> dict:
+    """How a process writes so many tokens: at its best temperature, a masked one as it was
+    evaluated, two tokens a step."""
     if process.name == AHEAD:
         return dict(temperature=lab.best(RIVAL))
-    steps = 4 if lab.quick else BEHIND // 2
+    steps = 4 if lab.quick else tokens // 2
     return dict(temperature=lab.best(MASKED), sampler="ancestral", steps=steps)
 
 
 def written_on(lab: Lab, process: Process, start: Tensor) -> Tensor:
-    """The tokens (N, BEHIND) that a process writes behind beginnings (N, n)."""
-    return lab.continued(process, start, BEHIND, **manner(lab, process))
+    """The tokens (N, more) that a process writes behind beginnings (N, n)."""
+    more = more_of(lab)
+    return lab.continued(process, start, more, **manner(lab, process, more))
 
 
 def beginnings(lab: Lab, process: Process, n: int) -> Tensor:
     """The first n tokens, (N, n), of stories that a process writes from nothing, of those that have
     not ended by then. They are longer, for a masked one ends its story where the canvas ends."""
     N, found = lab.texts, torch.zeros(0, n, dtype=torch.int64)
-    how = manner(lab, process)
-    if "steps" in how and not lab.quick:
-        how["steps"] = (n + BEHIND) // 2
+    canvas = Canvas.blank(n + more_of(lab), N)
+    how = manner(lab, process, n + more_of(lab))
     for turn in range(ROUNDS):
         seed = lab.seed + 10_000 * (turn + 1)
-        tokens, _ = lab.write(process, Canvas.blank(n + BEHIND, N), seed=seed, **how)
+        tokens, _ = lab.write(process, canvas, seed=seed, **how)
         whole = (tokens[:, :n] != process.tokenizer.end_id).all(1)
         found = torch.cat([found, tokens[whole, :n]])
         if len(found) >= N:
@@ -258,13 +267,14 @@ def reading(lab: Lab, process: Process, start: Tensor, more: Tensor, whole: bool
     """The judge's bits of the parts of what was written behind beginnings, and their characters.
     whole: does it read the beginning first?"""
     before = texts_in(process, start) if whole else [""] * len(more)
-    upto = [texts_in(process, more[:, :k]) for k in range(0, BEHIND + 1, PART)]
+    upto = [texts_in(process, more[:, :k]) for k in range(0, more.shape[1] + 1, PART)]
     nats = lab.nats([a + b for a, b in zip(before, upto[-1])], list(map(len, before)))
-    ends = torch.tensor([list(map(len, texts)) for texts in zip(*upto)])  # (N, PARTS + 1)
-    bits = torch.zeros(len(more), PARTS, dtype=torch.float64)
-    for row, each, places in zip(bits, nats, ends.tolist()):
-        row += torch.stack([each[a:b].sum() for a, b in zip(places, places[1:])]) / math.log(2)
-    return bits, ends.diff(dim=1)
+    ends = torch.tensor([list(map(len, texts)) for texts in zip(*upto)])  # (N, parts + 1)
+    bits = [
+        torch.stack([each[a:b].sum() for a, b in zip(places, places[1:])]) / math.log(2)
+        for each, places in zip(nats, ends.tolist())
+    ]
+    return torch.stack(bits), ends.diff(dim=1)
 
 
 # ---------------------------------------------------------------- the exact language

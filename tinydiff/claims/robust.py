@@ -37,7 +37,7 @@ class Robust(Claim):
         "difference to what it wrote behind the clean prompt of the same story. As a yardstick, "
         "the judge also reads behind each prompt what was written for another story."
     )
-    minutes = 10
+    minutes = 9
     models = (MASKED, RIVAL)
     note = (
         "The slips are in what is given, which no model here may change: each was trained on clean "
@@ -151,15 +151,16 @@ def written_on(lab: Lab, key: str, prompts: list[str]) -> list[str]:
     prompt: those of about as many are written on together, on a canvas that has room for the
     longest, and the first BEHIND tokens behind each count."""
     process, written = lab.model(key), [""] * len(prompts)
+    more = 16 if lab.quick else BEHIND
     starts = [process.tokenizer.encode(text) for text in prompts]
     order = sorted(range(len(starts)), key=lambda i: len(starts[i]))
     for first in range(0, len(order), ALIKE):
         some = order[first : first + ALIKE]
-        canvas = Canvas.blank(len(starts[some[-1]]) + BEHIND, len(some))
+        canvas = Canvas.blank(len(starts[some[-1]]) + more, len(some))
         for row, given, i in zip(canvas.tokens, canvas.given, some):
             row[: len(starts[i])], given[: len(starts[i])] = starts[i], True
         tokens, _ = lab.write(process, canvas, seed=lab.seed + 1000 * first, **manner(lab, key))
-        rows = [row[len(starts[i]) :][:BEHIND] for row, i in zip(tokens, some)]
+        rows = [row[len(starts[i]) :][:more] for row, i in zip(tokens, some)]
         for i, text in zip(some, texts_in(process, torch.stack(rows))):
             written[i] = text
     return written
