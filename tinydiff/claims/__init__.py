@@ -186,4 +186,11 @@ def verdict(difference: Mean, claimed: int = 1) -> str:
     return HOLDS if difference.value * claimed > 0 else FAILS
 
 
+def together(one: str, other: str) -> str:
+    """What the verdicts of two experiments come to: what holds in one only holds partly."""
+    if one == other:
+        return one
+    return PARTLY if {one, other} & {HOLDS, PARTLY} else FAILS
+
+
 discover(__name__, __path__)
