@@ -80,8 +80,8 @@ class Repair(Claim):
     said = "Diffusion can take errors back."
     how = (
         f"In the first {TOKENS} tokens of held-out stories one in ten is replaced by another, "
-        f"drawn by how often it occurs. Then noise hides or replaces {100 * AT:.0f} % of all tokens, and "
-        "a sampler writes on from there. It is not told which tokens are wrong. A wrong token is "
+        f"drawn by how often it occurs. Then noise hides or replaces {100 * AT:.0f} % of all "
+        "tokens, and a sampler writes on from there. It is not told which tokens are wrong. A wrong token is "
         "mended if it ends as the true one; a right one is broken if it ends as another. The "
         "ancestral sampler of masks never changes what stands: it mends only what the noise hid "
         "by chance. Letters in pairs are the same with perfect networks."
@@ -109,8 +109,8 @@ class Repair(Claim):
         ),
     }
     note = (
-        "A wrong token that becomes a third one is neither mended nor missed. Noise breaks right "
-        "tokens too, and not all of them come back."
+        "A wrong token that becomes a third one is neither mended nor missed. Noise hides right "
+        "tokens too, and not all of them come back: those count as broken."
     )
 
     def measure(self, lab):
