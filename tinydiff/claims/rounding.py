@@ -35,7 +35,7 @@ from tinydiff.text import Canvas
 GAUSSIAN = "stories/gaussian"
 TOKENS, LETTERS = 128, 64  # of a story, and of an exact text
 CHECKED, WRITTEN = 512, 256  # exact texts of which the bits are told, and that are written
-DRAWS, EXACTLY = 16, 64  # of the noise level for each text, and for each exact one
+DRAWS, EXACTLY = 32, 64  # of the noise level for each text, and for each exact one
 ENDS = (-3.0, -2.0, -1.0, 0.0, 1.0, 3.0, LOG_SNR_END)  # log SNR at which codes are read as words
 TIMES = (0.001, 0.004, 0.016, 0.063, 0.25)  # at which they are read, for the share read wrong
 COUNTS = (4, 8, 16, 32, 64, 128)
