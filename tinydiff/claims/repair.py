@@ -81,9 +81,9 @@ class Repair(Claim):
     how = (
         f"In the first {TOKENS} tokens of held-out stories one in ten is replaced by another, "
         f"drawn by how often it occurs. Then noise hides or replaces {100 * AT:.0f} % of all "
-        "tokens, and a sampler writes on from there. It is not told which tokens are wrong. A wrong token is "
-        "mended if it ends as the true one; a right one is broken if it ends as another. The "
-        "ancestral sampler of masks never changes what stands: it mends only what the noise hid "
+        "tokens, and a sampler writes on from there. It is not told which tokens are wrong. A "
+        "wrong token is mended if it ends as the true one; a right one is broken if it ends as "
+        "another. The ancestral sampler of masks never changes what stands: it mends only what the noise hid "
         "by chance. Letters in pairs are the same with perfect networks."
     )
     minutes = 12

@@ -64,7 +64,7 @@ class ScheduleClaim(Claim):
         "these.) It writes from nothing, fills the middle third of a story, or restores a story "
         "of which a random half is given."
     )
-    minutes = 75
+    minutes = 72
     models = (MASKED,)
     plots = {
         "bound": Plot(
