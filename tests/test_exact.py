@@ -17,7 +17,11 @@ from tinydiff.samplers import matrix
 from tinydiff.schedules import SCHEDULES, schedule
 from tinydiff.text import Canvas
 
-CELLS = [cell for cell, fits in matrix().items() if fits]
+# what writes many tokens in one look, however many steps there are: tests/test_mask_again.py says
+# how far it is from the language, which no option changes
+NEVER_EXACT = {"mask_again"}
+FITS = [cell for cell, fits in matrix().items() if fits]
+CELLS = [cell for cell in FITS if cell[1] not in NEVER_EXACT]
 # of a process that is like another, with a sampler that asks its own ratios or its own codes
 OWN = [("score-masked", "tweedie"), ("score-uniform", "euler"), ("bits", "ancestral")]
 SOME = brief(CELLS, lambda *cell: cell[0] not in LIKE_OTHERS or cell in OWN)
@@ -72,7 +76,12 @@ def test_every_cell_samples_the_language(process, sampler, texts, floor, error, 
 
 
 @pytest.mark.parametrize(
-    "process,sampler", [cell for cell in SOME if "causal" not in PROCESSES[cell.values[0]].traits]
+    "process,sampler",
+    [
+        cell
+        for cell in brief(FITS, lambda *cell: cell[0] not in LIKE_OTHERS or cell in OWN)
+        if "causal" not in PROCESSES[cell.values[0]].traits
+    ],
 )
 def test_every_cell_that_sees_both_sides_fills_a_gap(process, sampler, language):
     """In 'a__a' only 'abca' fits; in '__ba' only 'ccba'; and so with pieces."""

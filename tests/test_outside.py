@@ -34,6 +34,27 @@ def test_who_knows_nothing_needs_all_bits():
     assert judge(1e3).nats("ba") > 900
 
 
+def test_where_the_nats_of_a_text_lie():
+    """Each token's own, with its place, whatever is read beside it; all of them make the text's."""
+    made = judge(1e3)
+
+    def read(texts, **_):
+        return {
+            "input_ids": [[ord(c) - 97 for c in text] for text in texts],
+            "offset_mapping": [[(i, i + 1) for i in range(len(text))] for text in texts],
+        }
+
+    plain = made.tokenizer
+    made.tokenizer = read
+    texts = ["bcda", "b", "", "zz", *["bcdefg"] * 9]
+    spans = made.spans(texts)
+    made.tokenizer = plain
+    assert [place for place, _ in spans[0]] == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    assert [nats > 900 for _, nats in spans[0]] == [False, False, False, True]
+    for text, found in zip(texts, spans):
+        assert sum(nats for _, nats in found) == pytest.approx(made.nats(text), abs=1e-3)
+
+
 def test_without_the_library(monkeypatch):
     """A sentence says what to install."""
     monkeypatch.setitem(sys.modules, "transformers", None)

@@ -9,6 +9,7 @@ the network may decide the length anywhere, and is not read. How well: character
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
@@ -19,11 +20,14 @@ from tinydiff.generate import check_number, generate
 from tinydiff.processes import Process
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.sentences import table
-from tinydiff.text import Canvas, Pairs, Tokenizer, ended, halves, paired
+from tinydiff.text import Canvas, Pairs, Tasks, Tokenizer, ended, halves, paired
 from tinydiff.text.pairs import end_of
+from tinydiff.text.tasks import canvas_of as canvas_of_task
+from tinydiff.text.tasks import source_room, written
 
 STEPS = (1, 2, 4, 8, 16, 32, 64)
 USUAL = 32  # steps
+PREVIEW = 16  # steps of what training shows of several tasks
 SURER = 0.5  # a temperature: of what is nearly determined, the likelier is the better
 SEEDS, MOST = 5, 8  # candidates, and the most of them
 PAIRS, SHOWN = 200, 12  # of an evaluation: pairs, and those that it shows
@@ -72,6 +76,44 @@ def write(
         process, canvas, sampler=sampler, steps=steps, seed=seed, temperature=temperature
     )
     return targets(process.tokenizer, frame.tokens)
+
+
+def perform(
+    process: Process,
+    task: str,
+    sources: Sequence[str],
+    sampler: str | None = None,
+    steps: int = USUAL,
+    seed: int = 0,
+    temperature: float = 1.0,
+) -> list[str]:
+    """A target for each source of a task, by a network that learned several (text/tasks.py); those
+    that take the same room are written together. Raises ValueError as `tasks.canvas_of` and
+    `generate` do."""
+    if not sources:
+        raise ValueError("There is nothing to write from: give a source of some words.")
+    together: dict[int, list[int]] = defaultdict(list)
+    for i, source in enumerate(sources):
+        together[source_room(len(process.tokenizer.encode(source.strip())))].append(i)
+    found = [""] * len(sources)
+    for some in together.values():
+        canvas = canvas_of_task(process.tokenizer, task, [sources[i] for i in some], process.length)
+        *_, frame = generate(
+            process, canvas, sampler=sampler, steps=steps, seed=seed, temperature=temperature
+        )
+        for i, text in zip(some, written(process.tokenizer, canvas, frame.tokens)):
+            found[i] = text
+    return found
+
+
+def page_of_tasks(process: Process, data: Tasks) -> str:
+    """A validation pair of each task with what the model writes for it: the sample that training
+    shows."""
+    firsts = {task: source for task, source, _ in reversed(data.rows["valid"])}
+    return "\n".join(
+        f"<{task}> {source} -> {perform(process, task, [source], steps=PREVIEW)[0]}"
+        for task, source in sorted(firsts.items())
+    )
 
 
 def usual_sampler(names: Sequence[str]) -> str:

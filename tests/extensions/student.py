@@ -8,6 +8,7 @@ from tinydiff.processes.masked import Masked
 class Student(Masked):
     name, title, paper = "student", "Student (a toy)", "arXiv:1503.02531"
     about = "A network learns what another one says of hidden words."
+    choices = {}  # its loss draws times of its own
     learns_from = True
 
     def loss(self, canvas, rng):

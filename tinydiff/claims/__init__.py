@@ -25,6 +25,23 @@ if TYPE_CHECKING:
 CLAIMS: dict[str, type[Claim]] = {}
 SURE = 2.0  # errors; a difference within so many is undecided
 HOLDS, FAILS, PARTLY, UNDECIDED = "holds here", "fails here", "partly", "undecided here"
+SURPRISING = ("sides", "blocks", "cost")  # whose answers are shown first
+# in which they are told; others behind
+ORDER = (
+    "exposure",
+    "robust",
+    "sides",
+    "diverse",
+    "parallel",
+    "cost",
+    "repair",
+    "bert",
+    "schedule",
+    "rounding",
+    "blocks",
+    "long",
+    "rates",
+)
 VERDICTS = (HOLDS, FAILS, PARTLY, UNDECIDED)
 
 
@@ -62,6 +79,7 @@ class Answer:
 
     verdict: str
     text: str
+    brief: str = ""  # one sentence, for who reads no more
 
 
 @dataclass(frozen=True)
@@ -130,6 +148,11 @@ class Claim(ABC):
     def plays(self) -> Sequence[Play]:
         """The buttons."""
         return ()
+
+
+def ordered() -> list[str]:
+    """The names of all claims, in the order in which they are told."""
+    return sorted(CLAIMS, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
 
 # ---------------------------------------------------------------- words for answers

@@ -90,16 +90,21 @@ class Bert(Claim):
         few, many = (apart(*at[x]) for x in (15, 90))
         bert, ten, all_ = (points.mean("written", label, LOOKS) for label in (BERT, TEN, ALL))
         loops = {name: points.line("exact", name)[-1] for name in points.labels("exact")}
+        looks = loops["ancestral"].x
         text = (
             f"With 15 % hidden BERT's network needs {told(at[15][0], 'bits')} a token and the one "
             f"that learned every share {told(at[15][1], 'bits')}: the same question. With 90 % "
             f"hidden it is {told(at[90][0])} against {told(at[90][1])}. What it writes from "
             f"nothing costs the judge {told(bert, 'bits')} a character, against {told(all_)} for "
-            f"every share and {told(ten)} for ten. With a perfect network and {loops['ancestral'].x:.0f} "
+            f"every share and {told(ten)} for ten. With a perfect network and {looks:.0f} "
             f"looks the exact loop ends {told(loops['ancestral'].mean, 'nats')} from the language, "
             f"the one that masks again {told(loops['mask_again'].mean)}."
         )
-        return Answer(self.judged(few, many), text)
+        brief = (
+            f"With 15 % hidden both know the same ({told(at[15][0])} and {told(at[15][1], 'bits')} "
+            f"a token); with 90 % hidden BERT needs {told(at[90][0])}, the other {told(at[90][1])}."
+        )
+        return Answer(self.judged(few, many), text, brief)
 
     def judged(self, few, many):
         """It is a special case if it knows its own share as well, and the others worse."""

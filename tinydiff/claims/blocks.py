@@ -95,7 +95,11 @@ class Blocks(Claim):
             f"even times, and the least with {least.label}: {told(least.mean)}. Bits a character "
             f"of one network by the size of its blocks: {shown}."
         )
-        return Answer(self.judged(even.value, clipped.value, rival.value), text)
+        brief = (
+            f"Blocks of one reach {even.value:.3f} bits with any share hidden, {clipped.value:.3f} "
+            f"with all hidden, and autoregression {rival.value:.3f}."
+        )
+        return Answer(self.judged(even.value, clipped.value, rival.value), text, brief)
 
     def judged(self, even: float, clipped: float, rival: float) -> str:
         """The gap is that of variance where most of it goes with the variance."""

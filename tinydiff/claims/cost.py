@@ -89,7 +89,7 @@ class Cost(Claim):
             f"{sooner} At their best validation masks stand {scarce} of the text behind "
             f"autoregression. {closing}."
         )
-        return Answer(self.judged(level, ours[-1].x, few, all_), text)
+        return Answer(self.judged(level, ours[-1].x, few, all_), text, sooner)
 
     def judged(self, level: float, last: float, few: float, all_: float) -> str:
         dearer, scarcer = level < last, few < all_

@@ -74,7 +74,11 @@ class Rates(Claim):
             found = FAILS
         else:
             found = UNDECIDED
-        return Answer(found, f"{shown[0].upper()}{shown[1:]}.")
+        brief = (
+            f"The valley of masks is a factor of {2 ** width['masked']:.0f} wide, that of "
+            f"autoregression {2**rival:.0f}."
+        )
+        return Answer(found, f"{shown[0].upper()}{shown[1:]}.", brief)
 
     def plays(self):
         return [Play("Train one yourself", tab="train")]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from tinydiff.claims import CLAIMS, Answer, Claim, Point, Points
+from tinydiff.claims import CLAIMS, Answer, Claim, Point, Points, ordered
 from tinydiff.claims.lab import Lab
 from tinydiff.files import write_text
 from tinydiff.nets.precision import is_bf16
@@ -83,12 +83,23 @@ def points_of(result: dict) -> Points:
     return Points(Point(*point) for point in result["points"])
 
 
+def outdated(folder: Path = FOLDER) -> list[Claim]:
+    """The claims that train nothing and were measured with other weights than are bundled."""
+    found = []
+    for name in ordered():
+        result, claim = read(name, folder), CLAIMS[name]()
+        if result and not claim.trainings():
+            weights = {key: catalogue.fingerprint(key) for key in claim.models}
+            found += [claim] * (weights != result["weights"])
+    return found
+
+
 def answers(folder: Path = FOLDER) -> dict[str, tuple[dict, Points, Answer]]:
-    """All claims that were measured, by name, in the order of `CLAIMS`: what was kept, its points
-    and its answer."""
+    """All claims that were measured, by name, in the order in which they are told: what was kept,
+    its points and its answer."""
     found = {}
-    for name, claim in CLAIMS.items():
+    for name in ordered():
         if (result := read(name, folder)) is not None:
             points = points_of(result)
-            found[name] = (result, points, claim().answer(points))
+            found[name] = (result, points, CLAIMS[name]().answer(points))
     return found

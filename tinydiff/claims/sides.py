@@ -107,7 +107,11 @@ class Sides(Claim):
             f"words. {draws} ({told(last, 'bits')} at {tried[-1].x:.0f})."
         )
         ahead = sure(apart(both, alone)) and both.value > alone.value
-        return Answer(HOLDS if ahead else FAILS, text)
+        brief = (
+            f"Both sides guess {share(both)} of missing tokens, the left side {share(alone)}; "
+            f"{draws[0].lower()}{draws[1:]}."
+        )
+        return Answer(HOLDS if ahead else FAILS, text, brief)
 
     def plays(self):
         text = "Lily wanted to make a cake.… Lily was sad because the cake was gone."

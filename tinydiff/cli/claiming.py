@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tinydiff.claims import CLAIMS, results
+from tinydiff.claims import ordered, results
 from tinydiff.claims.lab import Lab
 from tinydiff.measure import outside
 from tinydiff.options import check_number
@@ -15,9 +15,9 @@ from tinydiff.sentences import say
 def claim_command(args: argparse.Namespace) -> None:
     """Measure claims made of text diffusion, training what they need, and write what was found."""
     if bool(args.names) == args.all:
-        raise ValueError(f"Name claims, or give --all; there are {', '.join(sorted(CLAIMS))}.")
+        raise ValueError(f"Name claims, or give --all; there are {', '.join(ordered())}.")
     check_number("seed", args.seed, 0, 2**31, whole=True)
-    claims = results.chosen(args.names or sorted(CLAIMS))
+    claims = results.chosen(args.names or ordered())
     judge = outside.Judge(args.judge) if args.judge else None
     lab = Lab(judge, Path(args.folder), args.quick, args.seed, say)
     for claim in claims:
@@ -29,7 +29,7 @@ def claim_command(args: argparse.Namespace) -> None:
 
 
 def claim_flags(made: argparse.ArgumentParser) -> None:
-    made.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(sorted(CLAIMS))}")
+    made.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ordered())}")
     made.add_argument("--all", action="store_true", help="every claim")
     made.add_argument(
         "--quick", action="store_true", help="toy sizes: all is done and nothing found out"

@@ -1,5 +1,5 @@
-"""python -m tinydiff: sample, rewrite, train, eval, compare, push, pull, sweep, matrix, docs,
-released, families, claim, bench, export, deploy.
+"""python -m tinydiff: sample, rewrite, tasks, train, eval, compare, push, pull, sweep, matrix,
+docs, released, families, claim, bench, export, deploy.
 
 Work is done elsewhere; here are the names of the commands.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,13 +17,15 @@ from rich.console import Console
 
 from tinydiff import endings, guides, plugins, rewrite, runs
 from tinydiff.cli import claiming, documents, errors, flags, released, sweeping, terminal, training
+from tinydiff.files import replacing
 from tinydiff.measure import bench, evaluate, families, outside
 from tinydiff.measure import shrink as shrinking
 from tinydiff.options import check_number
 from tinydiff.sentences import say
 from tinydiff.show import export
 from tinydiff.store import catalogue, checkpoint, hub
-from tinydiff.text import MAX_CANVAS, corpus, plain
+from tinydiff.text import MAX_CANVAS, corpus, gather, plain
+from tinydiff.text.tasks import cutter_of
 from tinydiff.train.loop import SHAPES
 from tinydiff.uncertainty import written
 
@@ -101,6 +104,24 @@ def train(args: argparse.Namespace) -> int:
     """Train a model and write its checkpoint."""
     tell_other_models(getattr(args, name, None) for name in ("start", "teacher"))
     return training.train_command(args, "python -m tinydiff train")
+
+
+def tasks_(args: argparse.Namespace) -> None:
+    """Gather pairs for several tasks, as train.tsv and valid.tsv, and learn their tokenizer."""
+    paths = [Path(name) if name else None for name in (args.pairs, args.stories)]
+    found, out = gather.gathered(*paths, seed=args.seed), Path(args.out)
+    cutter = cutter_of(f"bpe-{args.pieces}", found["train"])
+    for split, rows in found.items():
+        gather.write(rows, out / f"{split}.tsv")
+        counts = Counter(task for task, *_ in rows)
+        say(f"{split}: " + ", ".join(f"{n:,} {task}" for task, n in sorted(counts.items())))
+    with replacing(out) as new:
+        for name, data in cutter.files().items():
+            new(name).write_bytes(data)
+    say(
+        f"Written to {out}; train with: python -m tinydiff train --corpus {out / 'train.tsv'} "
+        f"--tokenizer {out / 'tokenizer.json'}"
+    )
 
 
 def eval_(args: argparse.Namespace) -> None:
@@ -259,6 +280,7 @@ def parser() -> argparse.ArgumentParser:
     flags.run_flags(command("sample", sample))
     rewrite_flags(command("rewrite", rewrite_))
     flags.train_flags(command("train", train))
+    tasks_flags(command("tasks", tasks_))
     eval_flags(command("eval", eval_))
     shrink_flags(command("shrink", shrink))
     compare_flags(command("compare", compare))
@@ -292,6 +314,20 @@ def measured_flags(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--corpus", default="tiny_shakespeare", help="what it was trained on (tiny_shakespeare)"
     )
+
+
+def tasks_flags(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--out", required=True, metavar="FOLDER", help="the folder to write to")
+    made.add_argument(
+        "--pairs", metavar="FILE", help="lines that are an English sentence, a TAB, a French one"
+    )
+    made.add_argument(
+        "--stories",
+        metavar="FILE",
+        help="stories, each ended by a line <|endoftext|>; needs the library summa",
+    )
+    made.add_argument("--pieces", type=int, default=4096, help="tokens of the tokenizer (4096)")
+    made.add_argument("--seed", type=int, default=0, help="which pairs are taken (0)")
 
 
 def eval_flags(made: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tinydiff.claims import told
 from tinydiff.files import write_text
 from tinydiff.measure.tables import TABLES
 from tinydiff.paths import ASSETS, PACKAGE
@@ -133,7 +134,7 @@ def drawn(rows: list[tuple[str, str]]) -> str:
 # ---------------------------------------------------------------- the files
 
 PARTS: dict[str, Callable[[], str]] = {"matrix": matrix_table, "rooms": rooms, "tree": tree}
-PARTS |= TABLES
+PARTS |= TABLES | {"claims": told.markdown}
 
 
 def documents() -> list[Path]:

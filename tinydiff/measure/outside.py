@@ -72,7 +72,8 @@ class Judge:
         order = sorted(range(len(texts)), key=lambda i: len(ids[i]))
         for first in range(0, len(order), TOGETHER):
             some = order[first : first + TOGETHER]
-            rows = torch.full((len(some), 1 + len(ids[some[-1]])), self.begin)
+            rows = torch.zeros(len(some), 1 + len(ids[some[-1]]), dtype=torch.int64)
+            rows[:, 0] = self.begin
             for row, i in zip(rows, some):
                 row[1 : 1 + len(ids[i])] = torch.tensor(ids[i], dtype=torch.int64)
             # what fills a row stands behind all that is asked of it

@@ -118,6 +118,12 @@ class Process(nn.Module, ABC):
         # does the loss weigh all noise levels alike, and not as the bound does?
         self.even_loss = False
 
+    @property
+    def usual_options(self) -> dict[str, str]:
+        """The value that each option has where nothing is said of it: a checkpoint that was written
+        before there was the option has it."""
+        return {name: values[0] for name, values in self.choices.items()}
+
     def chooses(self, option: str) -> bool:
         """Is an option on, whose choices are YES_NO?"""
         return self.options[option] == YES_NO[0]

@@ -6,7 +6,8 @@
     -log p(x_0) <=  E_t [ -alpha' / (1 - alpha) * sum over masked of -log p(x_0_i | x_t) ]
 
 The bound (MDLM, eq. 11) is for alpha that falls from 1 to 0. The network is not told the time:
-p(x_0 | x_t) does not depend on it (LLaDA, eq. 11; arXiv:2409.02908).
+p(x_0 | x_t) does not depend on it (LLaDA, eq. 11; arXiv:2409.02908). Training may be at a few
+shares of masks alone, as BERT's is (`Masked.training_times`); the bound is not.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from tinydiff.predictions import Prediction, substituted
 from tinydiff.processes import Piece, Process
 from tinydiff.randomness import rand, stratified
 
+# the shares of masks that training draws from, evenly, by the option `levels`
+LEVELS = {"ten": tuple(k / 10 for k in range(10, 0, -1)), "bert": (0.15,)}
 SLOWEST = 1e-300  # in the place of a pace of 0, by which nobody divides
 
 
@@ -60,6 +63,7 @@ class Masked(Process):
     )
     over = Mask
     traits = Mask.traits | {"diffusion", "timeless", "posterior", "pieces"}
+    choices = {"levels": ("all", *LEVELS)}
     caches = ("none", "prefix", "dual")
 
     def network(self):
@@ -98,11 +102,29 @@ class Masked(Process):
         return {"none": window, "prefix": window, "dual": min(size, window)}[cache]
 
     def loss(self, canvas, rng):
-        t = canvas.time(self.times(len(canvas.tokens), rng))
+        t, weight = self.training_times(canvas, rng)
         x = self.noise.corrupt(canvas.tokens, t, rng)
-        weight = 2.0 if self.even_loss else self.noise.weight(t.clamp_min(1e-6))
         weight = torch.where(x == self.mask_id, weight, 0)
         return (weight * self.surprise(x, canvas)).sum(1) / canvas.given.shape[1]
+
+    def training_times(self, canvas, rng):
+        """Times of training, (B, L), and the weight of what is masked then, (B, 1) or (B, L).
+
+        With the option `levels` other than "all" each row's share of masks is one of LEVELS, and
+        its loss the cross-entropy of its masked tokens by their number, the expected one: every
+        level weighs the same. "bert" is BERT's share (arXiv:1810.04805, section 3.1) without its
+        80/10/10 rule: what is chosen is always the mask. "ten" is as RoBERTa becomes a generator.
+        Either is only how the network learns: `bound` is over all levels.
+        """
+        if self.options["levels"] == "all":
+            t = canvas.time(self.times(len(canvas.tokens), rng))
+            even = torch.full_like(t, 2.0)
+            return t, even if self.even_loss else self.noise.weight(t.clamp_min(1e-6))
+        u = stratified(len(canvas.tokens), rng)
+        shares = u.new_tensor(LEVELS[self.options["levels"]], dtype=torch.float64)
+        which = (u * len(shares)).long()
+        t = self.noise.when(1 - shares, canvas.tokens.shape[1])[which, 0]
+        return canvas.time(t), (1 / shares[which, None]).to(self.device, torch.float32)
 
     def bound(self, canvas, rng):
         """By masking exactly k of the n open tokens, k ~ U{1..n}: what the bound over times is

@@ -67,9 +67,42 @@ def renoise(
     for t, s in moves(start, times):
         prediction = denoise(x, canvas.time(t))
         onward = noise.reverse(x, prediction, canvas.time(t), canvas.time(s), rng)
-        anew = noise.corrupt(prediction.draw(rng), canvas.time(s), rng)
+        anew = noised_again(process, prediction, canvas, s, rng)
         x = noise.pin(torch.where(rand(x, rng, "forget") < share, anew, onward), canvas)
         x, canvas = after((yield Step(x, prediction, s)), x, canvas)
+
+
+@sampler(
+    "mask_again",
+    needs={"mask", "posterior"},
+    paper="arXiv:2602.21185",
+    keeps="some, old and new alike, picked by chance",
+)
+def mask_again(process, denoise, start, times, rng):
+    """Write all masks at once, then hide a share of the whole text again, old tokens and new ones
+    alike, less at every step (BERT as a generator).
+
+    The loop of the essay "BERT is just a Single Text Diffusion Step": x_0 from the prediction, then
+    x_s ~ q(x_s | x_0), with 0.9, 0.8 ... 0 of masks in ten even steps of the linear schedule. On
+    masks it is `renoise` with a share of 1, and ReMDM (arXiv:2503.00307, eq. 6) with sigma = 1 -
+    alpha_s: it differs from ancestral in that written tokens are hidden and drawn again.
+
+    With a perfect network it does not keep x_t ~ q(x_t): tokens that are written in the same look
+    are independent given what stood there, and every look writes all masks. At a time in between
+    that error stays, however many steps there are. The last looks write few at once and go over
+    the text again and again, so the error of the finished text falls, but with the root of the
+    steps: on the text AB or BA it tends to sqrt(pi / steps) / 8, ancestral's to 1 / (2 steps).
+    """
+    x, canvas = start.x, start.canvas
+    for t, s in moves(start, times):
+        prediction = denoise(x, canvas.time(t))
+        x = process.noise.pin(noised_again(process, prediction, canvas, s, rng), canvas)
+        x, canvas = after((yield Step(x, prediction, s)), x, canvas)
+
+
+def noised_again(process, prediction, canvas, s, rng):
+    """x_s ~ q(x_s | x_0) for the x_0 that the prediction draws, whatever stood there before."""
+    return process.noise.corrupt(prediction.draw(rng), canvas.time(s), rng)
 
 
 @sampler(

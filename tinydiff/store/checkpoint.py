@@ -28,8 +28,9 @@ from tinydiff.nets import NETS, Network
 from tinydiff.processes import PROCESSES, Process, build
 from tinydiff.schedules import Schedule, schedule
 from tinydiff.sentences import NAME, brief, is_number, is_text
-from tinydiff.text import TASKS, Corpus, Documents, Pairs, Tokenizer, tokenizers
+from tinydiff.text import TASKS, Corpus, Documents, Pairs, Tasks, Tokenizer, tokenizers
 from tinydiff.text.labels import Attributes, flat
+from tinydiff.text.tasks import names_of, tag_of
 
 FORMAT = 1
 RENAMED = {"bell": "time_spread"}  # settings of a training, as older versions wrote them
@@ -171,9 +172,12 @@ def load(folder: str | Path, device: str = "cpu") -> Process:
     shape, found = check_config(config, folder), read_header(folder)
     check_room(NETS[config.get("network", USUAL)], shape, found, folder)
     with blamed(folder):
+        tokenizer = tokenizer_of(config, folder)
+        for name in names_of(config.get("task", "")):
+            tag_of(tokenizer, name)  # raises where there is no token of it
         process = build(
             config["process"],
-            tokenizer_of(config, folder),
+            tokenizer,
             noise_of(config),
             **shape,
             network=config.get("network", USUAL),
@@ -306,7 +310,8 @@ def check_names(config: dict) -> None:
         raise ValueError(f"corpus must be a name of at most {NAME} characters.")
     if 0 < floor < FLOOR:
         raise ValueError(f"the schedule's floor must be at least {FLOOR:g}, not {floor!r}.")
-    if config.get("task", "") not in ("", *TASKS):
+    task = config.get("task", "")
+    if task not in ("", *TASKS) and not (isinstance(task, str) and names_of(task)):
         raise ValueError(
             f"there is no task {str(config['task'])[:60]!r}; there are {', '.join(TASKS)}."
         )
@@ -315,7 +320,8 @@ def check_names(config: dict) -> None:
 
 def check_story(config: dict) -> None:
     """Raises ValueError where what a config tells people about its training has a wrong type."""
-    kinds = {"training": dict, "before": dict, "ends": bool, "hardware": str, "fingerprint": str}
+    kinds = {"training": dict, "before": dict, "options": dict, "ends": bool}
+    kinds |= {"hardware": str, "fingerprint": str}
     if wrong := [
         key for key, kind in kinds.items() if key in config and not isinstance(config[key], kind)
     ]:
@@ -374,7 +380,7 @@ def check_labels(config: dict) -> None:
         )
 
 
-def check_text(config: dict, folder: Path, data: Corpus | Documents | Pairs) -> None:
+def check_text(config: dict, folder: Path, data: Corpus | Documents | Pairs | Tasks) -> None:
     """Raises CheckpointError unless a corpus is what a checkpoint learned from: it has the same
     tokens in the same order, because tokens are stored as numbers, and, where the checkpoint holds
     its hash, the same text."""

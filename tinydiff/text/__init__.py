@@ -8,6 +8,7 @@ from tinydiff.text.canvas import BLANK, MAX_CANVAS, Canvas, blanks
 from tinydiff.text.corpora import Corpus, check_window, corpus, memory, random_given, windows
 from tinydiff.text.documents import Documents
 from tinydiff.text.pairs import TASKS, Pairs, ended, halves, paired, pairs, plain
+from tinydiff.text.tasks import Tasks, is_table, tasks
 from tinydiff.text.tokenizers import MASK_SIGN, Tokenizer, subwords
 from tinydiff.text.tokenizers.characters import Characters
 from tinydiff.text.tokenizers.subwords import Subwords
@@ -23,18 +24,21 @@ __all__ = [
     "Pairs",
     "Subwords",
     "TASKS",
+    "Tasks",
     "Tokenizer",
     "blanks",
     "check_window",
     "corpus",
     "ended",
     "halves",
+    "is_table",
     "memory",
     "paired",
     "pairs",
     "plain",
     "random_given",
     "subwords",
+    "tasks",
     "tokenizers",
     "windows",
 ]

@@ -46,11 +46,14 @@ from tinydiff.text import (
     Corpus,
     Documents,
     Pairs,
+    Tasks,
     Tokenizer,
     check_window,
     corpus,
+    is_table,
     memory,
     pairs,
+    tasks,
 )
 from tinydiff.text.corpora import MEGABYTES
 from tinydiff.train.muon import Muon
@@ -78,7 +81,8 @@ class Config:
     corpus: Annotated[
         str,
         "a UTF-8 file, or 'tiny_shakespeare', 'tinystories' or 'shakespeare'; or several files, "
-        "FILE:WEIGHT,FILE:WEIGHT, of which one of weight 2 is read twice as often as one of 1",
+        "FILE:WEIGHT,FILE:WEIGHT, of which one of weight 2 is read twice as often as one of 1; or "
+        "pairs, FILE.tsv, with lines of a task, a source and a target (`python -m tinydiff tasks`)",
     ] = "tiny_shakespeare"
     megabytes: Annotated[float, "of 'tinystories' to learn from"] = MEGABYTES
     label: Annotated[
@@ -92,8 +96,8 @@ class Config:
     ] = "characters"
     task: Annotated[
         str,
-        "'restore' learns to rewrite lines without case and punctuation as they were; empty "
-        "is plain text",
+        "'restore' learns to rewrite lines without case and punctuation as they were; of pairs, "
+        "'all' or some of their tasks, 'translate,reply'; empty is plain text, of pairs all",
     ] = ""
     preset: Annotated[
         str,
@@ -130,10 +134,14 @@ class Config:
     weight_decay: Annotated[float, "of the matrices"] = 0.1
     muon: Annotated[bool, "Muon for the matrices; without it AdamW for everything"] = True
     time_spread: Annotated[
-        float, "standard deviation of training times around 1/2; 0 draws them uniformly"
+        float,
+        "standard deviation of training times around 1/2; 0 draws them uniformly; of no effect "
+        "where the option `levels` sets them",
     ] = 0.2
     even_loss: Annotated[
-        bool, "masked noise: weigh all noise levels alike, and not as the bound does"
+        bool,
+        "masked noise: weigh all noise levels alike, and not as the bound does; of no effect where "
+        "the option `levels` sets the weights",
     ] = False
     streams: Annotated[
         float,
@@ -171,7 +179,8 @@ class Config:
             raise ValueError(f"There is no preset {self.preset!r}; there are {', '.join(PRESETS)}.")
         shape = SHAPES[PRESETS[self.preset].preset]
         # lines are shorter than pages
-        return shape | {"length": shape["length"] // 2} if self.task else shape
+        lines = self.task and not is_table(self.corpus)
+        return shape | {"length": shape["length"] // 2} if lines else shape
 
 
 DDPM = Config(
@@ -245,20 +254,25 @@ def start(config: Config, *, resume: bool = False) -> TrainingRun:
     return TrainingRun(config, data, resume)
 
 
-def data_of(config: Config, tokenizer: str | Tokenizer) -> Corpus | Documents | Pairs:
+Data = Corpus | Documents | Pairs | Tasks
+
+
+def data_of(config: Config, tokenizer: str | Tokenizer) -> Data:
     """What a config learns from, cut by a tokenizer (see `corpus`). Raises ValueError if it cannot
     be had or is too short."""
     length = config.shape["length"]
     label = config.label or None
+    if (config.task or is_table(config.corpus)) and label:
+        raise ValueError(
+            f"The task {config.task or 'all'!r} has no labels: leave out the task or the label "
+            f"{label!r}."
+        )
+    if is_table(config.corpus):
+        return tasks(config.corpus, config.task, tokenizer, length)
     data = corpus(config.corpus, label=label, tokenizer=tokenizer, megabytes=config.megabytes)
     if not config.task:
         check_window(data, length)
         return Documents(data, length, config.streams) if data.ended else data
-    if config.label:
-        raise ValueError(
-            f"The task {config.task!r} has no labels: leave out the task or the label "
-            f"{config.label!r}."
-        )
     return pairs(data, config.task, length)
 
 
@@ -282,7 +296,7 @@ class TrainingRun:
     """A training run: the network, its average, the optimizers, the random state, and where all of
     it is saved."""
 
-    def __init__(self, config: Config, data: Corpus | Documents | Pairs, resume: bool):
+    def __init__(self, config: Config, data: Data, resume: bool):
         # takes a while to load, and only those who train wait for it
         from accelerate import Accelerator
 
@@ -299,7 +313,8 @@ class TrainingRun:
         self.shape |= {"tied": 1} if len(data.tokenizer) >= TIED else {}
         # what reads from left to right knows where it is
         knows = {name for name, process in PROCESSES.items() if "causal" in process.traits}
-        told = self.from_beginning and config.process not in knows
+        told = self.from_beginning or isinstance(data, Tasks)
+        told = told and config.process not in knows
         self.shape |= {"positions": 1} if told else {}
         self.process = self.new_process()
         self.before: dict = {}  # the training that the first network had had
@@ -622,6 +637,8 @@ class TrainingRun:
         """A text; of a task a few lines of validation with what is made of them."""
         if isinstance(self.data, Pairs):
             return rewrite.page(self.average, self.data)
+        if isinstance(self.data, Tasks):
+            return rewrite.page_of_tasks(self.average, self.data)
         *_, frame = generate(
             self.average, Canvas.blank(self.config.shape["length"]), steps=64, seed=1
         )
@@ -686,7 +703,7 @@ class TrainingRun:
         )
         made |= {"best": self.best_step} if self.worse else {}
         made |= {"before": self.before} if self.before else {}
-        made |= {"task": self.config.task} if self.config.task else {}
+        made |= {"task": self.data.task} if isinstance(self.data, Pairs | Tasks) else {}
         made |= {"ends": True} if self.process.ends else {}
         names = checkpoint.names_of_labels(self.data.attributes)
         made |= dict(labels=names, fingerprint=self.data.fingerprint)
@@ -757,8 +774,11 @@ class TrainingRun:
         """Raises CheckpointError if a config.json is that of another run than this one: of another
         make, or on another text."""
         checkpoint.check_config(known, self.out)
-        known = known | {"muon": known.get("training", {}).get("muon", self.config.muon)}
-        current = self.described() | {"muon": self.config.muon}
+        known = known | {
+            "muon": known.get("training", {}).get("muon", self.config.muon),
+            "options": self.process.usual_options | known.get("options", {}),
+        }
+        current = self.described() | {"muon": self.config.muon, "options": self.process.options}
         for key, flag in (
             ("process", "process"),
             ("task", "task"),

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.show import picture_cache
 from tinydiff.store import catalogue
-from tinydiff.ui import noise, recording
+from tinydiff.ui import claims, noise, recording
 
 
 @contextmanager
@@ -39,13 +39,15 @@ def forget() -> None:
 
 
 def draw() -> dict[str, object]:
-    """All pictures of the first view, by their files' names."""
+    """All pictures of the first view and of the claims, by their files' names."""
     with drawing() as made:
         import app  # builds the page
 
         if not made:  # it was built before
             forget()
             app.page()
+        claims.packed.cache_clear()
+        claims.packed()
     return made
 
 

@@ -51,10 +51,10 @@ class Panel(gr.HTML):
         super().__init__(
             value=value,
             html_template=f'<div class="tt-panel tt-{name}"></div>',
-            js_on_load=f"tinydiff.panel({name.capitalize()!r}, element, props, watch)",
             apply_default_css=False,
             elem_id=f"{name}-panel",
-            **more,
+            **{"js_on_load": f"tinydiff.panel({name.capitalize()!r}, element, props, watch)"}
+            | more,
         )
 
     def get_block_name(self) -> str:

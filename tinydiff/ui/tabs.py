@@ -1,8 +1,19 @@
 """The tabs of the page in their order: another one is a file with a `TAB`, and its name here."""
 
-from tinydiff.ui import blocks, denoise, families, learn, noise, race, rewrite, steps, training
+from tinydiff.ui import (
+    blocks,
+    claims,
+    denoise,
+    families,
+    learn,
+    noise,
+    race,
+    rewrite,
+    steps,
+    training,
+)
 
 TABS = [
     module.TAB
-    for module in (denoise, steps, race, blocks, rewrite, noise, learn, training, families)
+    for module in (denoise, steps, race, blocks, rewrite, claims, noise, learn, training, families)
 ]

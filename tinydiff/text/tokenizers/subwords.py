@@ -8,7 +8,7 @@ import codecs
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ FILE, MOST_BYTES = "tokenizer.json", 1 << 23
 MOST = 0xD000  # tokens: each has a character below the surrogates as its sign
 LONGEST = 200  # bytes that a token may spell
 END = "<|endoftext|>"  # the name of the token that ends a text
+TAG = re.compile(r"<([a-z][a-z0-9-]{0,39})>")  # the name of a token that tells a task
 # ways to cut text into words that are safe
 CUTS = {"ByteLevel", "Digits", "Punctuation", "Sequence"}
 FORMS = {"NFC", "Sequence"}  # normalizers that keep what is written
@@ -31,6 +32,8 @@ ALTERING = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_
 
 class Subwords(Tokenizer):
     """The tokens of a tokenizer.json with byte-level pieces.
+
+    tags: the tokens that tell a task and spell nothing, by its name
 
     Raises ValueError, in one sentence, for anything else.
     """
@@ -43,27 +46,32 @@ class Subwords(Tokenizer):
         self.bytes = [b"" if i in special else piece for i, piece in enumerate(spelled)]
         self.pieces = tuple(piece.decode("utf-8", "halves") for piece in self.bytes)
         self.end_id = next((i for i, name in special.items() if name == END), None)
+        named = {i: TAG.fullmatch(name) for i, name in special.items()}
+        self.tags = {found[1]: i for i, found in named.items() if found}
         self.lengths = torch.tensor([*map(characters, self.bytes), 0])  # the mask's last
         self.cutter = cutter(data)
 
     @classmethod
-    def learned(cls, texts: Iterable[str], size: int) -> Subwords:
-        """A tokenizer learned from texts, with `size` tokens or as many as they yield: END, the 256
-        bytes, and the most frequent pairs.
+    def learned(cls, texts: Iterable[str], size: int, tags: Sequence[str] = ()) -> Subwords:
+        """A tokenizer learned from texts, with `size` tokens or as many as they yield: END, the
+        tags, the 256 bytes, and the most frequent pairs.
 
         Raises ValueError for a size that is too small or too large.
         """
         from tokenizers import Tokenizer as Cutter
         from tokenizers import decoders, models, pre_tokenizers, trainers
 
-        if not 257 <= size <= MOST:
-            raise ValueError(f"A vocabulary of pieces has 257 to {MOST:,} tokens, not {size}.")
+        if not (least := 257 + len(tags)) <= size <= MOST:
+            raise ValueError(f"A vocabulary of pieces has {least} to {MOST:,} tokens, not {size}.")
         cut = Cutter(models.BPE())
         cut.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         cut.decoder = decoders.ByteLevel()
         alphabet = pre_tokenizers.ByteLevel.alphabet()
         trainer = trainers.BpeTrainer(
-            vocab_size=size, initial_alphabet=alphabet, special_tokens=[END], show_progress=False
+            vocab_size=size,
+            initial_alphabet=alphabet,
+            special_tokens=[END, *tags],
+            show_progress=False,
         )
         cut.train_from_iterator(texts, trainer)
         return cls(cut.to_str().encode())

@@ -38,6 +38,17 @@ export function story(element, ask, props, watch) {
   tell(element, ask, props, watch);
 }
 
+// A panel that is empty until it is seen, and then asks for what it shows.
+export function asking(name, element, ask, props, watch) {
+  const seen = new IntersectionObserver(([entry]) => {
+    if (!entry.isIntersecting) return;
+    seen.disconnect();
+    ask();
+  });
+  seen.observe(element.querySelector(".tt-panel"));
+  panel(name, element, props, watch);
+}
+
 const runs = new Set();  // tabs of which a run was asked for that has shown nothing yet
 
 // A setting of a tab was changed: what it shows is of other settings.

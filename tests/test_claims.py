@@ -1,0 +1,149 @@
+"""Claims: every one runs, says something of its own figures, and is told on the page."""
+
+import json
+import math
+
+import pytest
+
+from tinydiff import claims
+from tinydiff.claims import CLAIMS, Claim, Point, Points, results, told
+from tinydiff.claims.lab import Lab, texts_in
+from tinydiff.cli.commands import main
+from tinydiff.store import catalogue
+from tinydiff.ui import claims as tab
+from tinydiff.ui.tabs import TABS
+from tinydiff.uncertainty import Mean
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """The results of all claims in toy sizes, as the command writes them."""
+    folder = tmp_path_factory.mktemp("claims")
+    argv = ["claim", "--all", "--quick", "--out", str(folder), "--folder", str(folder / "nets")]
+    assert main(argv) == 0
+    return folder
+
+
+def test_every_claim_runs_and_says_something(quick):
+    found = results.answers(quick)
+    assert [*found] == claims.ordered()
+    for name, (result, points, answer) in found.items():
+        assert result["quick"] and result["seed"] == 0 and points.all, name
+        assert answer.verdict in claims.VERDICTS, name
+        for text in (answer.text, answer.brief):
+            assert text.endswith(".") and "nan" not in text.split() and "  " not in text, name
+        assert all(math.isfinite(p.value) for p in points.all), name
+        drawn = {plot for plot in CLAIMS[name].plots if points.labels(plot)}
+        assert drawn == set(CLAIMS[name].plots), name
+        for key, digest in result["weights"].items():
+            assert digest == catalogue.fingerprint(key)
+
+
+def test_the_page_and_the_document_tell_every_claim(quick, monkeypatch):
+    monkeypatch.setattr(results.answers, "__defaults__", (quick,))
+    shown = tab.shown()
+    assert [card["name"] for card in shown["cards"]] == claims.ordered()
+    assert {one["name"] for one in shown["first"]} <= set(CLAIMS)
+    for card in shown["cards"]:
+        assert card["pictures"] and all("<svg" in one["svg"] for one in card["pictures"])
+        assert len(card["tables"]) == len(card["pictures"])
+        assert dict(card["facts"])["command"] == f"python -m tinydiff claim {card['name']}"
+    text = told.markdown()
+    assert all(f"### {CLAIMS[name].said}" in text for name in CLAIMS)
+
+
+def test_every_claim_has_its_place_and_its_buttons_lead_somewhere():
+    assert set(claims.SURPRISING) <= set(CLAIMS) == set(claims.ORDER)
+    names = {one.name for one in TABS}
+    for name, claim in CLAIMS.items():
+        assert claim.said.endswith(".") and claim.how.endswith("."), name
+        plays = claim().plays()
+        assert plays, name
+        for play in plays:
+            address = tab.link(play)  # raises where the settings are no run
+            assert address.startswith("?model=") or address[1:] in names, name
+
+
+def test_what_is_kept_is_of_the_bundled_weights():
+    """What was measured is as large as is said, and of the weights that are there."""
+    for name, (result, _, answer) in results.answers().items():
+        assert not result["quick"] and answer.verdict in claims.VERDICTS, name
+        for key, digest in result["weights"].items():
+            assert digest == catalogue.fingerprint(key), f"measure {name} again"
+
+
+def test_a_difference_within_twice_its_error_is_undecided():
+    assert claims.verdict(Mean(0.1, 0.06)) == claims.UNDECIDED
+    assert claims.verdict(Mean(0.1, 0.04)) == claims.HOLDS
+    assert claims.verdict(Mean(0.1, 0.04), -1) == claims.FAILS
+    assert claims.verdict(Mean(-0.1, None)) == claims.FAILS
+    assert claims.apart(Mean(3, 0.3), Mean(1, 0.4)) == Mean(2, 0.5)
+    assert (
+        claims.share(Mean(0.5, 0.02)) == "50.0 ± 2.0 %" and claims.share(Mean(0.5, None)) == "50 %"
+    )
+
+
+def test_points_are_found_where_they_stand(tmp_path):
+    rows = [Point("a", "one", x, x / 3, None, 4, "masked") for x in (2, 1)]
+    points = Points(rows)
+    assert points.mean("a", "one", 2) == Mean(2 / 3, None)
+    assert [p.x for p in points.line("a", "one")] == [1, 2] and points.labels("a") == ["one"]
+    with pytest.raises(KeyError):
+        points.mean("a", "two", 1)
+    result = dict(name="x", seed=0, points=[results.kept(row) for row in rows])
+    path = results.write(result, tmp_path)
+    assert json.loads(path.read_text("utf-8"))["points"][0] == [
+        "a",
+        "one",
+        2,
+        0.66667,
+        None,
+        4,
+        "masked",
+    ]
+    assert results.points_of(results.read("x", tmp_path)).mean("a", "one", 2) == Mean(0.66667, None)
+    assert results.read("y", tmp_path) is None
+
+
+def test_a_claim_that_lacks_something_is_refused():
+    with pytest.raises(ValueError, match="does not say its said"):
+
+        class Nothing(Claim):
+            name = "nothing"
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["claim"], "Name claims, or give --all"),
+        (["claim", "sides", "--all"], "Name claims, or give --all"),
+        (["claim", "moon"], "There is no claim 'moon'"),
+        (["claim", "sides", "--judge", "no/such.gguf"], "cannot be opened"),
+        (["claim", "sides", "--seed", "-1"], "seed"),
+    ],
+)
+def test_bad_commands_are_told_in_a_sentence(argv, said, capsys):
+    assert main(argv) != 0
+    assert said in capsys.readouterr().err
+
+
+def test_the_lab_reads_what_stands_behind_a_prefix():
+    """The nats of a text are those of its parts, and a prefix is read and not counted."""
+    lab = Lab(quick=True)
+    text = lab.heldout[0][:200]
+    (whole,), (behind,) = lab.nats([text]), lab.nats([text], [50])
+    assert len(whole) == len(text) and len(behind) == len(text) - 50
+    assert behind.sum().item() == pytest.approx(whole[50:].sum().item())
+    bits = lab.bits([text]).value
+    assert bits == pytest.approx(whole.sum().item() / len(text) / math.log(2))
+
+
+def test_what_is_written_goes_on_from_its_prefix():
+    lab = Lab(quick=True)
+    process = lab.model("stories/autoregressive")
+    prefix = lab.stories(process, 8)
+    more = lab.continued(process, prefix, 4, temperature=0.0)
+    assert more.shape == (len(prefix), 4) and more.equal(
+        lab.continued(process, prefix, 4, temperature=0.0)
+    )
+    assert all(texts_in(process, more))

@@ -1,0 +1,69 @@
+"""What claims found, as Markdown for docs/claims.md: nothing in it is typed."""
+
+from __future__ import annotations
+
+from tinydiff.claims import CLAIMS, Claim, Plot, Points, results
+from tinydiff.measure.tables import table
+from tinydiff.uncertainty import written
+
+COLUMNS = 12  # of a table, at the most
+
+
+def figures(plot: Plot, name: str, measured: Points) -> list[list[str]]:
+    """The figures of a picture: its head, then a row a line, with a column for each place."""
+    lines = {
+        label: {point.x: point for point in measured.line(name, label)}
+        for label in measured.labels(name)
+    }
+    places = sorted({x for line in lines.values() for x in line})
+    places = places[:: -(-len(places) // COLUMNS)] if len(places) > COLUMNS else places
+    head = [plot.x, *(f"{x:,g}" for x in places)]
+    return [
+        head,
+        *(
+            [label, *(cell(line.get(x), plot.digits) for x in places)]
+            for label, line in lines.items()
+        ),
+    ]
+
+
+def cell(point, digits: int) -> str:
+    if point is None:
+        return ""
+    return written(point.value, point.error) if point.error else f"{point.value:.{digits}f}"
+
+
+def facts(claim: Claim, result: dict) -> list[tuple[str, str]]:
+    """With what a claim was measured, in names and values."""
+    weights = ", ".join(f"{key} ({digest[:8]})" for key, digest in result["weights"].items())
+    texts = sorted({point[5] for point in result["points"] if point[5]})
+    return [
+        ("command", f"python -m tinydiff claim {claim.name}"),
+        ("minutes", f"about {claim.minutes} on two cores, trainings and all"),
+        ("measured", f"{result['date']}, seed {result['seed']}, {result['precision']}"),
+        ("on", result["hardware"]),
+        ("judge", result["judge"]),
+        ("weights", weights or "those that it trains"),
+        ("errors", claim.error),
+        ("texts a point", ", ".join(f"{n:,}" for n in texts)),
+    ]
+
+
+def markdown() -> str:
+    """All claims that were measured, a section each."""
+    return "\n\n".join(section(CLAIMS[name](), *found) for name, found in results.answers().items())
+
+
+def section(claim: Claim, result: dict, measured: Points, answer) -> str:
+    """A claim with its answer and its figures."""
+    about = ". ".join(f"{name.capitalize()}: {value}" for name, value in facts(claim, result)[1:])
+    parts = [
+        f"### {claim.said}",
+        f"**{answer.verdict.capitalize()}.** {answer.text}",
+        f"*How:* {claim.how} {claim.note}".rstrip(),
+    ]
+    for name, plot in claim.plots.items():
+        if measured.labels(name):
+            head, *rows = figures(plot, name, measured)
+            parts += [f"{plot.title}: {plot.y}.", table(head, rows)]
+    return "\n\n".join([*parts, f"`python -m tinydiff claim {claim.name}`. {about}."])

@@ -1,0 +1,107 @@
+"""The tab Claims: what is said of text diffusion, and what was measured of it (tinydiff/claims).
+
+Nothing is computed here; the page asks for the cards when the tab is first seen.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+
+import gradio as gr
+
+from tinydiff import runs
+from tinydiff.claims import CLAIMS, SURPRISING, Answer, Claim, Play, Plot, Points, results, told
+from tinydiff.show import plots, points
+from tinydiff.ui.request import query
+from tinydiff.ui.tab import QUICK, Panel, Site, Tab
+from tinydiff.uncertainty import written
+
+ABOUT = (
+    "What is said of text diffusion, and what we measured. Every answer has its error, the run to "
+    "watch and the command that made it; a difference within twice its error is undecided. "
+    "Measured on small models of children's stories: what holds here may fail in large ones."
+)
+
+
+ASKING = "tinydiff.asking('Claims', element, () => trigger('opened'), props, watch)"
+
+
+def build(site: Site) -> None:
+    """The panel, which is empty until it is seen."""
+    gr.Markdown(ABOUT)
+    panel = Panel("claims", js_on_load=ASKING)
+    panel.opened(answer, None, panel, **QUICK)
+
+
+def answer() -> dict:
+    """What the panel shows: a string of JSON, which Gradio's page does not walk through."""
+    return {"packed": packed()}
+
+
+@lru_cache(maxsize=1)
+def packed() -> str:
+    return json.dumps(shown(), ensure_ascii=False, separators=(",", ":"))
+
+
+def shown() -> dict:
+    """The cards of all claims that were measured, the surprising ones named first."""
+    found = results.answers()
+    cards = [card(CLAIMS[name](), *of_it) for name, of_it in found.items()]
+    first = [
+        dict(name=name, text=found[name][2].brief or found[name][2].text)
+        for name in SURPRISING
+        if name in found
+    ]
+    return dict(cards=cards, first=first)
+
+
+def card(claim: Claim, result: dict, measured: Points, found: Answer) -> dict:
+    """Everything that is shown of a claim."""
+    return dict(
+        name=claim.name,
+        said=claim.said,
+        verdict=found.verdict,
+        answer=found.text,
+        how=claim.how,
+        note=claim.note,
+        pictures=[picture(plot, name, measured) for name, plot in drawn(claim, measured)],
+        plays=[dict(title=play.title, link=link(play)) for play in claim.plays()],
+        tables=[table(plot, name, measured) for name, plot in drawn(claim, measured)],
+        facts=told.facts(claim, result),
+    )
+
+
+def drawn(claim: Claim, measured: Points) -> list[tuple[str, Plot]]:
+    """The pictures of a claim that have points."""
+    return [(name, plot) for name, plot in claim.plots.items() if measured.labels(name)]
+
+
+def picture(plot: Plot, name: str, measured: Points) -> dict:
+    """A picture with its title."""
+    lines = []
+    for label in measured.labels(name):
+        line = measured.line(name, label)
+        x, y, errors = zip(*((p.x, p.value, p.error) for p in line))
+        lines.append(points.Line(label, x, y, errors, line[0].family))
+    alt = f"{plot.title}; {plot.y} against {plot.x}: " + "; ".join(
+        f"{line.label} {written(line.y[-1], line.errors[-1])} at {line.x[-1]:g}" for line in lines
+    )
+    axes = (plot.x, plot.y, plot.doubling, plot.log)
+    return dict(title=plot.title, svg=plots.both(points.picture, lines, *axes, alt=alt, wide=540))
+
+
+def table(plot: Plot, name: str, measured: Points) -> dict:
+    """The figures of a picture."""
+    head, *rows = told.figures(plot, name, measured)
+    return dict(title=f"{plot.title}: {plot.y}", head=head, rows=rows)
+
+
+def link(play: Play) -> str:
+    """Where a button leads: a run of Watch by its settings, or a tab."""
+    if play.settings is None:
+        return f"#{play.tab}"
+    return "?" + query(runs.request(dict(play.settings)).settings)
+
+
+TAB = Tab("claims", "Claims", build=build, offered=lambda: results.FOLDER.is_dir())

@@ -1,0 +1,56 @@
+// What is said, and what was measured: a card a claim, the most surprising ones named first.
+
+import {Panel, add, make, picture, put, row, table} from "../dom.js";
+
+export class Claims extends Panel {
+  show({packed}) {
+    const {cards, first} = JSON.parse(packed);
+    this.root.textContent = "";
+    if (first.length) {
+      const list = put(this.root, "ol", "tq-first", null, {"aria-label": "Surprising"});
+      for (const {name, text} of first) {
+        const said = cards.find((one) => one.name === name).said;
+        const link = make("a", "", said, {href: `#claims=${name}`});
+        link.addEventListener("click", (event) => this.jump(event, name));
+        add(put(list, "li"), link, make("p", "", text));
+      }
+    }
+    add(this.root, ...cards.map(card));
+  }
+
+  jump(event, name) {
+    event.preventDefault();
+    const to = this.find(`[data-claim="${name}"]`);
+    to.scrollIntoView({block: "start"});
+    to.querySelector("h2").focus();
+  }
+}
+
+function card({name, said, verdict, answer, pictures, plays, ...more}) {
+  const box = make("article", "tq-claim", null, {"data-claim": name});
+  add(put(box, "header"), make("h2", "", said, {tabindex: -1}), make("b", "tq-verdict", verdict));
+  put(box, "p", "tq-answer", answer);
+  const drawn = put(box, "div", "tt-pictures");
+  for (const {title, svg} of pictures) {
+    add(put(drawn, "figure", "tq-figure"), make("figcaption", "", title), picture(svg));
+  }
+  const foot = put(box, "footer");
+  for (const {title, link} of plays) put(foot, "a", "tt-button tq-play", title, {href: link});
+  add(foot, measured(more));
+  return box;
+}
+
+function measured({how, note, tables, facts}) {
+  const box = make("details", "tq-how");
+  put(box, "summary", "", "How it was measured");
+  put(box, "p", "", how);
+  if (note) put(box, "p", "", note);
+  const list = put(box, "dl", "tt-card-facts");
+  for (const [name, value] of facts) add(list, make("dt", "", name), make("dd", "", value));
+  for (const {title, head, rows} of tables) {
+    put(box, "h3", "", title);
+    const lines = rows.map((words) => row(words));
+    add(box, table(title, "tt-table", head, [add(make("tbody"), ...lines)]));
+  }
+  return box;
+}
