@@ -253,6 +253,7 @@ def plain(text: str) -> str:
 
 TABLES = {
     "families": lambda: families.markdown(families.read()),
+    "axis": lambda: families.markdown(families.read(), TALES),
     "settings": settings,
     "steps": steps,
     "temperatures": temperatures,
