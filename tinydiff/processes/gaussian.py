@@ -274,8 +274,8 @@ class Gaussian(Reals):
         super().__init__(*args, **kwargs)
         if self.reading.posterior and not self.chooses("rounding"):
             raise ValueError(
-                f"With {self.options['parameterisation']} the loss itself reads tokens, so there is "
-                "no rounding loss to leave out: choose the parameterisation x0, epsilon or v."
+                f"With {self.options['parameterisation']} the loss itself reads tokens, so there "
+                "is no rounding loss to leave out: choose the parameterisation x0, epsilon or v."
             )
 
     @property

@@ -98,8 +98,8 @@ Factor = Annotated[
     str,
     Choice(
         lambda process: (*FACTORS, *REFUSED),
-        "what epsilon is multiplied with: beta is beta / sqrt(1 - abar_t), which is right; misprints "
-        "are sqrt-beta and beta-before, which is beta / sqrt(1 - abar_(t-1))",
+        "what epsilon is multiplied with: beta is beta / sqrt(1 - abar_t), which is right; "
+        "misprints are sqrt-beta, and beta-before, which is beta / sqrt(1 - abar_(t-1))",
         REFUSED,
     ),
 ]
