@@ -213,8 +213,8 @@ def rounding_row(seed: int) -> dict:
     schedule = PROCESSES["gaussian"].over.usual_schedule
     printed, right = lesson(seed, "no"), lesson(seed, "yes")
     said = (
-        f"Without a rounding loss the squared error is {printed['loss']:.4f}, with it "
-        f"{right['loss']:.2f}; but {printed['read'][0]:.0%} of the letters can be read, with it "
+        f"Without a rounding loss the squared error is {printed['loss']:.1g}, with it "
+        f"{right['loss']:.2f}; but {printed['read'][0]:.0%} of the letters are read right, with it "
         f"{right['read'][0]:.0%} (by chance {1 / len(LETTERS.tokenizer):.0%})."
     )
     more = {
