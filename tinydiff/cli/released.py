@@ -39,7 +39,7 @@ def parts() -> dict[str, Callable[[], object]]:
         "cards": make_cards,
         "gif": make_gif,
         "twenty": make_twenty,
-        "claims": make_claims,
+        "answers": make_answers,
         "pictures": pictures.write,
         "docs": documents.write_all,
     }
@@ -83,7 +83,7 @@ def make_twenty() -> None:
     recording.save("twenty", dict(settings=OPENING, texts=texts), [model])
 
 
-def make_claims() -> None:
+def make_answers() -> None:
     """The claims that need no training, of which the weights have changed since; the outside judge
     reads them."""
     judge = None

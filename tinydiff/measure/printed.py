@@ -169,8 +169,9 @@ def row(name: str, schedule: str, of: str, shares: tuple, sentence: str, **more)
 def factor_row(heads: Heads, schedule: str) -> dict:
     """sqrt(beta) in the place of beta / sqrt(1 - abar)."""
     printed, right = heads(schedule, factor="sqrt-beta"), heads(schedule)
+    noise = "Where the schedule ends in pure noise" if schedule == WHOLE else "Where it stops early"
     said = (
-        f"A coin of .80 falls on heads in {printed[0]:.1%} of the draws with √β, in "
+        f"{noise}, a coin of .80 falls on heads in {printed[0]:.1%} of the draws with √β, in "
         f"{right[0]:.1%} with the right factor."
     )
     return row("factor", schedule, "heads", (printed, right), said)
