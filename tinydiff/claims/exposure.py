@@ -63,10 +63,9 @@ class Exposure(Claim):
         f"{STARTS[-1]} tokens of a story: of a true one, and of one that they began themselves. "
         "The judge counts the bits of what they write, once after it has read the beginning, and "
         "once without. Behind the longest, the masked model also goes on with what the rival "
-        "began. Then small "
-        f"networks learn a language in which all bets are known: one of {CHAINS} hidden chains of "
-        "letters writes a text, and every letter helps to tell which. We measure how far the bet "
-        "on the next letter is from the true one."
+        "began. Then small networks learn a language in which all bets are known: one of "
+        f"{CHAINS} hidden chains of letters writes a text, and every letter helps to tell which. "
+        "We measure how far the bet on the next letter is from the true one."
     )
     minutes = 15
     models = (MASKED, RIVAL)
@@ -109,38 +108,44 @@ class Exposure(Claim):
         *some, longest = lab.some(STARTS, 1)
         for n in some:
             yield from behind(lab, n)
-        yield from behind(lab, longest, crossed=True)
+        yield from behind(lab, longest, longest=True)
         yield from in_the_open(lab)
 
     def answer(self, points):
         n = int(points.line("judge", WORDS)[-1].x)
-        judged = self.judged(points, n)
-        own = [excess(points, "late", name, 0) for name in (AHEAD, AROUND)]
-        true, behind_own = (points.mean("late", label.format(AHEAD), 0) for label in (TRUE, OWN))
-        text = (
-            f"{judged[1]} In the exact language, behind {LATE} letters and more, the bets of the "
+        ahead, around = (excess(points, "late", name, 0) for name in (AHEAD, AROUND))
+        true, own = (points.mean("late", label.format(AHEAD), 0) for label in (TRUE, OWN))
+        judged = excess(points, "judge", AHEAD, n)
+        known = (
+            f"In the exact language, behind {LATE} letters and more, the bets of the "
             f"autoregressive network are {told(true, 'bits')} from the true ones behind true text "
-            f"and {told(behind_own, 'bits')} behind its own: {told(own[0], signed=True)}. For the "
-            f"masked network it is {told(own[1], signed=True)}."
+            f"and {told(own, 'bits')} behind its own"
         )
-        return Answer(together(judged[0], punished(own[0], apart(*own))), text)
+        text = (
+            f"{self.judged(points, n)} {known}: {told(ahead, signed=True)}. For the masked network "
+            f"it is {told(around, signed=True)}."
+        )
+        brief = (
+            f"{known}; what the judge needs a character of stories differs by "
+            f"{told(judged, 'bits', signed=True)}."
+        )
+        stories = punished(judged, points.mean("difference", SAME, n))
+        return Answer(together(stories, punished(ahead, apart(ahead, around))), text, brief)
 
-    def judged(self, points: Points, n: int) -> tuple[str, str]:
-        """The verdict of the judge, and what it says."""
+    def judged(self, points: Points, n: int) -> str:
+        """What the judge says behind n tokens."""
         ahead, around = (excess(points, "judge", name, n) for name in (AHEAD, AROUND))
         same = points.mean("difference", SAME, n)
         true, own = (points.mean("judge", label.format(AHEAD), n) for label in (TRUE, OWN))
-        text = (
+        return (
             f"Behind {n} true tokens the judge needs {told(true, 'bits')} a character for what the "
             f"autoregressive model writes, behind {n} of its own {told(own, 'bits')}: "
             f"{told(ahead, signed=True)}. For the masked model it is "
             f"{told(around, signed=True)}; true words cost "
-            f"{told(points.mean('judge', WORDS, n), 'bits')}. Where both go on with the same "
-            "beginnings, the autoregressive model loses "
-            f"{told(same, 'bits', signed=True)} against the masked one when the beginnings are its "
-            "own."
+            f"{told(points.mean('judge', WORDS, n), 'bits')}. Where both go on with what the "
+            "autoregressive model began, in the place of true beginnings, it loses "
+            f"{told(same, 'bits')} more than the masked one."
         )
-        return punished(ahead, same), text
 
     def plays(self):
         begun = "Once upon a time, there was a little girl named Lily. One day, she"
@@ -181,9 +186,9 @@ def more_of(lab: Lab) -> int:
     return PART if lab.quick else BEHIND
 
 
-def behind(lab: Lab, n: int, crossed: bool = False) -> Iterator[Point]:
-    """What is written behind n tokens. crossed: does the masked model go on with what the rival
-    began, too?"""
+def behind(lab: Lab, n: int, longest: bool = False) -> Iterator[Point]:
+    """What is written behind n tokens. Where they are the longest beginning, the masked model goes
+    on with what the rival began, too."""
     models = {AHEAD: lab.model(RIVAL), AROUND: lab.model(MASKED)}
     tokens = lab.stories(models[AHEAD], n + more_of(lab))
     begun = {WORDS: tokens[:, :n]}
@@ -191,7 +196,7 @@ def behind(lab: Lab, n: int, crossed: bool = False) -> Iterator[Point]:
     for name, process in models.items():
         begun[TRUE.format(name)] = tokens[:, :n]
         begun[OWN.format(name)] = beginnings(lab, process, n)
-    if crossed:
+    if longest:
         begun[OTHERS] = begun[OWN.format(AHEAD)]
     for label in list(begun)[1:]:
         process = models[label.partition(",")[0]]
@@ -202,18 +207,20 @@ def behind(lab: Lab, n: int, crossed: bool = False) -> Iterator[Point]:
             for label in begun
         }
         for label, found in read.items():
-            yield from points_of(plot, label, n, found, family[label])
-        if crossed and plot == "judge":
+            yield from points_of(plot, label, n, found, family[label], longest)
+        if longest and plot == "judge":
             yield beside(read, n)
 
 
-def points_of(plot: str, label: str, n: int, found: Read, family: str) -> Iterator[Point]:
+def points_of(
+    plot: str, label: str, n: int, found: Read, family: str, longest: bool
+) -> Iterator[Point]:
     """Bits a character of all that is written, and of its parts."""
     bits, characters = found
     N = len(bits)
     mean = uncertainty.mean(bits.sum(1), characters.sum(1), consecutive=False)
     yield Point(plot, label, n, mean.value, mean.error, N, family)
-    parts = "places" if (plot, n) == ("judge", STARTS[-1]) else f"{plot} {n}"
+    parts = "places" if longest and plot == "judge" else f"{plot} {n}"
     for k in range(bits.shape[1]):
         if characters[:, k].sum():  # somebody has not ended
             mean = uncertainty.mean(bits[:, k], characters[:, k], consecutive=False)

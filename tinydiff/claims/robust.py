@@ -74,22 +74,22 @@ class Robust(Claim):
 
     def answer(self, points):
         most = int(points.line(TYPED, AHEAD)[-1].x)
-        sentences, found = [], []
+        shown, found = [], []
         for plot, what in ((TYPED, "letters mistyped"), (SWAPPED, "words swapped")):
             ours, rivals = (points.mean(plot, name, most) for name in (AROUND, AHEAD))
             more = points.mean("difference", plot, 0)
             found.append(verdict(more, -1))
-            sentences.append(
+            shown.append(
                 f"With {most} % of the {what} the masked model loses {told(ours, 'bits')} a "
-                f"character, the autoregressive one {told(rivals, 'bits')}; over all shares "
-                f"the difference, masked less autoregressive, is {told(more, signed=True)}."
+                f"character, the autoregressive one {told(rivals, 'bits')}; over all "
+                f"shares the difference, masked less autoregressive, is {told(more, signed=True)}."
             )
         strange = [points.mean(STRANGE, name, 0) for name in (AROUND, AHEAD)]
-        sentences.append(
+        shown.append(
             f"The words of another story would cost {told(strange[0], 'bits')} and "
             f"{told(strange[1], 'bits')}."
         )
-        return Answer(together(*found), " ".join(sentences))
+        return Answer(together(*found), " ".join(shown), f"{shown[0].partition(';')[0]}.")
 
     def plays(self):
         text = "Lily went to the park with her dog. The dog was happy and"
