@@ -46,7 +46,7 @@ SAME = "both behind the same beginnings"
 CHAINS, LETTERS, LENGTH, SPREAD = 4, 8, 64, 1.5
 SHAPE = dict(layers=2, heads=2, width=64, length=LENGTH)
 PLACES = (1, 2, 4, 8, 16, 32, 48, 63)  # letters before a bet
-LATE = 16  # from which on there are many
+LATE = 8  # from which on there are many
 STEPS, BATCH, FASTEST = 3000, 32, 3e-3  # of a training, texts of a step, learning rate
 LETTERED = 2048  # texts of the exact language
 
@@ -68,7 +68,7 @@ class Exposure(Claim):
         f"{CHAINS} hidden chains of letters writes a text, and every letter helps to tell which. "
         "We measure how far the bet on the next letter is from the true one."
     )
-    minutes = 15
+    minutes = 16
     models = (MASKED, RIVAL)
     note = (
         "A model that writes coldly makes text that is likelier than true text, and what follows "
@@ -76,7 +76,8 @@ class Exposure(Claim):
         "judge cannot tell the two apart. That is why both models also go on with the same "
         "beginnings, and why there is an exact language, which is written without any cooling. "
         "The masked model's canvas ends with the last token that counts, and it often ends its "
-        "story there. Each network of the exact language was trained once."
+        "story there. Each network of the exact language was trained once, with as many texts; the "
+        "masked one learns more slowly, so that all its bets are further off."
     )
     plots = {
         "judge": Plot(
@@ -115,7 +116,11 @@ class Exposure(Claim):
     def answer(self, points):
         n = int(points.line("judge", WORDS)[-1].x)
         ahead, around = (excess(points, "late", name, 0) for name in (AHEAD, AROUND))
-        true, own = (points.mean("late", label.format(AHEAD), 0) for label in (TRUE, OWN))
+        true, own, around_true, around_own = (
+            points.mean("late", label.format(name), 0)
+            for name in (AHEAD, AROUND)
+            for label in (TRUE, OWN)
+        )
         judged = excess(points, "judge", AHEAD, n)
         known = (
             f"In the exact language, behind {LATE} letters and more, the bets of the "
@@ -124,7 +129,7 @@ class Exposure(Claim):
         )
         text = (
             f"{self.judged(points, n)} {known}: {told(ahead, signed=True)}. For the masked network "
-            f"it is {told(around, signed=True)}."
+            f"it is {told(around_true)} and {told(around_own)}: {told(around, signed=True)}."
         )
         brief = (
             f"{known}; what the judge needs a character of stories differs by "
