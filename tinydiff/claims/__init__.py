@@ -10,6 +10,7 @@ twice its error is undecided.
 from __future__ import annotations
 
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,7 +80,11 @@ class Answer:
 
     verdict: str
     text: str
-    brief: str = ""  # one sentence, for who reads no more
+    brief: str = ""  # for who reads one sentence; "" is the first of the text
+
+    @property
+    def short(self) -> str:
+        return self.brief or re.split(r"(?<=\.)\s(?=[A-Z])", self.text)[0]
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ SAME = "both behind the same beginnings"
 CHAINS, LETTERS, LENGTH, SPREAD = 4, 8, 64, 1.5
 SHAPE = dict(layers=2, heads=2, width=64, length=LENGTH)
 PLACES = (1, 2, 4, 8, 16, 32, 48, 63)  # letters before a bet
-LATE = 8  # from which on there are many
+LATE = 16  # from which on there are many
 STEPS, BATCH, FASTEST = 3000, 32, 3e-3  # of a training, texts of a step, learning rate
 LETTERED = 2048  # texts of the exact language
 

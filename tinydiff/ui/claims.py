@@ -50,11 +50,7 @@ def shown() -> dict:
     """The cards of all claims that were measured, the surprising ones named first."""
     found = results.answers()
     cards = [card(CLAIMS[name](), *of_it) for name, of_it in found.items()]
-    first = [
-        dict(name=name, text=found[name][2].brief or found[name][2].text)
-        for name in SURPRISING
-        if name in found
-    ]
+    first = [dict(name=name, text=found[name][2].short) for name in SURPRISING if name in found]
     return dict(cards=cards, first=first, mistakes=mistakes())
 
 
