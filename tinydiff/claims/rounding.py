@@ -19,7 +19,6 @@ from tinydiff.claims import (
     Play,
     Plot,
     Point,
-    share,
     sure,
     told,
 )
@@ -65,12 +64,12 @@ class Rounding(Claim):
     plots = {
         "terms": Plot(
             "The terms of the bound on stories",
-            "log of signal to noise where words are read",
+            "log signal-to-noise where words are read",
             "bits a character",
         ),
         "exact": Plot(
             "The same with the exact denoiser, letters in pairs",
-            "log of signal to noise where words are read",
+            "log signal-to-noise where words are read",
             "bits a letter",
         ),
         "wrong": Plot(
@@ -106,28 +105,24 @@ class Rounding(Claim):
     def answer(self, points):
         end = points.line("terms", STEPS)[-1].x
         early = points.line("terms", STEPS)[0].x
-        prior, steps, reading, whole = (
-            points.mean("terms", label, end) for label in (PRIOR, STEPS, NEAREST, SUMS[NEAREST])
-        )
+        reading, whole = (points.mean("terms", label, end) for label in (NEAREST, SUMS[NEAREST]))
         lost = points.mean("difference", "bound - entropy", end)
         entropy = points.mean("exact", ENTROPY, end)
         sooner = points.mean("exact", SUMS[NETWORK], early)
-        time = points.line("wrong", f"letters, {CODE}")[0].x
         few = points.line("steps", MEAN)[0].x
-        equal = "is" if sure(lost) else "is, within the error,"
-        text = (
-            f"On stories the bound is {told(whole, 'bits')} a character: {told(steps)} for "
-            f"{STEPS}, {told(prior)} for {PRIOR}, {told(reading)} for {NEAREST}. With the exact "
-            f"denoiser the bound {equal} {told(lost, 'bits', signed=True)} from the "
-            f"{told(entropy)} bits that a letter has. At t = {time:g} the nearest code is the "
-            f"wrong letter in {share(points.mean('wrong', f'letters, {CODE}', time))} of places, "
-            f"and the wrong piece of a word in "
-            f"{share(points.mean('wrong', f'words, {CODE}', time))}. Read too early, at a log "
-            f"ratio of {early:g}, letters cost {told(sooner, 'bits')}. In {few:.0f} steps texts "
-            f"end {told(points.mean('steps', MEAN, few), 'nats')} a letter from the language, "
-            f"with clamping {told(points.mean('steps', CLAMPED, few))}."
+        brief = (
+            f"Of the {told(whole, 'bits')} a character that stories cost, reading the nearest word "
+            f"takes {reading.value:.3f}."
         )
-        return Answer(decided(reading.value / whole.value, lost, entropy.value), text)
+        text = (
+            f"{brief} With the exact denoiser the bound is {told(lost, 'bits', signed=True)} from "
+            f"the {told(entropy)} bits of a letter{'' if sure(lost) else ', which is its error'}. "
+            f"What costs is to read too early: with much noise left (log ratio {early:g}) letters "
+            f"cost {told(sooner, 'bits')}; or at every step: in {few:.0f} steps, texts that are "
+            f"rounded at the end are {told(points.mean('steps', MEAN, few), 'nats')} a letter from "
+            f"the language, those rounded at each step {told(points.mean('steps', CLAMPED, few))}."
+        )
+        return Answer(decided(reading.value / whole.value, lost, entropy.value), text, brief)
 
     def plays(self):
         settings = dict(model=GAUSSIAN, length=64, steps=32, seed=7)
