@@ -75,9 +75,12 @@ BRIEF = Amount(texts=16, along=0, held=16, draws=4)
 
 
 def learned_by(folder: str | Path) -> tuple[str, ...]:
-    """The tasks that a checkpoint has; () of one that restores or writes plain text. Raises
-    CheckpointError where there is none."""
-    task = checkpoint.read_config(Path(folder)).get("task", "")
+    """The tasks that a checkpoint has; () of one that restores or writes plain text, and where
+    there is none."""
+    try:
+        task = checkpoint.read_config(Path(folder)).get("task", "")
+    except checkpoint.CheckpointError:
+        return ()
     return names_of(task) if isinstance(task, str) else ()
 
 
@@ -124,7 +127,8 @@ def measured(process: Process, data: Tasks, amount: Amount) -> dict:
     found = bounds(process, data, amount)
     if not scores.is_there():
         return found
-    each = {name: of_task(process, lines_of(data, name, amount), amount) for name in data.names}
+    lines = (lines_of(data, name, amount) for name in data.names)
+    each = {some.task: of_task(process, some, amount) for some in lines if some.sources}
     shown = [dict(task=name, **row) for name in each for row in each[name].pop("samples")]
     return dict(**found, tasks=each, samples=shown)
 
@@ -140,8 +144,9 @@ def bounds(process: Process, data: Tasks, amount: Amount) -> dict:
     few = max(1, amount.draws // 4)
     trained = bound(process, data, "train", held(data, "train", amount.held), few)
     each = {
-        name: one_task(heldout, data.valid.task[which] == number)
+        name: one_task(heldout, here)
         for number, name in enumerate(data.names)
+        if (here := data.valid.task[which] == number).any()
     }
     return dict(
         corpus=data.name,
@@ -194,8 +199,9 @@ def tokens(data: Tasks, amount: Amount) -> int:
         for split, draws in (("valid", amount.draws), ("train", max(1, amount.draws // 4)))
     )
     each = (len(lines_of(data, name, amount).sources) for name in data.names)
-    rooms = (data.valid.room[data.valid.task == k].double().mean() for k in range(len(data.names)))
-    return noised + USUAL * int(sum(n * room for n, room in zip(each, rooms)))
+    rooms = (data.valid.room[data.valid.task == k].sum() for k in range(len(data.names)))
+    pairs = (max(1, int((data.valid.task == k).sum())) for k in range(len(data.names)))
+    return noised + USUAL * sum(n * int(room) // m for n, room, m in zip(each, rooms, pairs))
 
 
 # ---------------------------------------------------------------- what is written for
@@ -220,7 +226,8 @@ class Lines:
 
 
 def lines_of(data: Tasks, task: str, amount: Amount) -> Lines:
-    """The first held-out sources of a task, as many as are to be written for."""
+    """The first held-out sources of a task, as many as are to be written for; none where no pair
+    fits into the network."""
     truths: dict[str, list[str]] = {}
     for name, source, target in data.rows["valid"]:
         if name == task and fits(task, source, target):
@@ -228,11 +235,6 @@ def lines_of(data: Tasks, task: str, amount: Amount) -> Lines:
     most = amount.texts if task.startswith("translate-") else min(MOST, amount.texts // 4)
     rooms = data.valid.room[data.valid.task == data.names.index(task)]
     most = max(4, amount.along, spared(rooms, most))
-    if not truths:
-        raise ValueError(
-            f"No held-out pair of the task {brief(task)} has {WORDS[0]} to {WORDS[1]} English "
-            "words: give more pairs."
-        )
     some = dict(islice(truths.items(), most))
     return Lines(task, tuple(some), tuple(map(tuple, some.values())))
 
