@@ -83,6 +83,17 @@ def points_of(result: dict) -> Points:
     return Points(Point(*point) for point in result["points"])
 
 
+def outdated(folder: Path = FOLDER) -> list[Claim]:
+    """The claims that train nothing and were measured with other weights than are bundled."""
+    found = []
+    for name in ordered():
+        result, claim = read(name, folder), CLAIMS[name]()
+        if result and not claim.trainings():
+            weights = {key: catalogue.fingerprint(key) for key in claim.models}
+            found += [claim] * (weights != result["weights"])
+    return found
+
+
 def answers(folder: Path = FOLDER) -> dict[str, tuple[dict, Points, Answer]]:
     """All claims that were measured, by name, in the order in which they are told: what was kept,
     its points and its answer."""

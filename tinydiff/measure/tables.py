@@ -318,6 +318,7 @@ RATIOS = {  # the ways of masked noise and of the rival that are compared
 }
 TABLES = {
     "families": lambda: families.markdown(families.read()),
+    "axis": lambda: families.markdown(families.read(), TALES),
     "settings": settings,
     "steps": steps,
     "temperatures": temperatures,
