@@ -2,9 +2,9 @@
 itself.
 
 A claim measures Points, values with their errors, in a Lab; its answer is computed from them, so
-that no figure in a sentence is typed. The points are kept in assets/claims/NAME.json with their
-seed, the weights they are of and the date (`python -m tinydiff claim NAME`). A difference within
-twice its error is undecided.
+that no figure in a sentence is typed. The points are kept in assets/claims, a file each, with
+their seed, the weights they are of and the date (`python -m tinydiff claim NAME`). A difference
+within twice its error is undecided.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What claims measured, as it is kept: assets/claims/NAME.json, its points with the seed, the
+"""What claims measured, as it is kept: a file in assets/claims, its points with the seed, the
 weights, the judge, the hardware and the date."""
 
 from __future__ import annotations
