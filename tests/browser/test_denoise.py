@@ -182,7 +182,9 @@ MOVED = """() => {
 }"""
 
 
-@pytest.mark.parametrize("width, height", [(1280, 2000), (375, 2900)])
+@pytest.mark.parametrize(
+    "width, height", [pytest.param(1280, 2000, marks=pytest.mark.long), (375, 2900)]
+)
 def test_only_the_text_moves_during_a_run(visit, page, width, height):
     """From the first step to the last, the run's end on the server between them, the browser itself
     sees nothing move but words: all of the page is in sight of it."""

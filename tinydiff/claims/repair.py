@@ -86,7 +86,7 @@ class Repair(Claim):
         "another. The ancestral sampler of masks never changes what stands: it mends only what the "
         "noise hid by chance. Letters in pairs are the same with perfect networks."
     )
-    minutes = 12
+    minutes = 25
     models = (MASKED, UNIFORM)
     plots = {
         "mended": Plot("Wrong tokens that are mended", "calls", "share mended", doubling=True),
@@ -158,7 +158,12 @@ class Repair(Claim):
             f"rule allows there mends {at('exact_mended', BAYES)} and breaks "
             f"{at('exact_broken', BAYES)}."
         )
-        return Answer(decided(net, more), text)
+        brief = (
+            f"The best of {len(kinds)} ways mends {at('mended')} of the wrong words and breaks "
+            f"{at('broken')} of the right ones: {at('left', SPOILED)} were wrong before, "
+            f"{at('left')} are afterwards."
+        )
+        return Answer(decided(net, more), text, brief)
 
     def plays(self):
         return [
