@@ -23,6 +23,7 @@ from tinydiff.text import Canvas, Characters, Corpus, Pairs, corpus, paired, pai
 from tinydiff.train.loop import PRESETS, train
 from tinydiff.ui import request, training
 from tinydiff.ui import rewrite as tab
+from tinydiff.ui import tasks as said
 from tinydiff.ui.session import Session
 from tinydiff.ui.tab import Site
 
@@ -354,7 +355,9 @@ def test_evaluating_a_rewriter_writes_its_card(rewriter, lines, shelf, monkeypat
     ]
     sample = result["samples"][0]
     assert sample["source"] == plain(sample["truth"]) and sample["truth"] in card
-    assert tab.known_lines()[sample["source"]] == sample["truth"]
+    assert said.known("restore-masked", "restore")[sample["source"]] == sample["truth"]
+    model = catalogue.rewriters()["restore-masked"]
+    assert sample["source"] in said.examples("restore-masked", model, "restore")
 
 
 # ---------------------------------------------------------------- library and page
@@ -440,7 +443,7 @@ def test_a_run_of_the_page(shelf):
 
 def test_a_known_line_is_compared_with_print(shelf, monkeypatch):
     """Words whose printed line is known: it stands below, and every line has its errors."""
-    monkeypatch.setattr(tab, "known_lines", lambda: {"sea sun": "Sea, sun."})
+    monkeypatch.setattr(tab, "known", lambda model, task: {"sea sun": "Sea, sun."})
     rows = tab.rewrite("sea sun", candidates=1, steps=2)["rows"]
     assert [row["name"] for row in rows] == ["candidate 1", "your words as they are", "in print"]
     assert (
@@ -457,7 +460,9 @@ def test_a_known_line_is_compared_with_print(shelf, monkeypatch):
         (dict(words="?!"), "nothing to rewrite"),
         (dict(words="king 7"), "'7' at position 6"),
         (dict(words=None), "a line of words"),
-        (dict(words="a" * 10_000), "500 characters"),
+        (dict(words="a" * 10_000), "1,000 characters"),
+        (dict(task="dance"), "no task 'dance' that this model has learned; there are restore"),
+        (dict(task=7), "no task 7"),
         (dict(steps=0), "steps"),
         (dict(steps="8"), "steps"),
         (dict(candidates=9), "candidates"),
