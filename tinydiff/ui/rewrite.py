@@ -38,9 +38,11 @@ from tinydiff.sentences import brief
 from tinydiff.show import render
 from tinydiff.store import catalogue
 from tinydiff.store.catalogue import Model
-from tinydiff.text import Canvas, plain, tasks
+from tinydiff.text import Canvas, plain
 from tinydiff.text.pairs import end_of
-from tinydiff.text.tasks import longest_source, names_of
+from tinydiff.text.tasks import canvas_of as canvas_of_task
+from tinydiff.text.tasks import names_of
+from tinydiff.text.tasks import written as written_of_task
 from tinydiff.ui import cost, recording
 from tinydiff.ui.errors import one_of, refusals
 from tinydiff.ui.player import Player, curves
@@ -70,6 +72,7 @@ from tinydiff.ui.tasks import (
     first_model,
     is_example,
     known,
+    room,
     said,
     tasks_of,
 )
@@ -238,12 +241,6 @@ def asks(key: str, task: str) -> str:
     return f"{said(task).asks} Up to {room(process)} {process.tokenizer.unit}."
 
 
-def room(process: Process) -> int:
-    """Tokens that a source may have."""
-    several = names_of(process.task)
-    return longest_source(process.length) if several else process.length // 2 - 1
-
-
 def rewrites(model: Model) -> bool:
     """Does it write from a source?"""
     return bool(model.task)
@@ -321,7 +318,7 @@ def read(
 def canvas_of(process: Process, task: str, source: str, rows: int) -> Canvas:
     """The source given in each of the rows, with the task where the model knows several."""
     if names_of(process.task):
-        return tasks.canvas_of(process.tokenizer, task, [source] * rows, process.length)
+        return canvas_of_task(process.tokenizer, task, [source] * rows, process.length)
     return rewriting.canvas_of(process.tokenizer, [source] * rows, process.length)
 
 
@@ -396,7 +393,7 @@ def written(request: Request, tokens: Tensor) -> list[str]:
     """The targets of the rows, up to their END."""
     process = request.process
     if names_of(process.task):
-        return tasks.written(process.tokenizer, request.canvas, tokens)
+        return written_of_task(process.tokenizer, request.canvas, tokens)
     return targets(process.tokenizer, tokens)
 
 
@@ -417,7 +414,7 @@ def stats(end: render.Picture) -> list[list[str]]:
 
 def blank() -> dict:
     """The panel before anything was run or recorded."""
-    return dict(family="", rows=[], status="No line yet: press “Write”.", about="", aligned=None)
+    return dict(family="", rows=[], status="No line yet: press “Write”.")
 
 
 def panel_of(request: Request, candidates: list[str], status: str) -> dict:
@@ -435,6 +432,7 @@ def panel_of(request: Request, candidates: list[str], status: str) -> dict:
         status=status,
         about=about(len(candidates), rows) if rows else "",
         aligned=aligned,
+        prose=bool(names_of(request.process.task)),
     )
 
 

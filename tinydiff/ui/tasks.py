@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tinydiff.paths import STATIC
+from tinydiff.processes import Process
 from tinydiff.sentences import brief
 from tinydiff.store import catalogue
 from tinydiff.store.catalogue import Model
-from tinydiff.text.tasks import names_of
+from tinydiff.text.tasks import longest_source, names_of
 
-EXAMPLES = 6
+EXAMPLES = 5
 RESTORE = "restore"  # the task whose source is what is left of its target (text.plain)
 TRANSLATE = "translate-"
 ONLY = "to be or not to be that is the question"  # of a model that brings no example of its own
@@ -122,11 +123,19 @@ def evaluated(key: str, task: str) -> dict[str, str]:
 
 
 def examples(key: str, model: Model, task: str) -> list[str]:
-    """Sources of a task for a model, at least one."""
+    """Sources of a task for which a model has room, at least one."""
     found = [*evaluated(key, task)]
     if not found and names_of(model.task):
-        found = [*bundled().get(task, {})]
+        process = catalogue.open_model(key)
+        most, cut = room(process), process.tokenizer
+        found = [source for source in bundled().get(task, {}) if len(cut.encode(source)) <= most]
     return found[:EXAMPLES] or [ONLY]
+
+
+def room(process: Process) -> int:
+    """Tokens that a source may have."""
+    several = names_of(process.task)
+    return longest_source(process.length) if several else process.length // 2 - 1
 
 
 def known(key: str, task: str) -> dict[str, str]:

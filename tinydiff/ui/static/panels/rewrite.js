@@ -11,7 +11,7 @@ const NAMED = 3;   // words that are named in the sentence
 export class Rewrite extends Panel {
   #resized = null;
 
-  show({family, status, rows, about, aligned}) {
+  show({family, status, rows, about, aligned, prose}) {
     this.#resized?.disconnect();
     this.root.textContent = "";
     colour(this.root, family);
@@ -22,7 +22,8 @@ export class Rewrite extends Panel {
       this.#resized = new ResizeObserver(() => words.link());
       this.#resized.observe(words.box);
     }
-    add(put(this.root, "ol", "tr-lines"), ...rows.map(line));
+    const lines = put(this.root, "ol", prose ? "tr-lines tr-prose" : "tr-lines");
+    add(lines, ...rows.map(line));
     put(this.root, "p", "tt-about tt-note", about);
   }
 }
@@ -111,17 +112,19 @@ class Words {
     this.links.textContent = "";
     const wraps = [this.source, this.target].some((words) => (
       words[0].offsetTop !== words[words.length - 1].offsetTop));
-    this.drawing.classList.toggle("tr-wraps", wraps);
-    if (wraps) return;
+    const rows = [...this.falls.entries()].map(([j, row]) => [j, [...row.entries()].filter(
+      ([, fall]) => shade(fall) >= LINKED)]);
+    const apart = wraps || rows.every(([, linked]) => !linked.length);
+    this.drawing.classList.toggle("tr-apart", apart);
+    if (apart) return;
     const {left, width, height} = this.links.getBoundingClientRect();
     this.links.setAttribute("viewBox", `0 0 ${Math.max(1, width)} ${Math.max(1, height)}`);
     const middle = (node) => {
       const box = node.getBoundingClientRect();
       return box.left + box.width / 2 - left;
     };
-    for (const [j, row] of this.falls.entries()) {
-      for (const [i, fall] of row.entries()) {
-        if (shade(fall) < LINKED) continue;
+    for (const [j, linked] of rows) {
+      for (const [i, fall] of linked) {
         const [x, y] = [middle(this.source[i]), middle(this.target[j])], bend = height / 2;
         this.links.append(svg("path", {
           d: `M${x} 0C${x} ${bend} ${y} ${height - bend} ${y} ${height}`,
