@@ -52,8 +52,8 @@ class Words {
     this.falls = falls;
     this.box = put(root, "section", "tr-words", null, {"aria-label": "What each word rests on"});
     put(this.box, "h2", "", "What each word rests on");
-    put(this.box, "p", "tt-about", "Choose a word of the translation: the darker a word of the "
-      + "source, the less the network would bet on that word if this one were hidden.");
+    put(this.box, "p", "tt-about", "Choose a word of the candidate that was chosen: the stronger a "
+      + "word of the source is shaded, the less the network would bet on that one if it were hidden.");
     this.drawing = put(this.box, "div", "tr-linked");
     const from = put(this.drawing, "p", "tr-from");
     this.source = source.map((word) => spaced(from, "span", word));
@@ -103,7 +103,8 @@ class Words {
     const falls = this.falls[j].map((fall, i) => ({fall, word: this.source[i].textContent}));
     const most = falls.filter(({fall}) => shade(fall)).sort((a, b) => b.fall - a.fall);
     if (!most.length) return `${word} rests on no single word: what stands around it is enough.`;
-    const parts = most.slice(0, NAMED).map((one) => `${times(one.fall)} without ${quoted(one.word)}`);
+    const parts = most.slice(0, NAMED).map(({fall, word: without}) => (
+      `${times(fall)} without ${quoted(without)}`));
     return `The bet on ${word} is ${parts.join(", ")}.`;
   }
 
