@@ -52,11 +52,11 @@ class Words {
     this.falls = falls;
     this.box = put(root, "section", "tr-words", null, {"aria-label": "What each word rests on"});
     put(this.box, "h2", "", "What each word rests on");
-    put(this.box, "p", "tt-about", "Choose a word of the candidate that was chosen: the stronger a "
-      + "word of the source is shaded, the less the network would bet on that one if it were hidden.");
+    put(this.box, "p", "tt-about", "Choose a word of the candidate that was chosen: the stronger "
+      + "a word of the source is shaded, the less the network would bet on it, were that hidden.");
     this.drawing = put(this.box, "div", "tr-linked");
     const from = put(this.drawing, "p", "tr-from");
-    this.source = source.map((word) => spaced(from, "span", word));
+    this.source = source.map((word) => wordIn(from, "span", word));
     this.links = this.drawing.appendChild(svg("svg", {"aria-hidden": "true"}));
     const to = put(this.drawing, "div", "tr-to", null,
       {role: "group", "aria-label": "The translation: choose a word"});
@@ -67,7 +67,7 @@ class Words {
   }
 
   #button(to, word, j) {
-    const button = spaced(to, "button", word);
+    const button = wordIn(to, "button", word);
     button.type = "button";
     for (const event of ["pointerenter", "focus", "click"]) {
       button.addEventListener(event, () => this.choose(j));
@@ -137,7 +137,7 @@ class Words {
 }
 
 // a word with a space behind it
-function spaced(parent, tag, word) {
+function wordIn(parent, tag, word) {
   const node = put(parent, tag, "", word);
   parent.append(" ");
   return node;
