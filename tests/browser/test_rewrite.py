@@ -138,7 +138,9 @@ def test_a_task_brings_its_example(visit):
     field = page.locator("#rewrite-words textarea")
     before = field.input_value()
     choose(page, "reply")
-    assert field.input_value() != before
+    page.wait_for_function(
+        "(before) => document.querySelector('#rewrite-words textarea').value !== before", arg=before
+    )
     assert "in a story" in page.inner_text("#rewrite-words")
     page.locator("#rewrite-examples .gallery-item").locator("visible=true").last.click()
     finished(page, 5)
