@@ -157,6 +157,73 @@ def test_markov_posterior_is_enumeration(alphabet, rng):
     assert abs(chain.log_prob(texts).exp().sum().item() - 1) < 1e-9
 
 
+def mixture_of(tokenizer, shares, seed=4):
+    """A mixture of as many chains as there are shares, all far from uniform."""
+    rng, V = seeded(seed), len(tokenizer)
+    numbers = [(torch.randn(V, generator=rng), torch.randn(V, V, generator=rng)) for _ in shares]
+    chains = [
+        exact.Markov(tokenizer, (2 * start).double().softmax(0), (2 * step).double().softmax(1))
+        for start, step in numbers
+    ]
+    return exact.Mixture(chains, shares)
+
+
+def test_a_mixture_is_enumeration(alphabet, rng):
+    """Over all short texts its probabilities sum to one; what it says behind masks and noise, what
+    follows and its entropy are what summing over all texts gives, and its texts are as frequent.
+    """
+    V, L = 3, 4
+    mixture = mixture_of(alphabet(V), [0.5, 0.3, 0.2])
+    texts = torch.cartesian_prod(*[torch.arange(V)] * L)
+    p = mixture.log_prob(texts).exp()
+    assert abs(p.sum().item() - 1) < 1e-9
+    strings = ["".join("abc"[i] for i in row) for row in texts.tolist()]
+    listed = enumerated(mixture.tokenizer, strings, p.tolist())
+    seen = torch.randn(5, L, V, generator=rng) * 3
+    masked = torch.where(torch.rand(5, L, 1, generator=rng) < 0.5, 0.0, seen)
+    for known in (seen, masked):
+        assert torch.allclose(mixture.posterior(known), listed.posterior(known), atol=1e-9)
+    assert torch.allclose(mixture.following(texts), listed.following(texts), atol=1e-9)
+    spread = (p * (p.log() + listed.entropy(L)).square()).sum().item() ** 0.5
+    error = spread / exact.ENTROPY_TEXTS**0.5
+    assert abs(mixture.entropy(L) - listed.entropy(L)) < 4 * error < 0.05
+    assert total_variation(mixture.sample(N, L, rng), listed) < 3 * (V**L / N) ** 0.5 / 2
+
+
+def test_what_follows_in_a_mixture_is_a_ratio(alphabet, rng):
+    """At 24 letters, where nothing can be listed: p(x_i | past) is p(past and x_i) / p(past), and
+    the same is said of a text of which all the rest is hidden."""
+    mixture = mixture_of(alphabet(12), [1, 2])
+    x = mixture.sample(6, 24, rng)
+    follows = mixture.following(x).gather(-1, x[..., None])[..., 0]
+    for i in (1, 7, 23):
+        ratio = mixture.log_prob(x[:, : i + 1]) - mixture.log_prob(x[:, :i])
+        assert torch.allclose(follows[:, i], ratio, atol=1e-9)
+        known = torch.nn.functional.one_hot(x, 12).double().log()
+        known[:, i:] = 0
+        assert torch.allclose(mixture.posterior(known)[:, i], mixture.following(x)[:, i], atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["masked", "autoregressive"])
+def test_the_bound_is_the_entropy_of_a_mixture(name, rng):
+    """At 64 letters of two chains: the mean of the perfect network's bound is the mean surprise of
+    the same texts, within four standard errors of the difference."""
+    mixture = mixture_of(ALPHABETS["characters"](6), [1, 1])
+    x = mixture.sample(600, 64, rng)
+    nats = exact.perfect(name, mixture).bound(Canvas(x, torch.zeros_like(x, dtype=torch.bool)), rng)
+    more = nats + mixture.log_prob(x)
+    assert abs(more.mean().item()) < 4 * (more.std() / len(more) ** 0.5).item() + 1e-3
+
+
+def test_a_mixture_refuses_what_is_none(alphabet):
+    """No chain, chains of two tokenizers, a share too many and a share of 0, in one sentence
+    each."""
+    three, four = (mixture_of(alphabet(n), [1]).chains[0] for n in (3, 4))
+    for chains, shares in (([], None), ([three, four], None), ([three], [1, 1]), ([three], [0])):
+        with pytest.raises(ValueError, match="mixture"):
+            exact.Mixture(chains, shares)
+
+
 CHAINS = {"characters": 12, "pieces": 6}
 
 

@@ -70,6 +70,26 @@ def test_a_paired_difference_forgets_what_both_share(rng):
     assert found.error < uncertainty.mean(one, counts, consecutive=True).error / 10
 
 
+def test_the_error_of_a_paired_difference_of_unequal_passages(rng):
+    """Passages of 20 to 80 units, as many or fewer of the other kind, with much that both share:
+    the spread of the differences over 400 sets is the error that is told, and their mean the true
+    one.
+    """
+    found = []
+    for _ in range(400):
+        counts = torch.randint(20, 81, (60,), generator=rng)
+        fewer = (counts * (0.5 + 0.5 * torch.rand(60, generator=rng))).long()
+        shared = 0.3 * torch.randn(60, generator=rng)
+        noise = 0.1 * torch.randn(2, 60, generator=rng)
+        one, other = counts * (1.5 + shared + noise[0]), fewer * (1.2 + shared + noise[1])
+        found.append(uncertainty.contrast((1, one, counts), (-1, other, fewer)))
+    values = torch.tensor([each.value for each in found])
+    error = sum(each.error for each in found) / len(found)
+    assert abs(values.mean().item() - 0.3) < 4 * values.std().item() / 20
+    assert abs(values.std().item() / error - 1) < 0.12  # of 400 its own error is 0.035
+    assert error < 0.03 < 0.3 * 2**0.5 / 60**0.5  # unpaired it would be twice that
+
+
 def test_a_ratio_weighs_passages_by_what_they_hold(rng):
     """Passages of different lengths: the mean is over units, the error that of the ratio, here by
     2,000 repetitions; one passage alone has no error.

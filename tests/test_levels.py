@@ -185,6 +185,19 @@ def test_the_short_table_as_written_does_not_reach_the_masks():
         assert build("masked", Characters("ab"), noise, **shape).noise.schedule.floor < 0.01
 
 
+def test_the_short_table_as_written_gives_a_loss_that_is_no_bound(language, rng):
+    """It never asks for more than 0.72 of masks, so a perfect network pays about half of the
+    entropy, as the levels up to there cost; the rest, from nothing to there, it does not count."""
+    x = language.sample(20_000, 4, rng)
+    model = exact.perfect("masked", language, schedule("ddpm-128"))
+    nats = 4 * model.loss(Canvas(x, torch.zeros_like(x, dtype=torch.bool)), rng).double()
+    shares = (torch.arange(40) + 0.5) / 40 * (1 - model.noise.schedule.floor)
+    true = sum(at_share(language, m) / m for m in shares.tolist()) / 40
+    true *= 1 - model.noise.schedule.floor
+    assert abs(nats.mean().item() - true) < 4 * nats.std().item() / 20_000**0.5 + 0.005
+    assert true < 0.6 * language.entropy(4)
+
+
 @pytest.mark.parametrize("noise", [name for name in EVERY if name != "ddpm-128"])
 def test_a_run_under_a_schedule_draws_times_evenly(config, noise, monkeypatch):
     """With a spread of 0 training sees times that are even in t, and so shares of masks that are

@@ -64,6 +64,8 @@ TOO_LONG = {
     "docs",
     "released",
     "bench",
+    "claim",
+    "tasks",
 }
 
 

@@ -21,7 +21,7 @@ PATHS = {name: ASSETS / "recorded" / f"{name}.json" for name in recordings.RECOR
 }
 PATHS |= {"looks": recording.FOLDER / "looks.json"}  # made with the example
 PATHS |= {"gif": released.GIF, "families": families.RECORDED, "twenty": tables.TWENTY}
-NO_WEIGHTS = {"noise", "train"}  # the noises alone; a model that is trained for the recording
+NO_WEIGHTS = {"noise", "train", "claims"}  # noises and formulas alone, and one trained for it
 EVALUATED = [key for key, found in catalogue.bundled().items() if catalogue.card_of(key).evaluation]
 
 

@@ -84,7 +84,7 @@ def test_the_readme_is_short():
     """The first read: at most 160 lines, with all that it is to hold."""
     readme = (ROOT / "README.md").read_text("utf-8")
     assert len(readme.splitlines()) <= 160
-    assert all(f"<!-- {part} -->" in readme for part in ("matrix", "families", "rooms"))
+    assert all(f"<!-- {part} -->" in readme for part in ("matrix", "axis", "rooms"))
 
 
 # to load, beside torch

@@ -2,11 +2,13 @@
 
 A perfect network answers what Bayes' rule says, p(x_0_i | x_t), from the process's own
 `likelihood`. With it in the place of a trained one, every error that is left is the sampler's, and
-every bound must equal the language's entropy. Two languages:
+every bound must equal the language's entropy. Three languages:
 
     Enumerated   a handful of strings with known probabilities; for tests
     Markov       a chain of characters, any length; forward-backward, L V^2 operations a call; for
                  tests and for the page
+    Mixture      one of several chains, drawn once a text: every character tells which it is, so
+                 that the first is of use to the last; for claims about long memory
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -25,6 +28,8 @@ from tinydiff.processes import PROCESSES, Process
 from tinydiff.randomness import categorical, seeded
 from tinydiff.schedules import Schedule
 from tinydiff.text import Characters, Tokenizer
+
+ENTROPY_TEXTS = 20_000  # whose mean stands for an entropy that has no closed form
 
 
 class Language(ABC):
@@ -176,6 +181,67 @@ class Markov(Language):
             .clamp_min(1e-300)
             .log()
         )
+
+    def evidence(self, log_likelihood: Tensor) -> Tensor:
+        """log of the sum over all texts x of p(x) times the product of q(x_t_i | x_i), (B,), from
+        log q (B, L, V): the forward half of `posterior`, with what its messages were divided by."""
+        most = log_likelihood.double().amax(-1)  # (B, L)
+        seen = (log_likelihood.double() - most[..., None]).exp().unbind(1)
+        forward, total = self.start.expand(len(most), -1), most.sum(1)
+        for here in seen:
+            mass = (forward * here).sum(-1, keepdim=True)
+            total = total + mass[:, 0].log()
+            forward = (forward * here / mass) @ self.step
+        return total
+
+
+class Mixture(Language):
+    """One of several chains, drawn once a text, writes all of it: p(x) = sum over k of w_k p_k(x).
+
+    chains: Markov languages of one tokenizer, in which no text is impossible
+    shares: w_k, up to a common factor; by default all alike
+
+    Raises ValueError for no chain, for chains of several tokenizers, and for other shares than one
+    above 0 for each.
+    """
+
+    def __init__(self, chains: Sequence[Markov], shares: Sequence[float] | None = None):
+        shares = [1.0] * len(chains) if shares is None else shares
+        if not chains or any(one.tokenizer != chains[0].tokenizer for one in chains):
+            raise ValueError("A mixture is made of chains over one tokenizer: give at least one.")
+        if len(shares) != len(chains) or min(shares) <= 0:
+            raise ValueError("A mixture needs a share above 0 for each of its chains.")
+        self.chains, self.tokenizer = list(chains), chains[0].tokenizer
+        self.log_w = torch.tensor(shares, dtype=torch.float64).log().log_softmax(0)  # (K,)
+
+    def sample(self, batch, length, rng):
+        which = categorical(self.log_w.expand(batch, -1), rng)
+        written = torch.stack([one.sample(batch, length, rng) for one in self.chains])
+        return written[which, torch.arange(batch)]
+
+    def log_prob(self, x):
+        each = torch.stack([one.log_prob(x) for one in self.chains], -1)  # (B, K)
+        return (self.log_w + each).logsumexp(-1)
+
+    def entropy(self, length):
+        """By the mean over texts, the same at every call; its standard error is a few hundredths of
+        a nat for 64 characters."""
+        return -self.log_prob(self.sample(ENTROPY_TEXTS, length, seeded(0))).mean().item()
+
+    def posterior(self, log_likelihood):
+        """Of each chain, weighed by how likely it makes all that is seen."""
+        weight = torch.stack([one.evidence(log_likelihood) for one in self.chains])  # (K, B)
+        weight = (self.log_w[:, None] + weight).log_softmax(0)
+        each = torch.stack([one.posterior(log_likelihood) for one in self.chains])
+        return (weight[..., None, None] + each).logsumexp(0)
+
+    def following(self, x):
+        """Of each chain, weighed by how likely it makes the past."""
+        each = torch.stack([one.following(x) for one in self.chains])  # (K, B, L, V)
+        known = x.clamp_max(len(self.tokenizer) - 1)[..., None]
+        told = each.gather(-1, known.expand(len(each), *known.shape))[..., 0]
+        weight = self.log_w[:, None, None] + told.cumsum(-1) - told
+        return (weight.log_softmax(0)[..., None] + each).logsumexp(0)
 
 
 def normal(p: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple
 
 from tinydiff.sentences import brief, is_number, is_text
@@ -40,10 +40,11 @@ class Range:
 @dataclass(frozen=True)
 class Choice:
     """An option with a few possible values, which depend on the process; the default is the first
-    of them."""
+    of them. refused: those that are offered to be seen to fail, each with the sentence of why."""
 
     of: Callable[[Any], Sequence]
     about: str
+    refused: Mapping[Any, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,8 @@ def check(name: str, value: object, option: Option, process) -> None:
             f"{name} is {brief(value)}; with '{process.name}' there are "
             f"{', '.join(map(str, span.of(process)))}."
         )
+    elif value in span.refused:
+        raise ValueError(span.refused[value])
 
 
 def check_model(name: str, value: object, process) -> None:

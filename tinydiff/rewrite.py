@@ -10,26 +10,30 @@ the network may decide the length anywhere, and is not read. How well: character
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from tinydiff import uncertainty
+from tinydiff.frames import Frame
 from tinydiff.generate import check_number, generate
 from tinydiff.processes import Process
 from tinydiff.samplers import SAMPLERS, column
-from tinydiff.sentences import table
+from tinydiff.sentences import brief, table
 from tinydiff.text import Canvas, Pairs, Tasks, Tokenizer, ended, halves, paired
 from tinydiff.text.pairs import end_of
 from tinydiff.text.tasks import canvas_of as canvas_of_task
-from tinydiff.text.tasks import source_room, written
+from tinydiff.text.tasks import names_of, source_room, written
 
 STEPS = (1, 2, 4, 8, 16, 32, 64)
 USUAL = 32  # steps
 PREVIEW = 16  # steps of what training shows of several tasks
 SURER = 0.5  # a temperature: of what is nearly determined, the likelier is the better
 SEEDS, MOST = 5, 8  # candidates, and the most of them
+TOGETHER = 64  # rows of several tasks that are written at once
 PAIRS, SHOWN = 200, 12  # of an evaluation: pairs, and those that it shows
 USE = 'print(tinydiff.rewrite.write(process, ["to be or not to be that is the question"])[0])'
 
@@ -87,23 +91,90 @@ def perform(
     seed: int = 0,
     temperature: float = 1.0,
 ) -> list[str]:
-    """A target for each source of a task, by a network that learned several (text/tasks.py); those
-    that take the same room are written together. Raises ValueError as `tasks.canvas_of` and
-    `generate` do."""
-    if not sources:
-        raise ValueError("There is nothing to write from: give a source of some words.")
-    together: dict[int, list[int]] = defaultdict(list)
-    for i, source in enumerate(sources):
-        together[source_room(len(process.tokenizer.encode(source.strip())))].append(i)
-    found = [""] * len(sources)
-    for some in together.values():
-        canvas = canvas_of_task(process.tokenizer, task, [sources[i] for i in some], process.length)
-        *_, frame = generate(
+    """A target for each source of a task, by a network that learned several (text/tasks.py). Raises
+    ValueError as `tasks.canvas_of` and `generate` do."""
+    return performed(process, task, sources, sampler, steps, seed, temperature).texts
+
+
+class Written(NamedTuple):
+    """Targets, and how many calls of the network each took, in the mean."""
+
+    texts: list[str]
+    calls: float
+
+
+def performed(
+    process: Process,
+    task: str,
+    sources: Sequence[str],
+    sampler: str | None = None,
+    steps: int = USUAL,
+    seed: int = 0,
+    temperature: float = 1.0,
+) -> Written:
+    """`perform`, with what it took."""
+
+    def write(canvas: Canvas) -> tuple[Tensor, int]:
+        frames = generate(
             process, canvas, sampler=sampler, steps=steps, seed=seed, temperature=temperature
         )
-        for i, text in zip(some, written(process.tokenizer, canvas, frame.tokens)):
+        with closing(frames):
+            for frame in frames:
+                if is_over(process, frame):
+                    break
+        return frame.tokens, frame.calls
+
+    return together(process, task, sources, write)
+
+
+def is_over(process: Process, frame: Frame) -> bool:
+    """Is nothing left to write that is read? From left to right that is so where every text has its
+    END; else it is known at the last step."""
+    if "causal" not in process.traits:
+        return False
+    ends = (frame.tokens == process.tokenizer.end_id) & ~frame.given
+    return bool(ends.any(1).all())
+
+
+def together(
+    process: Process,
+    task: str,
+    sources: Sequence[str],
+    write: Callable[[Canvas], tuple[Tensor, int]],
+) -> Written:
+    """What is written for the sources of a task. write: the tokens of a canvas, and the calls that
+    they took; it gets sources that take the same room, at most TOGETHER of them."""
+    if not sources:
+        raise ValueError("There is nothing to write from: give a source of some words.")
+    groups: dict[int, list[int]] = defaultdict(list)
+    for i, source in enumerate(sources):
+        groups[source_room(len(process.tokenizer.encode(source.strip())))].append(i)
+    parts = [
+        group[k : k + TOGETHER] for group in groups.values() for k in range(0, len(group), TOGETHER)
+    ]
+    found, calls = [""] * len(sources), 0
+    for some in parts:
+        canvas = canvas_of_task(process.tokenizer, task, [sources[i] for i in some], process.length)
+        tokens, took = write(canvas)
+        calls += took * len(some)
+        for i, text in zip(some, written(process.tokenizer, canvas, tokens)):
             found[i] = text
-    return found
+    return Written(found, calls / len(sources))
+
+
+def task_of(process: Process, asked: str = "") -> str:
+    """The task of a network that learned several which is asked for, or its only one; "" where the
+    network restores lines and knows no others. Raises ValueError, in one sentence, for a task that
+    it has not, and where none is named of several."""
+    names = names_of(process.task)
+    if asked in names or (not names and asked in ("", process.task)):
+        return asked if names else ""
+    if not asked and len(names) == 1:
+        return names[0]
+    known = ", ".join(names or [process.task])
+    if not asked:
+        raise ValueError(f"This model has several tasks: name one of {known}.")
+    raise ValueError(f"There is no task {brief(asked)} in this model; there are {known}.")
 
 
 def page_of_tasks(process: Process, data: Tasks) -> str:
@@ -130,14 +201,14 @@ def best(
     seed: int = 0,
     temperature: float = SURER,
     candidates: int = SEEDS,
+    task: str = "",
 ) -> list[str]:
-    """Of `candidates` targets for each source the one that is nearest to the others. Raises as
-    `write` does."""
+    """Of `candidates` targets for each source the one that is nearest to the others. task: of a
+    network that learned several. Raises as `write` or `perform` does."""
     check_number("candidates", candidates, 1, MOST, whole=True)
     again = [source for source in sources for _ in range(candidates)]
-    found = write(
-        process, again, sampler or usual_sampler(column(process)), steps, seed, temperature
-    )
+    how = (sampler or usual_sampler(column(process)), steps, seed, temperature)
+    found = perform(process, task, again, *how) if task else write(process, again, *how)
     groups = [found[i : i + candidates] for i in range(0, len(found), candidates)]
     return [group[mbr(group)] for group in groups]
 

@@ -82,6 +82,22 @@ def difference(
     return mean(one - other, counts, consecutive=True)
 
 
+def contrast(*parts: tuple[float, Tensor, Tensor]) -> Mean:
+    """A weighted sum of means per unit, paired on the same passages, each drawn by itself: parts
+    are weights with sums (N,) and counts (N,), whose units need not be as many.
+
+    The error is that of the first order: of the sum of weight (sum - mean count) / (mean of the
+    counts).
+    """
+    value, rest = 0.0, torch.zeros(len(parts[0][1]), dtype=torch.float64)
+    for weight, sums, counts in parts:
+        sums, counts = sums.double(), counts.double()
+        ratio = (sums.sum() / counts.sum()).item()
+        value += weight * ratio
+        rest = rest + weight * (sums - ratio * counts) / counts.mean()
+    return mean(rest + value, torch.ones(len(rest)), consecutive=False)
+
+
 # ---------------------------------------------------------------- how it is written
 
 

@@ -2,14 +2,15 @@
 itself.
 
 A claim measures Points, values with their errors, in a Lab; its answer is computed from them, so
-that no figure in a sentence is typed. The points are kept in assets/claims/NAME.json with their
-seed, the weights they are of and the date (`python -m tinydiff claim NAME`). A difference within
-twice its error is undecided.
+that no figure in a sentence is typed. The points are kept in assets/claims, a file each, with
+their seed, the weights they are of and the date (`python -m tinydiff claim NAME`). A difference
+within twice its error is undecided.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,7 +80,11 @@ class Answer:
 
     verdict: str
     text: str
-    brief: str  # one sentence, for who reads no more
+    brief: str = ""  # for who reads one sentence; "" is the first of the text
+
+    @property
+    def short(self) -> str:
+        return self.brief or re.split(r"(?<=\.)\s(?=[A-Z])", self.text)[0]
 
 
 @dataclass(frozen=True)
@@ -184,6 +189,13 @@ def verdict(difference: Mean, claimed: int = 1) -> str:
     if not sure(difference):
         return UNDECIDED
     return HOLDS if difference.value * claimed > 0 else FAILS
+
+
+def together(one: str, other: str) -> str:
+    """What the verdicts of two experiments come to: what holds in one only holds partly."""
+    if one == other:
+        return one
+    return PARTLY if {one, other} & {HOLDS, PARTLY} else FAILS
 
 
 discover(__name__, __path__)

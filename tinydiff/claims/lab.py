@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from tinydiff import uncertainty
+from tinydiff.endings import between, parted
 from tinydiff.files import write_text
 from tinydiff.generate import generate
 from tinydiff.measure import sense
@@ -34,6 +36,8 @@ from tinydiff.uncertainty import Mean
 TEXTS = 64  # of a point
 FEW = 4  # of a quick one
 BATCH = 64  # texts that are written at once
+READ = 2048  # tokens that a judge reads at once: its bets on long texts take gigabytes
+SPEEDY = 1024  # tokens of which all bets fit a processor's cache: more at once take longer
 RIVAL, MASKED = "stories/autoregressive", "stories/masked"
 QUICKLY = dict(
     preset="tiny",
@@ -197,12 +201,15 @@ class Lab:
             raise ValueError(f"No held-out story has {tokens} tokens: ask for fewer.")
         return torch.stack([found[i * len(found) // n] for i in range(n)]).long()
 
-    def write(self, process: Process, canvas: Canvas, **how) -> tuple[Tensor, dict]:
+    def write(
+        self, process: Process, canvas: Canvas, batch: int = BATCH, **how
+    ) -> tuple[Tensor, dict]:
         """Tokens (B, L) that a process writes on a canvas, and what they cost: calls, and
-        milliseconds for all of them. how: as `generate` takes it."""
+        milliseconds for all of them. batch: texts that are written at once; how: as `generate`
+        takes it."""
         tokens, calls, ms = [], 0, 0.0
-        for first in range(0, len(canvas.tokens), BATCH):
-            part = canvas.each(lambda rows, a=first: rows[a : a + BATCH])
+        for first in range(0, len(canvas.tokens), batch):
+            part = canvas.each(lambda rows, a=first: rows[a : a + batch])
             *_, frame = generate(
                 process, part, seed=how.get("seed", self.seed) + first, **without_seed(how)
             )
@@ -242,6 +249,22 @@ class Lab:
             consecutive=False,
         )
 
+    def along(
+        self, process: Process, tokens: Tensor, stops: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """Bits under the judge, and characters, of rows of tokens (B, L) between each of the places
+        `stops` (n,) and the next, both (B, n - 1); as `streams_in` reads them."""
+        bits, characters = [], []
+        ends = [list(map(len, streams_in(process, tokens[:, :stop]))) for stop in stops]
+        few = max(1, READ // tokens.shape[1])
+        read = [self.nats(streams_in(process, rows)) for rows in tokens.split(few)]
+        for nats, at in zip(chain(*read), zip(*ends)):
+            at = torch.tensor(at).clamp_max(len(nats))
+            total = torch.cat([nats.new_zeros(1), nats.cumsum(0)])
+            bits.append(total[at].diff() / math.log(2))
+            characters.append(at.diff())
+        return torch.stack(bits), torch.stack(characters)
+
 
 def without_seed(how: dict) -> dict:
     return {name: value for name, value in how.items() if name != "seed"}
@@ -255,6 +278,15 @@ def texts_in(process: Process, tokens: Tensor) -> list[str]:
         for row in tokens
     ]
     return [process.tokenizer.decode(row) for row in rows]
+
+
+def streams_in(process: Process, tokens: Tensor) -> list[str]:
+    """What tokens (B, L) spell to their very end, a blank line between two stories."""
+    spelled = [process.tokenizer.spell(row) for row in tokens]
+    return [
+        parted("".join(pieces), between(process, row, pieces))
+        for row, pieces in zip(tokens, spelled)
+    ]
 
 
 def milliseconds(work: Callable[[], object], repeats: int = 3) -> float:

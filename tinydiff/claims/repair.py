@@ -80,11 +80,11 @@ class Repair(Claim):
     said = "Diffusion can take errors back."
     how = (
         f"In the first {TOKENS} tokens of held-out stories one in ten is replaced by another, "
-        f"drawn by how often it occurs. Then noise hides or replaces {100 * AT:.0f} % of all tokens, and "
-        "a sampler writes on from there. It is not told which tokens are wrong. A wrong token is "
-        "mended if it ends as the true one; a right one is broken if it ends as another. The "
-        "ancestral sampler of masks never changes what stands: it mends only what the noise hid "
-        "by chance. Letters in pairs are the same with perfect networks."
+        f"drawn by how often it occurs. Then noise hides or replaces {100 * AT:.0f} % of all "
+        "tokens, and a sampler writes on from there. It is not told which tokens are wrong. A "
+        "wrong token is mended if it ends as the true one; a right one is broken if it ends as "
+        "another. The ancestral sampler of masks never changes what stands: it mends only what the "
+        "noise hid by chance. Letters in pairs are the same with perfect networks."
     )
     minutes = 12
     models = (MASKED, UNIFORM)
@@ -109,8 +109,8 @@ class Repair(Claim):
         ),
     }
     note = (
-        "A wrong token that becomes a third one is neither mended nor missed. Noise breaks right "
-        "tokens too, and not all of them come back."
+        "A wrong token that becomes a third one is neither mended nor missed. Noise hides right "
+        "tokens too, and not all of them come back: those count as broken."
     )
 
     def measure(self, lab):
@@ -150,10 +150,10 @@ class Repair(Claim):
             f"With {most:.0f} calls {best} mends {at('mended')} of the wrong tokens and leaves "
             f"{at('missed')} as they were. Masks that are never put back mend "
             f"{at('mended', FLOOR.label)}. But {best} also breaks {at('broken')} of the right "
-            f"tokens. The fewest wrong tokens are left by {least}: {at('left', least)}; before it "
-            f"were {at('left', SPOILED)}. The judge needs {judge(SPOILED)} bits a character for "
-            f"the spoiled text, {judge(best)} for what {best} makes of it, {judge(TRUE)} for the "
-            f"true one. With a perfect network of letters in pairs {best} mends "
+            f"tokens. The fewest wrong tokens are left by {least}: {at('left', least)}; before, "
+            f"{at('left', SPOILED)} were wrong. The judge needs {judge(SPOILED)} bits a character "
+            f"for the spoiled text, {judge(best)} for what {best} makes of it, {judge(TRUE)} for "
+            f"the true one. With a perfect network of letters in pairs {best} mends "
             f"{at('exact_mended')} and breaks {at('exact_broken')}. The best guess that Bayes' "
             f"rule allows there mends {at('exact_mended', BAYES)} and breaks "
             f"{at('exact_broken', BAYES)}."

@@ -1,4 +1,4 @@
-"""What claims measured, as it is kept: assets/claims/NAME.json, its points with the seed, the
+"""What claims measured, as it is kept: a file in assets/claims, its points with the seed, the
 weights, the judge, the hardware and the date."""
 
 from __future__ import annotations
@@ -81,6 +81,17 @@ def read(name: str, folder: Path = FOLDER) -> dict | None:
 def points_of(result: dict) -> Points:
     """The points of what was kept."""
     return Points(Point(*point) for point in result["points"])
+
+
+def outdated(folder: Path = FOLDER) -> list[Claim]:
+    """The claims that train nothing and were measured with other weights than are bundled."""
+    found = []
+    for name in ordered():
+        result, claim = read(name, folder), CLAIMS[name]()
+        if result and not claim.trainings():
+            weights = {key: catalogue.fingerprint(key) for key in claim.models}
+            found += [claim] * (weights != result["weights"])
+    return found
 
 
 def answers(folder: Path = FOLDER) -> dict[str, tuple[dict, Points, Answer]]:

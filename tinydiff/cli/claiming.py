@@ -8,6 +8,7 @@ from pathlib import Path
 from tinydiff.claims import ordered, results
 from tinydiff.claims.lab import Lab
 from tinydiff.measure import outside
+from tinydiff.nets.memory import keep_all_freed
 from tinydiff.options import check_number
 from tinydiff.sentences import say
 
@@ -19,6 +20,7 @@ def claim_command(args: argparse.Namespace) -> None:
     check_number("seed", args.seed, 0, 2**31, whole=True)
     claims = results.chosen(args.names or ordered())
     judge = outside.Judge(args.judge) if args.judge else None
+    keep_all_freed()  # many texts at once take memory that would be given back at each call
     lab = Lab(judge, Path(args.folder), args.quick, args.seed, say)
     for claim in claims:
         say(f"{claim.name}: about {claim.minutes} minutes" if not args.quick else claim.name)

@@ -11,6 +11,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -18,14 +19,14 @@ from rich.console import Console
 from tinydiff import endings, guides, plugins, rewrite, runs
 from tinydiff.cli import claiming, documents, errors, flags, released, sweeping, terminal, training
 from tinydiff.files import replacing
-from tinydiff.measure import bench, evaluate, families, outside
+from tinydiff.measure import bench, evaluate, families, outside, tasking
 from tinydiff.measure import shrink as shrinking
 from tinydiff.options import check_number
-from tinydiff.sentences import say
+from tinydiff.sentences import brief, say
 from tinydiff.show import export
-from tinydiff.store import catalogue, checkpoint, hub
-from tinydiff.text import MAX_CANVAS, corpus, gather, plain
-from tinydiff.text.tasks import cutter_of
+from tinydiff.store import catalogue, hub
+from tinydiff.text import MAX_CANVAS, gather, plain
+from tinydiff.text.tasks import cutter_of, names_of
 from tinydiff.train.loop import SHAPES
 from tinydiff.uncertainty import written
 
@@ -67,20 +68,37 @@ def tell_other_models(names: Iterable[str | None]) -> None:
 
 
 def rewrite_(args: argparse.Namespace) -> None:
-    """Give plain words their capitals and punctuation back: a line for each line."""
-    process = catalogue.load(args.model or next(iter(catalogue.rewriters()), "restore-masked"))
+    """Write what belongs to each line: plain words with their capitals and punctuation, or by a
+    task that the model has, a translation, a summary, a reply."""
+    process = catalogue.load(args.model or rewriter_for(args.task))
     if not process.task:
         raise ValueError(
             f"The model {args.model!r} writes plain text and was not trained to rewrite: "
             "open it with `sample`."
         )
-    sources = [plain(line) for line in args.words or typed_lines()]
+    task, lines = rewrite.task_of(process, args.task), args.words or typed_lines()
+    sources = [plain(line) if task in ("", "restore") else line for line in lines]
     settings = {
         name: getattr(args, name)
         for name in ("sampler", "steps", "seed", "temperature", "candidates")
     }
     for start in range(0, max(1, len(sources)), TOGETHER):
-        say("\n".join(rewrite.best(process, sources[start : start + TOGETHER], **settings)))
+        some = sources[start : start + TOGETHER]
+        say("\n".join(rewrite.best(process, some, **settings, task=task)))
+
+
+def rewriter_for(task: str) -> str:
+    """The first bundled model that has a task; of "" the first that rewrites. Raises ValueError
+    where none has it."""
+    known = catalogue.rewriters()
+    if not task:
+        return next(iter(known), "restore-masked")
+    able = [key for key, model in known.items() if task in (model.task, *names_of(model.task))]
+    if not able:
+        raise ValueError(
+            f"No model here has the task {brief(task)}: name a checkpoint that has it with --model."
+        )
+    return able[0]
 
 
 def typed_lines() -> list[str]:
@@ -126,25 +144,41 @@ def tasks_(args: argparse.Namespace) -> None:
 
 def eval_(args: argparse.Namespace) -> None:
     """Measure a checkpoint and write its evaluation.json and its card."""
+    measure = eval_tasks if tasking.learned_by(args.folder) else eval_text
+    say(json.dumps(measure(args), indent=1, ensure_ascii=False))
+
+
+def eval_text(args: argparse.Namespace) -> dict:
+    """Of a checkpoint that writes or restores plain text."""
     if not catalogue.has_judge():
         say(NO_JUDGE, sys.stderr)
-    check_number("texts", args.texts, 4, 1024, whole=True)
+    texts, along = 16 if args.texts is None else args.texts, args.along or 0
+    check_number("texts", texts, 4, 1024, whole=True)
     check_number("draws", args.draws, 2, 1024, whole=True)
-    check_number("along", args.along, 0, 1024, whole=True)
+    check_number("along", along, 0, 1024, whole=True)
     judge = outside.Judge(args.judge) if args.judge else None
     if judge:
         say(f"The texts are read by {judge.name} too.", sys.stderr)
-    data = corpus(args.corpus, tokenizer=checkpoint.cutter(Path(args.folder)))
-    result = evaluate.run(
-        Path(args.folder), data, args.texts, args.draws, args.samplers, judge, args.along
-    )
-    say(json.dumps(result, indent=1, ensure_ascii=False))
+    data = tasking.text_of(args.folder, args.corpus)
+    return evaluate.run(Path(args.folder), data, texts, args.draws, args.samplers, judge, along)
+
+
+def eval_tasks(args: argparse.Namespace) -> dict:
+    """Of a checkpoint of several tasks. Raises ValueError where a judge is asked for."""
+    if args.judge:
+        raise ValueError("What tasks are for is read by no judge: leave out --judge.")
+    amount = tasking.Amount(draws=args.draws, samplers=tuple(args.samplers))
+    amount = amount if args.texts is None else replace(amount, texts=args.texts)
+    along = min(amount.along, amount.texts) if args.along is None else args.along
+    amount = replace(amount, along=along)
+    tasking.check(amount)
+    return tasking.run(args.folder, tasking.text_of(args.folder, args.corpus), amount)
 
 
 def shrink(args: argparse.Namespace) -> None:
     """Write a checkpoint with fewer bits a weight, as few as its bound allows."""
     folder = Path(args.folder)
-    data = corpus(args.corpus, tokenizer=checkpoint.cutter(folder))
+    data = tasking.text_of(folder, args.corpus)
     changes = shrinking.shrink(folder, Path(args.out), data)
     for bits, nats in changes.items():
         say(f"{bits} bits a weight: {nats:+.5f} nats a character")
@@ -312,7 +346,9 @@ def parser() -> argparse.ArgumentParser:
 def measured_flags(made: argparse.ArgumentParser) -> None:
     made.add_argument("folder", help="of the checkpoint")
     made.add_argument(
-        "--corpus", default="tiny_shakespeare", help="what it was trained on (tiny_shakespeare)"
+        "--corpus",
+        default="tiny_shakespeare",
+        help="what it was trained on (tiny_shakespeare); of tasks their train.tsv",
     )
 
 
@@ -339,13 +375,18 @@ def eval_flags(made: argparse.ArgumentParser) -> None:
         metavar="SAMPLER",
         help="whose texts are measured over steps and temperatures (all that it has)",
     )
-    made.add_argument("--texts", type=int, default=16, help="written for a figure (16)")
+    made.add_argument(
+        "--texts",
+        type=int,
+        help="written for a figure (16); of tasks so many translations each way, and a fourth of "
+        "them of each other task (500)",
+    )
     made.add_argument(
         "--along",
         type=int,
-        default=0,
         metavar="TEXTS",
-        help="written for a figure along the steps (half of --texts)",
+        help="written for a figure along the steps (half of --texts; of tasks 64, and of them 0 "
+        "measures the usual steps alone)",
     )
     made.add_argument(
         "--draws", type=int, default=16, help="noisings of a window for the bound (16)"
@@ -415,12 +456,19 @@ def rewrite_flags(made: argparse.ArgumentParser) -> None:
         "words",
         nargs="*",
         metavar="LINE",
-        help="plain words; without any, each line of the standard input",
+        help="plain words, or what else the task reads; without any, each line of the standard "
+        "input",
+    )
+    made.add_argument(
+        "--task",
+        default="",
+        metavar="NAME",
+        help="of a model that has several, as translate-en-fr",
     )
     made.add_argument(
         "--model",
         help="a bundled model that rewrites, a checkpoint folder or a Hub id (the first that is "
-        "bundled)",
+        "bundled and has the task)",
     )
     made.add_argument(
         "--sampler",

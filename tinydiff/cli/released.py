@@ -13,9 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tinydiff import runs
+from tinydiff.claims import results
+from tinydiff.claims.lab import Lab
 from tinydiff.cli import documents
 from tinydiff.endings import texts_of
-from tinydiff.measure import families
+from tinydiff.measure import families, outside
 from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.paths import ASSETS
 from tinydiff.sentences import brief, say
@@ -37,6 +39,7 @@ def parts() -> dict[str, Callable[[], object]]:
         "cards": make_cards,
         "gif": make_gif,
         "twenty": make_twenty,
+        "answers": make_answers,
         "pictures": pictures.write,
         "docs": documents.write_all,
     }
@@ -78,6 +81,16 @@ def make_twenty() -> None:
         *_, frame = asked.frames()
         texts += texts_of(asked.process, frame)
     recording.save("twenty", dict(settings=OPENING, texts=texts), [model])
+
+
+def make_answers() -> None:
+    """The claims that need no training, of which the weights have changed since; the outside judge
+    reads them."""
+    judge = None
+    for claim in results.outdated():
+        judge = judge or outside.Judge()
+        say(f"{claim.name}: about {claim.minutes} minutes")
+        results.write(results.measured(claim, Lab(judge, tell=say)))
 
 
 def make(names: list[str]) -> None:

@@ -16,10 +16,10 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from tinydiff.cli.flags import config_of, out_of
-from tinydiff.measure import brief
+from tinydiff.measure import brief, tasking
 from tinydiff.sentences import clean, say, sentence
-from tinydiff.store import checkpoint, hub
-from tinydiff.text import corpus
+from tinydiff.store import hub
+from tinydiff.text import Tasks
 from tinydiff.text.corpora import without_places
 from tinydiff.train.loop import Config, Progress, TrainingRun, start
 from tinydiff.train.pace import Pace, Stop
@@ -66,12 +66,8 @@ def evaluated(run: TrainingRun) -> Iterator[str]:
     Whatever goes wrong is told, since what was trained is to be pushed all the same."""
     config = run.config
     try:
-        data = corpus(
-            config.corpus,
-            label=config.label or None,
-            tokenizer=checkpoint.cutter(run.out),
-            megabytes=config.megabytes,
-        )
+        more = dict(label=config.label or None, megabytes=config.megabytes)
+        data = tasking.text_of(run.out, config.corpus, **more)
         about = max(1, round(brief.seconds(run.out, data) / 60))
         yield (
             f"The checkpoint is measured for its card, about {about} minute{'s' * (about > 1)} "
@@ -95,11 +91,18 @@ def ended(run: TrainingRun, program: str) -> str:
     out = run.config.out
     if run.share < 1:
         return f"Stopped at step {run.step} and saved; go on with: {program} --resume --out {out}"
-    opened = 'rewrite "plain words"' if run.config.task else "sample"
+    opened = opening(run)
     kept = f" with the weights of step {run.best_step}, the best at validation" if run.worse else ""
     return (
         f"The checkpoint is in {out}{kept}; open it with: python -m tinydiff {opened} --model {out}"
     )
+
+
+def opening(run: TrainingRun) -> str:
+    """The command that writes with what was trained."""
+    if isinstance(run.data, Tasks):
+        return f'rewrite --task {run.data.names[0]} "some words"'
+    return 'rewrite "plain words"' if run.config.task else "sample"
 
 
 def fetched_config(args: argparse.Namespace) -> Config:

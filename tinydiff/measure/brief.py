@@ -15,14 +15,14 @@ from pathlib import Path
 import torch
 
 from tinydiff import rewrite
-from tinydiff.measure import evaluate
+from tinydiff.measure import evaluate, tasking
 from tinydiff.measure.evaluate import Judged
 from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.processes import Process
 from tinydiff.randomness import seeded
 from tinydiff.samplers import SAMPLERS, column
 from tinydiff.store import checkpoint
-from tinydiff.text import Canvas, Corpus, Documents, paired, pairs
+from tinydiff.text import Canvas, Corpus, Documents, Tasks, paired, pairs
 
 WINDOWS, DRAWS = 128, 4  # of held-out text at the most, and noisings of each
 TEXTS, NOISED = 8, 8  # written for a figure; windows of which the loss is measured over noise
@@ -31,13 +31,15 @@ PAIRS, RUNS = 32, 12  # lines that are rewritten, and runs of the usual steps th
 COPYING = 1.2e-9  # seconds to look one character up in one that was learned, about
 
 
-def run(folder: Path, corpus: Corpus) -> dict:
+def run(folder: Path, corpus: Corpus | Tasks) -> dict:
     """Evaluate a checkpoint briefly, and write evaluation.json and the card, as `evaluate.run`
     does, which raises the same."""
     return evaluate.recorded(Path(folder), corpus, lambda process: measured(process, corpus))
 
 
-def measured(process: Process, corpus: Corpus) -> dict:
+def measured(process: Process, corpus: Corpus | Tasks) -> dict:
+    if isinstance(corpus, Tasks):
+        return tasking.measured(process, corpus, tasking.BRIEF) | {"brief": True}
     found = of_task(process, corpus) if process.task else of_texts(process, corpus)
     return found | {"brief": True}
 
@@ -114,12 +116,14 @@ def beginning(process: Process, corpus: Corpus) -> Corpus:
 # ---------------------------------------------------------------- how long it takes
 
 
-def seconds(folder: Path, corpus: Corpus) -> float:
+def seconds(folder: Path, corpus: Corpus | Tasks) -> float:
     """About how long `run` takes here, from the time of one call of the network."""
     process = checkpoint.load(Path(folder))
     length = process.length or 256
     with auto_is_fp32():
         call = timed(process, length)
+    if isinstance(corpus, Tasks):
+        return call / TEXTS / length * tasking.tokens(corpus, tasking.BRIEF)
     if process.task:
         return call * PAIRS / TEXTS * RUNS * rewrite.USUAL
     steps = evaluate.settings_for(process)["steps"] + sum(n for _, n in points(process))

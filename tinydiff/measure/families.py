@@ -257,8 +257,9 @@ def read() -> dict:
     return checkpoint.read_json(RECORDED)
 
 
-def markdown(result: dict) -> str:
-    """The table as it stands in the README; columns in which nothing stands are left out."""
+def markdown(result: dict, corpus: str = "") -> str:
+    """The table as it stands in the documents; columns in which nothing stands are left out.
+    corpus: of that one alone."""
     head = [
         "family",
         "text",
@@ -272,7 +273,8 @@ def markdown(result: dict) -> str:
         "steps",
         "minutes",
     ]
-    rows = [head, *(cells for _, cells in table_rows(result))]
+    text = [cells for _, cells in table_rows(result) if corpus in ("", cells[1])]
+    rows = [head, *text]
     kept = [i for i in range(len(head)) if any(row[i] for row in rows[1:])]
     lines = ["| " + " | ".join(row[i] for i in kept) + " |" for row in rows]
     return "\n".join([lines[0], "|---|" + "--:|" * (len(kept) - 1), *lines[1:]])

@@ -9,19 +9,21 @@ from pathlib import Path
 import torch
 
 from tinydiff.files import replacing
-from tinydiff.measure import evaluate
+from tinydiff.measure import evaluate, tasking
 from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.processes import Process
 from tinydiff.randomness import seeded
 from tinydiff.store import checkpoint
-from tinydiff.text import Corpus, Documents, paired, pairs
+from tinydiff.text import Corpus, Documents, Tasks, paired, pairs
 
 WORSE = 0.002  # nats a character by which fewer bits may change the bound
 DRAWS = 4  # noisings of each window
 KEPT = ("metrics.jsonl",)  # what else of a folder goes along
 
 
-def shrink(folder: Path, out: Path, corpus: Corpus, worse: float = WORSE) -> dict[int, float]:
+def shrink(
+    folder: Path, out: Path, corpus: Corpus | Tasks, worse: float = WORSE
+) -> dict[int, float]:
     """Write the checkpoint in `folder` to `out` with the fewest bits a weight of which its bound,
     on the same windows of the validation text with the same noise, is at most `worse` nats a
     character from that of its own weights. The change by bits that were tried, the last one taken.
@@ -61,10 +63,13 @@ def evaluated(folder: Path) -> dict:
     return found if found.get("weights") == own else {}
 
 
-def bound_on_some(process: Process, corpus: Corpus) -> float:
+def bound_on_some(process: Process, corpus: Corpus | Tasks) -> float:
     """The bound in nats a character on the same windows of the validation text, with the same
     draws, whatever the weights are."""
     with auto_is_fp32():
+        if isinstance(corpus, Tasks):
+            some = tasking.held(corpus, "valid", max(1, evaluate.SEEN // len(corpus.names)))
+            return tasking.bound(process, corpus, "valid", some, DRAWS).nats
         if process.task:
             data = pairs(corpus, process.task, process.length)
             canvas = paired(data.valid[: evaluate.SEEN], data.tokenizer)

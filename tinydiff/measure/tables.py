@@ -9,9 +9,10 @@ import re
 from tinydiff.measure import evaluate, families
 from tinydiff.measure.evaluate import LETTERS, STEPS, TEMPERATURES
 from tinydiff.paths import ASSETS
-from tinydiff.store import catalogue, checkpoint
+from tinydiff.store import catalogue, checkpoint, scored
 from tinydiff.store.card import columns, judge, phrases_of
 from tinydiff.store.checkpoint import Card
+from tinydiff.text.tasks import names_of
 from tinydiff.uncertainty import percent, written
 
 TRADED = ("shakespeare/masked", "shakespeare/uniform")  # whose temperatures are shown
@@ -41,10 +42,24 @@ def writers(corpus: str = catalogue.BIGRAMS) -> list[Card]:
 
 def rewriters() -> list[Card]:
     """The evaluated models that rewrite, the fewest faults first."""
-    cards = [catalogue.card_of(key) for key, model in catalogue.bundled().items() if model.task]
+    one = [key for key, model in catalogue.bundled().items() if model.task and not several(model)]
+    cards = map(catalogue.card_of, one)
     return sorted(
         (card for card in cards if card.evaluation), key=lambda card: card.evaluation["mbr"]["cer"]
     )
+
+
+def several(model: catalogue.Model) -> bool:
+    """Has it several tasks?"""
+    return bool(names_of(model.task))
+
+
+def taskers() -> dict[str, dict]:
+    """What was written by the networks of several tasks, by their families, masked noise first."""
+    keys = [key for key, model in catalogue.bundled().items() if several(model)]
+    cards = [card for key in keys if "tasks" in (card := catalogue.card_of(key)).evaluation]
+    cards.sort(key=lambda card: (card.config["process"] != "masked", card.config["process"]))
+    return {card.config["process"]: card.evaluation["tasks"] for card in cards}
 
 
 def words(row: dict) -> str:
@@ -251,8 +266,59 @@ def plain(text: str) -> str:
     return " ".join(re.sub(r"([\\`*_\[\]<>#~|])", r"\\\1", text).split())
 
 
+NO_TASKS = "No network of several tasks that was evaluated lies in `assets/`."
+
+
+def by_task(found: dict[str, dict]) -> list[tuple[str, dict[str, dict]]]:
+    """Each task with what each family was measured to do."""
+    names = dict.fromkeys(name for each in found.values() for name in each)
+    return [(name, {f: each[name] for f, each in found.items() if name in each}) for name in names]
+
+
+def tasks() -> str:
+    """chrF of what networks of several tasks write, along steps, greedy, by a beam, of several
+    seeds; a row for each sampler."""
+    rows = [
+        [name, f"{family}, `{sampler}`", f"{measured['lines']:,}", *row]
+        for name, each in by_task(taskers())
+        for family, measured in each.items()
+        for sampler, row in scored.cells(measured)
+    ]
+    head = ("task", "by", "sources", *scored.COLUMNS)
+    return table(*scored.filled(head, rows)) if rows else NO_TASKS
+
+
+def beside() -> str:
+    """What is known of texts beside their own truths: how near the source as it is and the truth of
+    another source come to them, and how near texts are to their sources."""
+    rows = [
+        [name, family, *scored.beside_of(measured)]
+        for name, each in by_task(taskers())
+        for family, measured in each.items()
+    ]
+    head = ("task", "by", "the source", "another's truth", *scored.WITHIN)
+    return table(*scored.filled(head, rows)) if rows else NO_TASKS
+
+
+def ratios() -> str:
+    """chrF of masked noise over that of its rival on the same sources, by the way to write."""
+    found = taskers()
+    masked, rival = found.get("masked", {}), found.get("autoregressive", {})
+    rows = []
+    for name in (name for name in masked if name in rival):
+        each = (scored.ratio(masked[name], rival[name], *ways) for ways in RATIOS.values())
+        rows.append([name, *("" if one is None else str(one) for one in each)])
+    return table(["task", *RATIOS], rows) if rows else NO_TASKS
+
+
+RATIOS = {  # the ways of masked noise and of the rival that are compared
+    "drawn": ("drawn", "drawn"),
+    "greedy": ("greedy", "greedy"),
+    "greedy over a beam of four": ("greedy", "beam"),
+}
 TABLES = {
     "families": lambda: families.markdown(families.read()),
+    "axis": lambda: families.markdown(families.read(), TALES),
     "settings": settings,
     "steps": steps,
     "temperatures": temperatures,
@@ -266,4 +332,7 @@ TABLES = {
     "learning": learning,
     "gap": gap,
     "twenty": twenty,
+    "tasks": tasks,
+    "beside": beside,
+    "ratios": ratios,
 }

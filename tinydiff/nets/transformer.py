@@ -51,6 +51,10 @@ class Cache:
         copy.layers = list(self.layers)
         return copy
 
+    def pick(self, rows: Tensor) -> None:
+        """Go on with these rows of the batch, (n,), in their order; one may come several times."""
+        self.layers = [(k[rows], v[rows]) for k, v in self.layers]
+
     def first(self, n: int) -> list[tuple[Tensor, Tensor]]:
         """The layers' keys and values for the first n positions."""
         return [(k[:, :, :n], v[:, :, :n]) for k, v in self.layers]

@@ -266,9 +266,17 @@ class Gaussian(Reals):
     )
     over = LearnedCodes
     traits = Reals.traits | LearnedCodes.traits | {"posterior"}
-    choices = {"parameterisation": tuple(READINGS), **Reals.choices}
+    choices = {"parameterisation": tuple(READINGS), **Reals.choices, "rounding": YES_NO}
     view_name = "walk"
     stored_as = {"points": "noise.points"}
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.reading.posterior and not self.chooses("rounding"):
+            raise ValueError(
+                f"With {self.options['parameterisation']} the loss itself reads tokens, so there "
+                "is no rounding loss to leave out: choose the parameterisation x0, epsilon or v."
+            )
 
     @property
     def reading(self) -> Reading:
@@ -301,16 +309,17 @@ class Gaussian(Reals):
     def error(self, canvas, rng):
         """Squared error, the mean over D, and the cross-entropy of reading a hardly noised code
         (Diffusion-LM, section 4.2, whose term for the prior is a constant here, because codes do
-        not grow).
+        not grow). Without that rounding loss (rounding=no) nothing keeps the codes apart, and the
+        noise on codes that are all the same is easily told.
         """
         noise, t = self.noise, canvas.time(self.times(len(canvas.tokens), rng))
         x, codes = noise.corrupt(canvas.tokens, t, rng), noise.codes()
         target = self.reading.target(codes[canvas.tokens], x, noise.alpha(t)[..., None])
-        error = self.hinted(x, t, canvas.label, rng).raw - target
-        clean = noise.corrupt(canvas.tokens, torch.full_like(t, T_MIN), rng)
-        rounding = F.cross_entropy((clean @ codes.T).mT, canvas.tokens, reduction="none")
-        both = torch.where(canvas.given, 0, error.square().mean(-1) + rounding)
-        return both.sum(1) / canvas.given.shape[1]
+        nats = (self.hinted(x, t, canvas.label, rng).raw - target).square().mean(-1)
+        if self.chooses("rounding"):
+            clean = noise.corrupt(canvas.tokens, torch.full_like(t, T_MIN), rng)
+            nats = nats + F.cross_entropy((clean @ codes.T).mT, canvas.tokens, reduction="none")
+        return torch.where(canvas.given, 0, nats).sum(1) / canvas.given.shape[1]
 
     def perfect(self, language, x, t):
         log_p = super().perfect(language, x, t)

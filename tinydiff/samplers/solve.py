@@ -4,7 +4,7 @@ noise they keep and in what they carry over from the last step."""
 
 import torch
 
-from tinydiff.samplers import Annotated, Range, Step, moves, sampler
+from tinydiff.samplers import Annotated, Choice, Range, Step, moves, sampler
 
 Clamp = Annotated[
     int,
@@ -83,11 +83,62 @@ def ddim(
     yield from solve(step, process, denoise, start, times, rng, clamp, shift)
 
 
+# what epsilon is multiplied with, from beta and sqrt(1 - abar_t): as DDPM has it, and a misprint
+FACTORS = {"beta": lambda beta, b_t: beta / b_t, "sqrt-beta": lambda beta, b_t: beta.sqrt()}
+REFUSED = {
+    "beta-before": "This reverse step divides by sqrt(1 - abar_0) = 0 at its last step: choose the "
+    "factor beta."
+}
+# sigma^2 from beta, sqrt(1 - abar_t) and sqrt(1 - abar_s) (DDPM, section 3.2: both are right)
+VARIANCES = {
+    "beta-tilde": lambda beta, b_t, b_s: (b_s / b_t) ** 2 * beta,
+    "beta": lambda beta, b_t, b_s: beta,
+}
+Factor = Annotated[
+    str,
+    Choice(
+        lambda process: (*FACTORS, *REFUSED),
+        "what epsilon is multiplied with: beta is beta / sqrt(1 - abar_t), which is right; "
+        "misprints are sqrt-beta, and beta-before, which is beta / sqrt(1 - abar_(t-1))",
+        REFUSED,
+    ),
+]
+Variance = Annotated[
+    str,
+    Choice(
+        lambda process: tuple(VARIANCES),
+        "sigma^2, how much fresh noise: beta-tilde is right for a known text, beta for pure noise",
+    ),
+]
+
+
 @sampler("ddpm", needs={"reals"}, paper="arXiv:2006.11239")
-def ddpm(process, denoise, start, times, rng, *, clamp: Clamp = 0, shift: Shift = 0.0):
+def ddpm(
+    process,
+    denoise,
+    start,
+    times,
+    rng,
+    *,
+    clamp: Clamp = 0,
+    shift: Shift = 0.0,
+    factor: Factor = "beta",
+    variance: Variance = "beta-tilde",
+):
     """The reverse chain of Gaussian noise: most of the noise comes off, a little fresh noise goes
     on (DDPM)."""
-    yield from ddim(process, denoise, start, times, rng, eta=1.0, clamp=clamp, shift=shift)
+
+    def step(x, mean, at_t, at_s, memory):
+        """DDPM, eq. 11: abar is alpha at times of the grid, and 1 - beta the ratio of two
+        neighbours."""
+        (a_t, b_t), (a_s, b_s) = at_t, at_s
+        beta = (1 - (a_t / a_s) ** 2).clamp_min(0)
+        off, wide = FACTORS[factor](beta, b_t), VARIANCES[variance](beta, b_t, b_s).sqrt()
+        grown, a_t, b_t, off, wide = (p.to(x.dtype) for p in (a_s / a_t, a_t, b_t, off, wide))
+        epsilon = (x - a_t * mean) / b_t
+        return grown * (x - off * epsilon) + wide * process.noise.normal(x, rng), None
+
+    yield from solve(step, process, denoise, start, times, rng, clamp, shift)
 
 
 @sampler("dpm_solver", needs={"reals"}, paper="arXiv:2211.01095")

@@ -21,8 +21,9 @@ from tinydiff.files import write_text
 from tinydiff.paths import ASSETS
 from tinydiff.sentences import is_number, listed, table
 from tinydiff.show import fonts, plots
-from tinydiff.store import checkpoint
+from tinydiff.store import checkpoint, scored
 from tinydiff.store.checkpoint import Card
+from tinydiff.text.tasks import names_of
 from tinydiff.uncertainty import percent, written
 
 # of training, what a card's command leaves out
@@ -116,7 +117,8 @@ def model_index(model: Card, kind: str) -> list[str]:
     measured = model.evaluation.get("bound")
     if not measured:
         return []
-    split = "validation" if model.config.get("ends") else "last 10 %"
+    several = names_of(model.config.get("task", ""))
+    split = "validation" if model.config.get("ends") or several else "last 10 %"
     corpus = json.dumps(
         model.evaluation.get("corpus") or model.config["corpus"], ensure_ascii=False
     )
@@ -146,8 +148,9 @@ def model_index(model: Card, kind: str) -> list[str]:
 
 
 def body(model: Card, source: str) -> str:
-    config, task = model.config, model.config.get("task")
-    part = "its training part" if config.get("ends") else "the first 90 %"
+    config, task = model.config, model.config.get("task", "")
+    several = names_of(task)
+    part = "its training part" if config.get("ends") or several else "the first 90 %"
     made, net = config.get("training", {}), config["net"]
     flags = " ".join(
         flag(key, value) for key, value in made.items() if key not in NOT_LEARNED and value != ""
@@ -158,11 +161,11 @@ def body(model: Card, source: str) -> str:
         f"A Transformer of {net['layers']} layers, {net['heads']} heads and width "
         f"{net['width']} over {net['length']} {pieces(config)}, "
         f"trained on {config['corpus'].replace('_', ' ')} ({part})"
-        f"{f' for the task {task}' if task else ''}.",
+        f"{scored.names(model) if several else f' for the task {task}' if task else ''}.",
         *labels_of(config),
         "",
         "```python\nimport tinydiff\nprocess = "
-        f'tinydiff.load("{source or name_of(model.path)}")\n{rewrite.USE if task else USE}\n```',
+        f'tinydiff.load("{source or name_of(model.path)}")\n{use_of(task)}\n```',
         "",
         f"Made by `python train_space.py {flags}` in {config.get('step', 0):,} steps, "
         f"{config.get('seconds', 0) / 60:.0f} minutes on "
@@ -171,9 +174,17 @@ def body(model: Card, source: str) -> str:
         *shown(model),
         *measured_with(model),
     ]
-    found = rewrite.measurements if task else measurements
+    plain = rewrite.measurements if task else measurements
+    found = scored.measurements if several else plain
     told = found(model.evaluation) if model.evaluation else validated(model)
     return "\n".join(lines + told) + "\n"
+
+
+def use_of(task: str) -> str:
+    """The program that writes with a checkpoint."""
+    if several := names_of(task):
+        return scored.USE.format(several[0])
+    return rewrite.USE if task else USE
 
 
 def begun_with(before: dict | None) -> str:

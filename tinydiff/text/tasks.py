@@ -36,6 +36,7 @@ SUFFIX = ".tsv"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 TAGS = re.compile(r"<[a-z][a-z0-9-]{0,39}>(?: <[a-z][a-z0-9-]{0,39}>)*")
 TRAIN = re.compile(r"(^|_)train(\.\w+)$")  # of a file's name; beside it lies one with "valid"
+VALID = re.compile(r"(^|_)valid(\.\w+)$")
 EVERY = "all"
 SHORTEST, LONGEST = 16, 48  # tokens of room for a target
 
@@ -225,7 +226,8 @@ class Tasks:
     """Pairs of several tasks to learn from. An epoch reads each once, in batches of rows of one
     size and of any task, in an order that its number decides.
 
-    left_out: how many pairs of training and validation are too long, by the source or the target
+    few:      pairs of training that are read of each task, the first ones; by default all
+    left_out: how many of what is read is too long, by the source or the target
     """
 
     attributes: ClassVar[dict] = {}
@@ -238,11 +240,15 @@ class Tasks:
         train: Sequence[Row],
         valid: Sequence[Row],
         length: int,
+        few: int | None = None,
     ):
         self.name, self.tokenizer = name, tokenizer
         self.names = tuple(sorted({task for task, *_ in train}))
         self.task = tags_of(self.names)
+        text = "\n".join("\t".join(row) for row in (*train, *valid))
+        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
         self.rows = {}
+        train = train if few is None else first_of(train, few)
         for split, rows in (("train", train), ("valid", valid)):
             layout, self.rows[split] = laid(tokenizer, rows, self.names, length)
             if not self.rows[split]:
@@ -252,8 +258,6 @@ class Tasks:
                 )
             setattr(self, split, layout)
         self.left_out = len(train) + len(valid) - sum(map(len, self.rows.values()))
-        text = "\n".join("\t".join(row) for row in (*train, *valid))
-        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
         self.order: tuple[tuple, list[Tensor]] = ((), [])  # of the epoch that was read last
 
     def canvases(self, split: str, length: int, batch: int, rng: Rng, given_share: float) -> Canvas:
@@ -278,6 +282,15 @@ class Tasks:
         place = torch.arange(int(layout.room[which[0]]))
         tokens = layout.ids[layout.start[which][:, None] + place].long()
         return laid_out(tokens, int(layout.source[which[0]]), self.tokenizer.end_id)
+
+
+def first_of(rows: Sequence[Row], few: int) -> list[Row]:
+    """The first rows of each task."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if len(group := groups.setdefault(row[0], [])) < few:
+            group.append(row)
+    return [row for group in groups.values() for row in group]
 
 
 def laid(
@@ -313,15 +326,23 @@ def encoded(tokenizer: Tokenizer, rows: Sequence[Row]) -> dict[str, list[int]]:
     return found
 
 
-def tasks(source: str | Path, task: str, tokenizer: str | Tokenizer, length: int) -> Tasks:
+def tasks(
+    source: str | Path,
+    task: str,
+    tokenizer: str | Tokenizer,
+    length: int,
+    few: int | None = None,
+) -> Tasks:
     """The tasks of a file NAME.tsv. NAME_train.tsv, or train.tsv, is validated on the file beside
-    it that is named "valid" in the place of "train"; of any other the last tenth validates, without
-    the pairs whose source is in training.
+    it that is named "valid" in the place of "train", and that one stands for both; of any other the
+    last tenth validates, without the pairs whose source is in training. few: as in Tasks.
 
     Raises ValueError, in one sentence, for a file that holds no pairs, a task that it has not, and
     a tokenizer that does not fit.
     """
     path = Path(source)
+    learned = path.with_name(VALID.sub(r"\1train\2", path.name))
+    path = learned if learned.is_file() else path
     rows = rows_of(path, task)
     beside = path.with_name(TRAIN.sub(r"\1valid\2", path.name))
     if beside != path and beside.is_file():
@@ -332,4 +353,4 @@ def tasks(source: str | Path, task: str, tokenizer: str | Tokenizer, length: int
         seen = {given for _, given, _ in rows[:cut]}
         train, valid = rows[:cut], [row for row in rows[cut:] if row[1] not in seen]
     name = TRAIN.sub("", path.name).removesuffix(path.suffix) or path.parent.name or "tasks"
-    return Tasks(name, cutter_of(tokenizer, train), train, valid, length)
+    return Tasks(name, cutter_of(tokenizer, train), train, valid, length, few)

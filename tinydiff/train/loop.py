@@ -184,9 +184,11 @@ class Config:
 
 
 DDPM = Config(
+    preset="base",
     process="gaussian",
     options="parameterisation=epsilon,self_conditioning=no",
     schedule="ddpm-128",
+    batch=32,
     lr=1e-3,
     muon=False,
     time_spread=0.0,
@@ -203,8 +205,8 @@ PRESETS = {
     ),
     "small": Config(),
     "base": Config(preset="base", batch=64, steps=6000),
-    # DDPM on embeddings as tutorials have it: 128 steps, beta from 1e-4 to 0.02, which leaves a
-    # quarter of the text at t = 1
+    # DDPM on embeddings as tutorials have it: 6 layers of width 384, 128 steps, beta from 1e-4 to
+    # 0.02, which leaves a quarter of the text at t = 1
     "tiny-diffusion-ddpm": DDPM,
     "tiny-diffusion-ddpm-rescaled": replace(DDPM, schedule="ddpm"),
 }

@@ -12,7 +12,9 @@ import gradio as gr
 
 from tinydiff import runs
 from tinydiff.claims import CLAIMS, SURPRISING, Answer, Claim, Play, Plot, Points, results, told
+from tinydiff.measure.printed import CARDS, Card, measured
 from tinydiff.show import plots, points
+from tinydiff.ui import recording
 from tinydiff.ui.request import query
 from tinydiff.ui.tab import QUICK, Panel, Site, Tab
 from tinydiff.uncertainty import written
@@ -48,11 +50,49 @@ def shown() -> dict:
     """The cards of all claims that were measured, the surprising ones named first."""
     found = results.answers()
     cards = [card(CLAIMS[name](), *of_it) for name, of_it in found.items()]
-    first = [dict(name=name, text=found[name][2].brief) for name in SURPRISING if name in found]
-    return dict(cards=cards, first=first)
+    first = [dict(name=name, text=found[name][2].short) for name in SURPRISING if name in found]
+    return dict(cards=cards, first=first, mistakes=mistakes())
 
 
-def card(claim: Claim, result: dict, measured: Points, found: Answer) -> dict:
+def mistakes() -> list[dict]:
+    """The cards on which a misprint is to be found, with what was measured of it."""
+    rows = recording.load(TAB.name).get("mistakes", [])
+    return [
+        dict(
+            title=card.title,
+            question=card.question,
+            printed=card.printed,
+            right=card.right,
+            hint=card.hint,
+            why=card.why,
+            found=[row["sentence"] for row in rows if row["mistake"] == card.name],
+            link=link(Play("", COIN | card.settings)) if drawable(card) else "",
+        )
+        for card in CARDS
+        if rows
+    ]
+
+
+COIN = {"model": "perfect-bits", "steps": 128, "length": 64, "seed": 1}
+
+
+def drawable(card: Card) -> bool:
+    """Is there a run in which its mistake is seen?"""
+    if not card.settings:
+        return False
+    try:
+        runs.request(COIN | card.settings)
+    except ValueError:
+        return False
+    return True
+
+
+def record() -> None:
+    """Measure the misprints, for the first view."""
+    recording.save(TAB.name, {"mistakes": measured()}, [])
+
+
+def card(claim: Claim, result: dict, seen: Points, found: Answer) -> dict:
     """Everything that is shown of a claim."""
     return dict(
         name=claim.name,
@@ -61,23 +101,23 @@ def card(claim: Claim, result: dict, measured: Points, found: Answer) -> dict:
         answer=found.text,
         how=claim.how,
         note=claim.note,
-        pictures=[picture(plot, name, measured) for name, plot in drawn(claim, measured)],
+        pictures=[picture(plot, name, seen) for name, plot in drawn(claim, seen)],
         plays=[dict(title=play.title, link=link(play)) for play in claim.plays()],
-        tables=[table(plot, name, measured) for name, plot in drawn(claim, measured)],
+        tables=[table(plot, name, seen) for name, plot in drawn(claim, seen)],
         facts=told.facts(claim, result),
     )
 
 
-def drawn(claim: Claim, measured: Points) -> list[tuple[str, Plot]]:
+def drawn(claim: Claim, seen: Points) -> list[tuple[str, Plot]]:
     """The pictures of a claim that have points."""
-    return [(name, plot) for name, plot in claim.plots.items() if measured.labels(name)]
+    return [(name, plot) for name, plot in claim.plots.items() if seen.labels(name)]
 
 
-def picture(plot: Plot, name: str, measured: Points) -> dict:
+def picture(plot: Plot, name: str, seen: Points) -> dict:
     """A picture with its title."""
     lines = []
-    for label in measured.labels(name):
-        line = measured.line(name, label)
+    for label in seen.labels(name):
+        line = seen.line(name, label)
         x, y, errors = zip(*((p.x, p.value, p.error) for p in line))
         lines.append(points.Line(label, x, y, errors, line[0].family))
     alt = f"{plot.title}; {plot.y} against {plot.x}: " + "; ".join(
@@ -87,9 +127,9 @@ def picture(plot: Plot, name: str, measured: Points) -> dict:
     return dict(title=plot.title, svg=plots.both(points.picture, lines, *axes, alt=alt, wide=540))
 
 
-def table(plot: Plot, name: str, measured: Points) -> dict:
+def table(plot: Plot, name: str, seen: Points) -> dict:
     """The figures of a picture."""
-    head, *rows = told.figures(plot, name, measured)
+    head, *rows = told.figures(plot, name, seen)
     return dict(title=f"{plot.title}: {plot.y}", head=head, rows=rows)
 
 
@@ -100,4 +140,4 @@ def link(play: Play) -> str:
     return "?" + query(runs.request(dict(play.settings)).settings)
 
 
-TAB = Tab("claims", "Claims", build=build, offered=lambda: results.FOLDER.is_dir())
+TAB = Tab("claims", "Claims", build=build, record=record)

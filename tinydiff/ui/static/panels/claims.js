@@ -4,7 +4,7 @@ import {Panel, add, make, picture, put, row, table} from "../dom.js";
 
 export class Claims extends Panel {
   show({packed}) {
-    const {cards, first} = JSON.parse(packed);
+    const {cards, first, mistakes} = JSON.parse(packed);
     this.root.textContent = "";
     if (first.length) {
       const list = put(this.root, "ol", "tq-first", null, {"aria-label": "Surprising"});
@@ -16,6 +16,11 @@ export class Claims extends Panel {
       }
     }
     add(this.root, ...cards.map(card));
+    if (!mistakes.length) return;
+    put(this.root, "h2", "tq-title", "Find the mistake");
+    put(this.root, "p", "tt-about", "Formulas as they are printed in places, and what each costs, "
+      + "measured where the right answer is known.");
+    add(put(this.root, "div", "tq-mistakes"), ...mistakes.map(mistake));
   }
 
   jump(event, name) {
@@ -37,6 +42,20 @@ function card({name, said, verdict, answer, pictures, plays, ...more}) {
   const foot = put(box, "footer");
   for (const {title, link} of plays) put(foot, "a", "tt-button tq-play", title, {href: link});
   add(foot, measured(more));
+  return box;
+}
+
+function mistake({title, question, printed, right, hint, why, found, link}) {
+  const box = make("article", "tq-mistake");
+  put(box, "h3", "", title);
+  put(box, "p", "", question);
+  put(box, "code", "tq-formula", printed);
+  const help = put(box, "details");
+  add(help, make("summary", "", "A hint"), make("p", "", hint));
+  const end = put(box, "details");
+  add(end, make("summary", "", "The mistake"), make("code", "tq-formula", right),
+    make("p", "", why), ...found.map((words) => make("p", "tq-found", words)));
+  if (link) put(end, "a", "tt-button tq-play", "Watch it", {href: link});
   return box;
 }
 
