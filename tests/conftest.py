@@ -2,6 +2,7 @@
 test on."""
 
 import os
+import random
 import sys
 from dataclasses import replace
 from types import ModuleType
@@ -19,7 +20,7 @@ from tests.languages import ALPHABETS, LANGUAGES
 from tinydiff.processes import PROCESSES, build
 from tinydiff.randomness import seeded
 from tinydiff.schedules import schedule
-from tinydiff.text import Characters
+from tinydiff.text import Characters, gather
 from tinydiff.train.loop import PRESETS, train
 
 # files that take seconds to make what all of their tests need
@@ -122,6 +123,26 @@ def taught_to_restore(lines, out, steps):
     """A tiny checkpoint after so many steps of training."""
     often = dict(steps=steps, validate_every=steps, save_every=steps)
     made = replace(PRESETS["tiny"], task="restore", corpus=str(lines), out=str(out), **often)
+    list(train(replace(made, precision="fp32")))
+    return out
+
+
+SPEAKS = dict(king="roi", lord="sire", rose="fleur", fool="fou", sea="mer", sun="soleil")
+
+
+def taught_tasks(folder, out, steps):
+    """A tiny checkpoint of four tasks on sentences of two to four words, each of which is always
+    translated in the same way, after so many steps of training."""
+    rng, rows = random.Random(0), []
+    for _ in range(120):
+        words = rng.choices(WORDS, k=rng.randint(2, 4))
+        english, french = (" ".join(side) for side in (words, [SPEAKS[word] for word in words]))
+        rows += [("translate-en-fr", english, french), ("translate-fr-en", french, english)]
+        rows += [("reply", english, f"{english}!"), ("restore", english, f"{english}.")]
+    gather.write(rows[:400], folder / "toy_train.tsv")
+    gather.write(rows[400:], folder / "toy_valid.tsv")
+    often = dict(steps=steps, validate_every=steps, save_every=steps, tokenizer="bpe-400")
+    made = replace(PRESETS["tiny"], corpus=str(folder / "toy_train.tsv"), out=str(out), **often)
     list(train(replace(made, precision="fp32")))
     return out
 

@@ -111,7 +111,7 @@ def test_all_of_a_repository_is_in_the_menus(server):
     assert opened.open_with("stranger/many/stories@main").said == f"The page opens with {keys[1]}."
     assert list(catalogue.GUESTS) == [keys[1]]
     said = opened.open_with("stranger/many/lines").said
-    assert "in the tab Rewrite" in said and tab.first_model() == opened.USUAL["model"]
+    assert "in the tab Tasks" in said and tab.first_model() == opened.USUAL["model"]
 
 
 def test_a_guest_judges_nobody(server):
@@ -314,7 +314,7 @@ def test_a_visitor_plays_it_in_every_tab(visitor):
     model, panel = families.changed(session, stories)
     assert catalogue.short_name(stories) in [row["cells"][0] for row in panel["rows"]]
     assert catalogue.short_name(stories) in panel["pictures"][0]
-    model, sampler, _ = rewrite.model_chosen(session, "stranger/many")
+    model, sampler, *_ = rewrite.model_chosen(session, "stranger/many")
     assert model["value"] == lines and sampler["value"] == "confidence"
     asked = rewrite.read_fields(session, lines, "to be or not to be", "confidence", 2, 1, 0.5, 1)
     *_, (_, panel) = rewrite.TAB.alone(asked)

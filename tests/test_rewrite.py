@@ -4,25 +4,30 @@ and the measures."""
 import io
 import json
 import math
+import shutil
 from dataclasses import replace
 
 import gradio as gr
 import pytest
 import torch
 
-from tests.conftest import brief
+from tests.conftest import SPEAKS, brief, taught_tasks
 from tests.languages import Pieces
 from tinydiff import exact, rewrite, uncertainty
 from tinydiff.cli.commands import main
 from tinydiff.generate import generate
 from tinydiff.measure import evaluate
+from tinydiff.measure.alignment import alignment
 from tinydiff.processes import PROCESSES
 from tinydiff.randomness import seeded
+from tinydiff.show import render
 from tinydiff.store import catalogue, checkpoint
 from tinydiff.text import Canvas, Characters, Corpus, Pairs, corpus, paired, pairs, plain
+from tinydiff.text.tasks import source_room, target_room
 from tinydiff.train.loop import PRESETS, train
-from tinydiff.ui import request, training
+from tinydiff.ui import recording, request, training
 from tinydiff.ui import rewrite as tab
+from tinydiff.ui import tasks as said
 from tinydiff.ui.session import Session
 from tinydiff.ui.tab import Site
 
@@ -354,7 +359,9 @@ def test_evaluating_a_rewriter_writes_its_card(rewriter, lines, shelf, monkeypat
     ]
     sample = result["samples"][0]
     assert sample["source"] == plain(sample["truth"]) and sample["truth"] in card
-    assert tab.known_lines()[sample["source"]] == sample["truth"]
+    assert said.known("restore-masked", "restore")[sample["source"]] == sample["truth"]
+    model = catalogue.rewriters()["restore-masked"]
+    assert sample["source"] in said.examples("restore-masked", model, "restore")
 
 
 # ---------------------------------------------------------------- library and page
@@ -440,7 +447,7 @@ def test_a_run_of_the_page(shelf):
 
 def test_a_known_line_is_compared_with_print(shelf, monkeypatch):
     """Words whose printed line is known: it stands below, and every line has its errors."""
-    monkeypatch.setattr(tab, "known_lines", lambda: {"sea sun": "Sea, sun."})
+    monkeypatch.setattr(tab, "known", lambda model, task: {"sea sun": "Sea, sun."})
     rows = tab.rewrite("sea sun", candidates=1, steps=2)["rows"]
     assert [row["name"] for row in rows] == ["candidate 1", "your words as they are", "in print"]
     assert (
@@ -457,7 +464,9 @@ def test_a_known_line_is_compared_with_print(shelf, monkeypatch):
         (dict(words="?!"), "nothing to rewrite"),
         (dict(words="king 7"), "'7' at position 6"),
         (dict(words=None), "a line of words"),
-        (dict(words="a" * 10_000), "500 characters"),
+        (dict(words="a" * 10_000), "1,000 characters"),
+        (dict(task="dance"), "no task 'dance' that this model has learned; there are restore"),
+        (dict(task=7), "no task 7"),
         (dict(steps=0), "steps"),
         (dict(steps="8"), "steps"),
         (dict(candidates=9), "candidates"),
@@ -490,3 +499,171 @@ def test_the_tab_is_there_only_with_a_model(shelf, monkeypatch, tmp_path):
     assert tab.offered()
     monkeypatch.setattr(catalogue, "CHECKPOINTS", tmp_path)
     assert not tab.offered()
+
+
+# ---------------------------------------------------------------- a model of several tasks
+
+
+TASKS = ["translate-en-fr", "translate-fr-en", "reply", "restore"]
+
+
+@pytest.fixture(scope="module")
+def talented(tmp_path_factory):
+    """A tiny checkpoint that has learned four tasks."""
+    folder = tmp_path_factory.mktemp("talents")
+    return taught_tasks(folder, folder / "tasks-masked", 200)
+
+
+@pytest.fixture
+def both(rewriter, talented, tmp_path, monkeypatch):
+    """The library with that checkpoint beside one that restores lines alone."""
+    for folder in (rewriter, talented):
+        shutil.copytree(folder, tmp_path / folder.name)
+    monkeypatch.setattr(catalogue, "CHECKPOINTS", tmp_path)
+    catalogue.opened.cache_clear(), catalogue.fingerprint.cache_clear()
+    yield
+    catalogue.opened.cache_clear(), catalogue.fingerprint.cache_clear()
+
+
+def examples(task):
+    return said.examples("tasks-masked", catalogue.rewriters()["tasks-masked"], task)
+
+
+def values(chosen):
+    return [value for _, value in chosen["choices"]]
+
+
+def test_the_first_choice_is_the_task(both):
+    """The tab opens with the model of the most tasks, in the order of the page, and an example; the
+    task is the first thing that is asked."""
+    with gr.Blocks() as page:
+        tab.build(Site(page, None, gr.State(Session())))
+    fields = [block for block in page.blocks.values() if getattr(block, "label", None)]
+    assert fields[0].label == "Task" and [value for _, value in fields[0].choices] == TASKS
+    assert fields[0].choices[0][0] == "translate to French" and tab.TAB.title == "Tasks"
+    assert fields[1].value == examples("translate-en-fr")[0]
+    assert next(field for field in fields if field.label == "Model").value == "tasks-masked"
+
+
+def test_a_task_fills_in_its_example(both):
+    """In the place of another example or of nothing; what was typed stays."""
+    session, (french, *_) = Session(), examples("translate-fr-en")
+    english = examples("translate-en-fr")[-1]
+    for words in (english, " "):
+        field, offers = tab.task_chosen(session, "tasks-masked", "translate-fr-en", words)
+        assert field["value"] == french and "French" in field["info"]
+        assert offers["samples"][0] == [french]
+        assert tab.filled_in(session, "tasks-masked", "translate-fr-en", 0) == french
+    field, _ = tab.task_chosen(session, "tasks-masked", "reply", "the king")
+    assert "value" not in field
+    with pytest.raises(gr.Error, match="example"):
+        tab.filled_in(session, "tasks-masked", "reply", 99)
+    with pytest.raises(gr.Error, match="no task 'dance'"):
+        tab.task_chosen(session, "tasks-masked", "dance", "")
+
+
+def test_another_model_offers_its_tasks(both):
+    """One of a single task that one, with lines of its evaluation or the usual one; a task that
+    both know stays chosen."""
+    *_, chips, field, _ = tab.model_chosen(Session(), "restore-masked", "reply", "")
+    assert values(chips) == ["restore"] and chips["value"] == "restore"
+    assert field["value"] in {said.ONLY, *said.evaluated("restore-masked", "restore")}
+    *_, chips, _, _ = tab.model_chosen(Session(), "tasks-masked", "restore", "a king")
+    assert values(chips) == TASKS and chips["value"] == "restore"
+
+
+def test_a_translation_on_the_page(both):
+    """The player has the target alone and, beside it, its source; every candidate is told; of each
+    word of the translation the word of the source that it translates has the most influence."""
+    words = ["king", "sea", "rose"]
+    run = tab.TAB.start(
+        Session(), "tasks-masked", " ".join(words), "confidence", 8, 3, 0.5, 1, TASKS[0]
+    )
+    *_, (player, panel) = run
+    assert player["head"]["source"]["text"] == "king sea rose"
+    assert player["head"]["source"]["name"] == "translate to French"
+    assert player["head"]["settings"]["task"] == TASKS[0]
+    end = render.unpack(player).frames[-1]
+    process = catalogue.open_model("tasks-masked")
+    n = len(process.tokenizer.encode(" ".join(words)))
+    assert not any(end.given) and len(end.text) == target_room(source_room(n))
+    sign = process.tokenizer.signs[process.tokenizer.end_id]
+    assert player["head"]["scene"]["end"] == sign and "between" not in player["head"]["scene"]
+    shown = render.spelled(end.text.partition(sign)[0], process.tokenizer).strip()
+    assert panel["rows"][0]["text"] == shown
+    chosen = next(row["text"] for row in panel["rows"] if row["mark"])
+    aligned, found = panel["aligned"], alignment(process, TASKS[0], " ".join(words), chosen)
+    assert aligned["source"] == words and aligned["target"] == found.target and panel["prose"]
+    assert torch.tensor(aligned["falls"]).allclose(found.influence.float(), atol=0.006)
+
+
+def test_a_word_rests_on_the_one_that_it_translates(both):
+    """In a language in which each word is always translated in the same way."""
+    process, words = catalogue.open_model("tasks-masked"), ["king", "sea", "rose"]
+    target = " ".join(SPEAKS[word] for word in words)
+    found = alignment(process, TASKS[0], " ".join(words), target)
+    assert found.influence.argmax(1).tolist() == [0, 1, 2] and found.influence.max() > 1
+
+
+def test_the_same_words_for_two_tasks(both):
+    """Are two runs, neither of which is remembered as the other; what is known of a line that was
+    restored is counted, and nothing is drawn of it."""
+    asked = [
+        tab.read("tasks-masked", "king sea", None, 4, 2, 0.5, 1, task)
+        for task in ("reply", "restore")
+    ]
+    assert tab.TAB.key(asked[0]) != tab.TAB.key(asked[1])
+    panels = [list(tab.TAB.alone(one))[-1][1] for one in asked]
+    assert panels[0]["rows"] != panels[1]["rows"]
+    assert [panel["aligned"] for panel in panels] == [None, None]
+    assert panels[1]["rows"][2]["name"] == "your words as they are"
+
+
+def test_programs_name_a_task(both):
+    """Alone it finds a model that knows it; a word that was typed with spaces is the same."""
+    rows = tab.rewrite(" king   sea ", task="translate-en-fr", steps=8)["rows"]
+    assert rows == tab.rewrite("king sea", "tasks-masked", 8, task="translate-en-fr")["rows"]
+    known = tab.rewrite("We'll talk later.", task="translate-en-fr", steps=2, candidates=1)["rows"]
+    assert known[-1]["name"] == "a person's translation" and known[-1]["errors"] is None
+    assert known[-1]["text"] == said.bundled()["translate-en-fr"]["We'll talk later."]
+
+
+@pytest.mark.parametrize(
+    "words,task,says",
+    [
+        ("king " * 60, "reply", r"The source has \d+ tokens and there is room for \d+: give fewer"),
+        ("  ", "reply", "There is nothing to write from"),
+        ("?!", "restore", "There is nothing to write from"),
+        ("king", "translate-de-fr", "There is no task 'translate-de-fr'.*; there are translate-en"),
+    ],
+)
+def test_what_no_task_can_be_asked(both, words, task, says):
+    with pytest.raises(gr.Error, match=says) as error:
+        tab.read("tasks-masked", words, None, 4, 2, 0.5, 1, task)
+    assert "\n" not in error.value.message and error.value.message.endswith(".")
+
+
+def test_the_examples_that_come_along(both):
+    """There are some of each task that the page names, each with its target; a model offers those
+    for which it has room."""
+    found = said.bundled()
+    assert list(found) == list(said.SAID) and min(map(len, found.values())) >= 3
+    assert all(source != target for some in found.values() for source, target in some.items())
+    assert all(plain(target) == source for source, target in found["restore"].items())
+    process = catalogue.open_model("tasks-masked")
+    for source in [source for task in TASKS for source in examples(task)]:
+        fits = len(process.tokenizer.encode(source)) <= said.room(process)
+        assert fits or source == said.ONLY
+    assert "We'll talk later." in examples(TASKS[0]) and said.ONLY not in examples(TASKS[0])
+    assert said.tasks_of("<zebra> <reply> <restore>") == ["reply", "restore", "zebra"]
+    assert said.choices("my-task") == [("my task", "my-task")] and said.tasks_of("") == []
+
+
+def test_the_first_view_is_of_the_model_that_is_there(both, tmp_path, monkeypatch):
+    """Recorded, it is shown; that of another model is not."""
+    monkeypatch.setattr(recording, "FOLDER", tmp_path / "recorded")
+    monkeypatch.setattr(recording, "MADE", tmp_path / "recorded" / "made.json")
+    assert tab.recorded("tasks-masked") == {}
+    tab.record()
+    last = tab.recorded("tasks-masked")
+    assert last["player"]["done"] and last["sheet"]["rows"] and tab.recorded("restore-masked") == {}

@@ -1,4 +1,5 @@
-"""Rewrite as a visitor and as a program uses it, on a page whose library holds a tiny rewriter."""
+"""Tasks as a visitor and as a program uses it, on a page whose library holds a tiny model of four
+tasks and one of one."""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -6,7 +7,7 @@ from gradio_client import Client
 
 from tests.browser.conftest import BROKEN, ONE_LOOK, Server
 from tests.browser.test_tabs import refused, select, write
-from tests.conftest import taught_to_restore
+from tests.conftest import taught_tasks, taught_to_restore
 from tinydiff import rewrite
 from tinydiff.measure import evaluate
 from tinydiff.store import catalogue
@@ -34,6 +35,7 @@ def server(lines, tmp_path_factory):
         patched.setattr(rewrite, "PAIRS", 12)
         patched.setattr(rewrite, "STEPS", (1, 8))
         evaluate.run(shelf / "restore-masked", corpus(lines), draws=1)
+    taught_tasks(tmp_path_factory.mktemp("pairs"), shelf / "tasks-masked", 60)
     served = Server("-c", APP.format(str(shelf)))
     yield served
     served.close()
@@ -41,13 +43,23 @@ def server(lines, tmp_path_factory):
 
 def tab(visit, query=""):
     page = visit(query)
-    select(page, "Rewrite")
+    select(page, "Tasks")
     page.wait_for_selector("#rewrite-panel .tt-status", state="attached")
-    # the recorded view
-    page.evaluate(
-        "document.querySelectorAll('#rewrite-panel .tr-line').forEach((line) => line.remove())"
-    )
     return page
+
+
+def choose(page, task):
+    """Choose a task and wait until the field says what it asks for."""
+    before = page.locator("#rewrite-words").inner_text()
+    page.locator(f"#rewrite-task input[value={task}]").click()
+    page.wait_for_function(
+        "(before) => document.querySelector('#rewrite-words').innerText !== before", arg=before
+    )
+
+
+def begin(page, words):
+    write(page, "#rewrite-words textarea", words)
+    page.click("#rewrite-run")
 
 
 def finished(page, count):
@@ -60,37 +72,109 @@ def finished(page, count):
     return page.locator("#rewrite-panel .tr-text").all_inner_texts()
 
 
-def test_words_are_rewritten(visit):
-    """The words stand on the canvas as they were stripped, five candidates come, and one of them is
-    chosen."""
+def test_a_translation_stands_beside_its_source(visit):
+    """The source as it was typed, five candidates of which one is chosen; what is written ends at
+    its end, and nothing of the source is among it."""
     page = tab(visit)
-    write(page, "#rewrite-words textarea", "KING, sea")
-    page.click("#rewrite-run")
-    assert finished(page, 5)[5] == "king sea"
+    begin(page, "king sea rose")
+    finished(page, 4)
     assert page.locator("#rewrite-panel .tr-chosen").count() == 1
+    assert page.inner_text("#rewrite-player .td-source .td-words") == "king sea rose"
+    assert "translate to French" in page.inner_text("#rewrite-player .td-source")
     page.get_by_role("button", name="To the end").locator("visible=true").click()
-    cells = page.locator("#rewrite-player .td-cells span").all_text_contents()
-    assert (
-        "".join(cells[:9]) == "king sea↵"
-        and page.locator("#rewrite-player .td-cells .g").count() == 16
-    )
+    assert page.locator("#rewrite-player .td-cells .g").count() == 0
+    shown = page.locator("#rewrite-player .td-sheet .td-cells").first.inner_text()
+    first = page.locator("#rewrite-panel .tr-text").first.inner_text()
+    assert shown.replace("∎", "").split() == first.split()
+    boxes = [
+        page.locator(f"#rewrite-player {part}").first.bounding_box()
+        for part in (".td-source", ".td-sheet")
+    ]
+    assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"] and boxes[0]["y"] == boxes[1]["y"]
 
 
-def test_an_example_is_compared_with_print(visit):
-    """A click on a validation line writes it; the printed line stands below, without an error."""
+def test_words_of_a_translation_shade_their_sources(visit):
+    """A word that is pointed at, tapped, or reached with the arrows is the chosen one; what it
+    rests on is said and shaded, and one stop of the keyboard is enough for all of them."""
     page = tab(visit)
-    page.locator(".gallery-item").locator("visible=true").first.click()
+    begin(page, "king sea rose fool")
+    finished(page, 4)
+    words = page.locator("#rewrite-panel .tr-to button")
+    assert words.count() >= 2
+    assert page.locator("#rewrite-panel .tr-from span").all_inner_texts() == [
+        "king",
+        "sea",
+        "rose",
+        "fool",
+    ]
+
+    def chosen():
+        pressed = [words.nth(i).get_attribute("aria-pressed") for i in range(words.count())]
+        assert page.locator("#rewrite-panel .tr-to button[tabindex='0']").count() == 1
+        return [i for i, said in enumerate(pressed) if said == "true"]
+
+    assert len(chosen()) == 1
+    words.nth(0).click()
+    assert chosen() == [0]
+    words.nth(0).press("ArrowRight")
+    assert chosen() == [1]
+    assert words.nth(1).inner_text() in page.inner_text("#rewrite-panel .tr-said")
+    words.nth(1).press("Home")
+    assert chosen() == [0]
+    words.nth(1).hover()
+    assert chosen() == [1]
+    shades = page.locator("#rewrite-panel .tr-from span").evaluate_all(
+        "(all) => all.map((one) => one.className)"
+    )
+    named = page.inner_text("#rewrite-panel .tr-said")
+    assert all(shade[:-1] == "tr-h" for shade in shades)
+    assert ("without" in named) == any(shade != "tr-h0" for shade in shades)
+
+
+def test_a_task_brings_its_example(visit):
+    """In the place of another; a click on one of them writes, and what people made of it stands
+    below."""
+    page = tab(visit)
+    field = page.locator("#rewrite-words textarea")
+    before = field.input_value()
+    choose(page, "reply")
+    page.wait_for_function(
+        "(before) => document.querySelector('#rewrite-words textarea').value !== before", arg=before
+    )
+    assert "in a story" in page.inner_text("#rewrite-words")
+    page.locator("#rewrite-examples .gallery-item").locator("visible=true").last.click()
+    finished(page, 5)
+    assert "what the story answers" in page.locator("#rewrite-panel .tr-line").last.inner_text()
+    assert page.locator("#rewrite-panel .tr-words").count() == 0
+    write(page, "#rewrite-words textarea", "my own words")
+    choose(page, "translate-en-fr")
+    assert field.input_value() == "my own words"
+
+
+def test_a_model_of_one_task(visit):
+    """Offers that one, with lines of its evaluation; the printed line stands below, without an
+    error, and the source above the line that is written."""
+    page = tab(visit)
+    page.locator(".tr-more .label-wrap").click()
+    page.locator("#rewrite-model input").click()
+    page.get_by_role("option", name="restore-masked").click()
+    page.wait_for_function("document.querySelectorAll('#rewrite-task input').length === 1")
+    page.locator("#rewrite-examples .gallery-item").locator("visible=true").first.click()
     assert len(finished(page, 6)) == 7
     assert page.locator("#rewrite-panel .tr-line").last.inner_text().split("\n")[0] == "in print"
     assert "0 % errors" in page.locator("#rewrite-panel .tr-line").last.inner_text()
-
-
-def test_words_that_cannot_be_are_told(visit):
-    """One sentence, and the page stays as it was."""
-    page = tab(visit)
+    assert page.locator("#rewrite-player .td-sheets.td-above").count() == 1
     write(page, "#rewrite-words textarea", "king 7")
     page.click("#rewrite-run")
     assert "'7' at position 6" in refused(page, "#rewrite-words")
+
+
+@pytest.mark.parametrize("words,says", [("king " * 80, "there is room for"), (" ", "nothing to")])
+def test_words_that_cannot_be_are_told(visit, words, says):
+    """One sentence at the field, and the page stays as it was."""
+    page = tab(visit)
+    begin(page, words)
+    assert says in refused(page, "#rewrite-words")
 
 
 @pytest.mark.parametrize("scheme,width", ONE_LOOK)
@@ -104,16 +188,15 @@ def test_nothing_for_axe(visit, page, scheme, width):
         found = Axe().run(page, options=BROKEN)
         assert found.violations_count == 0, found.generate_report()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        write(page, "#rewrite-words textarea", "king sea")
-        page.click("#rewrite-run")
-        finished(page, 5)
+        begin(page, "king sea")
+        finished(page, 4)
         page.wait_for_timeout(400)
 
 
 def test_programs_rewrite_too(server):
     """The API answers with the candidates."""
     found = Client(server.url, verbose=False).predict(
-        "king sea", "", 8, 3, 1.0, 1, api_name="/rewrite"
+        "king sea", "restore-masked", 8, 3, 1.0, 1, "restore", api_name="/rewrite"
     )
     assert [row["name"] for row in found["rows"]] == [
         "candidate 1",

@@ -97,7 +97,7 @@ def taken_in(name: str) -> str:
     key, model = next(iter(found.items()))
     if not model.task:
         settle(key, process)
-    where = ", in the tab Rewrite" if model.task else ""
+    where = ", in the tab Tasks" if model.task else ""
     return f"The page opens with {key}{where}{beside(len(found) - 1)}."
 
 

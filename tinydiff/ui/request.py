@@ -106,7 +106,7 @@ def open_model(name: object, session: Session | None = None) -> tuple[Model, Pro
     if process.task:
         raise ValueError(
             f"The model {brief(name)} rewrites lines and writes no plain text: choose another, or "
-            "play it in the tab Rewrite."
+            "play it in the tab Tasks."
         )
     return model, process
 

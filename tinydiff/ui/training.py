@@ -10,12 +10,13 @@ import gradio as gr
 from tinydiff.measure.families import untrained
 from tinydiff.processes import PROCESSES
 from tinydiff.randomness import seeded
+from tinydiff.sentences import brief
 from tinydiff.show import plots
 from tinydiff.store import catalogue
 from tinydiff.store.card import drawable
 from tinydiff.store.catalogue import Model
 from tinydiff.store.checkpoint import Card
-from tinydiff.ui.errors import one_of, refusals
+from tinydiff.ui.errors import refusal, refusals
 from tinydiff.ui.request import look_up, opened_among
 from tinydiff.ui.session import Session
 from tinydiff.ui.tab import HUB_QUEUE, QUIET, Panel, Site, Tab, first_model, in_menus, menu
@@ -71,7 +72,11 @@ def pulled(name: str, session: Session) -> str:
 def answer(model: str) -> dict:
     """What the panel shows of a model. Raises gr.Error for an unknown one."""
     known = catalogue.bundled() | catalogue.models() | catalogue.rewriters()
-    return story(one_of("model", catalogue.named(model, known), known))
+    key = catalogue.named(model, known)
+    if not isinstance(key, str) or key not in known:
+        there = ", ".join(catalogue.short(known))
+        raise refusal(f"There is no model {brief(key)}; there are {there}.")
+    return story(key)
 
 
 def story(key: str) -> dict:

@@ -167,6 +167,7 @@ class Player {
     colour(this.root, family);
     this.find(".td-speed-label").hidden = !!pace;
     this.find(".td-big span").textContent = noise ?? "";
+    this.drawSource(this.run.head.source);
     const [, size] = ROOMY.find(([most]) => this.run.frames[0].text.length <= most);
     this.root.style.setProperty("--td-size", size);
     if (!value.done && innerWidth < NARROW) {
@@ -403,9 +404,20 @@ class Player {
       : count === 1 ? "Written again: 1 word changed." : `Written again: ${count} words changed.`;
   }
 
+  // what the text is written from, beside it; above it where its lines are of one width
+  drawSource(source) {
+    const box = this.find(".td-source"), {classList} = this.find(".td-sheets");
+    box.hidden = !source;
+    classList.toggle("td-written", !!source);
+    classList.toggle("td-above", !!source?.above);
+    if (!source) return;
+    box.querySelector("span").textContent = source.name;
+    box.querySelector(".td-words").textContent = source.text;
+  }
+
   // over the text, where two are side by side
   drawTitle() {
-    const title = this.find(".td-title");
+    const title = this.find(".td-sheet .td-title");
     title.querySelector("b").textContent = looks(this.run);
     title.querySelector("span").textContent = said(this.run);
   }

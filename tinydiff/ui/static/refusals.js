@@ -5,7 +5,8 @@ import {make} from "./dom.js";
 // settings by the labels of their fields, where those have another name
 const NAMED = {
   prompt: "begin with", template: "begin with", steps: "looks", text: "begin with",
-  "this model does not know": "begin with|your words",
+  "this model does not know": "begin with|your words", source: "your words",
+  words: "your words", nothing: "your words",
 };
 
 // the field of a tab that a sentence speaks of first; null where it speaks of none

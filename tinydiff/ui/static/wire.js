@@ -4,7 +4,8 @@
 //   run    a number that no other run has; total: how many pictures are expected
 //   head   {settings, family, noise, told (sentences by moment), guess (the text of one look, and
 //          what its signs spell), looks (numbers of steps of the
-//          slider), curves: {alpha, weight, loss}, query, pace}, optional; nats, the largest
+//          slider), curves: {alpha, weight, loss}, query, pace, source (what stands beside the
+//          text: {text, name, above})}, optional; nats, the largest
 //          entropy; pairs, likeliest tokens a cell; scene, what kind of noise it is (render.scene)
 //   chunks lists of pictures, each list a string of JSON; a picture has text, best, state, sure,
 //          entropy, view as changes ([place, character, ...] or the whole string), step, t, calls
