@@ -8,12 +8,14 @@ from axe_playwright_python.sync_playwright import Axe
 from gradio_client import Client
 
 from tests.browser.conftest import BROKEN, ONE_LOOK
+from tinydiff.claims import VERDICTS
 from tinydiff.runs import DEFAULTS
 
 TABS = {  # their titles, and their names in addresses
     "Steps": "steps",
     "Race": "race",
     "Blocks": "blocks",
+    "Claims": "claims",
     "Noise": "noise",
     "Train yours": "train",
     "How ours learned": "training",
@@ -556,3 +558,30 @@ def test_bad_input_is_answered_in_one_sentence(client, name, arguments, word):
         client.submit(*arguments, api_name=name).result(timeout=60)
     said = str(refused.value)
     assert word in said and "Traceback" not in said and "\n" not in said.strip()
+
+
+def test_claims_are_told_with_figures_and_a_run_to_watch(visit, page):
+    """The cards come when the tab is seen: a claim, its verdict, pictures, how it was measured, and
+    a run of Watch."""
+    tab(visit, "Claims")
+    first = page.locator("#claims-panel .tq-claim").first
+    assert first.locator("h2").inner_text().endswith(".")
+    assert first.locator(".tq-verdict").inner_text() in VERDICTS
+    assert first.locator("figure svg").count() >= 1
+    assert not first.locator("table").first.is_visible()
+    first.locator("summary").click()
+    assert first.locator("table").first.is_visible()
+    assert "python -m tinydiff claim" in first.locator("dl").inner_text()
+    mistake = page.locator("#claims-panel .tq-mistake").first
+    mistake.locator("summary").last.click()
+    assert "%" in mistake.locator(".tq-found").first.inner_text()
+    assert "model=" in first.locator(".tq-play").first.get_attribute("href")
+
+
+def test_a_surprising_answer_leads_to_its_card(visit, page):
+    tab(visit, "Claims")
+    link = page.locator("#claims-panel .tq-first a").first
+    words = link.inner_text()
+    link.click()
+    heading = page.locator("#claims-panel .tq-claim h2:focus")
+    assert heading.inner_text() == words

@@ -35,11 +35,11 @@ def parts() -> dict[str, Callable[[], object]]:
 
     return {
         **recordings.RECORDINGS,
+        "answers": make_answers,
         "families": make_families,
         "cards": make_cards,
         "gif": make_gif,
         "twenty": make_twenty,
-        "answers": make_answers,
         "pictures": pictures.write,
         "docs": documents.write_all,
     }

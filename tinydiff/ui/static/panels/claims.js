@@ -15,7 +15,7 @@ export class Claims extends Panel {
         add(put(list, "li"), link, make("p", "", text));
       }
     }
-    add(this.root, ...cards.map(card));
+    add(this.root, ...cards.map(claim));
     if (!mistakes.length) return;
     put(this.root, "h2", "tq-title", "Find the mistake");
     put(this.root, "p", "tt-about", "Formulas as they are printed in places, and what each costs, "
@@ -31,7 +31,7 @@ export class Claims extends Panel {
   }
 }
 
-function card({name, said, verdict, answer, pictures, plays, ...more}) {
+function claim({name, said, verdict, answer, pictures, plays, ...more}) {
   const box = make("article", "tq-claim", null, {"data-claim": name});
   add(put(box, "header"), make("h2", "", said, {tabindex: -1}), make("b", "tq-verdict", verdict));
   put(box, "p", "tq-answer", answer);
