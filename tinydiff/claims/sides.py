@@ -66,9 +66,12 @@ class Sides(Claim):
     def written(self, lab, plot, gap):
         masked, rival = lab.model(MASKED), lab.model(RIVAL)
         tokens = lab.stories(masked, LEFT + gap + RIGHT)
-        yield self.judged(lab, plot, masked, tokens, cut(tokens, gap), TRUE, 1, "ink")
         own = filled(lab, masked, tokens, gap, temperature=lab.best(MASKED))
-        yield self.judged(lab, plot, masked, tokens, own, BOTH, 1, masked.name)
+        read = {TRUE: read_with(lab, masked, tokens, cut(tokens, gap))}
+        read[BOTH] = read_with(lab, masked, tokens, own)
+        for label, family in ((TRUE, "ink"), (BOTH, masked.name)):
+            mean = uncertainty.contrast((1, *read[label]))
+            yield Point(plot, label, 1, mean.value, mean.error, len(tokens), family)
         tries, liking = [], []
         for k in range(max(lab.some(TRIES))):
             how = dict(temperature=lab.best(RIVAL), seed=lab.seed + 1000 * (k + 1))
@@ -77,25 +80,21 @@ class Sides(Claim):
         tries, liking = torch.stack(tries), torch.stack(liking)  # (n, B, gap), (n, B)
         for n in lab.some(TRIES):
             best = liking[:n].argmax(0)
-            kept = tries[best, torch.arange(len(tokens))]
-            yield self.judged(lab, plot, rival, tokens, kept, BEST, n, rival.name)
-
-    def judged(self, lab, plot, process, tokens, gap, label, n, family):
-        """The judge's bits of a gap and what follows it, behind what stands before it."""
-        whole = texts_in(process, with_gap(tokens, gap))
-        mean = lab.bits(whole, list(map(len, texts_in(process, tokens[:, :LEFT]))))
-        return Point(plot, label, n, mean.value, mean.error, len(whole), family)
+            kept = read_with(lab, rival, tokens, tries[best, torch.arange(len(tokens))])
+            mean = uncertainty.contrast((1, *kept))
+            yield Point(plot, BEST, n, mean.value, mean.error, len(tokens), rival.name)
+            more = uncertainty.contrast((1, *kept), (-1, *read[BOTH]))
+            yield Point("difference", plot, n, more.value, more.error, len(tokens))
 
     def answer(self, points):
         both, alone = (points.mean("right", label, 1) for label in (BOTH, ALONE))
         ours, true = (points.mean("longer", label, 1) for label in (BOTH, TRUE))
         tried = points.line("longer", BEST)
-        level = next(
-            (p.x for p in tried if not sure(d := apart(p.mean, ours)) or d.value < 0), math.inf
-        )
+        more = points.line("difference", "longer")
+        level = next((p.x for p in more if not sure(p.mean) or p.value < 0), math.inf)
         first, last = tried[0].mean, tried[-1].mean
         draws = (
-            f"The rival draws level when it may choose among {level:.0f}"
+            f"The rival draws level, within the error, when it may choose among {level:.0f}"
             if level < math.inf
             else f"The rival is not level with the best of {tried[-1].x:.0f}"
         )
@@ -124,6 +123,15 @@ class Sides(Claim):
 
 
 # ---------------------------------------------------------------- gaps
+
+
+def read_with(lab, process: Process, tokens: Tensor, gap: Tensor) -> tuple[Tensor, Tensor]:
+    """The judge's bits of a gap and what follows it, behind what stands before it, and the
+    characters of both, of each story."""
+    whole = texts_in(process, with_gap(tokens, gap))
+    nats = lab.nats(whole, list(map(len, texts_in(process, tokens[:, :LEFT]))))
+    bits = torch.stack([each.sum() for each in nats]) / math.log(2)
+    return bits, torch.tensor([len(each) for each in nats])
 
 
 def cut(tokens: Tensor, gap: int) -> Tensor:
