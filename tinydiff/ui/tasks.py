@@ -1,7 +1,7 @@
 """What the page says of tasks: their names, what is written into the field, and examples.
 
 The examples are sentences that no model was trained on, from the evaluation of a checkpoint where
-it has some of the task, else of static/tasks.tsv: of Tatoeba (CC BY 2.0 FR) and TinyStories
+it has some of the task, else of static/tasks.txt: of Tatoeba (CC BY 2.0 FR) and TinyStories
 (CDLA-Sharing-1.0).
 """
 
@@ -103,9 +103,9 @@ def able(task: str) -> str:
 
 @lru_cache(maxsize=1)
 def bundled() -> dict[str, dict[str, str]]:
-    """The targets of sources of static/tasks.tsv, by task."""
+    """The targets of sources of static/tasks.txt, by task."""
     found: dict[str, dict[str, str]] = {}
-    for line in (STATIC / "tasks.tsv").read_text("utf-8").splitlines():
+    for line in (STATIC / "tasks.txt").read_text("utf-8").splitlines():
         task, source, target = line.split("\t")
         found.setdefault(task, {})[source] = target
     return found
