@@ -320,6 +320,17 @@ def test_a_run_learns_writes_and_resumes(table, tmp_path, process):
     assert first + [progress.loss for progress in again] == whole
 
 
+def test_a_checkpoint_names_no_place_of_this_machine(table, tmp_path):
+    """Neither that of its text nor that of its tokenizer."""
+    shape = dict(preset="tiny", steps=1, batch=2, compile=False, corpus=str(table))
+    first, other = tmp_path / "first", tmp_path / "other"
+    list(train(Config(**shape, tokenizer="bpe-400", out=str(first))))
+    list(train(Config(**shape, tokenizer=str(first / "tokenizer.json"), out=str(other))))
+    for folder in (first, other):
+        assert str(tmp_path.parent) not in (folder / "config.json").read_text("utf-8")
+    assert checkpoint.load(first).tokenizer == checkpoint.load(other).tokenizer
+
+
 # ---------------------------------------------------------------- what is refused
 
 

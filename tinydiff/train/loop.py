@@ -697,6 +697,8 @@ class TrainingRun:
             "corpus": self.data.name
         }
         training |= {name: without_place(training[name]) for name in ("start", "teacher")}
+        if Path(training["tokenizer"]).is_file():
+            training["tokenizer"] = Path(training["tokenizer"]).name
         made = dict(
             training=training,
             step=self.step,
