@@ -11,7 +11,7 @@ import matplotlib
 import pytest
 
 from tinydiff.show import picture_cache, plots
-from tinydiff.ui import noise, pictures, tab, training
+from tinydiff.ui import claims, noise, pictures, tab, training
 
 ANEW = "run `python -m tinydiff.ui.pictures`"
 
@@ -75,8 +75,8 @@ def test_all_code_that_a_picture_depends_on_is_part_of_its_key():
 
 
 def test_the_page_opens_without_drawing(monkeypatch):
-    """Every picture of the first view lies in assets/pictures, as it would be drawn from today's
-    figures by today's code; and nothing else lies there.
+    """Every picture of the first view and of the claims lies in assets/pictures, as it would be
+    drawn from today's figures by today's code; and nothing else lies there.
     """
 
     def drawn(*_):
@@ -88,6 +88,7 @@ def test_the_page_opens_without_drawing(monkeypatch):
     monkeypatch.delitem(sys.modules, "app", raising=False)
     pictures.forget()
     importlib.import_module("app")
+    claims.packed()
     assert used == {
         path.name.removesuffix(".json.gz") for path in picture_cache.FOLDER.iterdir()
     }, ANEW

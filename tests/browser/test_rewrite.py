@@ -29,7 +29,8 @@ def server(lines, tmp_path_factory):
     shelf = tmp_path_factory.mktemp("shelf")
     for folder in catalogue.CHECKPOINTS.iterdir():
         (shelf / folder.name).symlink_to(folder)
-    (shelf / "restore-masked").unlink(missing_ok=True)
+    for name in ("restore-masked", "tasks-masked"):  # else the bundled one would be written to
+        (shelf / name).unlink(missing_ok=True)
     taught_to_restore(lines, shelf / "restore-masked", 2)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(rewrite, "PAIRS", 12)

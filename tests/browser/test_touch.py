@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.test_denoise import STARTED, P, finished, state, until
 
@@ -115,7 +116,7 @@ def test_a_fork_leaves_both(small):
     small.click(P + "[data-deed=fork]")
     small.wait_for_selector(P + ".td-pinned", state="visible")
     finished(small)
-    assert "seed 3" in small.inner_text(P + ".td-pinned .td-title")
+    expect(small.locator(P + ".td-pinned .td-title")).to_contain_text("seed 3")
     small.locator(P + ".td-last").click()
     assert small.locator(P + ".td-cells .d").count() > 0
     small.locator(P + ".td-first").click()

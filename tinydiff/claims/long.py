@@ -213,7 +213,8 @@ def quarters(texts: Judged, label: str, family: str):
     """The judge along the texts, and of all."""
     for k in range(PARTS + 1):
         mean, plot = texts.mean(k), "quarters" if k else "whole"
-        yield Point(plot, label, k, mean.value, mean.error, len(texts.bits), family)
+        if texts.part(k)[1].sum():  # else nobody wrote a character there
+            yield Point(plot, label, k, mean.value, mean.error, len(texts.bits), family)
 
 
 def spent(lab, way: Way, texts: Judged, cost: dict):

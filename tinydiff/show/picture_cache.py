@@ -50,6 +50,10 @@ def key(make: Callable, what: tuple, reads: object) -> str:
         [named(part) for part in what],
         reads,
     ]
+    # a picture that is drawn by a function of another file depends on that file too
+    home = make.__code__.co_filename
+    files = {f.__code__.co_filename for f in what if hasattr(f, "__code__")} - {home}
+    depends += [text(path) for path in sorted(files)]
     return hashlib.sha256(repr(depends).encode()).hexdigest()[:20]
 
 

@@ -40,7 +40,7 @@ SIZE = 11.5  # of letters, points at 72 an inch: a CSS pixel each
 LINES = ("-", "--", "-.", ":")
 MARKS = "osD^vP"
 # that a picture depends on beside this file
-CODE = [PACKAGE / name for name in ("uncertainty.py", "schedules.py", "show/points.py")]
+CODE = [PACKAGE / "uncertainty.py", PACKAGE / "schedules.py"]
 TIMES = torch.linspace(0.005, 1, 120, dtype=torch.float64)
 
 

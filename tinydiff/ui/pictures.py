@@ -34,7 +34,8 @@ def drawing() -> Iterator[dict[str, object]]:
 
 def forget() -> None:
     """What tabs remember of their first view."""
-    for remembered in (noise.dissolved, noise.information_pictures, noise.pictures):
+    some = (noise.dissolved, noise.information_pictures, noise.pictures, claims.packed)
+    for remembered in some:
         remembered.cache_clear()
 
 
