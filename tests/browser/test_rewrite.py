@@ -36,7 +36,7 @@ def server(lines, tmp_path_factory):
         patched.setattr(rewrite, "PAIRS", 12)
         patched.setattr(rewrite, "STEPS", (1, 8))
         evaluate.run(shelf / "restore-masked", corpus(lines), draws=1)
-    taught_tasks(tmp_path_factory.mktemp("pairs"), shelf / "tasks-masked", 60)
+    taught_tasks(tmp_path_factory.mktemp("pairs"), shelf / "tasks-tiny", 60)
     served = Server("-c", APP.format(str(shelf)))
     yield served
     served.close()
