@@ -199,6 +199,7 @@ class Lab:
                 found.append(ids[:tokens])
         if not found:
             raise ValueError(f"No held-out story has {tokens} tokens: ask for fewer.")
+        n = min(n, len(found))  # none twice, or errors would be too small
         return torch.stack([found[i * len(found) // n] for i in range(n)]).long()
 
     def write(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from tinydiff.claims import CLAIMS, Claim, Plot, Points, results
+from tinydiff.measure.families import steps_and_minutes
 from tinydiff.measure.tables import table
+from tinydiff.store import catalogue, checkpoint
 from tinydiff.uncertainty import written
 
 COLUMNS = 12  # of a table, at the most
@@ -44,9 +46,16 @@ def facts(claim: Claim, result: dict) -> list[tuple[str, str]]:
         ("on", result["hardware"]),
         ("judge", result["judge"]),
         ("weights", weights or "those that it trains"),
+        ("learned", "; ".join(map(learned, claim.models)) or "as the claim trains them"),
         ("errors", claim.error),
         ("texts a point", ", ".join(f"{n:,}" for n in texts)),
     ]
+
+
+def learned(key: str) -> str:
+    """How long a bundled model learned."""
+    steps, minutes = steps_and_minutes(checkpoint.read_config(catalogue.bundled()[key].folder))
+    return f"{key} {steps} steps, {minutes} minutes"
 
 
 def markdown() -> str:
