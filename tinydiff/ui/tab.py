@@ -48,13 +48,14 @@ class Panel(gr.HTML):
     changes, on a `server.Page`, which holds the scripts."""
 
     def __init__(self, name: str, value: dict | None = None, **more):
+        drawing = f"tinydiff.panel({name.capitalize()!r}, element, props, watch)"
+        more.setdefault("js_on_load", drawing)
         super().__init__(
             value=value,
             html_template=f'<div class="tt-panel tt-{name}"></div>',
             apply_default_css=False,
             elem_id=f"{name}-panel",
-            **{"js_on_load": f"tinydiff.panel({name.capitalize()!r}, element, props, watch)"}
-            | more,
+            **more,
         )
 
     def get_block_name(self) -> str:
