@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 
 import pytest
 
@@ -121,13 +122,18 @@ def test_a_claim_that_lacks_something_is_refused():
         (["claim"], "Name claims, or give --all"),
         (["claim", "sides", "--all"], "Name claims, or give --all"),
         (["claim", "moon"], "There is no claim 'moon'"),
-        (["claim", "sides", "--judge", "no/such.gguf"], "cannot be opened"),
         (["claim", "sides", "--seed", "-1"], "seed"),
     ],
 )
 def test_bad_commands_are_told_in_a_sentence(argv, said, capsys):
     assert main(argv) != 0
     assert said in capsys.readouterr().err
+
+
+def test_an_outside_judge_without_its_library_is_a_sentence(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    assert main(["claim", "sides", "--judge", "no/such.gguf"]) != 0
+    assert "needs `pip install" in capsys.readouterr().err
 
 
 def test_the_lab_reads_what_stands_behind_a_prefix():
