@@ -24,7 +24,9 @@ from tinydiff.text import Characters, gather
 from tinydiff.train.loop import PRESETS, train
 
 # files that take seconds to make what all of their tests need
-MADE_ONCE = ["deploy", "documents", "fuzz", "learn", "rewrite", "server", "tokens"]
+MADE_ONCE = [
+    *["deploy", "documents", "fuzz", "learn", "rewrite", "server", "tasking", "tasks", "tokens"],
+]
 
 
 def home_of(nodeid: str) -> str:
@@ -48,6 +50,16 @@ def pytest_xdist_make_scheduler(config, log):
             return home_of(nodeid)
 
     return Homes(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """What holds on texts of characters is tested on texts of pieces for masks alone, and for every
+    process when there is time: the mathematics is the same but for how long a token is."""
+    for item in items:
+        case = getattr(item, "callspec", None)
+        if case and "pieces" in case.params.values() and "masked" not in case.id:
+            item.add_marker(pytest.mark.long)
 
 
 # what shares its mathematics with another process: each test of all runs these when there is time

@@ -140,7 +140,7 @@ def test_a_folder_opens_it_and_its_place_is_told_to_nobody(tmp_path):
     assert opened.open_with("").said == "" and tab.first_model() == "stories/masked"
 
 
-def test_a_model_that_cannot_write_the_prompt(rewriter, lines, tmp_path):
+def test_a_model_that_cannot_write_the_prompt(lines, tmp_path):
     """Small letters alone, a short window: the opening has no prompt and the window's length, and
     runs."""
     from dataclasses import replace

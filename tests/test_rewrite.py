@@ -16,6 +16,7 @@ from tests.languages import Pieces
 from tinydiff import exact, rewrite, uncertainty
 from tinydiff.cli.commands import main
 from tinydiff.generate import generate
+from tinydiff.measure import brief as in_brief
 from tinydiff.measure import evaluate
 from tinydiff.measure.alignment import alignment
 from tinydiff.processes import PROCESSES
@@ -365,6 +366,14 @@ def test_evaluating_a_rewriter_writes_its_card(rewriter, lines, shelf, monkeypat
 
 
 # ---------------------------------------------------------------- library and page
+
+
+def test_a_brief_evaluation_of_one_that_rewrites(rewriter, lines, tmp_path):
+    """A few pairs, and what is measured of them is on the card."""
+    shutil.copytree(rewriter, tmp_path / "rewriter")
+    found = in_brief.run(tmp_path / "rewriter", corpus(str(lines)))
+    assert found["pairs"] <= in_brief.PAIRS and found["mbr"]["cer"] <= found["copy"]["cer"]
+    assert "measured briefly" in (tmp_path / "rewriter" / "README.md").read_text()
 
 
 def test_the_command_rewrites_lines(rewriter, shelf, capsys, monkeypatch):

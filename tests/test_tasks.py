@@ -288,7 +288,10 @@ def test_losses_are_finite_and_of_the_target(data, process):
         assert bound.detach().allclose(sure, rtol=1e-4)
 
 
-@pytest.mark.parametrize("process", ["masked", "gaussian", "autoregressive"])
+@pytest.mark.parametrize(
+    "process",
+    ["masked", *(pytest.param(p, marks=pytest.mark.long) for p in ("gaussian", "autoregressive"))],
+)
 def test_a_run_learns_writes_and_resumes(table, tmp_path, process):
     """It samples a pair of each task, its checkpoint names the tasks and writes each of them, and
     it goes on as if it had never stopped."""

@@ -543,6 +543,7 @@ WATCH = f"""() => {{
 }}"""
 
 
+@pytest.mark.long
 def test_two_visitors_both_animate(visit, server):
     """While one run is made, another visitor's run is made too."""
     page = visit(LONG)
@@ -630,7 +631,7 @@ def test_the_api_streams_a_run(client):
         assert later["chunks"][: len(earlier["chunks"])] == earlier["chunks"]
 
 
-@pytest.mark.parametrize("runs", [10, pytest.param(150, marks=pytest.mark.long)])
+@pytest.mark.parametrize("runs", [5, pytest.param(150, marks=pytest.mark.long)])
 def test_memory_is_flat(client, server, runs):
     """After the first runs, many more leave the server hardly larger: 8 megabytes, and 0.1 for
     each."""

@@ -52,6 +52,7 @@ def test_a_page_opened_with_a_checkpoint(hub, page, tmp_path):
     watch.good()
 
 
+@pytest.mark.long
 def test_what_could_not_be_had_and_what_was_used(hub, page, tmp_path):
     """The bundled page with a sentence. A Hub id that is typed in Steps is pinned there, and Race
     has it in its menu; axe finds nothing about the sentence."""

@@ -317,7 +317,9 @@ PLOTS = f"""() => [...document.querySelectorAll("{P}.td-plot")].map((plot) => ({
 }}))"""
 
 
-@pytest.mark.parametrize("model", ["stories/masked", "stories/block"])
+@pytest.mark.parametrize(
+    "model", ["stories/masked", pytest.param("stories/block", marks=pytest.mark.long)]
+)
 def test_the_plots_move_with_the_text(visit, page, model):
     """Share visible, weight, held-out loss and what is left to do: a marker goes through all of
     them from the noise to the text, and each says its number there; for blocks too."""
@@ -397,7 +399,10 @@ def test_the_presenter(visit, page):
 
 
 NEEDED = [".td-sheet .td-cells", ".td-caption", ".td-bar", ".td-looks"]
-SIZES = [(1280, 720), (1280, 900), (1920, 1080), (768, 1024), (375, 812)]
+SIZES = [  # the lowest desk, a tablet, a phone; and larger ones
+    *[(1280, 720), (768, 1024), (375, 812)],
+    *(pytest.param(*size, marks=pytest.mark.long) for size in ((1280, 900), (1920, 1080))),
+]
 
 
 @pytest.mark.parametrize("width, height", SIZES)

@@ -194,8 +194,8 @@ def test_nothing_for_axe(visit, page, scheme, width):
         page.wait_for_timeout(400)
 
 
-def test_programs_rewrite_too(server):
-    """The API answers with the candidates."""
+def test_programs_rewrite_too(server, browser_name):
+    """The API answers with the candidates. (Who asks for the browser shares its server.)"""
     found = Client(server.url, verbose=False).predict(
         "king sea", "restore-masked", 8, 3, 1.0, 1, "restore", api_name="/rewrite"
     )

@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.conftest import BROKEN, LOOKS
+from tests.browser.conftest import BROKEN, ONE_LOOK
 from tests.programs import ROOT
 from tinydiff.ui import story
 
@@ -211,7 +211,7 @@ def test_without_motion_texts_are_finished(told):
         assert text.strip().endswith(story.END)
 
 
-@pytest.mark.parametrize(("theme", "width"), LOOKS)
+@pytest.mark.parametrize(("theme", "width"), ONE_LOOK)
 def test_scenes_can_be_read_by_everybody(server, browser, theme, width):
     """axe finds nothing in any scene, nothing lies beside the screen, and Next can be reached
     without scrolling."""

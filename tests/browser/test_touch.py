@@ -164,7 +164,7 @@ def test_a_text_of_ones_own(visit):
     assert text.startswith("Once") or "there" in text or "fox" in text
 
 
-@pytest.mark.parametrize("model", ["autoregressive", "block"])
+@pytest.mark.parametrize("model", ["block", pytest.param("autoregressive", marks=pytest.mark.long)])
 def test_what_a_family_cannot_do_is_not_offered(visit, model):
     """No tools for words where nothing behind them can be seen."""
     page = visit(f"?model=stories/{model}&seed=3&length=32&steps=8&prompt=Once+upon+a+time")

@@ -96,6 +96,7 @@ def come(*args, **values) -> list[crowd.Visit]:
         return pool.submit(asyncio.run, crowd.crowd(*args, **values)).result()
 
 
+@pytest.mark.long
 def test_a_crowd_is_answered(server):
     """Many press within a few seconds, some with the settings of the opening: each sees their place
     or text soon, all get their text, whose pictures come in order; those who ask for what an

@@ -34,7 +34,7 @@ from tinydiff.train import loop
 from tinydiff.uncertainty import Mean
 
 TEXTS = 64  # of a point
-FEW = 4  # of a quick one
+FEW = 2  # of a quick one
 BATCH = 64  # texts that are written at once
 READ = 2048  # tokens that a judge reads at once: its bets on long texts take gigabytes
 SPEEDY = 1024  # tokens of which all bets fit a processor's cache: more at once take longer
