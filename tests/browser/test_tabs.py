@@ -171,8 +171,8 @@ def test_tables_fit_a_desk_and_sliders_a_phone(visit, page):
 
 
 def looked_at(page, name: str):
-    """axe finds nothing on the tab that is open, and nothing scrolls sideways. Of a picture it reads
-    what the picture says it shows, and none of its thousands of lines."""
+    """axe finds nothing on the tab that is open, and nothing scrolls sideways. Of a picture it
+    reads what the picture says it shows, and none of its thousands of lines."""
     page.wait_for_timeout(400)
     found = Axe().run(page, context={"exclude": [["svg[role=img] > *"]]}, options=BROKEN)
     assert found.violations_count == 0, f"{name}: {found.generate_report()}"

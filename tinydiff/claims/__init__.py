@@ -76,11 +76,12 @@ class Plot:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came out: a verdict, one of VERDICTS, and sentences with the figures."""
+    """What came out: a verdict, one of VERDICTS; sentences with the figures; and in `brief` what
+    they mean, for who is new to it."""
 
     verdict: str
     text: str
-    brief: str = ""  # for who reads one sentence; "" is the first of the text
+    brief: str = ""  # "" is the first sentence of the text
 
     @property
     def short(self) -> str:
@@ -189,6 +190,11 @@ def verdict(difference: Mean, claimed: int = 1) -> str:
     if not sure(difference):
         return UNDECIDED
     return HOLDS if difference.value * claimed > 0 else FAILS
+
+
+def which(difference: Mean, above: str, below: str, level: str) -> str:
+    """The words that fit a difference: above 0, below, or within chance."""
+    return level if not sure(difference) else above if difference.value > 0 else below
 
 
 def together(one: str, other: str) -> str:

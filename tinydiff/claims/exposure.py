@@ -26,6 +26,7 @@ from tinydiff.claims import (
     sure,
     together,
     told,
+    which,
 )
 from tinydiff.claims.lab import MASKED, RIVAL, Lab, texts_in
 from tinydiff.processes import Process, build
@@ -131,10 +132,16 @@ class Exposure(Claim):
             f"{self.judged(points, n)} {known}: {told(ahead, signed=True)}. For the masked network "
             f"it is {told(around_true)} and {told(around_own)}: {told(around, signed=True)}."
         )
-        brief = (
-            f"{known}; what the judge needs a character of stories differs by "
-            f"{told(judged, 'bits', signed=True)}."
+        brief = which(
+            judged,
+            "Behind its own text the autoregressive model writes worse than behind true text",
+            "Behind its own text the autoregressive model writes no worse than behind true text, "
+            "the judge even likes it better",
+            "Behind its own text the autoregressive model writes as well as behind true text",
         )
+        brief += f" ({told(judged, 'bits a character', signed=True)}). Where the right bet is "
+        brief += f"known for each letter, its bets are {told(ahead, 'bits', signed=True)} "
+        brief += f"worse behind its own letters, those of masks {told(around, signed=True)}."
         stories = punished(judged, points.mean("difference", SAME, n))
         return Answer(together(stories, punished(ahead, apart(ahead, around))), text, brief)
 

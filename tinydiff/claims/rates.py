@@ -75,8 +75,8 @@ class Rates(Claim):
         else:
             found = UNDECIDED
         brief = (
-            f"The valley of masks is a factor of {2 ** width['masked']:.0f} wide, that of "
-            f"autoregression {2**rival:.0f}."
+            f"Masks learn well at learning rates a factor of {2 ** width['masked']:.0f} apart, "
+            f"blurred letters {2 ** width['gaussian']:.0f}, autoregression {2**rival:.0f}."
         )
         return Answer(found, f"{shown[0].upper()}{shown[1:]}.", brief)
 

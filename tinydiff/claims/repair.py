@@ -19,9 +19,11 @@ from tinydiff.claims import (
     Play,
     Plot,
     Point,
+    apart,
     share,
     sure,
     told,
+    which,
 )
 from tinydiff.claims.lab import MASKED, texts_in
 from tinydiff.exact import Markov, perfect
@@ -158,10 +160,12 @@ class Repair(Claim):
             f"rule allows there mends {at('exact_mended', BAYES)} and breaks "
             f"{at('exact_broken', BAYES)}."
         )
+        after, before = points.mean("left", best, most), points.mean("left", SPOILED, most)
         brief = (
-            f"The best of {len(kinds)} ways mends {at('mended')} of the wrong words and breaks "
-            f"{at('broken')} of the right ones: {at('left', SPOILED)} were wrong before, "
-            f"{at('left')} are afterwards."
+            f"The best of {len(kinds)} ways mends {at('mended')} of the wrong words, but breaks "
+            f"{at('broken')} of the right ones, since it is not told which are wrong: "
+            f"{which(apart(after, before), 'more', 'fewer', 'as many')} are wrong afterwards "
+            f"({share(after)}) than before ({share(before)})."
         )
         return Answer(decided(net, more), text, brief)
 

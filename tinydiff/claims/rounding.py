@@ -110,12 +110,17 @@ class Rounding(Claim):
         entropy = points.mean("exact", ENTROPY, end)
         sooner = points.mean("exact", SUMS[NETWORK], early)
         few = points.line("steps", MEAN)[0].x
-        brief = (
+        reads = (
             f"Of the {told(whole, 'bits')} a character that stories cost, reading the nearest word "
             f"takes {reading.value:.3f}."
         )
+        brief = (
+            f"{reads} What costs is to round too early: in {few:.0f} steps, texts that are rounded "
+            f"at each end {told(points.mean('steps', CLAMPED, few))} nats a letter from the "
+            f"language, those rounded once, at the end, {told(points.mean('steps', MEAN, few))}."
+        )
         text = (
-            f"{brief} With the exact denoiser the bound is {told(lost, 'bits', signed=True)} from "
+            f"{reads} With the exact denoiser the bound is {told(lost, 'bits', signed=True)} from "
             f"the {told(entropy)} bits of a letter{'' if sure(lost) else ', which is its error'}. "
             f"What costs is to read too early: with much noise left (log ratio {early:g}) letters "
             f"cost {told(sooner, 'bits')}; or at every step: in {few:.0f} steps, texts that are "

@@ -147,7 +147,12 @@ class ScheduleClaim(Claim):
             f"{told(learned[quick], 'bits')} a character, {slow} at {told(learned[slow])}. "
             f"{grids(found[': grid'], surely[': grid'])} {refused()}"
         )
-        return Answer(decided(found, surely), text)
+        brief = (
+            f"For masks every schedule has {'another' if surely[': bound'] else 'the same'} bound; "
+            f"it decides how good few steps are ({best} best, {worst} worst) and how fast a "
+            f"network learns ({quick} fastest, {slow} slowest)."
+        )
+        return Answer(decided(found, surely), text, brief)
 
     def plays(self):
         shared = dict(model=MASKED, length=128, steps=FEW, seed=7)

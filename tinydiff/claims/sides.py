@@ -107,8 +107,9 @@ class Sides(Claim):
         )
         ahead = sure(apart(both, alone)) and both.value > alone.value
         brief = (
-            f"Both sides guess {share(both)} of missing tokens, the left side {share(alone)}; "
-            f"{draws[0].lower()}{draws[1:]}."
+            f"Who sees both sides of a gap guesses {share(both)} of single missing words, who sees "
+            f"the left alone {share(alone)}. In gaps of {WRITTEN[1]} "
+            f"{draws[0].lower()}{draws[1:]} tries."
         )
         return Answer(HOLDS if ahead else FAILS, text, brief)
 

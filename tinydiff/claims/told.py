@@ -68,7 +68,8 @@ def section(claim: Claim, result: dict, measured: Points, answer) -> str:
     about = ". ".join(f"{name.capitalize()}: {value}" for name, value in facts(claim, result)[1:])
     parts = [
         f"### {claim.said}",
-        f"**{answer.verdict.capitalize()}.** {answer.text}",
+        f"**{answer.verdict.capitalize()}.** {answer.short}",
+        answer.text,
         f"*How:* {claim.how} {claim.note}".rstrip(),
     ]
     for name, plot in claim.plots.items():

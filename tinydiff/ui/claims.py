@@ -21,7 +21,9 @@ from tinydiff.uncertainty import written
 
 ABOUT = (
     "What is said of text diffusion, and what we measured. Every answer has its error, the run to "
-    "watch and the command that made it; a difference within twice its error is undecided. "
+    "watch and the command that made it; a difference within twice its error is undecided. The "
+    "judge is a language model from elsewhere: the fewer bits it needs for a text, the likelier it "
+    "finds it. "
     "Measured on small models of children's stories: what holds here may fail in large ones."
 )
 
@@ -98,6 +100,7 @@ def card(claim: Claim, result: dict, seen: Points, found: Answer) -> dict:
         name=claim.name,
         said=claim.said,
         verdict=found.verdict,
+        brief=found.short,
         answer=found.text,
         how=claim.how,
         note=claim.note,

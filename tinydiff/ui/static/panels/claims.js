@@ -31,14 +31,15 @@ export class Claims extends Panel {
   }
 }
 
-function claim({name, said, verdict, answer, pictures, plays, ...more}) {
+function claim({name, said, verdict, brief, answer, pictures, plays, ...more}) {
   const box = make("article", "tq-claim", null, {"data-claim": name});
   add(put(box, "header"), make("h2", "", said, {tabindex: -1}), make("b", "tq-verdict", verdict));
-  put(box, "p", "tq-answer", answer);
+  put(box, "p", "tq-answer", brief);
   const drawn = put(box, "div", "tt-pictures");
   for (const {title, svg} of pictures) {
     add(put(drawn, "figure", "tq-figure"), make("figcaption", "", title), picture(svg));
   }
+  if (answer !== brief) put(box, "p", "tq-figures", answer);
   const foot = put(box, "footer");
   for (const {title, link} of plays) put(foot, "a", "tt-button tq-play", title, {href: link});
   add(foot, measured(more));
