@@ -14,14 +14,17 @@ from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.paths import ASSETS
 from tinydiff.show import render
 from tinydiff.store import card, catalogue, checkpoint
-from tinydiff.ui import denoise, pictures, recording, recordings, request
+from tinydiff.ui import denoise, originals, pictures, recording, recordings, request
 
 PATHS = {name: ASSETS / "recorded" / f"{name}.json" for name in recordings.RECORDINGS} | {
     "example": denoise.EXAMPLE
 }
 PATHS |= {"looks": recording.FOLDER / "looks.json"}  # made with the example
 PATHS |= {"gif": released.GIF, "families": families.RECORDED, "twenty": tables.TWENTY}
-NO_WEIGHTS = {"noise", "train", "claims"}  # noises and formulas alone, and one trained for it
+if not PATHS[originals.NAME].is_file():  # of weights that are not bundled, and may be nowhere
+    del PATHS[originals.NAME]
+# noises and formulas alone, and what was trained for it
+NO_WEIGHTS = {"noise", "train", "claims", originals.NAME}
 EVALUATED = [key for key, found in catalogue.bundled().items() if catalogue.card_of(key).evaluation]
 
 

@@ -14,7 +14,7 @@ from tinydiff import runs
 from tinydiff.claims import CLAIMS, SURPRISING, Answer, Claim, Play, Plot, Points, results, told
 from tinydiff.measure.printed import CARDS, Card, measured
 from tinydiff.show import plots, points
-from tinydiff.ui import recording
+from tinydiff.ui import originals, recording
 from tinydiff.ui.request import query
 from tinydiff.ui.tab import QUICK, Panel, Site, Tab
 from tinydiff.uncertainty import written
@@ -53,7 +53,8 @@ def shown() -> dict:
     found = results.answers()
     cards = [card(CLAIMS[name](), *of_it) for name, of_it in found.items()]
     first = [dict(name=name, text=found[name][2].short) for name in SURPRISING if name in found]
-    return dict(cards=cards, first=first, mistakes=mistakes())
+    watched = [dict(title=title, link=link) for title, link in originals.links()]
+    return dict(cards=cards, first=first, mistakes=mistakes(), originals=watched)
 
 
 def mistakes() -> list[dict]:

@@ -23,7 +23,7 @@ from tinydiff.samplers import SAMPLERS, column
 from tinydiff.show import render
 from tinydiff.store import catalogue, hub
 from tinydiff.store.catalogue import Model
-from tinydiff.ui import downloads, looks, presenter, recording, steering, touch
+from tinydiff.ui import downloads, looks, originals, presenter, recording, steering, touch
 from tinydiff.ui import fields as panel
 from tinydiff.ui.errors import one_of, refusal, refusals, said
 from tinydiff.ui.fields import FIELDS, HUB, fields_of, fitted, menus, options, unchanged
@@ -141,6 +141,8 @@ def held(session: Session) -> touch.Held:
     """What is on the player; the recorded run where the visitor has made none."""
     job = session.jobs.get(TAB.name)
     value = on_player(session)
+    if originals.is_recording(value):
+        raise ValueError(originals.CLOSED)
     request = job.request if job and job.request else read({})
     steps = len(render.unpack(value).frames) - 1
     return touch.Held(replace(request, settings=request.settings | {"steps": max(1, steps)}), value)
@@ -321,8 +323,9 @@ def opened(session: Session, request: gr.Request):
     will make. The session is handed back so that Gradio clears it away some time after the visitor
     left.
     """
-    raw = from_query(dict(request.query_params))
-    if not raw:
+    query = dict(request.query_params)
+    session.recorded, raw = query.get("recorded", ""), from_query(query)
+    if session.recorded or not raw:
         return session, *[gr.skip()] * (1 + len(FIELDS) + steering.count() + len(options()))
     with refusals():
         model, process = open_model(asked := raw.get("model", OPENING["model"]))
@@ -340,12 +343,19 @@ def opened(session: Session, request: gr.Request):
 
 def ask_link(session: Session) -> Turn | None:
     """The run of the link with which the page was opened, if there was one, before its turn."""
+    if session.recorded:
+        return Turn(lambda: 0.0)
     return None if session.link is None else TAB.turn(session, session.link)
 
 
 def linked(session: Session) -> Iterator[dict]:
     """The run of the link with which the page was opened, if there was one."""
-    if session.link is None:
+    if session.recorded:
+        with refusals():
+            job, value = session.begin(TAB.name), originals.run(session.recorded)
+        job.kept = value
+        yield value
+    elif session.link is None:
         yield gr.skip()
     else:
         job, request = session.take(TAB.name, ()) or (session.begin(TAB.name), session.link)

@@ -31,12 +31,13 @@ from tinydiff.store import catalogue
 from tinydiff.text import Tokenizer
 from tinydiff.text.canvas import BLANK
 from tinydiff.text.tokenizers import joined
-from tinydiff.ui import cost, recording
+from tinydiff.ui import cost, originals, recording
 from tinydiff.ui.errors import one_of, refusal, refusals
 from tinydiff.ui.request import OPENING, STEPS, frames, look_up, open_model, read, writes
 from tinydiff.ui.session import Job, Session
 from tinydiff.ui.tab import (
     HUB_QUEUE,
+    QUICK,
     QUIET,
     Panel,
     Site,
@@ -116,6 +117,9 @@ def build(site: Site) -> None:
         )
         run = gr.Button("Race", variant="primary", elem_id="race-run", min_width=150)
         stop = gr.Button("Stop", elem_id="race-stop", min_width=100, scale=0)
+        if originals.race():
+            old = gr.Button("Tiny Diffusion (recorded)", elem_id="race-original", min_width=150)
+            old.click(original, None, panel, **QUICK)
     stale_line(TAB.name)
     TAB.wire(site, [run.click], [prompt, end, seed, *lanes], panel, stop.click)
     for some, more in ((models[:2], ()), (models[2:], NO_LANE)):
@@ -130,6 +134,11 @@ def first_view() -> dict | None:
         return None
     other = first_model() != runs.DEFAULTS["model"]
     return first | {"status": OTHERS if other else recording.caption("race")}
+
+
+def original() -> dict:
+    """The recorded race of models that are not bundled."""
+    return originals.race() | {"run": fresh_run()}
 
 
 def lane(site: Site, place: int) -> list:

@@ -107,6 +107,7 @@ class Session:
         self.models: dict[str, Model] = catalogue.models()  # in the menus of Watch
         self.recent: dict[str, Model] = {}  # of the Hub, that they used, the newest first
         self.link: Request | None = None  # what the page was opened with
+        self.recorded: str = ""  # the recorded run that the page was opened with (originals.py)
         self.secret = ""  # of the model that they trained
         self.choice: object = None  # of a noise or a model, the newest
         self.looks = 0  # at which they let the slider go

@@ -4,7 +4,7 @@ import {Panel, add, make, picture, put, row, table} from "../dom.js";
 
 export class Claims extends Panel {
   show({packed}) {
-    const {cards, first, mistakes} = JSON.parse(packed);
+    const {cards, first, mistakes, originals} = JSON.parse(packed);
     this.root.textContent = "";
     if (first.length) {
       const list = put(this.root, "ol", "tq-first", null, {"aria-label": "Surprising"});
@@ -16,6 +16,15 @@ export class Claims extends Panel {
       }
     }
     add(this.root, ...cards.map(claim));
+    if (originals.length) {
+      put(this.root, "h2", "tq-title", "Tiny Diffusion as it is written");
+      put(this.root, "p", "tt-about", "The model that essays print, and the same network with its "
+        + "noise brought to the end, and with masks: recorded runs.");
+      const links = put(this.root, "div", "tq-originals");
+      for (const {title, link} of originals) {
+        put(links, "a", "tt-button tq-play", title, {href: link});
+      }
+    }
     if (!mistakes.length) return;
     put(this.root, "h2", "tq-title", "Find the mistake");
     put(this.root, "p", "tt-about", "Formulas as they are printed in places, and what each costs, "
