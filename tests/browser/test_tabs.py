@@ -174,7 +174,8 @@ def looked_at(page, name: str):
     """axe finds nothing on the tab that is open, and nothing scrolls sideways. Of a picture it
     reads what the picture says it shows, and none of its thousands of lines."""
     page.wait_for_timeout(400)
-    found = Axe().run(page, context={"exclude": [["svg[role=img] > *"]]}, options=BROKEN)
+    page.evaluate("document.querySelectorAll('svg[role=img]').forEach((s) => s.replaceChildren())")
+    found = Axe().run(page, options=BROKEN)
     assert found.violations_count == 0, f"{name}: {found.generate_report()}"
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
 
@@ -443,6 +444,8 @@ def test_a_race_of_one_s_own(stay):
         page.wait_for_timeout(400)
         steps.nth(place).click()
         page.get_by_role("option", name="8", exact=True).click()
+    for place in (3, 4):
+        choose(page, f"#race-model-{place}", "nobody")
     move(page, "#race-panel", 10**9)
     assert "1st" in page.locator("#race-panel .tt-place").all_inner_texts()
     page.click("#race-run")
