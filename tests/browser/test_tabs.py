@@ -565,21 +565,30 @@ def test_bad_input_is_answered_in_one_sentence(client, name, arguments, word):
 
 
 def test_claims_are_told_with_figures_and_a_run_to_watch(visit, page):
-    """The cards come when the tab is seen: a claim, its verdict, pictures, how it was measured, and
-    a run of Watch."""
+    """The cards come when the tab is seen: a claim, its verdict, two pictures, all figures and how
+    they were measured, and a run of Watch, from which the way back leads to the card."""
     tab(visit, "Claims")
     first = page.locator("#claims-panel .tq-claim").first
     assert first.locator("h2").inner_text().endswith(".")
     assert first.locator(".tq-verdict").inner_text() in VERDICTS
-    assert first.locator("figure svg").count() >= 1
-    assert not first.locator("table").first.is_visible()
-    first.locator("summary").click()
+    assert first.locator("figure").count() == 2
+    figures, measured = first.locator("summary").all()
+    figures.click()
+    assert first.locator("figure").count() > 2 and "±" in first.locator(".tq-figures").inner_text()
+    measured.click()
     assert first.locator("table").first.is_visible()
     assert "python -m tinydiff claim" in first.locator("dl").inner_text()
     mistake = page.locator("#claims-panel .tq-mistake").first
     mistake.locator("summary").last.click()
     assert "%" in mistake.locator(".tq-found").first.inner_text()
-    assert "model=" in first.locator(".tq-play").first.get_attribute("href")
+    last = page.locator("#claims-panel .tq-claim:has(.tq-play[href*=model])").last
+    name = last.get_attribute("data-claim")
+    last.locator(".tq-play").first.click()
+    page.wait_for_url("**/?*model=*")
+    page.go_back()
+    page.wait_for_selector("#claims-panel .tq-claim h2:focus")
+    assert page.url.endswith(f"#claims={name}")
+    assert page.locator(".tq-claim:has(h2:focus)").get_attribute("data-claim") == name
 
 
 def test_a_surprising_answer_leads_to_its_card(visit, page):

@@ -115,9 +115,11 @@ class Rounding(Claim):
             f"takes {reading.value:.3f}."
         )
         brief = (
-            f"{reads} What costs is to round too early: in {few:.0f} steps, texts that are rounded "
-            f"at each end {told(points.mean('steps', CLAMPED, few))} nats a letter from the "
-            f"language, those rounded once, at the end, {told(points.mean('steps', MEAN, few))}."
+            "Gaussian noise moves points in space, and at the end each point is read as the "
+            f"nearest word. {reads} What costs is to round too early: in {few:.0f} steps, texts "
+            f"that are rounded at each end {told(points.mean('steps', CLAMPED, few))} nats a "
+            "letter from the language, those rounded once, at the end, "
+            f"{told(points.mean('steps', MEAN, few))}."
         )
         text = (
             f"{reads} With the exact denoiser the bound is {told(lost, 'bits', signed=True)} from "

@@ -94,9 +94,9 @@ class Sides(Claim):
         level = next((p.x for p in more if not sure(p.mean) or p.value < 0), math.inf)
         first, last = tried[0].mean, tried[-1].mean
         draws = (
-            f"The rival draws level, within the error, when it may choose among {level:.0f}"
+            f"The best of {level:.0f} tries from the left is as good, within the error"
             if level < math.inf
-            else f"The rival is not level with the best of {tried[-1].x:.0f}"
+            else f"Even the best of {tried[-1].x:.0f} tries from the left is not as good"
         )
         text = (
             f"Of single missing tokens the network that sees both sides guesses {share(both)} "
@@ -109,7 +109,7 @@ class Sides(Claim):
         brief = (
             f"Who sees both sides of a gap guesses {share(both)} of single missing words, who sees "
             f"the left alone {share(alone)}. In gaps of {WRITTEN[1]} "
-            f"{draws[0].lower()}{draws[1:]} tries."
+            f"{draws[0].lower()}{draws[1:]}."
         )
         return Answer(HOLDS if ahead else FAILS, text, brief)
 

@@ -39,9 +39,10 @@ def facts(claim: Claim, result: dict) -> list[tuple[str, str]]:
     """With what a claim was measured, in names and values."""
     weights = ", ".join(f"{key} ({digest[:8]})" for key, digest in result["weights"].items())
     texts = sorted({point[5] for point in result["points"] if point[5]})
+    trainings = ", trainings and all" if claim.trainings() else ""
     return [
         ("command", f"python -m tinydiff claim {claim.name}"),
-        ("minutes", f"about {claim.minutes} on two cores, trainings and all"),
+        ("takes", f"about {claim.minutes} minutes of two cores{trainings}"),
         ("measured", f"{result['date']}, seed {result['seed']}, {result['precision']}"),
         ("on", result["hardware"]),
         ("judge", result["judge"]),

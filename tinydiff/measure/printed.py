@@ -62,8 +62,8 @@ CARDS = (
         "this line is wrong?",
         "xₜ₋₁ = (xₜ − √βₜ · ε) / √αₜ + σₜ z",
         "xₜ₋₁ = (xₜ − βₜ / √(1 − ᾱₜ) · ε) / √αₜ + σₜ z",
-        "At t = 1 both lines say the same, since ᾱ₁ = 1 − β₁. Now try β = 0.02 and ᾱ = 0: how much "
-        "of ε does each take off?",
+        "Try β = 0.02 where no text is left, ᾱ = 0: how much of ε does the line take off, and how "
+        "much did one step put on?",
         "√β is larger than β / √(1 − ᾱ), seven times where the noise is strong. Each step takes "
         "off more than one step put on. What is likely grows with every step, until it is certain.",
         MappingProxyType({"sampler": "ddpm", "options": {"factor": "sqrt-beta"}}),

@@ -28,6 +28,16 @@ ABOUT = (
 )
 
 
+WORDS = {  # that the cards use, for who is new to them
+    "autoregressive": "writes one word after the other, from left to right, as chatbots do",
+    "masked": "diffusion whose noise hides words; uniform noise puts wrong ones in their place",
+    "tokens": "words, and pieces of rare words",
+    "bits a character": "how surprised the judge is by a text: fewer is better",
+    "behind": "what follows: the 64 tokens behind a beginning are written after it",
+    "perfect network": "one that knows each bet exactly, of a tiny language: what is still wrong "
+    "is the fault of the steps",
+    "0.9 ± 0.1": "the figure and its standard error",
+}
 ASKING = "tinydiff.asking('Claims', element, () => trigger('opened'), props, watch)"
 
 
@@ -52,9 +62,16 @@ def shown() -> dict:
     """The cards of all claims that were measured, the surprising ones named first."""
     found = results.answers()
     cards = [card(CLAIMS[name](), *of_it) for name, of_it in found.items()]
-    first = [dict(name=name, text=found[name][2].short) for name in SURPRISING if name in found]
+    first = [surprise(name, found[name][2]) for name in SURPRISING if name in found]
     watched = [dict(title=title, link=link) for title, link in originals.links()]
-    return dict(cards=cards, first=first, mistakes=mistakes(), originals=watched)
+    return dict(
+        cards=cards, first=first, mistakes=mistakes(), originals=watched, words=[*WORDS.items()]
+    )
+
+
+def surprise(name: str, found: Answer) -> dict:
+    """An answer that is named first."""
+    return dict(name=name, text=found.short, verdict=found.verdict)
 
 
 def mistakes() -> list[dict]:

@@ -1,7 +1,7 @@
 """Tiny Diffusion as its essay writes it, beside the same network with the noise brought to its end
 and with masks: runs of models that are not bundled, recorded for Watch and Race.
 
-Their weights are one command each away (`command`); `python -m tinydiff.ui.recordings originals`
+Their weights are one command each away (`command`); `python -m tinydiff released originals`
 records those that it finds in FOLDER.
 """
 

@@ -92,8 +92,9 @@ def offered() -> bool:
 
 
 ABOUT = (
-    "A source is given, a target is written beside it (DiffuSeq): everywhere at once, while the "
-    "source is never noised. The task is one more token, in front of the source."
+    "A small model writes its answer everywhere at once, beside your words, which no noise touches "
+    "(DiffuSeq). It has read short sentences and children's stories: expect mistakes, and nonsense "
+    "for anything else."
 )
 
 
@@ -353,6 +354,7 @@ def write(request: Request, job: Job) -> Iterator[tuple[dict, dict]]:
         settings=settings,
         family=process.name,
         curves=curves(process),
+        title=shown_of(len(request.canvas.tokens)),
         source=dict(
             text=settings["prompt"],
             name=said(settings["task"]).title,
@@ -367,6 +369,13 @@ def write(request: Request, job: Job) -> Iterator[tuple[dict, dict]]:
         found = [] if job.ended else written(request, job.frame.tokens)
         panel = panel_of(request, found, stopped if job.ended else "")
         yield wire.value(done=True, stats=stats(wire.end), stopped=job.ended), panel
+
+
+def shown_of(candidates: int) -> str:
+    """What stands over the text that is written before the visitor's eyes."""
+    if candidates == 1:
+        return "The answer"
+    return f"Candidate 1 of {candidates}; the chosen one is marked below"
 
 
 def target(request: Request, wire: render.Wire, frames: Iterator[Frame]) -> Iterator:

@@ -418,7 +418,7 @@ class Player {
   // over the text, where two are side by side
   drawTitle() {
     const title = this.find(".td-sheet .td-title");
-    title.querySelector("b").textContent = looks(this.run);
+    title.querySelector("b").textContent = this.run.head.title ?? looks(this.run);
     title.querySelector("span").textContent = said(this.run);
   }
 

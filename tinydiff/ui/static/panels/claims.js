@@ -2,20 +2,29 @@
 
 import {Panel, add, make, picture, put, row, table} from "../dom.js";
 
+const SHOWN = 2;  // pictures of a card; the rest is folded
+
 export class Claims extends Panel {
   show({packed}) {
-    const {cards, first, mistakes, originals} = JSON.parse(packed);
+    const {cards, first, mistakes, originals, words} = JSON.parse(packed);
     this.root.textContent = "";
     if (first.length) {
       const list = put(this.root, "ol", "tq-first", null, {"aria-label": "Surprising"});
-      for (const {name, text} of first) {
+      for (const {name, text, verdict} of first) {
         const said = cards.find((one) => one.name === name).said;
         const link = make("a", "", said, {href: `#claims=${name}`});
-        link.addEventListener("click", (event) => this.jump(event, name));
-        add(put(list, "li"), link, make("p", "", text));
+        link.addEventListener("click", (event) => {
+          event.preventDefault();
+          this.jump(name);
+        });
+        add(put(list, "li"), link, make("b", "tq-verdict", verdict), make("p", "", text));
       }
     }
+    const meant = put(this.root, "dl", "tq-words", null, {"aria-label": "Words used here"});
+    for (const [word, means] of words) add(meant, make("dt", "", word), make("dd", "", means));
     add(this.root, ...cards.map(claim));
+    const [tab, back] = location.hash.slice(1).split("=");
+    if (tab === "claims" && cards.some(({name}) => name === back)) this.jump(back);
     if (originals.length) {
       put(this.root, "h2", "tq-title", "Tiny Diffusion as it is written");
       put(this.root, "p", "tt-about", "The model that essays print, and the same network with its "
@@ -32,8 +41,7 @@ export class Claims extends Panel {
     add(put(this.root, "div", "tq-mistakes"), ...mistakes.map(mistake));
   }
 
-  jump(event, name) {
-    event.preventDefault();
+  jump(name) {
     const to = this.find(`[data-claim="${name}"]`);
     to.scrollIntoView({block: "start"});
     to.querySelector("h2").focus();
@@ -44,14 +52,32 @@ function claim({name, said, verdict, brief, answer, pictures, plays, ...more}) {
   const box = make("article", "tq-claim", null, {"data-claim": name});
   add(put(box, "header"), make("h2", "", said, {tabindex: -1}), make("b", "tq-verdict", verdict));
   put(box, "p", "tq-answer", brief);
-  const drawn = put(box, "div", "tt-pictures");
-  for (const {title, svg} of pictures) {
-    add(put(drawn, "figure", "tq-figure"), make("figcaption", "", title), picture(svg));
-  }
-  if (answer !== brief) put(box, "p", "tq-figures", answer);
+  add(box, figures(pictures.slice(0, SHOWN)));
   const foot = put(box, "footer");
-  for (const {title, link} of plays) put(foot, "a", "tt-button tq-play", title, {href: link});
-  add(foot, measured(more));
+  for (const {title, link} of plays) {
+    const play = put(foot, "a", "tt-button tq-play", `\u25b6 ${title}`, {href: link});
+    // who comes back comes to this card
+    play.addEventListener("click", () => history.replaceState(null, "", `#claims=${name}`));
+  }
+  add(foot, folded("All figures", () => [make("p", "tq-figures", answer),
+    figures(pictures.slice(SHOWN))]));
+  add(foot, folded("How it was measured", () => measured(more)));
+  return box;
+}
+
+function figures(pictures) {
+  const box = make("div", "tt-pictures");
+  for (const {title, svg} of pictures) {
+    add(put(box, "figure", "tq-figure"), make("figcaption", "", title), picture(svg));
+  }
+  return box;
+}
+
+// what is made when it is first opened
+function folded(title, parts) {
+  const box = make("details", "tq-how");
+  put(box, "summary", "", title);
+  box.addEventListener("toggle", () => add(box, ...parts()), {once: true});
   return box;
 }
 
@@ -70,16 +96,13 @@ function mistake({title, question, printed, right, hint, why, found, link}) {
 }
 
 function measured({how, note, tables, facts}) {
-  const box = make("details", "tq-how");
-  put(box, "summary", "", "How it was measured");
-  put(box, "p", "", how);
-  if (note) put(box, "p", "", note);
-  const list = put(box, "dl", "tt-card-facts");
+  const list = make("dl", "tt-card-facts");
   for (const [name, value] of facts) add(list, make("dt", "", name), make("dd", "", value));
+  const parts = [make("p", "", how), ...(note ? [make("p", "", note)] : []), list];
   for (const {title, head, rows} of tables) {
-    put(box, "h3", "", title);
     const lines = rows.map((words) => row(words));
-    add(box, table(title, "tt-table", head, [add(make("tbody"), ...lines)]));
+    parts.push(make("h3", "", title),
+      table(title, "tt-table", head, [add(make("tbody"), ...lines)]));
   }
-  return box;
+  return parts;
 }
