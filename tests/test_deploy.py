@@ -278,6 +278,7 @@ def test_a_space_opens_with_a_pinned_model(opened):
     }
 
 
+@pytest.mark.long
 def test_it_starts_with_what_was_preloaded(hub, opened, tmp_path):
     """Built as the Hub builds it, with the real client, and started where there is no Hub: the page
     writes with that model at that commit, and the command line says so."""

@@ -102,7 +102,7 @@ PUSHING = (
 )
 
 
-@pytest.mark.parametrize("moments", [PUSHING[1::3], pytest.param(PUSHING, marks=pytest.mark.long)])
+@pytest.mark.parametrize("moments", [PUSHING[1:2], pytest.param(PUSHING, marks=pytest.mark.long)])
 def test_killed_while_it_is_pushed(config, server, tmp_path, moments):
     """SIGKILL in the middle of several pushes: what the Hub holds is always a whole checkpoint from
     which training can go on, what is here goes on too, and the end, here and on the Hub, is that of
@@ -253,6 +253,7 @@ def test_a_training_space_goes_on_after_a_restart(lines, server, tmp_path):
     assert whole and checkpoint.read_config(tmp_path / "back")["step"] == steps[1]
 
 
+@pytest.mark.long
 def test_a_job_takes_its_code_from_a_space(lines, server, tmp_path):
     """train_space.py alone in a folder: the Space that is named holds the rest; without one, a
     sentence."""
@@ -281,6 +282,7 @@ def test_the_job_needs_what_the_project_needs():
     assert sorted(header) == sorted([*(ROOT / "requirements.txt").read_text().split(), PARQUET])
 
 
+@pytest.mark.long
 def test_resuming_from_the_hub_by_command(lines, server, tmp_path, config):
     """`--push-every` keeps a run on the Hub, `--resume --push-to` goes on from there, with the
     settings it had."""

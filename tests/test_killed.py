@@ -58,7 +58,7 @@ def wait_for(moment, child, seconds=60):
         time.sleep(0.0005)
 
 
-@pytest.mark.parametrize("moments", [4, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("moments", [2, pytest.param(20, marks=pytest.mark.long)])
 def test_killed_at_many_moments(config, tmp_path, moments):
     """SIGKILL, half of the times after a random time and half in the middle of a save: what can be
     loaded is always one of the checkpoints of the run that was never killed, resuming always works,

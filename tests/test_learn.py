@@ -167,6 +167,7 @@ def test_every_noise_learns_and_plays(noise, cache):
     assert last["done"] and asked.process.name == noise
 
 
+@pytest.mark.long
 def test_chinese_verse_is_learned_in_pieces(cache):
     """The loss begins near what a model that knows nothing needs, nats a character; the model
     writes verse in Denoise, also after a prompt of signs that it never saw."""

@@ -89,6 +89,7 @@ def test_stopped_played_with_and_downloaded(visit):
     other.close()
 
 
+@pytest.mark.long
 def test_a_ready_text_and_what_it_bought(visit):
     """A chip fills the field; when the training is over, the page says how much was read and what
     that brought beside counting letters, and measures what is written on the visitor's own text."""

@@ -146,6 +146,7 @@ def test_nothing_for_axe(watched, address, scheme, width):
     assert page.evaluate(colour) != before
 
 
+@pytest.mark.long
 def test_a_run_that_is_missing_is_one_sentence(page, address):
     """A server that lost a file: the page says so, and another run still plays."""
     page.route("**/runs/masked-*", lambda route: route.fulfill(status=404, body=""))

@@ -121,6 +121,7 @@ def quiet(server) -> None:
         assert time.monotonic() < end, "Somebody's run goes on."
 
 
+@pytest.mark.long
 def test_a_closed_tab_leaves_nothing(server):
     """Who closes the tab while a model learns leaves no file and no work behind, and the next one
     can train at once."""

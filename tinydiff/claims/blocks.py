@@ -138,9 +138,9 @@ def noise(lab):
     process = lab.model(BLOCK)
     canvas = texts(lab, process)
     for size in lab.some(SIZES, 1):
-        for label, window in WINDOWS.items():
+        for label, window in lab.some([*WINDOWS.items()], 1):
             yield spread(lab, process, canvas, size, window, label)
-        for shape in SHAPES[1:]:
+        for shape in lab.some(SHAPES[1:], 1):
             yield spread(lab, with_schedule(process, shape), canvas, size, (0.0, 1.0), shape)
 
 
