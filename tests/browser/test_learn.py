@@ -5,6 +5,8 @@ import re
 import time
 import zipfile
 
+import pytest
+
 from tests.browser.test_tabs import select, toast
 from tinydiff.store import checkpoint
 from tinydiff.ui.request import OPENING
