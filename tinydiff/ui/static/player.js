@@ -30,6 +30,7 @@ const SOON = 200;  // milliseconds after a swap in which another may follow
 const REST = 900;  // milliseconds for which what came last is marked as new
 const QUICK = {start: 250, guess: 600, then: [450, 200, 120]};
 const ROOMY = [[170, 1], [300, .84], [Infinity, .72]];  // up to so many tokens, letters so large
+const LONG = 280;  // characters of a source from which its letters are small
 // what the page says of noise by masks, and of other noise
 const MASKED = {
   hidden: ["x"], share: "masked", word: "hidden", title: "left to do",
@@ -413,6 +414,7 @@ class Player {
     if (!source) return;
     box.querySelector("span").textContent = source.name;
     box.querySelector(".td-words").textContent = source.text;
+    box.classList.toggle("td-long", source.text.length > LONG);
   }
 
   // over the text, where two are side by side
