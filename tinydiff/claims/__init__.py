@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CLAIMS: dict[str, type[Claim]] = {}
 SURE = 2.0  # errors; a difference within so many is undecided
 HOLDS, FAILS, PARTLY, UNDECIDED = "holds here", "fails here", "partly", "undecided here"
-SURPRISING = ("repair", "robust", "sides")  # whose answers are shown first
+SURPRISING = ("repair", "bert", "sides")  # whose answers are shown first
 # in which they are told; others behind
 ORDER = (
     "exposure",
