@@ -118,7 +118,7 @@ class Bert(Claim):
             "With 15 % hidden BERT's network and the one that learned every share know the same",
         )
         brief = (
-            f"{own} ({told(at[15][0])} and {told(at[15][1], 'bits')} a hidden word); with 90 % "
+            f"{own} ({told(at[15][0])} and {told(at[15][1], 'bits')} a hidden token); with 90 % "
             f"hidden BERT needs {told(at[90][0])}, the other {told(at[90][1])}."
         )
         return Answer(self.judged(few, many), text, brief)

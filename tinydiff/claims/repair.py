@@ -162,7 +162,7 @@ class Repair(Claim):
         )
         after, before = points.mean("left", best, most), points.mean("left", SPOILED, most)
         brief = (
-            f"The best of {len(kinds)} ways mends {at('mended')} of the wrong words, but breaks "
+            f"The best of {len(kinds)} ways mends {at('mended')} of the wrong tokens, but breaks "
             f"{at('broken')} of the right ones, since it is not told which are wrong: "
             f"{which(apart(after, before), 'more', 'fewer', 'as many')} are wrong afterwards "
             f"({share(after)}) than before ({share(before)})."

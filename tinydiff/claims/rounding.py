@@ -117,8 +117,8 @@ class Rounding(Claim):
         brief = (
             "Gaussian noise moves points in space, and at the end each point is read as the "
             f"nearest word. {reads} What costs is to round too early: in {few:.0f} steps, texts "
-            f"that are rounded at each end {told(points.mean('steps', CLAMPED, few))} nats a "
-            "letter from the language, those rounded once, at the end, "
+            f"rounded at every step end {told(points.mean('steps', CLAMPED, few))} nats a letter "
+            "from the language, those rounded once, at the end, "
             f"{told(points.mean('steps', MEAN, few))}."
         )
         text = (

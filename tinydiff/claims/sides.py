@@ -107,8 +107,8 @@ class Sides(Claim):
         )
         ahead = sure(apart(both, alone)) and both.value > alone.value
         brief = (
-            f"Who sees both sides of a gap guesses {share(both)} of single missing words, who sees "
-            f"the left alone {share(alone)}. In gaps of {WRITTEN[1]} "
+            f"Who sees both sides of a gap guesses {share(both)} of single missing tokens, who "
+            f"sees the left alone {share(alone)}. In gaps of {WRITTEN[1]} "
             f"{draws[0].lower()}{draws[1:]}."
         )
         return Answer(HOLDS if ahead else FAILS, text, brief)
