@@ -87,6 +87,8 @@ def test_a_difference_within_twice_its_error_is_undecided():
     assert claims.verdict(Mean(0.1, 0.04)) == claims.HOLDS
     assert claims.verdict(Mean(0.1, 0.04), -1) == claims.FAILS
     assert claims.verdict(Mean(-0.1, None)) == claims.FAILS
+    said = [claims.which(Mean(x, 0.04), "more", "less", "level") for x in (0.1, -0.1, 0.07)]
+    assert said == ["more", "less", "level"]
     assert claims.apart(Mean(3, 0.3), Mean(1, 0.4)) == Mean(2, 0.5)
     assert (
         claims.share(Mean(0.5, 0.02)) == "50.0 ± 2.0 %" and claims.share(Mean(0.5, None)) == "50 %"
