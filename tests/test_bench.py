@@ -54,6 +54,7 @@ def test_backward_is_twice_the_forward(preset):
     assert counter.get_total_flops() == pytest.approx(bench.BACKWARD * forward, rel=0.05)
 
 
+@pytest.mark.long
 def test_a_report_holds_every_cell_and_is_json():
     """One row for each shape, format and batch; times positive; the JSON gives the same ratios as
     the rows."""

@@ -433,6 +433,7 @@ def test_the_first_to_finish_was_the_quickest(stay):
     assert all("·" not in lane.locator(".tt-grid").inner_text() for lane in lanes)
 
 
+@pytest.mark.long
 def test_a_race_of_one_s_own(stay):
     """Race runs what the lanes say, and starts the clock when all are written."""
     page = tab(stay, "Race")
