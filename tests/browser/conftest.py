@@ -179,11 +179,19 @@ def visitors(browser):
 
 @pytest.fixture
 def page(visitors):
-    """A page of its own, which knows nothing of those before: what they have stored is gone."""
+    """A page of its own, which knows nothing of those before: what they have stored is gone. Its
+    visitor wants less motion, so that a run's end is there at once."""
     page = visitors.new_page()
+    page.emulate_media(reduced_motion="reduce")
     yield page
     page.close()
     visitors.clear_cookies()
+
+
+@pytest.fixture
+def motion(page):
+    """The visitor of this test wants to see things move."""
+    page.emulate_media(reduced_motion="no-preference")
 
 
 def opener(server, page):

@@ -110,6 +110,7 @@ PLACES = """() => {
 }"""
 
 
+@pytest.mark.usefixtures("motion")
 def test_the_recorded_run_plays_at_load(visit, page):
     """The page is alive before anybody clicks: the recorded run plays, step by step, to its end,
     and it is text."""
@@ -132,6 +133,7 @@ BAR = """() => {
 }"""
 
 
+@pytest.mark.usefixtures("motion")
 def test_what_is_under_the_text_does_not_come_up(visit):
     """Words are shorter than the masks they stand behind, and a text may end early: while it plays
     nothing under it moves up; when it is over it takes the room that it needs."""
@@ -185,6 +187,7 @@ MOVED = """() => {
 @pytest.mark.parametrize(
     "width, height", [pytest.param(1280, 2000, marks=pytest.mark.long), (375, 2900)]
 )
+@pytest.mark.usefixtures("motion")
 def test_only_the_text_moves_during_a_run(visit, page, width, height):
     """From the first step to the last, the run's end on the server between them, the browser itself
     sees nothing move but words: all of the page is in sight of it."""
@@ -219,6 +222,7 @@ def test_write_is_in_sight(stay):
     page.set_viewport_size(before)
 
 
+@pytest.mark.usefixtures("motion")
 def test_stop_keeps_what_came(visit):
     """Stop ends the run soon, and what was written can be scrubbed from the blank canvas to the
     last step that came."""
@@ -288,10 +292,10 @@ def test_a_link_shows_the_same_text(visit, server, page):
     assert until(page, "!s.running && s.end === 16 && s.at === 16")["text"] == first
 
 
-def test_a_wrong_prompt_is_one_sentence(visit):
+def test_a_wrong_prompt_is_one_sentence(visit, page):
     """A character that the model does not know is named, nothing of a traceback is seen, and the
     last good text stays."""
-    page = written(visit, "shakespeare/masked")
+    page = written(visit, page, "shakespeare/masked")
     before = state(page)["text"]
     page.fill("#prompt textarea", "what <is> é")
     page.click("#write")
@@ -400,18 +404,18 @@ def test_the_other_noise(stay):
     page.emulate_media(reduced_motion="reduce")
 
 
-def written(visit, model: str, more: str = ""):
+def written(visit, page, model: str, more: str = ""):
     """The page with a finished run of eight steps of a model."""
     page = visit(f"?model={model}&steps=8&length=64&seed=3{more}")
     until(page, "!s.running && s.end === 8 && s.at === 8 && !s.playing")
     return page
 
 
-def test_noise_without_masks_begins_as_noise_and_changes(visit):
+def test_noise_without_masks_begins_as_noise_and_changes(visit, page):
     """Before the first step stand random characters, not masks; the legend and the plots speak of
     noise and of changes. The view of changes counts every open character once, and before the first
     step none has changed."""
-    page = written(visit, "perfect-uniform")
+    page = written(visit, page, "perfect-uniform")
     page.click(P + ".td-first")
     assert state(page)["text"].startswith(PROMPT) and "·" not in state(page)["text"]
     words = page.inner_text(P + ".td-kinds") + page.inner_text(P + ".td-plots")
@@ -425,10 +429,10 @@ def test_noise_without_masks_begins_as_noise_and_changes(visit):
     assert counts[0] == sum(counts)
 
 
-def test_where_ratios_pull(visit, stay):
+def test_where_ratios_pull(visit, page, stay):
     """Of a noise with ratios one can see where they pull: the cells are shaded and counted; others
     have no such view."""
-    page = written(visit, "perfect-score-uniform")
+    page = written(visit, page, "perfect-score-uniform")
     page.click(P + "[data-view=pull]")
     page.locator(P + ".td-seek").fill("4")
     assert "another fits better" in page.inner_text(P + ".td-shades")
@@ -437,10 +441,10 @@ def test_where_ratios_pull(visit, stay):
     assert not stay().locator(P + "[data-view=pull]").is_visible()
 
 
-def test_walkers_walk_to_their_codes(visit):
+def test_walkers_walk_to_their_codes(visit, page):
     """The map names every character, and at the end each of eight walkers stands on the code of the
     character it reads."""
-    page = written(visit, "perfect-gaussian")
+    page = written(visit, page, "perfect-gaussian")
     assert (
         page.locator(P + ".td-code").count() == 65
         and page.locator(P + ".td-walkers li").count() == 8
@@ -464,9 +468,9 @@ def test_walkers_walk_to_their_codes(visit):
     assert max(page.evaluate(places)) > 20
 
 
-def test_bits_sharpen(visit):
+def test_bits_sharpen(visit, page):
     """Grey at the beginning, ink or paper at the end."""
-    page = written(visit, "perfect-bits")
+    page = written(visit, page, "perfect-bits")
     inks = (
         f"() => [...document.querySelectorAll('{P}.td-planes rect')].map((r) => "
         "Number(r.getAttribute('fill-opacity')))"
@@ -488,7 +492,7 @@ def test_other_noises_are_accessible(visit, page, model):
     """axe finds nothing in what is particular to a noise, in the middle of a run, in the dark and
     on a phone."""
     page.set_viewport_size({"width": 375, "height": 900})
-    page = written(visit, model, "&__theme=dark")
+    page = written(visit, page, model, "&__theme=dark")
     page.locator(P + ".td-seek").fill("5")
     page.click(P + "[data-view=changes]")
     page.mouse.move(0, 0)
@@ -498,9 +502,8 @@ def test_other_noises_are_accessible(visit, page, model):
     assert report.violations_count == 0, report.generate_report()
 
 
-def test_reduced_motion(visit, page):
+def test_reduced_motion(visit):
     """Who asked for less motion sees the last picture at once, and the scrubber works."""
-    page.emulate_media(reduced_motion="reduce")
     page = visit()
     now = state(page)
     assert now["at"] == now["end"] and not now["playing"]

@@ -64,6 +64,7 @@ SAID = f"""() => {{
 }}"""
 
 
+@pytest.mark.usefixtures("motion")
 def test_the_first_look_is_told_sentence_by_sentence(visit, page, recorded):
     """Hidden words, all guesses, those it keeps, later looks, done, in this order, each long enough
     to be read; while the guesses are said, they are seen: the text of one look with the same seed.
@@ -110,7 +111,6 @@ def swap(page, count: int, counts=LOOKS) -> dict:
 def test_the_slider_swaps_the_finished_text_at_once(visit, page, recorded, record_property):
     """Each of the eight numbers of looks shows the text that the same settings write, its made-up
     words pale and its measure, in no time and without a question to the server."""
-    page.emulate_media(reduced_motion="reduce")
     page = visit()
     finished(page)
     assert page.locator(P + ".td-scale li").all_inner_texts() == [*map(str, LOOKS)]
@@ -140,7 +140,6 @@ def test_the_slider_swaps_the_finished_text_at_once(visit, page, recorded, recor
 def test_playing_then_plays_that_number(visit, page, recorded):
     """From the first look to the last of those that the slider stands at; the keyboard moves it
     too, and the address is that of what is shown."""
-    page.emulate_media(reduced_motion="reduce")
     page = visit()
     finished(page)
     page.locator(P + ".td-scale input").focus()
@@ -159,7 +158,6 @@ def test_playing_then_plays_that_number(visit, page, recorded):
 def test_one_look_can_be_kept_beside_the_text(visit, page, recorded):
     """It stays there while the other is swapped, with its measure, and is put away again."""
     page.set_viewport_size({"width": 1280, "height": 900})
-    page.emulate_media(reduced_motion="reduce")
     page = visit()
     finished(page)
     pinned, pin = page.locator(P + ".td-pinned"), page.locator(P + ".td-pin")
@@ -184,7 +182,6 @@ def test_one_look_is_not_kept_beside_itself(visit, page):
     """Where the slider stands at one look the button is off; the line over a kept text says no
     more than what differs, on one line."""
     page.set_viewport_size({"width": 1280, "height": 720})
-    page.emulate_media(reduced_motion="reduce")
     page = visit()
     finished(page)
     pin, title = page.locator(P + ".td-pin"), page.locator(P + ".td-pinned .td-title")
@@ -206,7 +203,6 @@ def test_one_look_is_not_kept_beside_itself(visit, page):
 )
 def test_a_finished_text_rests_unmarked(visit, page, reach):
     """However its end was reached: what came with the last look is marked for a while only."""
-    page.emulate_media(reduced_motion="reduce")
     page = visit()
     end = finished(page)["end"]
     marked = page.locator(f"{CELLS}.n")
@@ -228,7 +224,6 @@ def test_a_finished_text_rests_unmarked(visit, page, reach):
 def test_the_bets_of_a_word_go_with_a_click_elsewhere(visit, page):
     """They stay where the text is moved on, and stand over no menu."""
     page.set_viewport_size({"width": 1280, "height": 720})
-    page.emulate_media(reduced_motion="reduce")
     page = visit()
     finished(page)
     bets = page.locator(P + ".td-top")
@@ -243,7 +238,6 @@ def test_the_bets_of_a_word_go_with_a_click_elsewhere(visit, page):
 def test_on_a_phone_write_covers_nothing_that_is_scrolled_to(visit, page):
     """The measure is seen at once, the way to the story right under the text."""
     page.set_viewport_size({"width": 375, "height": 812})
-    page.emulate_media(reduced_motion="reduce")
     page = visit()
     finished(page)
     page.evaluate("scrollTo(0, 0)")
@@ -260,11 +254,28 @@ def test_on_a_phone_write_covers_nothing_that_is_scrolled_to(visit, page):
     page.wait_for_function("() => document.activeElement.matches('.td-story')")
 
 
+def test_on_a_phone_a_text_comes_into_sight(visit, page):
+    """Whoever presses Write sees the text, also one that the page remembers and has at once. The
+    claim that led to a run stands above that run alone."""
+    page.set_viewport_size({"width": 375, "height": 812})
+    link, claim = "?steps=4&length=32", "It can be."
+    kept = json.dumps({"name": "robust", "said": claim, "search": link})
+    page.add_init_script(f"sessionStorage.claim = JSON.stringify({kept})")
+    page = visit(link)
+    until(page, "!s.running && s.end === 4 && s.at === 4")
+    assert page.locator(P + ".td-claim a").inner_text() == claim
+    top = "document.querySelector('#denoise-player .td-sheets').getBoundingClientRect().top"
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    assert page.evaluate(top) < -100
+    generate(page)
+    page.wait_for_function(f"() => Math.abs({top}) < 200")
+    assert not page.locator(P + ".td-claim").is_visible()
+
+
 def test_other_looks_of_a_run_of_ones_own(visit, page, client):  # noqa: F811
     """They are computed behind it; the one that was dragged to is shown when it comes, and is what
     its settings write by themselves."""
     settings = {"model": "stories/masked", "seed": 21, "steps": 8, "length": 32}
-    page.emulate_media(reduced_motion="reduce")
     page = visit("?" + "&".join(f"{name}={value}" for name, value in settings.items()))
     until(page, "!s.running && s.end === 8 && s.at === 8")
     scale = page.locator(P + ".td-scale input")
@@ -283,7 +294,6 @@ def test_other_looks_of_a_run_of_ones_own(visit, page, client):  # noqa: F811
 def test_a_changed_setting_marks_the_picture(visit, page):
     """Another beginning, another noise: the picture is said not to be of these settings, until the
     next run."""
-    page.emulate_media(reduced_motion="reduce")
     page = visit("?steps=4&length=32")
     until(page, "!s.running && s.end === 4 && s.at === 4")
     mark = f"{STALE}.textContent"
@@ -324,7 +334,6 @@ def test_the_plots_move_with_the_text(visit, page, model):
     """Share visible, weight, held-out loss and what is left to do: a marker goes through all of
     them from the noise to the text, and each says its number there; for blocks too."""
     page.set_viewport_size({"width": 1280, "height": 900})
-    page.emulate_media(reduced_motion="reduce")
     page = visit(f"?model={model}&steps=16&length=64&seed=3")
     end = until(page, "!s.running && s.at === s.end && s.end > 10 && s.end < 64")["end"]
     assert catalogue.bundled()[model].playable
@@ -347,7 +356,6 @@ def test_the_plots_move_with_the_text(visit, page, model):
 def test_the_link_of_a_run_says_what_differs(visit, page):
     """Of the opening's own settings model, length and seed alone; of others these and what
     differs."""
-    page.emulate_media(reduced_motion="reduce")
     page = visit()
     finished(page)
     assert urlsplit(page.url).query == ""
@@ -410,7 +418,6 @@ def test_nothing_that_is_needed_lies_below_the_fold(visit, page, width, height):
     """Text, sentence, player, slider of looks and Write are seen without scrolling; on a desk the
     plots and the field for the beginning too; nothing scrolls sideways."""
     page.set_viewport_size({"width": width, "height": height})
-    page.emulate_media(reduced_motion="reduce")
     page = visit()
     finished(page)
     wanted = [P + name for name in NEEDED] + ["#write"]

@@ -183,7 +183,6 @@ def test_nothing_for_axe(visit, page, scheme, width):
     """No violation of the accessibility rules, and nothing that scrolls sideways, before a run and
     after it."""
     page.set_viewport_size({"width": width, "height": 900})
-    page.emulate_media(reduced_motion="reduce")
     tab(visit, f"?__theme={scheme}")
     for _ in range(2):
         found = Axe().run(page, options=BROKEN)

@@ -60,6 +60,7 @@ def ended(page, steps=STEPS, after=""):
 
 
 @pytest.mark.parametrize("width", [1280, pytest.param(375, marks=pytest.mark.long)])
+@pytest.mark.usefixtures("motion")
 def test_it_plays_and_another_family_can_be_chosen(watched, address, width):
     """The first run plays to a text with its prompt; another family and another run of it are two
     clicks; nothing sticks out."""

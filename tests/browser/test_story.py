@@ -101,6 +101,7 @@ def test_an_address_opens_its_scene(visit, server):
     expect(page.locator(BOX)).to_be_hidden()
 
 
+@pytest.mark.usefixtures("motion")
 def test_a_scene_plays(visit):
     """With motion the fifth scene begins by itself, slowly, and Halt stops it."""
     page = visit("#story=5")

@@ -1,6 +1,7 @@
 """Steps, Race, Blocks, Noise, Train yours and How ours learned as a visitor and as a program uses
 them."""
 
+import json
 import re
 
 import pytest
@@ -186,7 +187,6 @@ def test_nothing_for_axe(visit, page, scheme, width):
     and on a phone: one tab after the other on one page.
     """
     page.set_viewport_size({"width": width, "height": 900})
-    page.emulate_media(reduced_motion="reduce")
     visit(f"?__theme={scheme}")
     for name in TABS:
         looked_at(opened(page, name), name)
@@ -198,7 +198,6 @@ def test_nothing_for_axe(visit, page, scheme, width):
 def test_nothing_for_axe_on_a_fresh_page(visit, page, name, scheme, width):
     """The same with every tab the first that is opened."""
     page.set_viewport_size({"width": width, "height": 900})
-    page.emulate_media(reduced_motion="reduce")
     looked_at(tab(visit, name, f"?__theme={scheme}"), name)
 
 
@@ -468,7 +467,6 @@ def test_a_race_of_one_s_own(stay):
 
 def test_reduced_motion_shows_the_end(visit, page):
     """Who asked for less motion sees the race's end, and may still scrub."""
-    page.emulate_media(reduced_motion="reduce")
     tab(visit, "Race")
     page.wait_for_function(
         "() => document.querySelector('#race-panel .tt-place').innerText.length === 3"
@@ -583,9 +581,11 @@ def test_claims_are_told_with_figures_and_a_run_to_watch(visit, page):
     mistake.locator("summary").last.click()
     assert "%" in mistake.locator(".tq-found").first.inner_text()
     last = page.locator("#claims-panel .tq-claim:has(.tq-play[href*=model])").last
-    name = last.get_attribute("data-claim")
+    name, said = last.get_attribute("data-claim"), last.locator("h2").inner_text()
     last.locator(".tq-play").first.click()
     page.wait_for_url("**/?*model=*")
+    kept = json.loads(page.evaluate("sessionStorage.claim"))
+    assert (kept["name"], kept["said"]) == (name, said) and page.url.endswith(kept["search"])
     page.go_back()
     page.wait_for_selector("#claims-panel .tq-claim h2:focus")
     assert page.url.endswith(f"#claims={name}")

@@ -13,7 +13,8 @@ from gradio_client import Client
 
 from tinydiff.show import render
 
-CROWDS = [(4, 1, 1), pytest.param((15, 3, 2), marks=pytest.mark.long)]  # writers, leavers, learners
+# writers, leavers, learners; what one learner sees is looked at in test_learn
+CROWDS = [(4, 1, 0), pytest.param((15, 3, 2), marks=pytest.mark.long)]
 PROMPTS = [f"VISITOR {chr(65 + i)} SAYS:" for i in range(15)]
 TEXT = "the quick brown fox jumps over the lazy dog; the dog sleeps on. " * 60
 # bytes that the server may keep of a crowd; of twenty 3 to 55 MiB were measured, of 700

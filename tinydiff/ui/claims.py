@@ -38,6 +38,13 @@ WORDS = {  # that the cards use, for who is new to them
     "is the fault of the steps",
     "0.9 ± 0.1": "the figure and its standard error",
 }
+LETTERS = {  # of the formulas on the cards of misprints
+    "x₀, xₜ": "the clean text, as numbers; what noise has made of it in t of T steps",
+    "βₜ": "how much noise step t adds",
+    "αₜ, ᾱₜ": "what step t leaves of the text, 1 − βₜ; what all steps up to t leave together",
+    "ε": "the noise that is in xₜ, as the network sees it",
+    "σₜ z": "fresh noise, which a step puts on again",
+}
 ASKING = "tinydiff.asking('Claims', element, () => trigger('opened'), props, watch)"
 
 
@@ -65,7 +72,12 @@ def shown() -> dict:
     first = [surprise(name, found[name][2]) for name in SURPRISING if name in found]
     watched = [dict(title=title, link=link) for title, link in originals.links()]
     return dict(
-        cards=cards, first=first, mistakes=mistakes(), originals=watched, words=[*WORDS.items()]
+        cards=cards,
+        first=first,
+        mistakes=mistakes(),
+        originals=watched,
+        words=[*WORDS.items()],
+        letters=[*LETTERS.items()],
     )
 
 

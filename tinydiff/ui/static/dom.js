@@ -88,6 +88,21 @@ export function row(words, attributes = {}) {
     ...cells.map((text) => make("td", "tt-num", text)));
 }
 
+// What this tab of the browser remembers from page to page: null where it remembers nothing.
+export function remembered(name) {
+  try {
+    return JSON.parse(sessionStorage.getItem(name));
+  } catch {  // a visitor may have forbidden it
+    return null;
+  }
+}
+
+export function remember(name, value) {
+  try {
+    sessionStorage.setItem(name, JSON.stringify(value));
+  } catch {}
+}
+
 // numbers; a dash where there is none
 const known = (x) => x !== null && x !== undefined && Number.isFinite(x);
 export const fixed = (x, digits) => (known(x) ? x.toFixed(digits) : "\u2013");

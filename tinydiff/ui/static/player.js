@@ -9,7 +9,7 @@
 //   shade                    a shade of the cells, as in cells.js
 
 import {Cells, changes} from "./cells.js";
-import {add, colour, make, mark, put, reduced} from "./dom.js";
+import {add, colour, make, mark, put, reduced, remembered} from "./dom.js";
 import {alone, readable} from "./glyphs.js";
 import {Looks} from "./looks.js";
 import {looks, plots} from "./plots.js";
@@ -106,6 +106,7 @@ class Player {
     roving(this.find(".td-views"));
     roving(this.find(".td-tools"));
     addEventListener("popstate", ({state}) => this.back(state?.run));
+    if (props.linked) this.cameFrom(remembered("claim"));
     element.addEventListener("input", (event) => {
       if (event.target === this.seek) this.go(Number(this.seek.value));
     });
@@ -113,6 +114,15 @@ class Player {
 
   find(selector) {
     return this.element.querySelector(selector);
+  }
+
+  // Above a run that a claim led to stands the claim, until another run begins.
+  cameFrom(claim) {
+    if (!claim || claim.search !== location.search) return;
+    const line = this.find(".td-claim"), link = line.querySelector("a");
+    line.hidden = false;
+    link.textContent = claim.said;
+    link.href = `#claims=${claim.name}`;
   }
 
   // -------------------------------------------------------------- arriving runs
@@ -155,6 +165,7 @@ class Player {
   begin(value) {
     if (!value.done) this.makeRoom();  // measures: before anything is changed
     if (this.#main) this.leaveRun(this.#main);
+    if (this.#main?.number) this.find(".td-claim").hidden = true;
     if (this.#main?.told) this.#pauses = QUICK;
     this.setPlaying(false);
     this.#phase = "";
@@ -171,7 +182,9 @@ class Player {
     this.drawSource(this.run.head.source);
     const [, size] = ROOMY.find(([most]) => this.run.frames[0].text.length <= most);
     this.root.style.setProperty("--td-size", size);
-    if (!value.done && innerWidth < NARROW) {
+    // whoever asked for a text sees it, one that was there at once too; the run at load stays put
+    const asked = !value.done || (this.run.number && !value.still);
+    if (asked && innerWidth < NARROW) {
       this.find(".td-sheets").scrollIntoView({behavior: reduced.matches ? "auto" : "smooth"});
     }
     if (this.run.number) this.link();  // the run at load leaves the address alone

@@ -1,12 +1,12 @@
 // What is said, and what was measured: a card a claim, the most surprising ones named first.
 
-import {Panel, add, make, picture, put, row, table} from "../dom.js";
+import {Panel, add, make, picture, put, remember, row, table} from "../dom.js";
 
 const SHOWN = 2;  // pictures of a card; the rest is folded
 
 export class Claims extends Panel {
   show({packed}) {
-    const {cards, first, mistakes, originals, words} = JSON.parse(packed);
+    const {cards, first, mistakes, originals, ...told} = JSON.parse(packed);
     this.root.textContent = "";
     if (first.length) {
       const list = put(this.root, "ol", "tq-first", null, {"aria-label": "Surprising"});
@@ -20,11 +20,9 @@ export class Claims extends Panel {
         add(put(list, "li"), link, make("b", "tq-verdict", verdict), make("p", "", text));
       }
     }
-    const meant = put(this.root, "dl", "tq-words", null, {"aria-label": "Words used here"});
-    for (const [word, means] of words) add(meant, make("dt", "", word), make("dd", "", means));
-    add(this.root, ...cards.map(claim));
-    const [tab, back] = location.hash.slice(1).split("=");
-    if (tab === "claims" && cards.some(({name}) => name === back)) this.jump(back);
+    add(this.root, meanings("Words used here", told.words), ...cards.map(claim));
+    this.arrive();
+    addEventListener("hashchange", () => this.arrive());
     if (originals.length) {
       put(this.root, "h2", "tq-title", "Tiny Diffusion as it is written");
       put(this.root, "p", "tt-about", "The model that essays print, and the same network with its "
@@ -38,14 +36,28 @@ export class Claims extends Panel {
     put(this.root, "h2", "tq-title", "Find the mistake");
     put(this.root, "p", "tt-about", "Formulas as they are printed in places, and what each costs, "
       + "measured where the right answer is known.");
+    add(this.root, meanings("Letters of the formulas", told.letters));
     add(put(this.root, "div", "tq-mistakes"), ...mistakes.map(mistake));
   }
 
+  // An address may name a card.
+  arrive() {
+    const [tab, name] = location.hash.slice(1).split("=");
+    if (tab === "claims" && name) this.jump(name);
+  }
+
   jump(name) {
-    const to = this.find(`[data-claim="${name}"]`);
+    const to = this.find(`[data-claim="${CSS.escape(name)}"]`);
+    if (!to) return;
     to.scrollIntoView({block: "start"});
     to.querySelector("h2").focus();
   }
+}
+
+function meanings(label, words) {
+  const list = make("dl", "tq-words", null, {"aria-label": label});
+  for (const [word, means] of words) add(list, make("dt", "", word), make("dd", "", means));
+  return list;
 }
 
 function claim({name, said, verdict, brief, answer, pictures, plays, ...more}) {
@@ -56,8 +68,11 @@ function claim({name, said, verdict, brief, answer, pictures, plays, ...more}) {
   const foot = put(box, "footer");
   for (const {title, link} of plays) {
     const play = put(foot, "a", "tt-button tq-play", `\u25b6 ${title}`, {href: link});
-    // who comes back comes to this card
-    play.addEventListener("click", () => history.replaceState(null, "", `#claims=${name}`));
+    // who comes back comes to this card, and the player says whose run it is
+    play.addEventListener("click", () => {
+      history.replaceState(null, "", `#claims=${name}`);
+      remember("claim", {name, said, search: play.search});
+    });
   }
   add(foot, folded("All figures", () => [make("p", "tq-figures", answer),
     figures(pictures.slice(SHOWN))]));
