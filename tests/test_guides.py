@@ -20,7 +20,7 @@ from tinydiff import exact, guides, load, runs
 from tinydiff.cli import flags
 from tinydiff.cli.commands import main, parser
 from tinydiff.generate import generate
-from tinydiff.guides import GUIDES, STAGES, Context, Range, Steered, guide
+from tinydiff.guides import GUIDES, STAGES, Context, Range, Steered, Words, guide
 from tinydiff.guides.classifier_free import classifier_free
 from tinydiff.guides.temperature import temperature
 from tinydiff.guides.top_k import top_k
@@ -239,10 +239,11 @@ def test_the_order_of_wrapping_is_the_declared_one(registry):
 
 
 def test_the_built_in_guides_stand_where_they_should():
-    """Hints are the network's own, labels are mixed before the prediction is changed, and
-    temperature acts before top-k before top-p."""
+    """Hints are the network's own, labels are mixed before the prediction is changed, temperature
+    acts before top-k before top-p, and a pattern has the last word."""
     named = [each.name for each in guides.in_order()]
-    assert named == ["self_conditioning", "classifier_free", "temperature", "top_k", "top_p"]
+    inner = ["self_conditioning", "classifier_free", "temperature", "top_k", "top_p"]
+    assert named == [*inner, "pattern"]
 
 
 def test_what_stands_within_guidance_is_wrapped_for_both_readings():
@@ -526,8 +527,9 @@ def test_every_option_of_every_guide_is_a_flag(model, capsys):
     assert main(line) == 0
     assert capsys.readouterr().out == runs.record(settings).frames[-1].text + "\n"
     for name, option in guides.options().items():
-        line = ["sample", flags.flag(name), str(option.span.high)]
-        assert flags.settings_of(parser().parse_args(line))[name] == option.span.high
+        value = "a text" if isinstance(option.span, Words) else option.span.high
+        line = ["sample", flags.flag(name), str(value)]
+        assert flags.settings_of(parser().parse_args(line))[name] == value
     bare = flags.settings_of(parser().parse_args(["sample"]))
     assert not set(bare) & set(guides.options())
 
@@ -561,6 +563,10 @@ def test_a_link_names_guides_label_and_spacing(mine):
     assert again.settings == asked.settings and again.canvas.label.tolist() == [1]
 
 
+# those of a pattern, which ask for nothing
+RULES = {name: option.default for name, option in GUIDES["pattern"].options.items()}
+
+
 def test_old_links_open_what_they_named():
     """A link from before there were guides: the same settings, and guides that change nothing."""
     old = "model=perfect-masked&steps=16&temperature=0.5&top_p=0.9&seed=3&prompt=&length=32"
@@ -577,6 +583,7 @@ def test_old_links_open_what_they_named():
         top_k=0,
         guidance=0.0,
         self_conditioning=1,
+        **RULES,
     )
     canvas = Canvas.blank(32)
     *_, told = asked.frames()
@@ -601,7 +608,7 @@ def test_the_page_shows_what_a_model_can(mine, model):
         dict(zip(names, steering.menus(p))) for p in (random_process("gaussian"), load(model))
     )
     seen = lambda menus: {name for name, update in menus.items() if update["visible"]}  # noqa: E731
-    always = {"temperature", "top_k", "top_p"}
+    always = {"temperature", "top_k", "top_p", *RULES}
     assert seen(plain) == always | {"self_conditioning"}
     assert seen(labelled) == always | {"label", "guidance"}
     assert plain["label"]["value"] == "" and plain["guidance"]["value"] == 0

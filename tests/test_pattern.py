@@ -261,7 +261,7 @@ def test_a_text_of_several_windows_matches(name):
 ASCII = Characters("".join(map(chr, range(32, 127))) + "\n")
 MATCH = {  # what matches, what does not
     "contains": ("cake, sorry", ["sorry, a cake.", "cake\nsorry"], ["cakes, sorry", "cake"]),
-    "without": ("zQ", ["a fox"], ["a Zoo", "quick"]),
+    "no_letters": ("zQ", ["a fox"], ["a Zoo", "quick"]),
     "ends_with": ("The end.", ["So. The end."], ["The end. So"]),
     "each_begins": ("She, He", ["She ran. He sat!", "He."], ["She ran. They sat.", "Sheep ran."]),
     "acrostic": ("ox", ["On we go\nXmas", "oh\n\nx y\n"], ["On\nwe", "ox"]),
@@ -307,7 +307,7 @@ REFUSED = [
     (dict(exactly="many words"), "a number and one of"),
     (dict(exactly="999 words"), "1 to 200"),
     (dict(crossword="a1"), "a dot for each"),
-    (dict(without=" "), "names no character"),
+    (dict(no_letters=" "), "names no character"),
     (dict(pattern="a" * 501), "500 characters"),
     (dict(pattern="a[^a]*", prompt="b"), "what is given"),
 ]

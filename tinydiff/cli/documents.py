@@ -33,6 +33,7 @@ ROOMS = (
     "options",
     "schedules",
     "predictions",
+    "matching",
     "noises",
     "nets",
     "processes",

@@ -44,7 +44,7 @@ def asked(**options) -> list[tuple[str, str]]:
 KINDS = {
     "pattern": patterns.written,
     "contains": patterns.contains,
-    "without": patterns.without,
+    "no_letters": patterns.without,
     "ends_with": patterns.ends_with,
     "exactly": patterns.exactly,
     "each_begins": patterns.each_begins,
@@ -132,7 +132,7 @@ def pattern(
     *,
     pattern: Annotated[str, Words(500, "a regular expression that the whole text matches")] = "",
     contains: Annotated[str, Words(200, "words that stand in the text, with commas")] = "",
-    without: Annotated[str, Words(50, "letters that stand nowhere in the text")] = "",
+    no_letters: Annotated[str, Words(50, "letters that stand nowhere in the text")] = "",
     ends_with: Annotated[str, Words(200, "the words with which the text ends")] = "",
     exactly: Annotated[
         str, Words(30, "how long it is: 20 words, 3 sentences, 4 lines or 99 characters")
@@ -152,7 +152,7 @@ def pattern(
 ):
     """Make the finished text match a pattern, always."""
     options = {
-        **dict(pattern=pattern, contains=contains, without=without, ends_with=ends_with),
+        **dict(pattern=pattern, contains=contains, no_letters=no_letters, ends_with=ends_with),
         **dict(exactly=exactly, each_begins=each_begins, acrostic=acrostic, line_ends=line_ends),
         **dict(form=form, crossword=crossword, passive=passive),
     }

@@ -28,8 +28,14 @@ def count() -> int:
     return len(LABELS) + len(guides.options())
 
 
+def rules() -> list[str]:
+    """The options that say what the whole text may be; they stand last of all."""
+    return [name for each in guides.in_order() if each.stage == "pattern" for name in each.options]
+
+
 def fields(process: Process) -> list:
-    """The widgets: the menus for the label, and the options of all guides."""
+    """The widgets: the menus for the label, and the options of all guides, those that are `rules`
+    in a fold of their own."""
     found = menus(process)
     updates = found[len(LABELS) :]
     kinds = [
@@ -40,11 +46,15 @@ def fields(process: Process) -> list:
         )
         for elem_id, update in zip(LABELS, found)
     ]
-    usual, made = opening(), []
-    for (name, option), update in zip(guides.options().items(), updates):
-        first = {"value": usual[name]} | shown(update)
-        made.append(widget(name, option, name, first))
-    return [*kinds, *made]
+    usual, known = opening(), guides.options()
+    firsts = {name: {"value": usual[name]} | shown(update) for name, update in zip(known, updates)}
+
+    def made(names) -> list:
+        return [widget(name, known[name], name, firsts[name]) for name in names]
+
+    others = made(name for name in known if name not in rules())
+    with gr.Accordion("Rules for the text", open=False, elem_classes="td-more td-rules"):
+        return [*kinds, *others, *made(rules())]
 
 
 def menus(process: Process) -> list[dict]:
