@@ -262,7 +262,7 @@ ASCII = Characters("".join(map(chr, range(32, 127))) + "\n")
 MATCH = {  # what matches, what does not
     "contains": ("cake, sorry", ["sorry, a cake.", "cake\nsorry"], ["cakes, sorry", "cake"]),
     "no_letters": ("zQ", ["a fox"], ["a Zoo", "quick"]),
-    "ends_with": ("The end.", ["So. The end."], ["The end. So"]),
+    "ends_with": ("The end.", ["So. The end."], ["The end. So", "So.The end. So"]),
     "each_begins": ("She, He", ["She ran. He sat!", "He."], ["She ran. They sat.", "Sheep ran."]),
     "acrostic": ("ox", ["On we go\nXmas", "oh\n\nx y\n"], ["On\nwe", "ox"]),
     "line_ends": ("cat, hat", ["a cat,\nThe hat."], ["a cat\na dog", "chat"]),

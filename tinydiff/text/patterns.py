@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 
-ANY = "(?s:.*)"
 LETTER = "[A-Za-zÀ-ÖØ-öø-ÿ]"
 NO_LETTER = "[^A-Za-zÀ-ÖØ-öø-ÿ]"
 WORD = f"{LETTER}(?:{LETTER}|['’-]{LETTER})*"
@@ -41,7 +40,7 @@ def contains(text: str) -> list[str]:
 
 
 def ends_with(text: str) -> list[str]:
-    return [ANY + re.escape(text)]
+    return [f"(?s:(?:.*{NO_LETTER})?){re.escape(text)}"]
 
 
 def without(text: str) -> list[str]:
