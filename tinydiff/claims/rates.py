@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 
+import torch
+
+from tinydiff import uncertainty
 from tinydiff.claims import FAILS, HOLDS, UNDECIDED, Answer, Claim, Play, Plot, Point
+from tinydiff.text import Canvas, corpus
 from tinydiff.train.loop import Config
 
 KINDS = ("masked", "gaussian", "autoregressive")
 RATES = tuple(round(1e-4 * 10 ** (k / 3), 6) for k in range(10))  # 1e-4 ... 0.1
 LOST = 0.1  # bits above the lowest point: the edge of the valley
 STEPS = 2000  # about three minutes of a core
+WINDOWS, DRAWS = 512, 8  # of the held-out text, and of noise on each
 
 
 class Rates(Claim):
@@ -19,7 +24,8 @@ class Rates(Claim):
     how = (
         f"The smallest preset learns Tiny Shakespeare for {STEPS:,} steps, about three minutes, at "
         f"ten learning rates from {RATES[0]:g} to {RATES[-1]:g}: masks, blurred letters, and the "
-        f"rival. The valley of a kind is where it stays within {LOST} bits of its best."
+        f"rival. {WINDOWS} windows of the held-out text tell what each has learned, with the same "
+        f"noise on them. The valley of a kind is where it stays within {LOST} bits of its best."
     )
     minutes = 90
     plots = {
@@ -27,7 +33,7 @@ class Rates(Claim):
             "Ten learning rates", "learning rate, doublings of 0.0001", "bits a character", digits=2
         )
     }
-    error = "none: one training of each kind and learning rate"
+    error = "over windows of text: one training of each kind and learning rate"
 
     def trainings(self):
         return {
@@ -51,10 +57,10 @@ class Rates(Claim):
         for name, config in self.trainings().items():
             if lab.quick and name not in few:
                 continue
-            lab.trained(self.name, name, config)
-            bits = min(row["valid"] for row in lab.rows(self.name, name)) / math.log(2)
+            process = lab.trained(self.name, name, config)
+            bits, n = learned(lab, process, lab.as_here(config).corpus)
             x = round(math.log2(config.lr / RATES[0]), 3)
-            yield Point("valley", config.process, x, bits, None, 1, config.process)
+            yield Point("valley", config.process, x, bits.value, bits.error, n, config.process)
 
     def answer(self, points):
         width = {kind: valley(points.line("valley", kind)) for kind in KINDS}
@@ -82,6 +88,21 @@ class Rates(Claim):
 
     def plays(self):
         return [Play("Train one yourself", tab="train")]
+
+
+@torch.no_grad()
+def learned(lab, process, name: str) -> tuple[uncertainty.Mean, int]:
+    """The bound of a network on windows of the held-out text, and how many those are."""
+    data = corpus(name, tokenizer=process.tokenizer)
+    windows = data.valid[: len(data.valid) // process.length * process.length]
+    windows = windows.view(-1, process.length).long()
+    n = min(len(windows), 32 if lab.quick else WINDOWS)
+    tokens = windows[torch.arange(n) * len(windows) // n]
+    canvas = Canvas(tokens, torch.zeros_like(tokens, dtype=torch.bool))
+    draws = [process.bound(canvas, lab.rng(k)) for k in range(1 if lab.quick else DRAWS)]
+    bits = torch.stack(draws).double().mean(0) / math.log(2)
+    characters = canvas.characters(process.tokenizer)
+    return uncertainty.mean(bits, characters, consecutive=False), n
 
 
 def valley(line: list[Point]) -> float:

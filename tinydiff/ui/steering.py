@@ -16,7 +16,9 @@ from tinydiff.store.checkpoint import BOUNDS
 from tinydiff.ui.request import LIMITS, opening
 from tinydiff.ui.tab import RESEARCH, Menu, spaced
 
-PLAIN = {"temperature"}  # what is not for researchers alone
+# what is not for researchers alone
+PLAIN = {"temperature", "contains", "no_letters", "ends_with", "exactly", "each_begins"}
+PLAIN |= {"acrostic", "line_ends", "form", "crossword", "passive"}
 FINE = {"temperature": 0.05, "top_p": 0.05}  # steps of sliders, of others a hundredth
 
 # of the menus for the label, one for each attribute that a model may have
