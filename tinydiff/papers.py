@@ -91,6 +91,12 @@ PAPERS = {
         "Cheng Lu and Yuhao Zhou and Fan Bao and Jianfei Chen and Chongxuan Li and Jun Zhu",
         2022,
     ),
+    "2307.09702": (
+        "willard2023efficient",
+        "Efficient Guided Generation for Large Language Models",
+        "Brandon T. Willard and R{\\'e}mi Louf",
+        2023,
+    ),
     "2310.16834": (
         "lou2023discrete",
         "Discrete Diffusion Modeling by Estimating the Ratios of the Data Distribution",
