@@ -20,6 +20,8 @@ from tinydiff.matching import Edges, Matching
 from tinydiff.predictions import LOG_ZERO, Prediction
 from tinydiff.processes import PROCESSES
 from tinydiff.randomness import seeded
+from tinydiff.show import export, render
+from tinydiff.show.render import Run
 from tinydiff.text import Canvas, Characters, automata
 from tinydiff.text.automata import Automaton, both, least, lifted
 
@@ -116,7 +118,7 @@ def test_a_bet_that_matches_is_bayes_rule():
             each = log_p[0, open_].gather(1, tokens[:, open_].T).sum(0)
             share = torch.where(fits, each, -torch.inf)
             found = bet_on(automaton, log_p, fixed, stands)
-            assert found.log_match[0] == pytest.approx(share.logsumexp(0).item(), abs=1e-9)
+            assert found.log_match[0].item() == pytest.approx(share.logsumexp(0).item(), abs=1e-9)
             weights = share.softmax(0)
             marginal = torch.stack([torch.bincount(column, weights, 3) for column in tokens.T])
             assert torch.allclose(found.log_x0[0].exp(), marginal, atol=1e-9)
@@ -341,3 +343,30 @@ def test_a_pattern_that_would_take_all_memory_ends(monkeypatch):
     monkeypatch.setattr(automata, "SECONDS", 1)
     with pytest.raises(ValueError, match="within 1 seconds"):
         lifted("(?s)(.*a.{25})", Characters("abcd"))
+
+
+# ---------------------------------------------------------------- what is shown of it
+
+
+def test_how_likely_a_text_is_that_keeps_the_rules(tmp_path):
+    """Each picture says how likely one is under the bet that led to it: of nothing the exact
+    probability, at the end certainty; the player is told, and JSON holds it. Without rules, and
+    where a block alone is in the bet, nothing is said."""
+    model, canvas = exact.perfect("masked", FREE), Canvas.blank(3)
+    settings = dict(sampler="left_to_right", pattern="(b|c)*a(b|c)*", seed=4)
+    run = Run({}, list(render.record(model, canvas, generate(model, canvas, **settings))))
+    found = [picture.match for picture in run.frames]
+    ok = torch.as_tensor(lifted("(b|c)*a(b|c)*", FREE.tokenizer).matches(FREE.strings.numpy()))
+    true = FREE.log_p[ok].logsumexp(0).item() / np.log(10)
+    assert found[0] is None and found[1] == pytest.approx(true, abs=1e-6)
+    value = render.pack(run, 3)
+    assert value["head"]["rules"] is True
+    assert [picture.match for picture in render.unpack(value).frames][1] == round(true, 3)
+    export.json(run, tmp_path / "run.json")
+    assert export.load_json(tmp_path / "run.json").frames[1].match == pytest.approx(true)
+    plain = list(render.record(model, canvas, generate(model, canvas, sampler="left_to_right")))
+    assert [picture.match for picture in plain] == [None] * 4
+    assert "rules" not in render.pack(Run({}, plain), 3)["head"]
+    block = exact.perfect("block", LANGUAGES["characters"])
+    *_, last = generate(block, Canvas.blank(4), sampler="blockwise", block=2, pattern="(?s).*")
+    assert last.match is None

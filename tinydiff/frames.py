@@ -37,6 +37,8 @@ class Frame:
     top_tokens: Tensor  # int64 (B, L, up to 5): the likeliest tokens, the likeliest first
     top_probabilities: Tensor  # float (B, L, up to 5): their probabilities
     view: Tensor | None = None  # float (B, L, K) from 0 to 1: what `view_name` of the process names
+    # (B,): `Prediction.log_match`, where there are rules and the whole window was predicted
+    match: Tensor | None = None
     # on the first frame: what it came from, step 0, before any call
     before: Frame | None = None
     # where the writing stands: `generate(start=...)` goes on from there; None while a text longer
@@ -64,6 +66,7 @@ class Board:
             torch.zeros(*shape, top),
         )
         self.view: Tensor | None = None
+        self.match: Tensor | None = None
         # what stands is not weighed again, and keeps the confidence it was written with
         self.firm = "prefix" in process.traits
 
@@ -90,6 +93,7 @@ class Board:
         tokens = paste(self.tokens, self.process.noise.read(step.x).cpu(), self.start)
         self.changed, self.tokens = tokens != self.tokens, tokens
         t, log_x0 = self.time(step.x, step.t), step.prediction.log_x0
+        self.match = step.prediction.log_match if log_x0.shape[1] == step.x.shape[1] else None
         columns = slice(step.first, step.first + log_x0.shape[1])
         sure = self.process.noise.certainty(
             step.x[:, columns], self.canvas_time(t)[:, columns], log_x0
@@ -152,6 +156,7 @@ class Board:
             "top_tokens",
             "top_probabilities",
             "view",
+            "match",
         )
         return {name: getattr(self, name) for name in names}
 

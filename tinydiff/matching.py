@@ -155,7 +155,7 @@ class Matching(Prediction):
             self.end = np.log(end.astype(float))
             self.each = edges.each(bet)
             self.right = edges.back(self.each, self.end, log_sum)
-        self.log_match = self.right[np.arange(len(begin)), 0, begin]
+        self.log_match = torch.as_tensor(self.right[np.arange(len(begin)), 0, begin])
         self.conditional: Tensor | None = None
 
     @property
@@ -177,7 +177,7 @@ class Matching(Prediction):
             worth = left[..., edges.source] + self.right[:, 1:][..., edges.target]
             top = np.maximum(worth.max(-1, keepdims=True), LOW)
             share = torch.as_tensor(np.exp(worth - top)).to(edges.takes.device)
-        top = torch.as_tensor(top - self.log_match[:, None, None]).to(share)
+        top = (torch.as_tensor(top) - self.log_match[:, None, None]).to(share)
         grouped = ((share @ edges.takes).log() + top).to(self.bet.dtype)
         made = (self.bet + grouped[..., edges.group_of]).clamp(LOG_ZERO, 0)
         return made.to(self.given.dtype)

@@ -17,7 +17,13 @@ LOG_ZERO = -1e9  # log of a probability of zero, finite so that mixing two never
 
 
 class Prediction:
-    """log_x0: (B, L, V) log p(x_0_i = v | x_t); raw: the network's output in its own terms."""
+    """log_x0: (B, L, V) log p(x_0_i = v | x_t); raw: the network's output in its own terms.
+
+    log_match: (B,) of a prediction that obeys rules, log-probability of a text that does under what
+               the network itself predicts; else None
+    """
+
+    log_match: Tensor | None = None
 
     def __init__(self, log_x0: Tensor, raw: Tensor):
         self.log_x0, self.raw = log_x0, raw

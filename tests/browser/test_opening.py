@@ -19,6 +19,7 @@ from tests.browser.test_denoise import (
     state,
     until,
 )
+from tests.browser.test_tabs import refused
 from tinydiff.processes import PROCESSES
 from tinydiff.show import render
 from tinydiff.store import catalogue
@@ -351,6 +352,22 @@ def test_the_plots_move_with_the_text(visit, page, model):
     assert seen[0][0]["value"] == "0 %" and seen[2][0]["value"] == "100 %"
     losses = [float(plots[2]["value"]) for plots in seen]
     assert losses[0] > losses[2] == 0
+
+
+def test_rules_are_kept_and_have_a_plot(visit):
+    """What a link asks of the text stands in it; beside the other plots stands how likely it was;
+    a rule that nothing keeps is refused at its field."""
+    page = visit("?model=stories/masked&steps=8&length=48&seed=3&contains=cake&no_letters=z")
+    until(page, "!s.running && s.end > 4 && s.at === s.end")
+    text = plain(state(page)["text"])
+    assert "cake" in text and "z" not in text
+    kept = page.locator(P + ".td-plot").last
+    assert kept.inner_text().startswith("keeps the rules") and "100 %" in kept.inner_text()
+    more(page)
+    page.get_by_role("button", name="Rules for the text").click()
+    page.locator("#exactly textarea, #exactly input").fill("0 words")
+    page.click("#write")
+    assert "1 to 200 words" in refused(page, "#exactly")
 
 
 def test_the_link_of_a_run_says_what_differs(visit, page):

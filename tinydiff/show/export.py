@@ -212,6 +212,9 @@ def picture_of(row: dict) -> Picture:
         raise Strange
     if not (picture.pieces is None or render.is_naming(picture.pieces)):
         raise Strange
+    match = picture.match
+    if not (match is None or (is_number(match) and -HUGE <= match <= 0)):
+        raise Strange
     return picture
 
 

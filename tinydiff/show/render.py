@@ -69,6 +69,8 @@ class Picture:
     scene: dict | None = None  # on the first picture: what all of them share (`scene`)
     # what signs of it spell that are in no picture before; None where each spells itself
     pieces: dict[str, str] | None = None
+    # log10 of the probability, under the prediction that led here, of a text that keeps the rules
+    match: float | None = None
 
 
 @dataclass(frozen=True)
@@ -203,6 +205,7 @@ def picture(frame: Frame, signs: str, row: int, top: str, stage: dict, first: bo
         top,
         view,
         stage if first else None,
+        match=None if frame.match is None else min(0.0, frame.match[row].item() / math.log(10)),
     )
 
 
@@ -428,6 +431,8 @@ class Wire:
             name: change for name in CHANNELS if (change := delta(self.last[name], now[name])) != []
         }
         named = {"pieces": picture.pieces} if picture.pieces else {}
+        if picture.match is not None:
+            self.head["rules"], named["match"] = True, round(picture.match, 3)
         self.buffer.append(
             {
                 **changes,
@@ -511,6 +516,7 @@ def unpack(value: dict) -> Run:
                 last["view"],
                 None if frames or scene is None else renamed(scene),
                 frame.get("pieces"),
+                frame.get("match"),
             )
         )
     return Run(value["head"].get("settings", {}), frames, value["head"].get("curves") or {})

@@ -83,6 +83,7 @@ class Player {
   #shown = new Map(); // runs that the browser can go back to, by number
   #linking = 0;       // until the address is that of what is shown
   #charts = [];
+  #ruled = false;     // is there one for the rules?
   #stage = null;      // draws what is particular to the noise, under the text
   #shades = {changes};
 
@@ -348,7 +349,8 @@ class Player {
 
   // what a run has more of with every picture
   grow() {
-    const {end, frames, scene, stats} = this.run;
+    const {end, frames, head, scene, stats} = this.run;
+    if (!!head.rules !== this.#ruled) this.makeCharts();
     for (const chart of this.#charts.filter((c) => c.grows)) chart.draw(frames, looks(this.run));
     if (this.looks.counts.length && this.run === this.#main) this.looks.mark(this.looks.at);
     const list = this.find(".td-stats");
@@ -526,6 +528,7 @@ class Player {
   makeCharts() {
     const box = this.find(".td-plots");
     box.textContent = "";
+    this.#ruled = !!this.run.head.rules;
     const before = this.#charts;
     this.#charts = plots(box, () => this.run, this.run.scene.masks ? MASKED : NOISY);
     // to measure takes long while all of the page changes

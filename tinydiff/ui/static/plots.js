@@ -3,6 +3,7 @@
 
 import {Chart} from "./chart.js";
 
+const RAREST = 12;  // powers of ten of the probability of a text that keeps the rules
 const HEAVIEST = 100;  // of the loss weight that is drawn: its axis is of powers of ten
 const parts = {
   height: (v) => v / 100, ticks: [[0, "0"], [100, "100 %"]], said: (v) => `${Math.round(v)} %`,
@@ -66,7 +67,22 @@ export function plots(box, now, hidden) {
       {value: (f) => 100 * f.meanEntropy / nats, words: "unsure"},
     ],
   }));
+  if (now().head.rules) {
+    charts.push(new Chart(box, {
+      title: "keeps the rules", term: "P", from: "0", to: looks(now()),
+      place: steps, height: (v) => Math.max(0, 1 + v / RAREST),
+      ticks: [[0, "all"], [-RAREST / 2, "10\u207b\u2076"], [-RAREST, "10\u207b\u00b9\u00b2"]],
+      said: rarity, lines: [{value: (f) => f.match ?? -RAREST}],
+    }));
+  }
   return charts;
+}
+
+// a probability by its log10
+function rarity(v) {
+  if (v > -2) return `${Math.round(100 * 10 ** v)} %`;
+  if (v > -6) return `1 in ${Math.round(10 ** -v).toLocaleString("en")}`;
+  return `1 in 10^${Math.round(-v)}`;
 }
 
 export const looks = ({end}) => `${end} look${end === 1 ? "" : "s"}`;

@@ -8,8 +8,9 @@
 //          text: {text, name, above})}, optional; nats, the largest
 //          entropy; pairs, likeliest tokens a cell; scene, what kind of noise it is (render.scene)
 //   chunks lists of pictures, each list a string of JSON; a picture has text, best, state, sure,
-//          entropy, view as changes ([place, character, ...] or the whole string), step, t, calls
-//          and at (seconds)
+//          entropy, view as changes ([place, character, ...] or the whole string), step, t, calls,
+//          at (seconds), and match with rules (log10 of the probability of a text that keeps them,
+//          under what was predicted before this step; the head then says `rules`)
 //   done   adds top (the likeliest tokens, a string a picture), stats ([name, value, reference]
 //          triples), stopped, measure ({name, share, about}, the one large number) and strange
 //          (the cells of words that are none)
@@ -62,6 +63,7 @@ export class Run {
       for (const packed of JSON.parse(chunks[this.#read])) this.#add(packed);
     }
     this.end = (done ? this.frames.length : total) - 1;
+    if (done && !stopped && this.head.rules) this.frames[this.end].match = 0;  // it keeps them
   }
 
   // all guesses of the first look, up to the first end; nothing stands behind that
@@ -77,7 +79,9 @@ export class Run {
     for (const name of CHANNELS) {
       frame[name] = this.#now[name] = applied(this.#now[name] || [], read(packed, name));
     }
-    this.frames.push(summed(frame, this.frames[this.frames.length - 1] || frame, this.head.nats));
+    const before = this.frames[this.frames.length - 1] || frame;
+    if (packed.match !== undefined) before.match = frame.match = packed.match;
+    this.frames.push(summed(frame, before, this.head.nats));
   }
 
   // The likeliest tokens of a cell at picture k or, if it has none, at the last before it: {k,
