@@ -20,7 +20,7 @@ from tinydiff.show import render
 from tinydiff.show.moments import moments, plain
 from tinydiff.store import catalogue
 from tinydiff.text import Canvas, Characters
-from tinydiff.ui import denoise, fields, looks, request, writing
+from tinydiff.ui import denoise, fields, looks, request, steering, writing
 from tinydiff.ui.request import LOOKS, OPENING
 from tinydiff.ui.session import Job, Session
 
@@ -385,7 +385,7 @@ def test_one_field_holds_what_is_given(typed, prompt, template):
 @pytest.mark.parametrize("name", fields.CHIPS)
 def test_what_is_ready_to_be_tried_is_a_run(name):
     """Each is in the field as it stands here, can be asked for, and keeps what it gives."""
-    typed = fields.chosen_chip(name)
+    typed, *rules = fields.chosen_chip(name)
     usual = ["stories/masked", "ancestral", 4, 64, 7, typed, "uniform"]
     asked = fields.raw_settings(*usual)
     read = request.read({k: v for k, v in asked.items() if k in ("prompt", "template")})
@@ -393,6 +393,14 @@ def test_what_is_ready_to_be_tried_is_a_run(name):
     tokenizer, canvas = read.process.tokenizer, read.canvas
     given = tokenizer.decode(canvas.tokens[0][canvas.given[0]])
     assert given.split() == typed.replace("…", " ").split()
+    asked = {k: value for k, value in zip(steering.rules(), rules) if value}
+    assert asked == fields.RULES.get(name, {})
+    if not asked:
+        return
+    *_, frame = request.read({"prompt": typed, "steps": 4, "length": 64, **asked}).frames()
+    text = tokenizer.decode(frame.tokens[0])
+    assert all(word in text for word in asked["contains"].split(", "))
+    assert not set(asked["no_letters"]) & set(text)
     assert not canvas.given.all()
 
 

@@ -424,7 +424,8 @@ def wire(site: Site, go: gr.Button, chips: gr.Radio, here: Others, fields: list)
 
     starts = [go.click, text.submit]
     run = TAB.wire(site, starts, fields, player, player.stop, then=then)
-    filled = chips.input(panel.chosen_chip, chips, text, **QUICK)
+    rules = fields[: len(FIELDS) + steering.count()][-len(steering.rules()) :]
+    filled = chips.input(panel.chosen_chip, chips, [text, *rules], **QUICK)
     ran = filled.success(**run)
     TAB.line_up(site, ran)
     then(ran)

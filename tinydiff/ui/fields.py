@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import gradio as gr
 
+from tinydiff import guides
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.runs import Request
 from tinydiff.samplers import SAMPLERS, Range, column
@@ -37,7 +38,9 @@ CHIPS = {
     "a gap": "Lily saw a big dog in the park. … So they played with the ball all day.",
     "last line given": "…………… They were best friends.",
     "both ends": "Once upon a time there was a little fox. ……… The fox was happy again.",
+    "dragon, cake, sorry, no z": OPENING["prompt"],
 }
+RULES = {"dragon, cake, sorry, no z": {"contains": "dragon, cake, sorry", "no_letters": "z"}}  # of those that have
 
 
 # ---------------------------------------------------------------- what the menus hold
@@ -364,8 +367,13 @@ def build_chips() -> gr.Radio:
     return gr.Radio(list(CHIPS), label="Ready to try", elem_id="chips", elem_classes="td-chips")
 
 
-def chosen_chip(name: str) -> str:
-    return CHIPS.get(name, OPENING["prompt"])
+def chosen_chip(name: str) -> list:
+    """The text, and the value of each of the `steering.rules`."""
+    rules, known = RULES.get(name, {}), guides.options()
+    return [
+        CHIPS.get(name, OPENING["prompt"]),
+        *(rules.get(rule, known[rule].default) for rule in steering.rules()),
+    ]
 
 
 def build_hands() -> tuple:
