@@ -40,7 +40,8 @@ CHIPS = {
     "both ends": "Once upon a time there was a little fox. ……… The fox was happy again.",
     "dragon, cake, sorry, no z": OPENING["prompt"],
 }
-RULES = {"dragon, cake, sorry, no z": {"contains": "dragon, cake, sorry", "no_letters": "z"}}  # of those that have
+# the rules of those that have some
+RULES = {"dragon, cake, sorry, no z": {"contains": "dragon, cake, sorry", "no_letters": "z"}}
 
 
 # ---------------------------------------------------------------- what the menus hold
