@@ -89,18 +89,19 @@ def possible(automaton: Automaton, canvas) -> bool:
 def reach(automaton: Automaton, canvas) -> np.ndarray:
     """From which states a text can be finished behind each column, (B, L + 1, Q) bool."""
     (B, L), (Q, _) = canvas.tokens.shape, automaton.moves.shape
-    moves = np.pad(automaton.moves, ((0, 0), (0, 1)), constant_values=-1)
-    leads = np.zeros((Q, Q), bool)
     source, group = np.nonzero(automaton.moves >= 0)
-    leads[source, automaton.moves[source, group]] = True
+    edges = np.unique(source * Q + automaton.moves[source, group])
+    leaving, first = np.unique(edges // Q, return_index=True)
     given, tokens = canvas.given.cpu().numpy(), canvas.tokens.cpu().numpy()
     group = automaton.group[np.where(given, tokens, 0)]
     found = np.empty((B, L + 1, Q), bool)
     found[:, L] = automaton.accepting
     for i in reversed(range(L)):
         onward = np.pad(found[:, i + 1], ((0, 0), (0, 1)))  # of state -1, too
-        known = np.take_along_axis(onward, moves[:, group[:, i]].T, 1)
-        found[:, i] = np.where(given[:, i, None], known, found[:, i + 1] @ leads.T)
+        known = np.take_along_axis(onward, automaton.moves[:, group[:, i]].T, 1)
+        free = np.zeros((B, Q), bool)
+        free[:, leaving] = np.logical_or.reduceat(found[:, i + 1][:, edges % Q], first, 1)
+        found[:, i] = np.where(given[:, i, None], known, free)
     return found
 
 

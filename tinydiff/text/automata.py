@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from pathlib import Path
@@ -26,6 +27,7 @@ MOST = 1000  # states of an automaton, once those that do the same are one
 MOST_LIFTED = 4000  # before that
 LONGEST = 1000  # characters of a pattern
 SECONDS = 10  # to read one
+AT_ONCE = threading.Semaphore(2)  # patterns that are read
 NOTHING = "no text that this model can write matches it."
 LIFTING = Path(__file__).with_name("lifting.py")
 
@@ -174,13 +176,14 @@ def lifted(pattern: str, tokenizer: Tokenizer) -> Automaton:
     pieces = [spelled(piece).hex() for piece in tokenizer.pieces]
     asked = json.dumps({"pattern": pattern, "pieces": pieces, "most": MOST_LIFTED})
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", str(LIFTING)],
-            input=asked.encode(),
-            capture_output=True,
-            timeout=SECONDS,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-        )
+        with AT_ONCE:
+            done = subprocess.run(
+                [sys.executable, "-I", str(LIFTING)],
+                input=asked.encode(),
+                capture_output=True,
+                timeout=SECONDS,
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            )
     except subprocess.TimeoutExpired:
         raise ValueError(
             f"it was not read within {SECONDS} seconds: take one that repeats less."

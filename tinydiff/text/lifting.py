@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-MEMORY = 2 << 30  # bytes of address space, the libraries' own included
+MEMORY = 3 << 29  # bytes of address space, the libraries' own included
 # Behind the pattern stands a sign that no text holds, as a token of its own: a text may end where
 # that token leads to a match. The library's own final states will not do: of `a|ab` it finds `a`
 # alone, and of `(ab)*` it lets no text go on that might have ended.
