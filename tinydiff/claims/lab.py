@@ -37,6 +37,8 @@ TEXTS = 64  # of a point
 FEW = 2  # of a quick one
 BATCH = 64  # texts that are written at once
 READ = 2048  # tokens that a judge reads at once: its bets on long texts take gigabytes
+# tokens of the stories that trained networks are measured on, and draws of noise on each
+KNOWN, REPEATS = 128, 8
 SPEEDY = 1024  # tokens of which all bets fit a processor's cache: more at once take longer
 RIVAL, MASKED = "stories/autoregressive", "stories/masked"
 QUICKLY = dict(
@@ -225,6 +227,16 @@ class Lab:
             torch.cat([prefix, prefix.new_zeros(B, more)], 1), torch.arange(n + more) < n
         )
         return self.write(process, canvas, **how)[0][:, n:]
+
+    @torch.no_grad()
+    def known(self, process: Process) -> tuple[Tensor, Tensor]:
+        """The bound of a trained network on held-out stories, bits (n,), with the same noise for
+        all networks of a kind; and how many characters each has."""
+        tokens = self.stories(process, min(KNOWN, process.length))
+        canvas = Canvas(tokens, torch.zeros_like(tokens, dtype=torch.bool))
+        draws = [process.bound(canvas, self.rng(k)) for k in range(1 if self.quick else REPEATS)]
+        bits = torch.stack(draws).double().mean(0) / math.log(2)
+        return bits, canvas.characters(process.tokenizer)
 
     # ------------------------------------------------------------ judging
 

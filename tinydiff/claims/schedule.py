@@ -46,7 +46,6 @@ TASKS = ("writing", "infilling", "restoring")
 LENGTHS = (64, 128, 256)
 FEW, MANY = 8, 32  # steps: FEW at every length, MANY at the first
 ENTROPY = "entropy: nobody can do better"
-READ, REPEATS = 128, 8  # tokens of the stories that the trained ones are measured on, and draws
 SURER = 3.0  # errors of a difference between grids, of which there are a dozen
 SHARP = 0.02  # of a value: the largest error with which no difference counts as no difference
 
@@ -114,7 +113,7 @@ class ScheduleClaim(Claim):
             for row in lab.rows(self.name, name):
                 valid = row["valid"] / math.log(2)
                 yield Point("learning", name, row["step"], valid, None, 1, "masked")
-            bits[name], characters = known(lab, process)
+            bits[name], characters = lab.known(process)
             x = lab.rows(self.name, name)[-1]["step"]
             mean = uncertainty.mean(bits[name], characters, consecutive=False)
             n = len(characters)
@@ -338,16 +337,3 @@ def bits_apart(one: list[Tensor], other: list[Tensor]) -> Mean:
     """The mean over texts of how many bits a character one takes more than the other."""
     pairs = [(a.mean() - b.mean()).item() for a, b in zip(one, other) if len(a) and len(b)]
     return uncertainty.mean(torch.tensor(pairs) / math.log(2), [1] * len(pairs), consecutive=False)
-
-
-# ---------------------------------------------------------------- what was learned
-
-
-@torch.no_grad()
-def known(lab, process: Process) -> tuple[Tensor, Tensor]:
-    """The bound of a trained network on held-out stories, bits (n,), the same masks for all; and
-    how many characters each has."""
-    tokens = lab.stories(process, min(READ, process.length))
-    canvas = Canvas(tokens, torch.zeros_like(tokens, dtype=torch.bool))
-    draws = [process.bound(canvas, lab.rng(k)) for k in range(1 if lab.quick else REPEATS)]
-    return torch.stack(draws).mean(0) / math.log(2), canvas.characters(process.tokenizer)
