@@ -26,9 +26,8 @@ class Cost(Claim):
     how = (
         "Both kinds learn from 1.6, 6.3 and 25 MB of stories: the same network, tokenizer, batches "
         "and steps, and a step costs both the same. Every 50 steps both are measured on the same "
-        "stories that nobody learned from; an epoch is over when all text was read once. Of "
-        "each the weights that did best are kept, and both read the beginnings of the same stories: "
-        "that is the distance."
+        "stories that nobody learned from; an epoch is over when all text was read once. "
+        "The distance is that of the weights that did best, on the beginnings of the same stories."
     )
     minutes = 125
     plots = {
