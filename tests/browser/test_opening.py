@@ -367,7 +367,7 @@ def test_rules_are_kept_and_have_a_plot(visit):
     page.get_by_role("button", name="Rules for the text").click()
     page.locator("#exactly textarea, #exactly input").fill("0 words")
     page.click("#write")
-    assert "1 to 200 words" in refused(page, "#exactly")
+    assert "1 to 100 words" in refused(page, "#exactly")
 
 
 def test_the_link_of_a_run_says_what_differs(visit, page):
