@@ -11,6 +11,7 @@
 #   "accelerate>=1.5,<2",
 #   "safetensors>=0.5,<1",
 #   "tokenizers>=0.21,<1",
+#   "outlines-core>=0.2.14,<0.3",
 #   "numpy>=1.26,<3",
 #   "pandas>=2,<4",
 #   "pillow>=10.3,<13",
