@@ -15,7 +15,7 @@ from tests.languages import ALPHABETS, LANGUAGES, enumerated, part_of
 from tests.test_exact import CROSS, FITS, OWN, total_variation
 from tinydiff import exact
 from tinydiff.generate import generate
-from tinydiff.guides.pattern import KINDS
+from tinydiff.guides.pattern import KINDS, joined
 from tinydiff.matching import Edges, Matching
 from tinydiff.predictions import LOG_ZERO, Prediction
 from tinydiff.processes import PROCESSES
@@ -288,7 +288,7 @@ EXACTLY = {
 )
 def test_named_patterns(name, value, right, wrong):
     expressions = KINDS[name](str(value))
-    made = automata.all_of(expressions, ASCII)
+    made = joined(tuple((name, one) for one in expressions), ASCII)
     for text in right + wrong:
         assert made.matches(ASCII.encode(text).numpy()[None])[0] == (text in right), text
 

@@ -15,12 +15,11 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from tinydiff.sentences import brief
 from tinydiff.text.tokenizers import HALF, HALVES, Tokenizer
 
 MOST = 1000  # states of an automaton, once those that do the same are one
@@ -220,25 +219,3 @@ def spelled(piece: str) -> bytes:
         out += piece[at : found.start()].encode() + bytes(ord(half) - HALF for half in found[0])
         at = found.end()
     return out + piece[at:].encode()
-
-
-def all_of(patterns: list[str], tokenizer: Tokenizer) -> Automaton:
-    """The texts that match all patterns. Raises ValueError, in one sentence, which names the first
-    pattern that cannot be read, or the one that clashes with those before it."""
-    made = []
-    for pattern in patterns:
-        try:
-            made.append(lifted(pattern, tokenizer))
-        except ValueError as error:
-            raise ValueError(f"The pattern {brief(pattern)} cannot be used: {error}") from None
-
-    def join(a: tuple, b: tuple) -> tuple:
-        try:
-            together = both(a[0], b[0])
-        except ValueError as error:
-            raise ValueError(f"The patterns {a[1]} and {b[1]} cannot be used: {error}") from None
-        if together.empty:
-            raise ValueError(f"No text matches {b[1]} and {a[1]} at once: take one of them away.")
-        return together, f"{a[1]}, {b[1]}"
-
-    return reduce(join, zip(made, map(brief, patterns)))[0]
