@@ -114,9 +114,9 @@ def test_a_fork_leaves_both(small):
     small.click(".td-more .label-wrap >> nth=0")
     small.fill("#seed input", "11")
     small.click(P + "[data-deed=fork]")
-    small.wait_for_selector(P + ".td-pinned", state="visible")
+    title = small.locator(P + ".td-pinned .td-title")
+    expect(title).to_contain_text("seed 3", timeout=60_000)  # the other run has begun
     finished(small)
-    expect(small.locator(P + ".td-pinned .td-title")).to_contain_text("seed 3")
     small.locator(P + ".td-last").click()
     assert small.locator(P + ".td-cells .d").count() > 0
     small.locator(P + ".td-first").click()
