@@ -21,6 +21,7 @@ from torch import Tensor
 from tinydiff import guides, nets
 from tinydiff.frames import Board, Frame
 from tinydiff.options import check, check_number
+from tinydiff.particles import Crowd
 from tinydiff.predictions import Prediction
 from tinydiff.processes import T_MIN, Process
 from tinydiff.randomness import Rng, seeded
@@ -37,9 +38,14 @@ class CountedDenoise:
     samplers call it."""
 
     def __init__(
-        self, process: Process, label: Tensor | None, autocast: Callable[[], AbstractContextManager]
+        self,
+        process: Process,
+        label: Tensor | None,
+        autocast: Callable[[], AbstractContextManager],
+        each: int = 1,
     ):
         self.process, self.label, self.autocast, self.calls = process, label, autocast, 0
+        self.each = each  # texts that are computed in the place of one
 
     def __call__(self, x, t, cache=None, **hint) -> Prediction:
         return self.call(x, t, self.label, cache, **hint)
@@ -48,7 +54,7 @@ class CountedDenoise:
         return self.call(x, t, None, None if cache is None else cache.twin(), **hint)
 
     def call(self, x, t, label, cache, **hint) -> Prediction:
-        self.calls += 1
+        self.calls += self.each
         with torch.no_grad(), self.autocast():
             return self.process.denoise(x, t, label, cache, **hint)
 
@@ -91,6 +97,7 @@ def generate(
     times = grid(steps, process.noise.schedule, spacing)
     check_canvas(process, canvas, chosen.size(process, **options))
     guides.check_asked(process, canvas, steering)
+    check_weighed(process, chosen, each := guides.particles(steering))
     steering = {name: beside(value, process) for name, value in steering.items()}
     canvas = canvas.to(process.device)
     begin = None if start is None else joined(process, canvas, start)
@@ -99,13 +106,14 @@ def generate(
     if seed is None:
         rng.restore(start.rng)
     net = nets.lowered(process, precision, process.device)
-    denoise = CountedDenoise(net, canvas.label, nets.precision(precision, process.device))
+    autocast = nets.precision(precision, process.device)
+    denoise = CountedDenoise(net, canvas.repeated(each).label, autocast, each)
     plan = partial(chosen.planned, process, steps=steps, **options)
 
     def write(denoise, start: State) -> Iterator[Step]:
         return chosen.run(process, denoise, start, times, rng, **options)
 
-    writing = Writing(process, chosen.name, denoise, steering, rng, plan, write, times)
+    writing = Writing(process, chosen.name, denoise, steering, rng, plan, write, times, each)
     return writing.frames(canvas, begin)
 
 
@@ -169,10 +177,12 @@ def check_step(name: str, step: object, x: Tensor) -> None:
         )
 
 
-def sampled(name: str, steps: Iterator[Step], changes: list, begin: State) -> Iterator[Step]:
+def sampled(
+    name: str, steps: Iterator[Step], changes: list, begin: State, crowd: Crowd | None = None
+) -> Iterator[Step]:
     """The steps of the sampler `name`, none of whose arithmetic is for learning; after each of them
-    the guides may hand the sampler another state to go on from. begin: the state that it begins
-    with. Raises ValueError for what is no Step."""
+    the guides, and what weighs particles, may hand the sampler another state to go on from. begin:
+    the state that it begins with. Raises ValueError for what is no Step."""
     if not isinstance(steps, Iterator):
         raise ValueError(f"The sampler {name!r} gives {brief(steps)}; it is to yield Steps.")
     x, t, sent, canvas = begin.x, begin.t, None, begin.canvas
@@ -183,13 +193,15 @@ def sampled(name: str, steps: Iterator[Step], changes: list, begin: State) -> It
             except StopIteration:
                 return
             check_step(name, step, begin.x)
-            before, sent, canvas = x, None, step.canvas or canvas
+            canvas = step.canvas or canvas
             for change in changes:
-                step = step._replace(x=change(before, t, step))
-            if changes:
-                x, t = step.x, step.t
-                sent = State(x, canvas, t, step.memory)
-        yield step
+                step = step._replace(x=change(x, t, step))
+            moved = crowd.moved(x, t, step, canvas) if crowd else None
+            x, t = step.x, step.t
+            sent = State(x, canvas, t, step.memory) if changes else None
+            if moved:
+                x, sent = moved.x, moved
+        yield crowd.picture(step) if crowd else step
 
 
 @dataclass
@@ -208,6 +220,7 @@ class Writing:
     plan: Callable[..., int]
     write: Callable[..., Iterator[Step]]
     times: list[float]
+    each: int = 1  # particles of each text
     memory: dict = field(default_factory=dict)  # what guides remember
 
     def frames(self, canvas: Canvas, start: State | None) -> Iterator[Frame]:
@@ -221,16 +234,17 @@ class Writing:
             part = canvas.slice(left, stop)
             if part.given.all():
                 continue
-            begin = start or self.prior(part)
+            begin = self.begun(start, part)
             board.enter(part, left)
             if first:
-                board.begin(begin.x, begin.t)
+                board.begin(begin.x[:: self.each], begin.t)
                 before = Frame(number, total, begin.t, 0, 0.0, **board.picture())
             first, clock = False, time.perf_counter()
             for step in self.window(begin, canvas, left, number):
                 board.take(step)
                 number, spent = number + 1, spent + time.perf_counter() - clock
-                state = self.state(step, part, number) if len(spans) == 1 else None
+                kept = len(spans) == self.each == 1
+                state = self.state(step, part, number) if kept else None
                 facts = (number, total, step.t, self.denoise.calls, spent)
                 yield Frame(*facts, **board.picture(), before=before, state=state)
                 clock, before = time.perf_counter(), None
@@ -247,19 +261,28 @@ class Writing:
         return min(planned, len(list(moves(start, self.times))))
 
     @torch.no_grad()
-    def prior(self, part: Canvas) -> State:
-        return State(self.process.noise.prior(part, self.rng), part)
+    def begun(self, start: State | None, part: Canvas) -> State:
+        """The state from which a window is written, a row for each particle."""
+        canvas = part.repeated(self.each)
+        if start is None:
+            return State(self.process.noise.prior(canvas, self.rng), canvas)
+        x, of = start.x.repeat_interleave(self.each, 0), start.canvas.repeated(self.each)
+        return start if self.each == 1 else State(x, of, start.t)
 
     def window(self, begin: State, text: Canvas, left: int, number: int) -> Iterator[Step]:
         """The Steps of a window whose first column is `left`; the first Step has the number
         `number`."""
         self.memory.clear()
         self.memory.update(guides.kept(begin.guides or {}))
+        text = text.repeated(self.each)
         context = guides.Context(self.process, begin.canvas, text, left, self.rng, self.memory)
         plain = self.denoise.unconditional
         guided, changes = guides.steered(self.denoise, plain, context, self.steering)
         self.rng.first = left
-        steps = sampled(self.sampler, self.write(guided, begin), changes, begin)
+        crowd, texts = None, len(text.tokens) // self.each
+        if self.each > 1:
+            crowd = Crowd(self.process.noise, texts, self.each, self.rng, self.memory)
+        steps = sampled(self.sampler, self.write(guided, begin), changes, begin, crowd)
         while True:
             self.rng.step = number
             step = next(steps, None)
@@ -304,6 +327,17 @@ def check_sampler(process: Process, name: str | None) -> Sampler:
             f"{', '.join(names)}."
         )
     return SAMPLERS[name]
+
+
+def check_weighed(process: Process, chosen: Sampler, particles: int) -> None:
+    """Raises ValueError where particles are asked for and the steps of the sampler do not weigh
+    them."""
+    if particles > 1 and not chosen.weighs:
+        able = [name for name in column(process) if SAMPLERS[name].weighs] or ["another model"]
+        raise ValueError(
+            f"{particles} particles are asked for, and the steps of {chosen.name!r} give them no "
+            f"weights: take 1, or {'one of ' * (len(able) > 1)}{', '.join(able)}."
+        )
 
 
 def check_options(process: Process, chosen: Sampler, options: dict) -> None:

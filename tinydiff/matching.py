@@ -145,7 +145,7 @@ class Matching(Prediction):
         end: np.ndarray,
     ):
         super().__init__(before.log_x0, before.raw)
-        self.edges, self.begin = edges, begin
+        self.before, self.edges, self.begin = before, edges, begin
         bet = before.log_x0
         bet = (bet if bet.shape[-1] > MANY else bet.double()).clamp_min(FLOOR)
         if fixed.any():
@@ -155,8 +155,18 @@ class Matching(Prediction):
             self.end = np.log(end.astype(float))
             self.each = edges.each(bet)
             self.right = edges.back(self.each, self.end, log_sum)
-        self.log_match = torch.as_tensor(self.right[np.arange(len(begin)), 0, begin])
+        self.log_match = self.begun(self.right)
         self.conditional: Tensor | None = None
+
+    def begun(self, right: np.ndarray) -> Tensor:
+        """The message from the right at the state before the first column, (B,)."""
+        return torch.as_tensor(right[np.arange(len(self.begin)), 0, self.begin])
+
+    def log_match_with(self, evidence: Tensor) -> Tensor:
+        """log P(match) when more is known, (B,): evidence is a log-likelihood of each token of each
+        position, (B, L, V), up to a constant."""
+        each = self.edges.each((self.bet + evidence).log_softmax(-1))
+        return self.begun(self.edges.back(each, self.end, log_sum))
 
     @property
     def log_x0(self) -> Tensor:
@@ -233,6 +243,15 @@ class Matching(Prediction):
     def with_log_x0(self, log_x0: Tensor) -> Prediction:
         """A prediction that need not match: who changes what is likely stands outside."""
         return Prediction(log_x0, self.raw)
+
+    def rows(self, rows: Tensor) -> Matching:
+        new, of = self.anew(), rows.cpu().numpy()
+        new.before, new.raw, new.bet = self.before.rows(rows), self.raw[rows], self.bet[rows]
+        new.given, new.log_match = self.given[rows], self.log_match[rows.cpu()]
+        new.begin, new.end = self.begin[of], self.end[of]
+        new.each, new.right = self.each[of], self.right[of]
+        new.conditional = None if self.conditional is None else self.conditional[rows]
+        return new
 
     def columns(self, start: int, stop: int) -> Columns:
         return Columns(self, start, stop)

@@ -91,6 +91,13 @@ PAPERS = {
         "Cheng Lu and Yuhao Zhou and Fan Bao and Jianfei Chen and Chongxuan Li and Jun Zhu",
         2022,
     ),
+    "2306.17775": (
+        "wu2023practical",
+        "Practical and Asymptotically Exact Conditional Sampling in Diffusion Models",
+        "Luhuan Wu and Brian L. Trippe and Christian A. Naesseth and David M. Blei and "
+        "John P. Cunningham",
+        2023,
+    ),
     "2307.09702": (
         "willard2023efficient",
         "Efficient Guided Generation for Large Language Models",
@@ -102,6 +109,12 @@ PAPERS = {
         "Discrete Diffusion Modeling by Estimating the Ratios of the Data Distribution",
         "Aaron Lou and Chenlin Meng and Stefano Ermon",
         2023,
+    ),
+    "2404.17546": (
+        "zhao2024probabilistic",
+        "Probabilistic Inference in Language Models via Twisted Sequential Monte Carlo",
+        "Stephen Zhao and Rob Brekelmans and Alireza Makhzani and Roger Grosse",
+        2024,
     ),
     "2406.07524": (
         "sahoo2024simple",

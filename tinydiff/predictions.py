@@ -68,6 +68,12 @@ class Prediction:
         new.drawn = x0
         return new
 
+    def rows(self, rows: Tensor) -> Prediction:
+        """The prediction for some of the texts alone."""
+        new = self.with_log_x0(self.log_x0[rows])
+        new.raw = self.raw[rows]
+        return new
+
     def columns(self, start: int, stop: int) -> Prediction:
         """The prediction for columns start .. stop alone."""
         new = self.with_log_x0(self.log_x0[:, start:stop])

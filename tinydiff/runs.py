@@ -14,7 +14,7 @@ import torch
 
 from tinydiff import guides
 from tinydiff.endings import check_rule, until, usual
-from tinydiff.generate import Frame, check_options, check_sampler, generate
+from tinydiff.generate import Frame, check_options, check_sampler, check_weighed, generate
 from tinydiff.processes import Process
 from tinydiff.samplers import State
 from tinydiff.schedules import check_grid
@@ -109,6 +109,7 @@ def request(
     canvas = canvas_of(process, whole | named)
     asked = Request(whole | named, process, canvas, models)
     guides.check_asked(process, canvas, asked.steering | whole["options"])
+    check_weighed(process, sampler, guides.particles(asked.steering))
     return asked
 
 

@@ -40,6 +40,7 @@ ROOMS = (
     "samplers",
     "frames",
     "guides",
+    "particles",
     "generate",
     "endings",
     "rewrite",

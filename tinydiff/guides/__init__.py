@@ -121,6 +121,7 @@ class Guide:
     about: str
     checker: Callable[..., None] | None = None
     asker: Callable[..., int] | None = None
+    crowd: Callable[..., int] | None = None
 
     @property
     def options(self) -> dict[str, Option]:
@@ -169,6 +170,7 @@ def guide(
     paper: str,
     check: Callable[..., None] | None = None,
     asks: Callable[..., int] | None = None,
+    particles: Callable[..., int] | None = None,
 ):
     """Register a function (denoise, context, *, options) -> Denoise | Steered as the guide `name`.
 
@@ -181,6 +183,8 @@ def guide(
     check:  check(process, canvas, **options) raises ValueError, in one sentence, for what cannot be
             done; it is called before anything is computed, if an option is not at its default
     asks:   asks(**options) returns how many calls of the network it makes of one
+    particles: particles(**options) returns how many are to be written in the place of each text
+            (particles.py)
 
     Raises ValueError for an unknown stage or trait, and for an option whose name is taken.
     """
@@ -190,7 +194,7 @@ def guide(
         about = first_sentence(wrap, f"The guide {name!r}")
         if (there := GUIDES.get(name)) is not None and where(there.wrap) != where(wrap):
             raise ValueError(f"There is a guide {name!r} already: call it otherwise.")
-        made = Guide(name, wrap, stage, frozenset(needs), paper, about, check, asks)
+        made = Guide(name, wrap, stage, frozenset(needs), paper, about, check, asks, particles)
         if stage not in STAGES:
             raise ValueError(
                 f"The guide {name!r} has the stage {stage!r}; there are {', '.join(STAGES)}."
@@ -274,6 +278,12 @@ def spoken(value: Any) -> Any:
 def asks(asked: Mapping[str, Any]) -> int:
     """How many calls of the network one call of `denoise` becomes, with these options."""
     each = [one.asker(**one.own(asked)) for one in GUIDES.values() if one.asker]
+    return math.prod(each)
+
+
+def particles(asked: Mapping[str, Any]) -> int:
+    """How many particles are written in the place of each text, with these options."""
+    each = [one.crowd(**one.own(asked)) for one in GUIDES.values() if one.crowd]
     return math.prod(each)
 
 

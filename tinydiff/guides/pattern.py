@@ -23,6 +23,7 @@ from tinydiff.sentences import brief
 from tinydiff.text import automata, patterns
 from tinydiff.text.automata import Automaton
 
+MOST = 64  # particles
 LONGEST = 8192  # tokens of a text that a pattern can be asked of
 
 
@@ -59,7 +60,9 @@ KINDS = {
 def check(process, canvas, **options):
     """Raises ValueError where the process takes no step by its bet over tokens, for patterns that
     cannot be read, and for those that no text matches with what is given."""
-    wanted = asked(**options)
+    options.pop("particles")
+    if not (wanted := asked(**options)):
+        return
     if process.mixes_raw:
         raise ValueError(
             f"{wanted[0][0]} is asked for, and this model predicts codes and no tokens: take one "
@@ -121,12 +124,17 @@ def joined(wanted: tuple[tuple[str, str], ...], tokenizer) -> Automaton:
     return made
 
 
+def crowd(*, particles: int = 1, **options) -> int:
+    """As many as are asked for, where something is asked of the text."""
+    return particles if any(options.values()) else 1
+
+
 @lru_cache(maxsize=8)
 def edges_of(automaton: Automaton, device: torch.device) -> Edges:
     return Edges(automaton, device)
 
 
-@guide("pattern", stage="pattern", paper="arXiv:2307.09702", check=check)
+@guide("pattern", stage="pattern", paper="arXiv:2307.09702", check=check, particles=crowd)
 def pattern(
     denoise,
     context,
@@ -150,6 +158,12 @@ def pattern(
     ] = "",
     crossword: Annotated[str, Words(40, "a word in it, a dot for each unknown letter")] = "",
     passive: Annotated[int, Range(0, 1, "1: something is done by somebody in it")] = 0,
+    particles: Annotated[
+        int,
+        Range(
+            1, MOST, "texts written in the place of one, which is drawn by how well rules fit it"
+        ),
+    ] = 1,
 ):
     """Make the finished text match a pattern, always."""
     options = {

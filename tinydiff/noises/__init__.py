@@ -154,6 +154,15 @@ class Noise(nn.Module, ABC):
         states); clean where alpha(s) is 1."""
         raise TypeError(f"The noise '{self.name}' has no reverse step.")
 
+    def favoured(
+        self, x: Tensor, prediction: Prediction, new: Tensor, t: Tensor, s: Tensor
+    ) -> Tensor:
+        """log of how much likelier a step from x to `new` is under a prediction that obeys rules
+        than under the same without, (B,) float64. Here for steps that draw tokens: by Bayes' rule
+        P(match | x_s, x_t) / P(match | x_t)."""
+        seen = self.likelihood(new, s) - self.likelihood(x, t)
+        return prediction.log_match_with(seen) - prediction.log_match
+
     def pin(self, x: Tensor, canvas: Canvas) -> Tensor:
         """x with what is given written into it. Here for tokens."""
         return torch.where(canvas.given, canvas.tokens, x)

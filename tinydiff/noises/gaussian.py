@@ -97,12 +97,19 @@ class Codes(Noise):
     def reverse(self, x, prediction, t, s, rng):
         """A position with alpha(s) = 1 gets the code of its best token (Diffusion-LM rounds so)."""
         alpha_t, alpha_s = self.alpha(t)[..., None], self.alpha(s)[..., None]
-        step, left = alpha_t / alpha_s, (1 - alpha_t).clamp_min(LEAST)
-        middle = alpha_s.sqrt() * (1 - step) / left * prediction.mean(self.codes())
-        middle = middle + step.sqrt() * (1 - alpha_s) / left * x
-        width = ((1 - alpha_s) / left * (1 - step)).clamp_min(0).sqrt()
+        add, keep, width = posterior(alpha_t, alpha_s)
+        middle = add * prediction.mean(self.codes()) + keep * x
         new = (middle + width * self.normal(x, rng)).to(x.dtype)
         return self.arrived(x, new, prediction, alpha_t, alpha_s)
+
+    def favoured(self, x, prediction, new, t, s):
+        """Of two normal densities of one width; the last step of a position is none."""
+        alpha_t, alpha_s = (self.alpha(at.double())[..., None] for at in (t, s))
+        add, keep, width = posterior(alpha_t, alpha_s)
+        plain, ruled = (one.mean(self.codes()) for one in (prediction.before, prediction))
+        away = add * (ruled - plain)
+        more = away * (new - add * plain - keep * x - away / 2) / width.clamp_min(LEAST) ** 2
+        return torch.where((alpha_s == 1) | (alpha_s == alpha_t), 0, more).sum((1, 2))
 
     def arrived(self, x, new, prediction, alpha_t, alpha_s):
         """`new`, but x where time did not move, and the code of the best token where the position
@@ -206,6 +213,14 @@ class Bits(Codes):
         if name != "planes":
             return super().view(name, x, t, log_x0, new)
         return ((1 + new) / 2).clamp(0, 1)
+
+
+def posterior(alpha_t: Tensor, alpha_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What an estimate and x_t are multiplied with, and the width of q(x_s | x_t, estimate) (DDPM,
+    eq. 7)."""
+    step, left = alpha_t / alpha_s, (1 - alpha_t).clamp_min(LEAST)
+    add, keep = alpha_s.sqrt() * (1 - step) / left, step.sqrt() * (1 - alpha_s) / left
+    return add, keep, ((1 - alpha_s) / left * (1 - step)).clamp_min(0).sqrt()
 
 
 def same(a: Tensor, b: Tensor) -> bool:

@@ -70,7 +70,7 @@ class Step(NamedTuple):
 class Sampler:
     """A registered sampler. `steps_matter` is False for those that take one call for each
     token, whatever number of steps is asked for. keeps: what of its guesses a step keeps, in words
-    for a newcomer."""
+    for a newcomer. weighs: do its steps have the law that weighs particles (particles.py)?"""
 
     name: str
     run: Callable[..., Iterator[Step]]
@@ -79,6 +79,7 @@ class Sampler:
     about: str
     steps_matter: bool
     keeps: str
+    weighs: bool = False
     planner: Callable[..., int] | None = None
     asker: Callable[..., int] | None = None
     computer: Callable[..., int] | None = None
@@ -127,6 +128,7 @@ def sampler(
     paper: str,
     steps_matter: bool = True,
     keeps: str = "some of them",
+    weighs: bool = False,
     planned: Callable[..., int] | None = None,
     asks: Callable[..., int] | None = None,
     computes: Callable[..., int] | None = None,
@@ -139,6 +141,8 @@ def sampler(
     denoise:  the process's denoise(x, t, cache=None), perhaps wrapped by guides
     times:    falls from 1 to 0; `moves` gives the steps below the start's time
     keeps:    what of its guesses a step keeps, as the page tells it: "those it is surest of"
+    weighs:   True where a step draws x_s by the prediction's own draw or by `Noise.reverse`, so
+              that particles can be weighed (particles.py)
     planned:  planned(process, canvas, steps, **options), the most steps it takes, where that is not
               the number that is asked for
     asks:     asks(process, **options), the most calls of the network in a step, where it is not one
@@ -154,8 +158,8 @@ def sampler(
         about = first_sentence(run, f"The sampler {name!r}")
         if (there := SAMPLERS.get(name)) is not None and where(there.run) != where(run):
             raise ValueError(f"There is a sampler {name!r} already: call it otherwise.")
-        how = (planned, asks, computes, size)
-        made = Sampler(name, run, frozenset(needs), paper, about, steps_matter, keeps, *how)
+        how = (steps_matter, keeps, weighs, planned, asks, computes, size)
+        made = Sampler(name, run, frozenset(needs), paper, about, *how)
         declared(run)  # raises where an option is declared badly
         SAMPLERS[name] = made
         return run

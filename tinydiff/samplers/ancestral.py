@@ -7,7 +7,11 @@ from tinydiff.samplers import Annotated, Range, Step, moves, sampler
 
 
 @sampler(
-    "ancestral", needs={"diffusion"}, paper="arXiv:2006.11239", keeps="a few, picked by chance"
+    "ancestral",
+    needs={"diffusion"},
+    paper="arXiv:2006.11239",
+    keeps="a few, picked by chance",
+    weighs=True,
 )
 def ancestral(
     process,

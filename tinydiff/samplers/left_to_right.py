@@ -12,6 +12,7 @@ from tinydiff.samplers import Step, hidden, sampler
     needs={"prefix", "clock"},
     paper="arXiv:1706.03762",
     steps_matter=False,
+    weighs=True,
     computes=lambda process, window: 1 if "cache" in process.traits else window,
 )
 def left_to_right(process, denoise, start, times, rng):

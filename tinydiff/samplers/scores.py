@@ -50,7 +50,7 @@ def euler(process, denoise, start, times, rng):
     yield from each_step(step, process, denoise, start, times, rng)
 
 
-@sampler("tweedie", needs={"ratios"}, paper="arXiv:2310.16834")
+@sampler("tweedie", needs={"ratios"}, paper="arXiv:2310.16834", weighs=True)
 def tweedie(process, denoise, start, times, rng):
     """Undo exactly the noise of one step, each position on its own: the best step that treats
     positions as independent (SEDD).

@@ -76,7 +76,11 @@ def negative_entropy(log_p):
 
 
 @sampler(
-    "confidence", needs={"mask", "clock"}, paper="arXiv:2202.04200", keeps="those it is surest of"
+    "confidence",
+    needs={"mask", "clock"},
+    paper="arXiv:2202.04200",
+    keeps="those it is surest of",
+    weighs=True,
 )
 def confidence(
     process,
@@ -99,7 +103,13 @@ def confidence(
     yield from reveal_by(score, process, denoise, start, times, rng)
 
 
-@sampler("margin", needs={"mask", "clock"}, paper="arXiv:2502.06768", keeps="those it is surest of")
+@sampler(
+    "margin",
+    needs={"mask", "clock"},
+    paper="arXiv:2502.06768",
+    keeps="those it is surest of",
+    weighs=True,
+)
 def margin(process, denoise, start, times, rng):
     """Reveal where the best token is furthest ahead of the second best."""
 
@@ -111,7 +121,11 @@ def margin(process, denoise, start, times, rng):
 
 
 @sampler(
-    "entropy", needs={"mask", "clock"}, paper="arXiv:2508.15487", keeps="those it is surest of"
+    "entropy",
+    needs={"mask", "clock"},
+    paper="arXiv:2508.15487",
+    keeps="those it is surest of",
+    weighs=True,
 )
 def entropy(process, denoise, start, times, rng):
     """Reveal where the prediction has the lowest entropy."""
@@ -121,7 +135,11 @@ def entropy(process, denoise, start, times, rng):
 
 
 @sampler(
-    "random", needs={"mask", "clock"}, paper="arXiv:2110.02037", keeps="a few, picked by chance"
+    "random",
+    needs={"mask", "clock"},
+    paper="arXiv:2110.02037",
+    keeps="a few, picked by chance",
+    weighs=True,
 )
 def random(process, denoise, start, times, rng):
     """Reveal in random order, the same number of tokens every step."""
@@ -131,7 +149,11 @@ def random(process, denoise, start, times, rng):
 
 
 @sampler(
-    "dilated", needs={"mask", "clock"}, paper="arXiv:2506.19037", keeps="a few that lie far apart"
+    "dilated",
+    needs={"mask", "clock"},
+    paper="arXiv:2506.19037",
+    keeps="a few that lie far apart",
+    weighs=True,
 )
 def dilated(process, denoise, start, times, rng):
     """Reveal tokens that are far from each other, so that neighbours do not come in the same step
@@ -173,7 +195,11 @@ def time_of(masked, total, process):
 
 
 @sampler(
-    "threshold", needs={"mask", "clock"}, paper="arXiv:2505.22618", keeps="those it is surest of"
+    "threshold",
+    needs={"mask", "clock"},
+    paper="arXiv:2505.22618",
+    keeps="those it is surest of",
+    weighs=True,
 )
 def threshold(
     process,
@@ -204,6 +230,7 @@ def threshold(
     needs={"mask", "clock"},
     paper="arXiv:2505.24857",
     keeps="those it is surest of",
+    weighs=True,
 )
 def entropy_budget(
     process,
@@ -242,6 +269,7 @@ def within_budget(log_p, allowed, budget):
     paper="arXiv:2409.02908",
     steps_matter=False,
     keeps="one, picked by chance",
+    weighs=True,
 )
 def first_hitting(process, denoise, start, times, rng):
     """Jump to the moment at which the next token is revealed: one call a token, exact, no

@@ -130,6 +130,14 @@ class Canvas:
         size = len(self.tokens) // parts
         return self.each(lambda x: x[part * size : (part + 1) * size])
 
+    def repeated(self, times: int) -> Canvas:
+        """Each text so many times, one beside the other. Raises ValueError where there is no room
+        for them."""
+        if times == 1:
+            return self
+        check_size(self.tokens.shape[1], len(self.tokens) * times)
+        return self.each(lambda x: x.repeat_interleave(times, 0))
+
     def to(self, device) -> Canvas:
         return self.each(lambda x: x.to(device))
 

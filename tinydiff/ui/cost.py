@@ -33,8 +33,9 @@ def of(request: Request) -> float:
     """Multiplications of what is asked for, about. Raises as `work` does."""
     named = {name: request.settings[name] for name in ("sampler", "steps")}
     options = request.settings["options"]
-    once = work(request.process, request.canvas, request.models, **named, **options)
-    return once * guides.asks(request.steering | options)
+    asked = request.steering | options
+    canvas = request.canvas.repeated(guides.particles(asked))
+    return work(request.process, canvas, request.models, **named, **options) * guides.asks(asked)
 
 
 def work(
