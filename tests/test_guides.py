@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from tests.conftest import SHAPE, random_process
-from tests.languages import enumerated, typed
+from tests.languages import LANGUAGES, enumerated, part_of, typed
 from tinydiff import exact, guides, load, runs
 from tinydiff.cli import flags
 from tinydiff.cli.commands import main, parser
@@ -150,6 +150,34 @@ def test_labels_guide():
     assert (guides.asks({}), guides.asks({"guidance": 5.0, "top_k": 3})) == (1, 2)
 
 
+def test_guidance_that_comes_late():
+    """Nothing of it at t = 1, twice as much at t = 0, each text by its own time."""
+    denoise, context = said(P.expand(2, -1, -1))
+    plain, _ = said(torch.full((2, 1, 4), 0.25))
+    context = replace(context, unlabelled=lambda: plain)
+    late = classifier_free(denoise, context, guidance=1.0, guidance_late=1)
+    found = late(torch.full((2, 1), 4), torch.tensor([[1.0], [0.0]])).log_x0.exp()
+    thrice = (P**3 / (P**3).sum()).double().flatten()
+    assert torch.allclose(found[:, 0], torch.stack([P.double().flatten(), thrice]), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["masked", "uniform", "gaussian", "bits"])
+def test_a_run_ends_when_it_is_stable_and_sure(name):
+    """It ends with the likeliest text, before its steps are over and with what is given; less sure,
+    it goes on, and no text is another without the guide."""
+    model = exact.perfect(name, LANGUAGES["characters"])
+    canvas = part_of(LANGUAGES["characters"], 3, "x___", batch=3)
+    settings = dict(steps=40, seed=2, sampler="ancestral")
+    *_, whole = generate(model, canvas, **settings)
+    *_, early = generate(model, canvas, **settings, stable=2, sure=0.5)
+    assert early.step < whole.step == 40 and early.t == 0 and early.tokens[0, 0] == 1
+    strings = LANGUAGES["characters"].strings
+    assert all((strings == row).all(1).any() for row in early.tokens)
+    assert early.tokens.equal(early.best)
+    *_, never = generate(model, canvas, **settings, stable=16, sure=0.0)
+    assert never.step == 40 and never.tokens.equal(whole.tokens)
+
+
 def test_a_cache_is_not_shared_by_both_readings():
     """Guidance reads a text twice, with its label and without; a network that remembers gives what
     it gives without memory."""
@@ -243,7 +271,7 @@ def test_the_built_in_guides_stand_where_they_should():
     acts before top-k before top-p, and a pattern has the last word."""
     named = [each.name for each in guides.in_order()]
     inner = ["self_conditioning", "classifier_free", "temperature", "top_k", "top_p"]
-    assert named == [*inner, "pattern"]
+    assert named == ["stable", *inner, "pattern"]
 
 
 def test_what_stands_within_guidance_is_wrapped_for_both_readings():
@@ -386,7 +414,7 @@ def test_options_have_one_owner(registry):
         assert "odd" not in GUIDES
     for _ in range(2):
         guide("odd", stage="cut", paper="arXiv:0000.00000")(named("oddness"))
-    with pytest.raises(ValueError, match="the stage 'last'; there are hint, label"):
+    with pytest.raises(ValueError, match="the stage 'last'; there are end, hint, label"):
         guide("late", stage="last", paper="arXiv:0000.00000")(named("lateness"))
 
 
@@ -582,7 +610,10 @@ def test_old_links_open_what_they_named():
         spacing="uniform",
         top_k=0,
         guidance=0.0,
+        guidance_late=0,
         self_conditioning=1,
+        stable=0,
+        sure=0.005,
         **RULES,
     )
     canvas = Canvas.blank(32)
@@ -608,9 +639,9 @@ def test_the_page_shows_what_a_model_can(mine, model):
         dict(zip(names, steering.menus(p))) for p in (random_process("gaussian"), load(model))
     )
     seen = lambda menus: {name for name, update in menus.items() if update["visible"]}  # noqa: E731
-    always = {"temperature", "top_k", "top_p", *RULES}
+    always = {"temperature", "top_k", "top_p", "stable", "sure", *RULES}
     assert seen(plain) == always | {"self_conditioning"}
-    assert seen(labelled) == always | {"label", "guidance"}
+    assert seen(labelled) == always | {"label", "guidance", "guidance_late"}
     assert plain["label"]["value"] == "" and plain["guidance"]["value"] == 0
     assert labelled["self_conditioning"]["value"] == 1 and "value" not in labelled["temperature"]
     assert [value for _, value in labelled["label"]["choices"]] == ["", "tale", "law"]

@@ -177,33 +177,6 @@ def check_step(name: str, step: object, x: Tensor) -> None:
         )
 
 
-def sampled(
-    name: str, steps: Iterator[Step], changes: list, begin: State, crowd: Crowd | None = None
-) -> Iterator[Step]:
-    """The steps of the sampler `name`, none of whose arithmetic is for learning; after each of them
-    the guides, and what weighs particles, may hand the sampler another state to go on from. begin:
-    the state that it begins with. Raises ValueError for what is no Step."""
-    if not isinstance(steps, Iterator):
-        raise ValueError(f"The sampler {name!r} gives {brief(steps)}; it is to yield Steps.")
-    x, t, sent, canvas = begin.x, begin.t, None, begin.canvas
-    while True:
-        with torch.no_grad():
-            try:
-                step = steps.send(sent)
-            except StopIteration:
-                return
-            check_step(name, step, begin.x)
-            canvas = step.canvas or canvas
-            for change in changes:
-                step = step._replace(x=change(x, t, step))
-            moved = crowd.moved(x, t, step, canvas) if crowd else None
-            x, t = step.x, step.t
-            sent = State(x, canvas, t, step.memory) if changes else None
-            if moved:
-                x, sent = moved.x, moved
-        yield crowd.picture(step) if crowd else step
-
-
 @dataclass
 class Writing:
     """A run of `generate`: the text while it is written.
@@ -263,11 +236,13 @@ class Writing:
     @torch.no_grad()
     def begun(self, start: State | None, part: Canvas) -> State:
         """The state from which a window is written, a row for each particle."""
-        canvas = part.repeated(self.each)
         if start is None:
+            canvas = part.repeated(self.each)
             return State(self.process.noise.prior(canvas, self.rng), canvas)
-        x, of = start.x.repeat_interleave(self.each, 0), start.canvas.repeated(self.each)
-        return start if self.each == 1 else State(x, of, start.t)
+        if self.each == 1:
+            return start
+        x = start.x.repeat_interleave(self.each, 0)
+        return State(x, start.canvas.repeated(self.each), start.t)
 
     def window(self, begin: State, text: Canvas, left: int, number: int) -> Iterator[Step]:
         """The Steps of a window whose first column is `left`; the first Step has the number
@@ -277,12 +252,9 @@ class Writing:
         text = text.repeated(self.each)
         context = guides.Context(self.process, begin.canvas, text, left, self.rng, self.memory)
         plain = self.denoise.unconditional
-        guided, changes = guides.steered(self.denoise, plain, context, self.steering)
+        guided, *after = guides.steered(self.denoise, plain, context, self.steering)
         self.rng.first = left
-        crowd, texts = None, len(text.tokens) // self.each
-        if self.each > 1:
-            crowd = Crowd(self.process.noise, texts, self.each, self.rng, self.memory)
-        steps = sampled(self.sampler, self.write(guided, begin), changes, begin, crowd)
+        steps = self.sampled(self.write(guided, begin), *after, begin)
         while True:
             self.rng.step = number
             step = next(steps, None)
@@ -290,6 +262,46 @@ class Writing:
                 return
             yield step
             number += 1
+
+    def sampled(
+        self, steps: Iterator[Step], changes: list, ends: list, begin: State
+    ) -> Iterator[Step]:
+        """The steps of the sampler, none of whose arithmetic is for learning; after each of them
+        guides (`changes`), and what weighs particles, may hand the sampler another state to go on
+        from, and guides (`ends`) may end the run. Raises ValueError for what is no Step."""
+        if not isinstance(steps, Iterator):
+            raise ValueError(
+                f"The sampler {self.sampler!r} gives {brief(steps)}; it is to yield Steps."
+            )
+        x, t, sent, canvas, crowd = begin.x, begin.t, None, begin.canvas, self.crowd(begin)
+        text = None
+        while text is None:
+            with torch.no_grad():
+                try:
+                    step = steps.send(sent)
+                except StopIteration:
+                    return
+                check_step(self.sampler, step, begin.x)
+                canvas = step.canvas or canvas
+                for change in changes:
+                    step = step._replace(x=change(x, t, step))
+                moved = crowd.moved(x, t, step, canvas) if crowd else None
+                x, t = step.x, step.t
+                sent = State(x, canvas, t, step.memory) if changes else None
+                if moved:
+                    x, sent = moved.x, moved
+                text = next((text for end in ends if (text := end(step)) is not None), None)
+                if text is not None:
+                    whole = canvas.with_written(text, torch.ones_like(canvas.given))
+                    step = step._replace(x=self.process.noise.pin(x, whole), t=0.0)
+            yield crowd.picture(step) if crowd else step
+
+    def crowd(self, begin: State) -> Crowd | None:
+        """What weighs the particles of a window, where there are several of a text."""
+        if self.each == 1:
+            return None
+        texts = len(begin.x) // self.each
+        return Crowd(self.process.noise, texts, self.each, self.rng, self.memory)
 
     def state(self, step: Step, part: Canvas, number: int) -> State:
         """The state of the run after a step."""

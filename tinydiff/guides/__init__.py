@@ -59,6 +59,7 @@ __all__ = [
 
 # the order of wrapping, innermost stage first; within a stage, the order of the guides' names
 STAGES = {
+    "end": "when a run is over; it changes no prediction",
     "hint": "what the network is given beside the text",
     "label": "the predictions with a label and without become one",
     "classifier": "another network reweighs the prediction",
@@ -79,6 +80,8 @@ CERTAIN = -300.0
 Denoise = Callable[..., Prediction]  # (x, t, cache=None) -> Prediction
 # (x_t, t, the Step that was taken from there) -> the state from which the sampler goes on
 Change = Callable[[Tensor, float, Step], Tensor]
+# a Step -> the text (B, L) with which the run ends early, or None
+Done = Callable[[Step], "Tensor | None"]
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,8 @@ class Context:
 
 
 class Steered(NamedTuple):
-    """What a guide makes of a run: a wrapped `denoise`, and optionally `step`, which is called
-    after each step that was taken and therefore knows the time to which it led.
+    """What a guide makes of a run: a wrapped `denoise`, and optionally `step` and `done`, which are
+    called after each step that was taken and therefore know the time to which it led.
 
     denoise(x, t, cache=None) gets the state from the window's first column on. With a cache it may
     return a prediction for the last columns alone: `log_x0` may be shorter than x.
@@ -107,6 +110,7 @@ class Steered(NamedTuple):
 
     denoise: Denoise
     step: Change | None = None
+    done: Done | None = None
 
 
 @dataclass(frozen=True)
@@ -289,9 +293,9 @@ def particles(asked: Mapping[str, Any]) -> int:
 
 def steered(
     denoise: Denoise, unlabelled: Denoise, context: Context, asked: Mapping[str, Any]
-) -> tuple[Denoise, list[Change]]:
+) -> tuple[Denoise, list[Change], list[Done]]:
     """`denoise` wrapped by every guide that the process can do, in the declared order, and the
-    guides' functions of a step, in the same order.
+    guides' functions of a step and those that end a run, in the same order.
 
     denoise, unlabelled: the process's own, with the canvas's label and without one
     """
@@ -299,9 +303,11 @@ def steered(
     return wrapped(able, denoise, unlabelled, context, asked)
 
 
-def wrapped(guides, denoise, unlabelled, context, asked) -> tuple[Denoise, list[Change]]:
+def wrapped(
+    guides, denoise, unlabelled, context, asked
+) -> tuple[Denoise, list[Change], list[Done]]:
     """`steered` by the given guides, the innermost first."""
-    changes: list[Change] = []
+    changes, ends = [], []
     for n, each in enumerate(guides):
 
         def again(inner=guides[:n]) -> Denoise:
@@ -310,9 +316,10 @@ def wrapped(guides, denoise, unlabelled, context, asked) -> tuple[Denoise, list[
             return wrapped(inner, unlabelled, unlabelled, bare, asked)[0]
 
         here = replace(context, unlabelled=again)
-        denoise, change = each.wrapped(denoise, here, asked)
+        denoise, change, done = each.wrapped(denoise, here, asked)
         changes += [change] if change else []
-    return denoise, changes
+        ends += [done] if done else []
+    return denoise, changes, ends
 
 
 def kept(memory: Mapping[str, Any]) -> dict[str, Any]:
