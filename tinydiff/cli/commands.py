@@ -1,5 +1,5 @@
-"""python -m tinydiff: sample, rewrite, tasks, train, eval, compare, push, pull, sweep, matrix,
-docs, released, families, claim, bench, export, deploy.
+"""python -m tinydiff: sample, fill, rewrite, tasks, train, eval, compare, push, pull, sweep,
+matrix, docs, released, families, claim, bench, export, deploy.
 
 Work is done elsewhere; here are the names of the commands.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tinydiff import endings, guides, plugins, rewrite, runs
+from tinydiff import endings, gaps, guides, plugins, rewrite, runs
 from tinydiff.cli import claiming, documents, errors, flags, released, sweeping, terminal, training
 from tinydiff.files import replacing
 from tinydiff.measure import bench, evaluate, families, outside, tasking
@@ -26,6 +26,7 @@ from tinydiff.sentences import brief, say
 from tinydiff.show import export
 from tinydiff.store import catalogue, hub
 from tinydiff.text import MAX_CANVAS, gather, plain
+from tinydiff.text.canvas import GAP
 from tinydiff.text.tasks import cutter_of, names_of
 from tinydiff.train.loop import SHAPES
 from tinydiff.uncertainty import written
@@ -49,6 +50,18 @@ def sample(args: argparse.Namespace) -> None:
     *_, frame = request.frames()
     (text,) = endings.read_of(request.process, frame, request.settings["until"])
     say(text)
+
+
+def fill(args: argparse.Namespace) -> None:
+    """Fill a gap of any length: widths are tried, and the text is written that the model itself
+    finds likeliest; the others stand before it on stderr."""
+    asked, each = asked_of(args) | {"template": args.text}, args.each
+    process = catalogue.load(asked["model"])
+    found = []
+    for one in gaps.candidates(asked, process, args.widths, each, args.draws):
+        found.append(one)
+        say(f"{one.bits:.3f} bits a character, {one.width} tokens: {one.inside!r}", sys.stderr)
+    say(gaps.best(found).text)
 
 
 def asked_of(args: argparse.Namespace) -> dict:
@@ -312,6 +325,7 @@ def parser() -> argparse.ArgumentParser:
         return made
 
     flags.run_flags(command("sample", sample))
+    fill_flags(command("fill", fill))
     rewrite_flags(command("rewrite", rewrite_))
     flags.train_flags(command("train", train))
     tasks_flags(command("tasks", tasks_))
@@ -350,6 +364,21 @@ def measured_flags(made: argparse.ArgumentParser) -> None:
         default="tiny_shakespeare",
         help="what it was trained on (tiny_shakespeare); of tasks their train.tsv",
     )
+
+
+def fill_flags(made: argparse.ArgumentParser) -> None:
+    made.add_argument("text", help=f"with one {GAP} where words of any length are to stand")
+    made.add_argument(
+        "--widths",
+        type=lambda typed: [int(part) for part in typed.split(",")],
+        default=gaps.WIDTHS,
+        help=f"tokens of the gap ({','.join(map(str, gaps.WIDTHS))})",
+    )
+    made.add_argument("--each", type=int, default=4, help="texts of each width (4)")
+    made.add_argument(
+        "--draws", type=int, default=gaps.DRAWS, help=f"noisings for the bound ({gaps.DRAWS})"
+    )
+    flags.run_flags(made, without=("prompt", "template", "length", "until"))
 
 
 def tasks_flags(made: argparse.ArgumentParser) -> None:

@@ -51,6 +51,7 @@ ROOMS = (
     "recipes",
     "train",
     "measure",
+    "gaps",
     "claims",
     "ui",
     "deploy",
