@@ -166,11 +166,7 @@ def pattern(
     ] = 1,
 ):
     """Make the finished text match a pattern, always."""
-    options = {
-        **dict(pattern=pattern, contains=contains, no_letters=no_letters, ends_with=ends_with),
-        **dict(exactly=exactly, each_begins=each_begins, acrostic=acrostic, line_ends=line_ends),
-        **dict(form=form, crossword=crossword, passive=passive),
-    }
+    options = {name: value for name, value in locals().items() if name in KINDS}
     if not (wanted := asked(**options)):
         return denoise
     process, text = context.process, context.text or context.canvas
