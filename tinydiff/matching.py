@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from tinydiff.predictions import LOG_ZERO, Prediction, certain
-from tinydiff.randomness import MANY, Rng
+from tinydiff.randomness import MANY, Rng, inverse
 from tinydiff.text.automata import Automaton
 
 # log of what every token of an open position has at the least: a later prediction may not rule out
@@ -47,7 +47,6 @@ class Edges:
         takes = np.zeros((self.E, groups))
         takes[edge.reshape(-1), group] = 1
         self.takes = torch.as_tensor(takes, device=device)
-        self.tokens = [np.flatnonzero(row[automaton.group]) for row in takes]
         self.member = torch.as_tensor(np.eye(groups)[automaton.group], device=device)  # (V, G)
         self.group_of = torch.as_tensor(automaton.group, device=device)
         self.leave, self.reach = (Runs(of, self.states) for of in (self.source, self.target))
@@ -189,18 +188,19 @@ class Matching(Prediction):
             share = torch.as_tensor(np.exp(worth - top)).to(edges.takes.device)
         top = (torch.as_tensor(top) - self.log_match[:, None, None]).to(share)
         grouped = ((share @ edges.takes).log() + top).to(self.bet.dtype)
-        made = (self.bet + grouped[..., edges.group_of]).clamp(LOG_ZERO, 0)
-        return made.to(self.given.dtype)
+        made = grouped[..., edges.group_of].add_(self.bet)
+        return made.clamp_(LOG_ZERO, 0).to(self.given.dtype)
 
     def draw(self, rng: Rng) -> Tensor:
         if self.drawn is None:
             B, L, _ = self.each.shape
             turn, which = (
-                rng.uniform(B, L, purpose=purpose, dtype=torch.float64).cpu().numpy()
+                rng.uniform(B, L, 1, purpose=purpose, dtype=torch.float64)
                 for purpose in ("pattern", "x0")
             )
+            turn, which = turn[..., 0].cpu().numpy(), which.to(self.bet.device)
             taken = self.along(self.each, self.right, lambda i, s: inverted(s, turn[:, i]))
-            self.drawn = self.spelled(taken, lambda bet, at: inverted(bet, which.flat[at]))
+            self.drawn = inverse(self.spelling(taken), which)
         return self.drawn
 
     def best(self) -> Tensor:
@@ -208,7 +208,7 @@ class Matching(Prediction):
         each = self.edges.likeliest(self.bet)
         right = self.edges.back(each, self.end, log_max)
         taken = self.along(each, right, lambda i, scores: scores.argmax(1))
-        return self.spelled(taken, lambda bet, at: bet.argmax(1))
+        return self.spelling(taken).argmax(-1)
 
     def along(self, each: np.ndarray, right: np.ndarray, choose) -> np.ndarray:
         """The edges of a text, (B, L), chosen from left to right: choose(i, scores (B, n)) says
@@ -223,17 +223,12 @@ class Matching(Prediction):
             state = edges.target[taken[:, i]]
         return taken
 
-    def spelled(self, taken: np.ndarray, pick) -> Tensor:
-        """A token for each edge (B, L): pick(bet (n, k), at) says which of the k tokens of an edge,
-        at places `at` (n,) of the flattened texts."""
-        bet = self.bet.flatten(0, 1).cpu().numpy()
-        flat, found = taken.reshape(-1), np.empty(taken.size, np.int64)
-        order = np.argsort(flat, kind="stable")
-        edges, starts = np.unique(flat[order], return_index=True)
-        for edge, at in zip(edges, np.split(order, starts[1:])):
-            tokens = self.edges.tokens[edge]
-            found[at] = tokens[pick(bet[at[:, None], tokens], at)]
-        return torch.as_tensor(found, device=self.bet.device).view(taken.shape)
+    def spelling(self, taken: np.ndarray) -> Tensor:
+        """The bet on the tokens of an edge (B, L), LOG_ZERO for all others, (B, L, V)."""
+        edges = self.edges
+        allowed = edges.takes.new_zeros(edges.takes.shape).masked_fill(edges.takes == 0, LOG_ZERO)
+        here = allowed.to(self.bet.dtype)[torch.as_tensor(taken, device=allowed.device)]
+        return here[..., edges.group_of].add_(self.bet)
 
     def anew(self) -> Matching:
         new = object.__new__(type(self))

@@ -115,6 +115,12 @@ def categorical(log_p: Tensor, rng: Rng, purpose: str = "x0") -> Tensor:
     """One category for each row of log-probabilities (B, ..., V), by inversion in float64: Gumbel
     noise in float32 cuts off the tails, which works like a lower temperature (arXiv:2409.02908)."""
     u = rng.uniform(*log_p.shape[:-1], 1, purpose=purpose, dtype=torch.float64).to(log_p.device)
+    return inverse(log_p, u)
+
+
+def inverse(log_p: Tensor, u: Tensor) -> Tensor:
+    """The category at which the probabilities of each row (B, ..., V) sum up to u (B, ..., 1) of
+    all."""
     if log_p.shape[-1] > MANY:
         sure, found = log_p.max(-1)  # of what is certain nothing is drawn
         open_ = sure < 0
