@@ -33,11 +33,12 @@ def asked(**options) -> list[tuple[str, str]]:
     for name, value in options.items():
         if not value:
             continue
-        named = f"{name} {brief(value)}" if value != 1 else name
+        spoken = name.replace("_", " ")
+        named = f"{spoken} {brief(value)}" if value != 1 else spoken
         try:
             made = KINDS[name](str(value))
         except ValueError as error:
-            raise ValueError(f"{name} is {brief(value)}: {error}") from None
+            raise ValueError(f"{spoken} is {brief(value)}: {error}") from None
         found += [(named, one) for one in made]
     return found
 
@@ -75,8 +76,8 @@ def check(process, canvas, **options):
         alone = next((words for words, one in wanted if not fits(one, process, canvas)), None)
         what = alone or " and ".join(words for words, _ in wanted)
         raise ValueError(
-            f"No text of {L} {process.tokenizer.unit} with what is given here has {what}: change "
-            "the length, the beginning or what is asked for."
+            f"{what} cannot be had in a text of {L} {process.tokenizer.unit} with what is given "
+            "here: change the length, the beginning or what is asked for."
         )
 
 
@@ -111,16 +112,19 @@ def reach(automaton: Automaton, canvas) -> np.ndarray:
 @lru_cache(maxsize=32)
 def joined(wanted: tuple[tuple[str, str], ...], tokenizer) -> Automaton:
     """The texts that have all that is asked for. Raises ValueError, in one sentence."""
-    made = None
-    for place, (words, expression) in enumerate(wanted):
+    made, before = None, []
+    for words, expression in wanted:
+        others = [other for other in dict.fromkeys(before) if other != words]
+        before.append(words)
         try:
             one = automata.lifted(expression, tokenizer)
             made = one if made is None else automata.both(made, one)
         except ValueError as error:
-            raise ValueError(f"{words} cannot be had: {error}") from None
+            named = " beside ".join([words, *others])
+            raise ValueError(f"{named} cannot be had: {error}") from None
         if made.empty:
-            others = " and ".join(other for other, _ in wanted[:place])
-            raise ValueError(f"No text has {words} and {others}: take one of them away.")
+            named = " and ".join([words, *others])
+            raise ValueError(f"{named} rule each other out: take one of them away.")
     return made
 
 

@@ -140,7 +140,8 @@ def bounded(automaton: Automaton) -> Automaton:
     """Itself. Raises ValueError where it has too many states."""
     if len(automaton.moves) > MOST:
         raise ValueError(
-            f"it needs {len(automaton.moves):,} states and {MOST:,} are allowed: ask for less."
+            f"it needs {len(automaton.moves):,} states and {MOST:,} are allowed: ask for less at "
+            "once."
         )
     return automaton
 

@@ -12,9 +12,11 @@ LETTER = "[A-Za-zÀ-ÖØ-öø-ÿ]"
 NO_LETTER = "[^A-Za-zÀ-ÖØ-öø-ÿ]"
 SENTENCE_END = "[.!?][\"”']?"
 IN_SENTENCE, NO_LETTER_IN = "[^.!?]", "[^A-Za-zÀ-ÖØ-öø-ÿ.!?]"
-SPACE, NO_SPACE = "[ \\n\\t\\r]", "[^ \\n\\t\\r]"
+SPACE = "[ \\n\\t\\r]"
+# letters, perhaps with an ending like 's and 'll, or digits; signs of a sentence around them
+WORD = f'["(]*(?:{LETTER}+(?:[\'’]{LETTER}{{1,2}})?|[0-9]+)[.,;:!?)"]*'
 # what can be counted, and how many at the most: an automaton knows how many there were
-UNITS = {"characters": 120, "lines": 100, "sentences": 100, "words": 100}
+UNITS = {"characters": 120, "lines": 100, "sentences": 100, "words": 80}
 
 
 def listed(text: str) -> list[str]:
@@ -80,8 +82,8 @@ def exactly(text: str) -> list[str]:
     if unit == "characters":
         return [f"(?s:.{{{n}}})"]
     if unit == "words":
-        more = f"(?:{SPACE}+{NO_SPACE}+){{{n - 1}}}"
-        return [f"{SPACE}*{NO_SPACE}+{more}{SPACE}*"]
+        more = f"(?:{SPACE}+{WORD}){{{n - 1}}}"
+        return [f"{SPACE}*{WORD}{more}{SPACE}*"]
     if unit == "lines":
         return [f"[^\\n]+(?:\\n+[^\\n]+){{{n - 1}}}\\n*"]
     sentence = f"{IN_SENTENCE}+{SENTENCE_END}"

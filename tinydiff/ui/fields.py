@@ -256,6 +256,8 @@ def build(go: Callable[[], None]) -> tuple:
     noise, model, source = build_models(models, first, process)
     with gr.Accordion("More", open=False, elem_classes="td-more"):
         sampler, steps, spacing, length, seed, steered, sliders = build_more(process)
+    with gr.Accordion("Rules for the text", open=False, elem_classes="td-more td-rules"):
+        steered += steering.fields(process, ruled=True)
     go()
     fields = [noise, model, sampler, steps, length, seed, text, spacing]
     return source, [*fields, *steered, *sliders]
@@ -317,7 +319,7 @@ def build_more(process: Process) -> list:
         elem_id="steps",
         info="How often the network looks: 1 writes everything at once, each word alone.",
     )
-    steered = steering.fields(process)
+    steered = steering.fields(process, ruled=False)
     spacing = gr.Dropdown(
         [(spaced(name), name) for name in GRIDS],
         value=OPENING["spacing"],

@@ -35,11 +35,18 @@ def rules() -> list[str]:
     return [name for each in guides.in_order() if each.stage == "pattern" for name in each.options]
 
 
-def fields(process: Process) -> list:
-    """The widgets: the menus for the label, and the options of all guides, those that are `rules`
-    in a fold of their own."""
+def fields(process: Process, ruled: bool) -> list:
+    """The widgets of all options of guides that are `rules`, or of all others, with the menus for
+    the label before them."""
     found = menus(process)
-    updates = found[len(LABELS) :]
+    updates, usual, known = found[len(LABELS) :], opening(), guides.options()
+    firsts = {name: {"value": usual[name]} | shown(update) for name, update in zip(known, updates)}
+
+    def made(names) -> list:
+        return [widget(name, known[name], name, firsts[name]) for name in names]
+
+    if ruled:
+        return made(rules())
     kinds = [
         Menu(
             **shown(update),
@@ -48,15 +55,7 @@ def fields(process: Process) -> list:
         )
         for elem_id, update in zip(LABELS, found)
     ]
-    usual, known = opening(), guides.options()
-    firsts = {name: {"value": usual[name]} | shown(update) for name, update in zip(known, updates)}
-
-    def made(names) -> list:
-        return [widget(name, known[name], name, firsts[name]) for name in names]
-
-    others = made(name for name in known if name not in rules())
-    with gr.Accordion("Rules for the text", open=False, elem_classes="td-more td-rules"):
-        return [*kinds, *others, *made(rules())]
+    return [*kinds, *made(name for name in known if name not in rules())]
 
 
 def menus(process: Process) -> list[dict]:

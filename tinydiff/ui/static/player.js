@@ -119,7 +119,7 @@ class Player {
 
   // Above a run that a claim led to stands the claim, until another run begins.
   cameFrom(claim) {
-    if (!claim || claim.search !== location.search) return;
+    if (!claim?.search || claim.search !== location.search) return;
     const line = this.find(".td-claim"), link = line.querySelector("a");
     line.hidden = false;
     link.textContent = claim.said;
@@ -130,15 +130,17 @@ class Player {
 
   arrived() {
     const value = this.props.value;
-    if (value?.refused) return this.refuse(value.refused, value.beside);
     if (value && waited(this.root, value)) return this.waits(!!value.waiting);
+    if (value?.refused) {
+      this.rests(this.run?.done ?? true);  // it waited for its turn, and will have none
+      return this.refuse(value.refused, value.beside);
+    }
     if (!value || !value.chunks || this.#gone.has(value.run)) return;
     const fresh = value.run !== this.#main?.number;
     if (fresh) this.begin(value); else this.#main.take(value);
     if (this.run !== this.#main) return this.grow();
     const {done, end, frames} = this.run;
-    this.root.classList.toggle("running", !done);
-    this.find(".td-stop").hidden = done;
+    this.rests(done);
     this.grow();
     if (fresh) {
       const length = frames[0].text.length, {unit = "characters"} = this.run.scene;
@@ -158,9 +160,14 @@ class Player {
 
   // A run waits for its turn, or does no more: what ran before it stays as far as it came.
   waits(on) {
-    this.find(".td-stop").hidden = !on;
-    this.root.classList.toggle("running", on);
+    this.rests(!on);
     if (!on) this.say("Stopped: nothing waits any more.");
+  }
+
+  // whether nothing is written now, and so nothing to stop
+  rests(on) {
+    this.find(".td-stop").hidden = on;
+    this.root.classList.toggle("running", !on);
   }
 
   begin(value) {

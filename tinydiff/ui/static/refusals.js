@@ -9,12 +9,14 @@ const NAMED = {
   words: "your words", nothing: "your words",
 };
 
+const spaced = (words) => words.toLowerCase().replace(/[-_]/g, " ");
+
 // the field of a tab that a sentence speaks of first; null where it speaks of none
 function fieldOf(root, words) {
-  const said = words.toLowerCase();
+  const said = spaced(words);
   let found = null, first = Infinity;
   for (const label of root.querySelectorAll("[data-testid=block-info], .label-wrap span")) {
-    const block = label.closest(".block"), name = label.textContent.trim().toLowerCase();
+    const block = label.closest(".block"), name = spaced(label.textContent.trim());
     if (!block || !name) continue;
     const called = (key) => NAMED[key].split("|").some((start) => name.startsWith(start));
     const names = [name, ...Object.keys(NAMED).filter(called)];

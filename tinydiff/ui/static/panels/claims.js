@@ -29,7 +29,9 @@ export class Claims extends Panel {
         + "noise brought to the end, and with masks: recorded runs.");
       const links = put(this.root, "div", "tq-originals");
       for (const {title, link} of originals) {
-        put(links, "a", "tt-button tq-play", title, {href: link});
+        const play = put(links, "a", "tt-button tq-play", title, {href: link});
+        // the race has a button of its own in its tab, which is made when that opens
+        if (link === "#race") play.addEventListener("click", () => pressed("#race-original"));
       }
     }
     if (!mistakes.length) return;
@@ -52,6 +54,13 @@ export class Claims extends Panel {
     to.scrollIntoView({block: "start"});
     to.querySelector("h2").focus();
   }
+}
+
+// press a button as soon as it is there
+function pressed(selector, tries = 50) {
+  const button = document.querySelector(selector);
+  if (button?.getClientRects().length) button.click();
+  else if (tries) setTimeout(() => pressed(selector, tries - 1), 100);
 }
 
 function meanings(label, words) {
