@@ -307,7 +307,7 @@ REFUSED = [
     (dict(pattern="a*", contains="b"), "take one of them away"),
     (dict(contains="a,,b"), "empty place"),
     (dict(exactly="many words"), "a number and one of"),
-    (dict(exactly="999 words"), "1 to 100"),
+    (dict(exactly="999 words"), "1 to 80"),
     (dict(crossword="a1"), "a dot for each"),
     (dict(no_letters=" "), "names no character"),
     (dict(pattern="a" * 501), "500 characters"),

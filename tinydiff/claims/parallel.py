@@ -130,9 +130,12 @@ class Parallel(Claim):
         calls, ours, theirs = (
             points.mean(*place, last) for place in ((CALLS, OURS), ("ms", OURS), ("ms", KEPT))
         )
+        best = best_of(points, last), points.mean("judge", THEIRS, last)
         brief = (
-            f"{last:,.0f} tokens take diffusion {told(calls)} calls in the place of {last:,.0f}, "
-            f"and {whole(ours)} ms in the place of {whole(theirs)}."
+            f"For texts that are as good, of {last:,.0f} tokens, diffusion takes {told(calls)} "
+            f"calls and {whole(ours)} ms, autoregression a call for each token and "
+            f"{whole(theirs)} ms. That is as good as both can be: at its best the judge gives "
+            f"diffusion {told(best[0])} bits a character, autoregression {told(best[1])}."
         )
         return Answer(self.judged(points), text, brief)
 
@@ -261,11 +264,16 @@ def whole(value: Mean) -> str:
     return told(value) if value.error else f"{value.value:,.0f}"
 
 
+def best_of(points, n: float) -> Mean:
+    """The least bits that the judge needs for diffusion's texts of n tokens."""
+    return min((p.mean for p in points.line("judge", tries_of(n))), key=lambda mean: mean.value)
+
+
 def cost(points, n: float) -> str:
     """A sentence with the calls and milliseconds for n tokens."""
     calls, ours = points.mean(CALLS, OURS, n), points.mean("ms", OURS, n)
     kept, read = (whole(points.mean("ms", label, n)) for label in (KEPT, READ))
-    best = min((p.mean for p in points.line("judge", tries_of(n))), key=lambda mean: mean.value)
+    best = best_of(points, n)
     theirs = points.mean("judge", THEIRS, n)
     return (
         f"{n:,.0f} tokens: {told(calls)} calls and {whole(ours)} ms by diffusion, {n:,.0f} calls "

@@ -33,6 +33,12 @@ WORDS = {  # that the cards use, for who is new to them
     "masked": "diffusion whose noise hides words; uniform noise puts wrong ones in their place",
     "tokens": "words, and pieces of rare words",
     "bits a character": "how surprised the judge is by a text: fewer is better",
+    "nats": "bits by another name: a nat is 1.44 of them",
+    "bound": "bits of true text under a model at the most: how well it has learned",
+    "linear, cosine, sqrt, ddpm": "schedules: how much of a text is hidden at each time",
+    "steps of equal information": "each uncovers the same share of the text",
+    "sliding window": "a long text written piece by piece, the last half of each given to the next",
+    "score entropy": "another loss for masks (SEDD): how much likelier each word would be",
     "behind": "what follows: the 64 tokens behind a beginning are written after it",
     "perfect network": "one that knows each bet exactly, of a tiny language: what is still wrong "
     "is the fault of the steps",
