@@ -363,11 +363,18 @@ def test_rules_are_kept_and_have_a_plot(visit):
     assert "cake" in text and "z" not in text
     kept = page.locator(P + ".td-plot").last
     assert kept.inner_text().startswith("keeps the rules") and "100 %" in kept.inner_text()
-    more(page)
     page.get_by_role("button", name="Rules for the text").click()
     page.locator("#exactly textarea, #exactly input").fill("0 words")
     page.click("#write")
-    assert "1 to 100 words" in refused(page, "#exactly")
+    assert "1 to 80 words" in refused(page, "#exactly")
+    page.locator("#exactly textarea, #exactly input").fill("")
+    page.locator("#contains textarea, #contains input").fill("zoo")
+    page.click("#write")
+    page.wait_for_selector("#no_letters .td-refused-here")
+    assert "rule each other out" in refused(page, "#no_letters")
+    # nothing waits, and there is nothing to stop
+    assert page.locator(".td-waiting").count() == 0
+    assert not page.locator(P + ".td-stop").is_visible()
 
 
 def test_the_link_of_a_run_says_what_differs(visit, page):
