@@ -12,6 +12,7 @@ import gradio as gr
 import pytest
 
 from tests.conftest import random_process
+from tinydiff import guides
 from tinydiff.measure import evaluate, sense
 from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.processes import PROCESSES
@@ -394,7 +395,8 @@ def test_what_is_ready_to_be_tried_is_a_run(name):
     tokenizer, canvas = read.process.tokenizer, read.canvas
     given = tokenizer.decode(canvas.tokens[0][canvas.given[0]])
     assert given.split() == typed.replace("…", " ").split()
-    asked = {k: value for k, value in zip(steering.rules(), rules) if value}
+    usual = guides.options()
+    asked = {k: v for k, v in zip(steering.rules(), rules) if v != usual[k].default}
     assert asked == fields.RULES.get(name, {})
     if not asked:
         return

@@ -26,6 +26,7 @@ const SPOKEN = 400;    // characters of the finished text that are read aloud
 const SLOW = {start: 900, guess: 1300, then: [1000, 450, 250]};
 const SHOWN = 12;      // runs that the browser can go back to
 const NARROW = 900;  // px, under which the text stands over the panel
+const OUT_OF_SIGHT = 80;  // pixels: less of a text is none
 const SOON = 200;  // milliseconds after a swap in which another may follow
 const REST = 900;  // milliseconds for which what came last is marked as new
 const QUICK = {start: 250, guess: 600, then: [450, 200, 120]};
@@ -192,8 +193,9 @@ class Player {
     this.root.style.setProperty("--td-size", size);
     // whoever asked for a text sees it, one that was there at once too; the run at load stays put
     const asked = !value.done || (this.run.number && !value.still);
-    if (asked && innerWidth < NARROW) {
-      this.find(".td-sheets").scrollIntoView({behavior: reduced.matches ? "auto" : "smooth"});
+    const sheets = this.find(".td-sheets");
+    if (asked && (innerWidth < NARROW || sheets.getBoundingClientRect().bottom < OUT_OF_SIGHT)) {
+      sheets.scrollIntoView({behavior: reduced.matches ? "auto" : "smooth"});
     }
     if (this.run.number) this.link();  // the run at load leaves the address alone
     else this.#shown.set(0, this.run);

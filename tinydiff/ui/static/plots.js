@@ -69,7 +69,7 @@ export function plots(box, now, hidden) {
   }));
   if (now().head.rules) {
     charts.push(new Chart(box, {
-      title: "keeps the rules", term: "P", from: "0", to: looks(now()),
+      title: "keeps the rules unasked", term: "P", from: "0", to: looks(now()),
       place: steps, height: (v) => Math.max(0, 1 + v / RAREST),
       ticks: [[0, "all"], [-RAREST / 2, "10\u207b\u2076"], [-RAREST, "10\u207b\u00b9\u00b2"]],
       said: rarity, lines: [{value: (f) => f.match ?? -RAREST}],

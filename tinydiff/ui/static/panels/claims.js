@@ -11,16 +11,13 @@ export class Claims extends Panel {
     if (first.length) {
       const list = put(this.root, "ol", "tq-first", null, {"aria-label": "Surprising"});
       for (const {name, text, verdict} of first) {
-        const said = cards.find((one) => one.name === name).said;
-        const link = make("a", "", said, {href: `#claims=${name}`});
-        link.addEventListener("click", (event) => {
-          event.preventDefault();
-          this.jump(name);
-        });
+        const {said} = cards.find((one) => one.name === name);
+        const link = this.link(name, said);
         add(put(list, "li"), link, make("b", "tq-verdict", verdict), make("p", "", text));
       }
     }
-    add(this.root, meanings("Words used here", told.words), ...cards.map(claim));
+    add(this.root, this.contents(cards), meanings("Words used here", told.words),
+      ...cards.map(claim));
     this.arrive();
     addEventListener("hashchange", () => this.arrive());
     if (originals.length) {
@@ -41,6 +38,25 @@ export class Claims extends Panel {
       + "written by a network that knows just that. So 80 % is right.");
     add(this.root, meanings("Letters of the formulas", told.letters));
     add(put(this.root, "div", "tq-mistakes"), ...mistakes.map(mistake));
+  }
+
+  link(name, said) {
+    const link = make("a", "", said, {href: `#claims=${name}`});
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      this.jump(name);
+    });
+    return link;
+  }
+
+  // all cards by what is said, with their answers
+  contents(cards) {
+    const box = make("details", "tq-how"), list = make("ul", "tq-contents");
+    for (const {name, said, verdict} of cards) {
+      add(put(list, "li"), this.link(name, said), make("b", "tq-verdict", verdict));
+    }
+    add(box, make("summary", "", `All ${cards.length} claims`), list);
+    return box;
   }
 
   // An address may name a card.
