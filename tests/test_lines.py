@@ -264,3 +264,11 @@ def test_a_closed_page_frees_its_place(served):
             assert running(fourth)["text"] == "next" and time.monotonic() - began < 1.5
             wait(lambda: served.ended == ["stays"], 2)  # told by another thread
     assert served.ended[:1] == ["stays"] and served.started == ["stays", "next"]
+
+
+def test_whichever_notices_first_that_a_page_is_closed(served, monkeypatch):
+    """A run that is over before its visitor is known to be gone is told that nobody wants it."""
+    monkeypatch.setattr(served.lines, "gone", lambda session: None)
+    with pressing(served, "c", "stays") as third:
+        running(third)
+    wait(lambda: served.ended == ["stays"])

@@ -544,6 +544,8 @@ class FairQueue(queueing.Queue):
             await super().process_events(events, batch, begin_time, fn)
         finally:
             for event in events:
+                if not event.alive:  # its stream ended first, and it was not seen to be gone
+                    self.end(event)
                 self.forget(event)
 
     def forget(self, event: queueing.Event) -> None:
@@ -570,8 +572,14 @@ class FairQueue(queueing.Queue):
         work."""
         for event in [event for job in self.active_jobs for event in job or ()]:
             if event.session_hash == session and event._id in self.turns:
-                self.turns[event._id].end()
+                self.end(event)
                 event.alive = False
+
+    def end(self, event: queueing.Event) -> None:
+        """Nobody wants a run any more: it ends, once."""
+        turn = self.turns.pop(event._id, None)
+        if turn is not None:
+            turn.end()
 
     def leave(self, key: str) -> None:
         """They listen no more; what they waited for waits for somebody else who does."""
