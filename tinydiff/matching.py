@@ -55,23 +55,16 @@ class Edges:
         self.out = np.full((self.states, max(1, counts.max(initial=0))), self.E)
         self.out[self.source, within] = np.arange(self.E)
 
-    def grouped(self, bet: Tensor) -> Tensor:
-        """The probability of each group at each position, (B, L, G) float64, from log-probabilities
-        (B, L, V)."""
-        return (bet.exp() @ self.member.to(bet.dtype)).double()
+    def each(self, bet: Tensor) -> Tensor:
+        """The log-probability of each edge, (n, E) float64, from those of each token, (n, V)."""
+        grouped = (bet.exp() @ self.member.to(bet.dtype)).double()
+        return (grouped @ self.takes.T).log()
 
-    def each(self, bet: Tensor) -> np.ndarray:
-        """The log-probability of each edge at each position, (B, L, E)."""
-        return (self.grouped(bet) @ self.takes.T).log().cpu().numpy()
-
-    def likeliest(self, bet: Tensor) -> np.ndarray:
-        """The log-probability of the likeliest token of each edge, (B, L, E)."""
-        B, L, V = bet.shape
-        flat = bet.double().flatten(0, 1)
-        best = flat.new_full((B * L, self.takes.shape[1]), -torch.inf)
-        best = best.scatter_reduce_(1, self.group_of.expand(B * L, V), flat, "amax")
-        found = [best[:, row > 0].amax(1) for row in self.takes]
-        return torch.stack(found, -1).view(B, L, -1).cpu().numpy()
+    def likeliest(self, bet: Tensor) -> Tensor:
+        """The log-probability of the likeliest token of each edge, (n, E)."""
+        best = bet.new_full((len(bet), self.takes.shape[1]), -torch.inf, dtype=torch.float64)
+        best.scatter_reduce_(1, self.group_of.expand_as(bet), bet.double(), "amax")
+        return torch.stack([best[:, row > 0].amax(1) for row in self.takes], -1)
 
     def back(self, each: np.ndarray, end: np.ndarray, together) -> np.ndarray:
         """The messages from the right, (B, L + 1, Q), for `end` (B, Q) at the end; `together` joins
@@ -111,12 +104,12 @@ class Runs:
 
 
 def log_sum(x: np.ndarray, runs: Runs) -> np.ndarray:
-    """log of the sum of exp(x), x (B, E), of each state, (B, states)."""
+    """log of the sum of exp(x), x (B, E), of each state, (B, states); to be called where NumPy says
+    nothing of log 0."""
     x = x[:, runs.order]
     top = np.maximum(np.maximum.reduceat(x, runs.start, 1), LOW)
     sums = np.add.reduceat(np.exp(x - top[:, runs.again]), runs.start, 1)
-    with np.errstate(divide="ignore"):
-        return runs.spread(np.log(sums) + top)
+    return runs.spread(np.log(sums) + top)
 
 
 def log_max(x: np.ndarray, runs: Runs) -> np.ndarray:
@@ -145,17 +138,24 @@ class Matching(Prediction):
     ):
         super().__init__(before.log_x0, before.raw)
         self.before, self.edges, self.begin = before, edges, begin
-        bet = before.log_x0
-        bet = (bet if bet.shape[-1] > MANY else bet.double()).clamp_min(FLOOR)
-        if fixed.any():
-            bet[fixed] = certain(x[fixed], bet.shape[-1]).to(bet.dtype)
-        self.bet = bet
+        self.x, self.open = x, ~fixed
+        bet = before.log_x0[self.open]
+        self.bet = (bet if bet.shape[-1] > MANY else bet.double()).clamp_min(FLOOR)
         with np.errstate(divide="ignore"):
             self.end = np.log(end.astype(float))
-            self.each = edges.each(bet)
+            self.each = self.along_text(edges.each(self.bet))
             self.right = edges.back(self.each, self.end, log_sum)
         self.log_match = self.begun(self.right)
         self.conditional: Tensor | None = None
+
+    def along_text(self, each: Tensor) -> np.ndarray:
+        """Of each edge at each position, (B, L, E), from those at the open ones, (n, E); the edges
+        that a fixed token takes are certain."""
+        taken = self.edges.takes.T.log()  # (G, E)
+        found = taken.new_empty(*self.x.shape, self.edges.E)
+        found[self.open] = each
+        found[~self.open] = taken[self.edges.group_of[self.x[~self.open]]]
+        return found.cpu().numpy()
 
     def begun(self, right: np.ndarray) -> Tensor:
         """The message from the right at the state before the first column, (B,)."""
@@ -164,8 +164,9 @@ class Matching(Prediction):
     def log_match_with(self, evidence: Tensor) -> Tensor:
         """log P(match) when more is known, (B,): evidence is a log-likelihood of each token of each
         position, (B, L, V), up to a constant."""
-        each = self.edges.each((self.bet + evidence).log_softmax(-1))
-        return self.begun(self.edges.back(each, self.end, log_sum))
+        each = self.edges.each((self.bet + evidence[self.open]).log_softmax(-1))
+        with np.errstate(divide="ignore"):
+            return self.begun(self.edges.back(self.along_text(each), self.end, log_sum))
 
     @property
     def log_x0(self) -> Tensor:
@@ -187,9 +188,11 @@ class Matching(Prediction):
             top = np.maximum(worth.max(-1, keepdims=True), LOW)
             share = torch.as_tensor(np.exp(worth - top)).to(edges.takes.device)
         top = (torch.as_tensor(top) - self.log_match[:, None, None]).to(share)
-        grouped = ((share @ edges.takes).log() + top).to(self.bet.dtype)
-        made = grouped[..., edges.group_of].add_(self.bet)
-        return made.clamp_(LOG_ZERO, 0).to(self.given.dtype)
+        grouped = (share[self.open] @ edges.takes).log() + top[self.open]
+        made = grouped.to(self.bet.dtype)[:, edges.group_of].add_(self.bet)
+        found = certain(self.x, made.shape[-1]).to(self.given.dtype)
+        found[self.open] = made.clamp_(LOG_ZERO, 0).to(found.dtype)
+        return found
 
     def draw(self, rng: Rng) -> Tensor:
         if self.drawn is None:
@@ -200,15 +203,16 @@ class Matching(Prediction):
             )
             turn, which = turn[..., 0].cpu().numpy(), which.to(self.bet.device)
             taken = self.along(self.each, self.right, lambda i, s: inverted(s, turn[:, i]))
-            self.drawn = inverse(self.spelling(taken), which)
+            drawn = inverse(self.spelling(taken), which[self.open])
+            self.drawn = self.x.masked_scatter(self.open, drawn)
         return self.drawn
 
     def best(self) -> Tensor:
         """The likeliest text that matches, (B, L) (Viterbi)."""
-        each = self.edges.likeliest(self.bet)
+        each = self.along_text(self.edges.likeliest(self.bet))
         right = self.edges.back(each, self.end, log_max)
         taken = self.along(each, right, lambda i, scores: scores.argmax(1))
-        return self.spelling(taken).argmax(-1)
+        return self.x.masked_scatter(self.open, self.spelling(taken).argmax(-1))
 
     def along(self, each: np.ndarray, right: np.ndarray, choose) -> np.ndarray:
         """The edges of a text, (B, L), chosen from left to right: choose(i, scores (B, n)) says
@@ -224,11 +228,12 @@ class Matching(Prediction):
         return taken
 
     def spelling(self, taken: np.ndarray) -> Tensor:
-        """The bet on the tokens of an edge (B, L), LOG_ZERO for all others, (B, L, V)."""
+        """The bet on the tokens of edges (B, L), LOG_ZERO for all others, at open positions, (n,
+        V)."""
         edges = self.edges
         allowed = edges.takes.new_zeros(edges.takes.shape).masked_fill(edges.takes == 0, LOG_ZERO)
-        here = allowed.to(self.bet.dtype)[torch.as_tensor(taken, device=allowed.device)]
-        return here[..., edges.group_of].add_(self.bet)
+        here = torch.as_tensor(taken, device=allowed.device)[self.open]
+        return allowed.to(self.bet.dtype)[here][:, edges.group_of].add_(self.bet)
 
     def anew(self) -> Matching:
         new = object.__new__(type(self))
@@ -241,7 +246,12 @@ class Matching(Prediction):
 
     def rows(self, rows: Tensor) -> Matching:
         new, of = self.anew(), rows.cpu().numpy()
-        new.before, new.raw, new.bet = self.before.rows(rows), self.raw[rows], self.bet[rows]
+        place = torch.zeros_like(self.x).masked_scatter(
+            self.open, torch.arange(len(self.bet), device=self.x.device)
+        )
+        new.x, new.open = self.x[rows], self.open[rows]
+        new.before, new.raw = self.before.rows(rows), self.raw[rows]
+        new.bet = self.bet[place[rows][new.open]]
         new.given, new.log_match = self.given[rows], self.log_match[rows.cpu()]
         new.begin, new.end = self.begin[of], self.end[of]
         new.each, new.right = self.each[of], self.right[of]
