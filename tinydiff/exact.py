@@ -23,7 +23,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from tinydiff.classifier import Tells
 from tinydiff.files import write_text
+from tinydiff.noises import Noise
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.randomness import categorical, seeded
 from tinydiff.schedules import Schedule
@@ -341,3 +343,23 @@ def bigram_divergence(samples: Tensor, language: Markov) -> float:
     follows = counts / counts.sum(1, keepdim=True).clamp_min(1)
     ratio = torch.where(counts > 0, follows / language.step, 1.0).log()
     return ((counts * ratio).sum() / counts.sum()).item()
+
+
+class Told(Tells):
+    """The perfect classifier of an enumerated language: p(label | x_t) by Bayes' rule.
+
+    label_of: the number of each string's label
+    """
+
+    def __init__(
+        self, language: Enumerated, label_of: Sequence[int], labels: Sequence[str], noise: Noise
+    ):
+        self.language, self.noise, self.labels = language, noise, tuple(labels)
+        self.tokenizer, self.label_of = language.tokenizer, torch.tensor(label_of)
+
+    def log_p(self, x, t):
+        strings = self.language.strings.T[: x.shape[1]]
+        each = self.noise.likelihood(x, t).double().gather(2, strings.expand(len(x), -1, -1))
+        each = each.sum(1) + self.language.log_p
+        parts = [each[:, self.label_of == k].logsumexp(1) for k in range(len(self.labels))]
+        return torch.stack(parts, 1).log_softmax(1)

@@ -137,6 +137,7 @@ class Matching(Prediction):
         end: np.ndarray,
     ):
         super().__init__(before.log_x0, before.raw)
+        self.shift = before.shift
         self.before, self.edges, self.begin = before, edges, begin
         self.x, self.open = x, ~fixed
         bet = before.log_x0[self.open]
@@ -252,6 +253,7 @@ class Matching(Prediction):
         new.x, new.open = self.x[rows], self.open[rows]
         new.before, new.raw = self.before.rows(rows), self.raw[rows]
         new.bet = self.bet[place[rows][new.open]]
+        new.shift = None if self.shift is None else self.shift[rows]
         new.given, new.log_match = self.given[rows], self.log_match[rows.cpu()]
         new.begin, new.end = self.begin[of], self.end[of]
         new.each, new.right = self.each[of], self.right[of]
@@ -275,6 +277,7 @@ class Columns(Prediction):
     def __init__(self, whole: Matching, start: int, stop: int):
         self.whole, self.here = whole, slice(start, stop)
         super().__init__(whole.log_x0[:, start:stop], whole.raw[:, start:stop])
+        self.shift = None if whole.shift is None else whole.shift[:, start:stop]
 
     def draw(self, rng: Rng) -> Tensor:
         if self.drawn is None:

@@ -122,7 +122,7 @@ def check(name: str, value: object, option: Option, process) -> None:
 
 def check_model(name: str, value: object, process) -> None:
     """Raises ValueError unless value is an opened model of the process's tokens, or None."""
-    if value is not None and not hasattr(value, "tokenizer"):
+    if value is not None and not hasattr(value, "tokenizer"):  # it was not opened
         raise ValueError(f"{name} is {brief(value)}; give a model that was opened, or None.")
     if value is not None and value.tokenizer != process.tokenizer:
         raise ValueError(

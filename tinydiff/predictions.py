@@ -24,6 +24,7 @@ class Prediction:
     """
 
     log_match: Tensor | None = None
+    shift: Tensor | None = None  # (B, L, D) by which a guide moves the mean code
 
     def __init__(self, log_x0: Tensor, raw: Tensor):
         self.log_x0, self.raw = log_x0, raw
@@ -44,10 +45,13 @@ class Prediction:
     def mean(self, codes: Tensor) -> Tensor:
         """The mean of codes (V, D) over the prediction, (B, L, D)."""
         if torch.is_grad_enabled():
-            return self.mean_over(codes)
+            return self.moved(self.mean_over(codes))
         if self.averaged is None or self.averaged[0] is not codes:
-            self.averaged = codes, self.mean_over(codes)
+            self.averaged = codes, self.moved(self.mean_over(codes))
         return self.averaged[1]
+
+    def moved(self, mean: Tensor) -> Tensor:
+        return mean if self.shift is None else mean + self.shift.to(mean.dtype)
 
     def mean_over(self, codes: Tensor) -> Tensor:
         return self.log_x0.exp().to(codes.dtype) @ codes
@@ -56,6 +60,12 @@ class Prediction:
         """The same prediction with other log-probabilities, and no text drawn from it yet."""
         new = copy.copy(self)
         new.log_x0, new.drawn, new.averaged = log_x0, None, None
+        return new
+
+    def shifted(self, shift: Tensor) -> Prediction:
+        """The same prediction with its mean code moved by so much, (B, L, D)."""
+        new = self.anew()
+        new.shift = shift
         return new
 
     def anew(self) -> Prediction:
@@ -72,12 +82,14 @@ class Prediction:
         """The prediction for some of the texts alone."""
         new = self.with_log_x0(self.log_x0[rows])
         new.raw = self.raw[rows]
+        new.shift = None if self.shift is None else self.shift[rows]
         return new
 
     def columns(self, start: int, stop: int) -> Prediction:
         """The prediction for columns start .. stop alone."""
         new = self.with_log_x0(self.log_x0[:, start:stop])
         new.raw = self.raw[:, start:stop]
+        new.shift = None if self.shift is None else self.shift[:, start:stop]
         return new
 
 
