@@ -211,11 +211,11 @@ def test_the_page_counts_a_network_of_another_kind(labelled):
     assert made[16, 128] == 2 * made[16, 64] and made[64, 64] > made[16, 64]
     assert made[64, 128] < cost.PERFECT * 128
     asked = runs.request(dict(length=24, steps=4), checkpoint.load(labelled["abc"]))
-    more = dict(classifier=str(labelled["abc"]), kind="law")
+    more = dict(expert=str(labelled["abc"]), kind="law")
     guided = runs.request(more | dict(length=24, steps=4), asked.process)
     assert cost.of(guided) == 2 * cost.of(asked)
     wide = processes.build("masked", Characters("abc"), **SHAPE | {"width": 512})
-    assert cost.of(replace(guided, models={"classifier": wide})) > 2 * cost.of(asked)
+    assert cost.of(replace(guided, models={"expert": wide})) > 2 * cost.of(asked)
 
 
 def test_a_student_learns_what_its_teacher_says(language, rng):
@@ -291,9 +291,9 @@ def test_a_network_as_classifier(tokens, labelled):
     net = checkpoint.load(labelled[tokens])
     p = torch.tensor([0.6, 0.3, 0.1] if tokens == "abc" else [0.3, 0.2, 0.15, 0.15, 0.1, 0.1])
     one = exact.Enumerated([*net.tokenizer.pieces], p.tolist(), net.tokenizer)
-    wish = dict(classifier=str(labelled[tokens]), kind="play", heard=2.0, temperature=1.0)
+    wish = dict(expert=str(labelled[tokens]), kind="play", heard=2.0, temperature=1.0)
     asked = runs.request(wish | dict(length=1, steps=4), exact.perfect("masked", one))
-    assert asked.settings["classifier"] == wish["classifier"] and json.dumps(asked.settings)
+    assert asked.settings["expert"] == wish["expert"] and json.dumps(asked.settings)
     drawn = last(asked.process, Canvas.blank(1, 20_000), **asked.arguments)
     mask, ones = torch.full((2, 1), net.mask_id), torch.ones(2, 1)
     says = net.denoise(mask, ones, torch.tensor([0, 1])).log_x0[:, 0].detach().softmax(0)[1]
@@ -309,13 +309,13 @@ def test_a_classifier_that_does_not_fit(tokens, labelled):
     not opened: a sentence each, before anything is written."""
     tokenizer = checkpoint.load(labelled[tokens]).tokenizer
     language = exact.Enumerated([*tokenizer.pieces], [1] * len(tokenizer), tokenizer)
-    right = dict(classifier=str(labelled[tokens]), kind="law")
+    right = dict(expert=str(labelled[tokens]), kind="law")
     for name, changed, words in (
-        ("masked", {"classifier": "nobody"}, "no model 'nobody'"),
-        ("masked", {"classifier": 3}, "classifier is 3; give a text"),
-        ("masked", {"classifier": str(labelled["abcd"])}, "classifier is a model of other tokens"),
+        ("masked", {"expert": "nobody"}, "no model 'nobody'"),
+        ("masked", {"expert": 3}, "expert is 3; give a text"),
+        ("masked", {"expert": str(labelled["abcd"])}, "expert is a model of other tokens"),
         ("uniform", {}, "not learned on the noise of 'uniform'"),
-        ("masked", {"kind": "song"}, "kind is 'song'; the classifier knows the labels law, play"),
+        ("masked", {"kind": "song"}, "kind is 'song'; the expert knows the labels law, play"),
     ):
         with pytest.raises(ValueError, match=words):
             runs.request(right | changed, exact.perfect(name, language))
@@ -326,7 +326,7 @@ def test_a_classifier_that_does_not_fit(tokens, labelled):
 def test_a_classifier_on_the_command_line(labelled, capsys):
     """Its flag takes a folder, and another kind writes another text."""
     words = ["sample", "--model", str(labelled["abc"]), "--length", "24", "--steps", "4"]
-    guided = [*words, "--classifier", str(labelled["abc"]), "--heard", "20", "--kind"]
+    guided = [*words, "--expert", str(labelled["abc"]), "--heard", "20", "--kind"]
     texts = []
     for line in (words, [*guided, "law"], [*guided, "play"]):
         assert main(line) == 0
@@ -339,13 +339,13 @@ def test_a_classifier_on_the_page(labelled):
     stands, a bundled model is; a link says it."""
     asked = dict(model="perfect-masked", prompt="")
     folder = str(labelled["abc"])
-    for raw in ({"classifier": folder}, {"options": {"classifier": folder}}):
+    for raw in ({"expert": folder}, {"options": {"expert": folder}}):
         with pytest.raises(gr.Error, match="There is no model|give a model that was opened"):
             request.read(asked | raw)
-    with pytest.raises(gr.Error, match="the classifier knows the labels none"):
-        request.read(asked | {"classifier": "masked"})
-    link = request.query(request.read(asked).settings | {"classifier": "12"})
-    assert request.from_query(dict(parse_qsl(link)))["classifier"] == "12"
+    with pytest.raises(gr.Error, match="the expert knows the labels none"):
+        request.read(asked | {"expert": "masked"})
+    link = request.query(request.read(asked).settings | {"expert": "12"})
+    assert request.from_query(dict(parse_qsl(link)))["expert"] == "12"
 
 
 @pytest.mark.parametrize(

@@ -53,18 +53,13 @@ class Tells(ABC):
         (B, L), V = x.shape, self.noise.V
         if B * L * V * L > EXACT:
             return self.first_order(x, t, label)
-        return torch.stack([self.changed(x[b], t[b], label) for b in range(B)])
-
-    def changed(self, x: Tensor, t: Tensor, label: int) -> Tensor:
-        """`log_changed` of one text (L,), exactly, (L, V)."""
-        L, V = len(x), self.noise.V
-        found = torch.empty(L * V, dtype=torch.float64)
-        for which in torch.arange(L * V, device=x.device).split(max(1, AT_ONCE // L)):
-            texts, times = x.repeat(len(which), 1), t.repeat(len(which), 1)
-            rows, place = torch.arange(len(which)), which // V
+        found = []
+        for which in torch.arange(B * L * V, device=x.device).split(max(1, AT_ONCE // L)):
+            text, place = which // (L * V), which // V % L
+            texts, times, rows = x[text], t[text], torch.arange(len(which), device=x.device)
             texts[rows, place], times[rows, place] = which % V, 0.0
-            found[which] = self.log_of(texts, times, label).double()
-        return found.view(L, V).to(x.device)
+            found.append(self.log_of(texts, times, label).double())
+        return torch.cat(found).view(B, L, V)
 
     def first_order(self, x: Tensor, t: Tensor, label: int) -> Tensor:
         """`log_changed` to first order in what the network reads."""
@@ -123,6 +118,11 @@ class Classifier(Process, Tells):
         return torch.cat([part.log_softmax(1) for part in said.split(sizes, 1)], 1)
 
     def first_order(self, x, t, label):
+        return self.slope(x, t, label) @ self.net.embed.weight[: self.V].T
+
+    def slope(self, x: Tensor, t: Tensor, label: int) -> Tensor:
+        """The derivative of log p(label | x_t) by what the network reads at each position, (B, L,
+        width)."""
         seen: list[Tensor] = []
 
         def keep(module, inputs, output):
@@ -135,12 +135,12 @@ class Classifier(Process, Tells):
                 (gradient,) = torch.autograd.grad(self.log_of(x, t, label).sum(), seen)
         finally:
             hook.remove()
-        return gradient @ self.net.embed.weight[: self.V].T
+        return gradient
 
     def loss(self, canvas, rng):
-        """Cross-entropy of the labels of noised text, all times alike, nats of a row."""
+        """Cross-entropy of the labels of noised text, all times alike."""
         t = canvas.time(self.times(len(canvas.tokens), rng))
-        return self.nats(canvas, t, rng)
+        return self.nats(canvas, t, rng) / canvas.given.shape[1]
 
     def bound(self, canvas, rng):
         """`loss`, at times that are uniform."""
@@ -173,4 +173,3 @@ class Classifier(Process, Tells):
                     first += len(values)
             texts += len(canvas.tokens)
         return ", ".join(f"{n / texts:.0%} told right at t = {time:g}" for time, n in right.items())
-

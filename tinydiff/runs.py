@@ -13,6 +13,7 @@ from itertools import chain
 import torch
 
 from tinydiff import guides
+from tinydiff.classifier import Classifier
 from tinydiff.endings import check_rule, until, usual
 from tinydiff.generate import Frame, check_options, check_sampler, check_weighed, generate
 from tinydiff.processes import Process
@@ -95,6 +96,11 @@ def request(
     whole = complete(settings)
     models = {name: load(whole[name]) for name in guides.models() if whole[name]}
     process = catalogue.load(whole["model"]) if process is None else process
+    if isinstance(process, Classifier):
+        raise ValueError(
+            f"{brief(whole['model'])} tells labels and writes nothing: name a model, and this one "
+            "as its classifier."
+        )
     if process.task:
         raise ValueError(
             f"The model {brief(whole['model'])} rewrites lines and writes no plain text: choose "

@@ -32,6 +32,8 @@ EVERY = 30.0  # seconds between two lines of progress where there is no terminal
 def train_command(args: argparse.Namespace, program: str) -> int:
     """Train as the flags say, show how it goes, and say how to open what came out or how to go
     on."""
+    if args.push_to and getattr(args, "classifier", ""):
+        raise ValueError("A classifier is not pushed by itself: train it without --push-to.")
     keeper = Keeper(args.push_to, args.private, args.push_every) if args.push_to else None
     config = fetched_config(args)
     run = start(config, resume=args.resume)
@@ -91,6 +93,11 @@ def ended(run: TrainingRun, program: str) -> str:
     out = run.config.out
     if run.share < 1:
         return f"Stopped at step {run.step} and saved; go on with: {program} --resume --out {out}"
+    if run.config.classifier:
+        return (
+            f"The classifier is in {out}; it steers with: python -m tinydiff sample --model "
+            f"{run.config.classifier} --classifier {out} --aim {run.process.labels[0]}"
+        )
     opened = opening(run)
     kept = f" with the weights of step {run.best_step}, the best at validation" if run.worse else ""
     return (
@@ -164,7 +171,7 @@ def logged(steps: Iterator[Progress], config: Config, project: str | None) -> It
     trackio.init(project=project, config=about)
     try:
         for now in steps:
-            row = {"loss": now.loss, "bits a character": now.bits, "sample": now.sample}
+            row = {"loss": now.loss, f"bits {now.process.unit}": now.bits, "sample": now.sample}
             trackio.log(
                 {name: value for name, value in row.items() if value is not None}, step=now.step
             )

@@ -69,6 +69,7 @@ class Process(nn.Module, ABC):
     name: ClassVar[str]  # "masked"
     title: ClassVar[str]  # "Masked (MDLM)"
     plain: ClassVar[str] = ""  # "hidden words", as a newcomer would say it; "" is the title
+    unit: ClassVar[str] = "a character"  # of which its losses are, in a sentence
     paper: ClassVar[str]  # "arXiv:2406.07524"
     about: ClassVar[str]  # one sentence for the page
     over: ClassVar[type[Noise]]  # the noise that it undoes

@@ -29,6 +29,7 @@ from tinydiff.store import checkpoint, hub, told
 from tinydiff.store.checkpoint import Card, CheckpointError
 
 CHECKPOINTS = ASSETS / "checkpoints"
+CLASSIFIERS = ASSETS / "classifiers"
 LANGUAGE = ASSETS / "bigrams"
 STORIES, SHAKESPEARE = "stories/", "shakespeare/"  # the folders of two corpora
 JUDGE = "autoregressive"  # by its process: whatever else writes is scored by it
@@ -204,6 +205,16 @@ def rewriters() -> dict[str, Model]:
     return guests("lines") | own
 
 
+def classifiers() -> list[str]:
+    """The names of the bundled classifiers."""
+    return sorted(path.parent.name for path in CLASSIFIERS.glob("*/config.json"))
+
+
+@lru_cache(maxsize=4)
+def opened_classifier(name: str) -> Process:
+    return checkpoint.load(CLASSIFIERS / name)
+
+
 def bundled() -> dict[str, Model]:
     """The checkpoints in `assets/`, stories first, then in the order of their names, with weights
     or without."""
@@ -370,6 +381,8 @@ def load(source: str | Path, device: str = "cpu") -> Process:
     known = models() | rewriters()
     if (key := named(bare(source), known)) in known:
         return open_model(key).to(device)
+    if str(source) in classifiers():
+        return opened_classifier(str(source)).to(device)
     if of_hub(str(source)):
         return open_model(str(source)).to(device)
     raise unknown(str(source), models())

@@ -23,6 +23,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from tinydiff.classifier import Classifier
 from tinydiff.files import CheckpointError, Unread, read_whole, replacing
 from tinydiff.nets import NETS, Network
 from tinydiff.processes import PROCESSES, Process, build
@@ -175,14 +176,13 @@ def load(folder: str | Path, device: str = "cpu") -> Process:
         tokenizer = tokenizer_of(config, folder)
         for name in names_of(config.get("task", "")):
             tag_of(tokenizer, name)  # raises where there is no token of it
-        process = build(
-            config["process"],
-            tokenizer,
-            noise_of(config),
-            **shape,
-            network=config.get("network", USUAL),
-            options=config.get("options", {}),
-        )
+        made = dict(network=config.get("network", USUAL), options=config.get("options", {}))
+        if config.get("classifier"):
+            process = Classifier.build(
+                PROCESSES[config["process"]], tokenizer, noise_of(config), **shape
+            )
+        else:
+            process = build(config["process"], tokenizer, noise_of(config), **shape, **made)
     process.load_state_dict(read_weights(folder, process, found))
     try:
         process.check()
@@ -321,6 +321,7 @@ def check_names(config: dict) -> None:
 def check_story(config: dict) -> None:
     """Raises ValueError where what a config tells people about its training has a wrong type."""
     kinds = {"training": dict, "before": dict, "options": dict, "ends": bool}
+    kinds |= {"classifier": bool}
     kinds |= {"hardware": str, "fingerprint": str}
     if wrong := [
         key for key, kind in kinds.items() if key in config and not isinstance(config[key], kind)

@@ -32,6 +32,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tinydiff import files, rewrite
+from tinydiff.classifier import Classifier
 from tinydiff.endings import read_of
 from tinydiff.generate import check_number, generate
 from tinydiff.nets import fast_bf16, precision
@@ -70,6 +71,7 @@ SHAPES = {
     "tiny": dict(layers=2, heads=2, width=64, length=64),
     "small": dict(layers=4, heads=4, width=256, length=256),
     "base": dict(layers=6, heads=6, width=384, length=256),
+    "classifier": dict(layers=2, heads=4, width=128, length=256),
 }
 
 
@@ -94,6 +96,11 @@ class Config:
         str,
         "'characters', 'bpe-4096' for as many pieces of words, or a tokenizer.json or its Hub id",
     ] = "characters"
+    classifier: Annotated[
+        str,
+        "a model, bundled or not, that is to be steered: what is trained tells the labels of its "
+        "noised texts (--label) and writes nothing; empty trains a model",
+    ] = ""
     task: Annotated[
         str,
         "'restore' learns to rewrite lines without case and punctuation as they were; of pairs, "
@@ -101,8 +108,8 @@ class Config:
     ] = ""
     preset: Annotated[
         str,
-        "the network's shape (tiny, small, base) or a whole recipe (tiny-diffusion-ddpm, "
-        "with or without -rescaled)",
+        "the network's shape (tiny, small, base; classifier for one) or a whole recipe "
+        "(tiny-diffusion-ddpm, with or without -rescaled)",
     ] = "small"
     schedule: Annotated[str, "noise schedule; empty is the one that suits the process"] = ""
     options: Annotated[str, "what the process leaves open, as name=value,name=value"] = ""
@@ -205,6 +212,7 @@ PRESETS = {
     ),
     "small": Config(),
     "base": Config(preset="base", batch=64, steps=6000),
+    "classifier": Config(preset="classifier", steps=3000, time_spread=0.0),
     # DDPM on embeddings as tutorials have it: 6 layers of width 384, 128 steps, beta from 1e-4 to
     # 0.02, which leaves a quarter of the text at t = 1
     "tiny-diffusion-ddpm": DDPM,
@@ -251,12 +259,32 @@ def start(config: Config, *, resume: bool = False) -> TrainingRun:
     does."""
     check(config)
     begun = resume and (Path(config.out) / "config.json").is_file()
-    data = data_of(config, checkpoint.cutter(Path(config.out)) if begun else config.tokenizer)
+    cut = checkpoint.cutter(Path(config.out)) if begun else config.tokenizer
+    if config.classifier:
+        steered = catalogue.load(config.classifier)
+        cut, config = steered.tokenizer, for_classifier(config, steered)
+    data = data_of(config, cut)
     check_memory(config, len(data.tokenizer))
     return TrainingRun(config, data, resume)
 
 
 Data = Corpus | Documents | Pairs | Tasks
+
+
+def for_classifier(config: Config, steered: Process) -> Config:
+    """The config with all that the steered model decides. Raises ValueError where there is nothing
+    to tell."""
+    if not config.label:
+        raise ValueError(
+            "A classifier tells labels: name them, as --label mood, with a corpus that has them."
+        )
+    if "diffusion" not in steered.traits:
+        raise ValueError(
+            f"{brief(config.classifier)} writes from left to right and is steered by no "
+            "classifier: name a model of another family."
+        )
+    schedule = steered.noise.schedule.name
+    return replace(config, process=steered.name, schedule=schedule, streams=0.0)
 
 
 def data_of(config: Config, tokenizer: str | Tokenizer) -> Data:
@@ -317,6 +345,7 @@ class TrainingRun:
         knows = {name for name, process in PROCESSES.items() if "causal" in process.traits}
         told = self.from_beginning or isinstance(data, Tasks)
         told = told and config.process not in knows
+        told = told or bool(config.classifier)
         self.shape |= {"positions": 1} if told else {}
         self.process = self.new_process()
         self.before: dict = {}  # the training that the first network had had
@@ -353,6 +382,15 @@ class TrainingRun:
     def new_process(self) -> Process:
         """The process that is asked for, untrained."""
         config = self.config
+        if config.classifier:
+            steered = catalogue.load(config.classifier)
+            made = Classifier.build(
+                type(steered), self.data.tokenizer, steered.noise.schedule, **self.shape
+            )
+            made.noise.load_state_dict(steered.noise.state_dict())
+            made.noise.requires_grad_(False)
+            made.label_names = self.data.attributes
+            return made.to(self.device)
         process = build(
             config.process,
             self.data.tokenizer,
@@ -402,7 +440,8 @@ class TrainingRun:
                 f"The network of {source!r} reads other tokens: begin with one that has the same "
                 "tokenizer."
             )
-        if self.data.labels and other.labels and other.labels != self.data.labels:
+        reads = self.data.labels and not self.config.classifier
+        if reads and other.labels and other.labels != self.data.labels:
             raise ValueError(
                 f"The network of {source!r} knows the labels {listed(other.labels)}: begin with "
                 "one that knows the same, or none."
@@ -414,6 +453,7 @@ class TrainingRun:
             name: weights[name]
             for name, value in current.items()
             if name in weights and weights[name].shape[1:] == value.shape[1:]
+            if not (self.config.classifier and name == "head.weight")
         }
         taken = 0
         for name, value in fitting.items():
@@ -567,7 +607,13 @@ class TrainingRun:
         self.update()
         # the process gives a loss for each position; what is shown is for each character that
         # counts, as the bound is
-        return loss * (whole.given.numel() / whole.characters(self.data.tokenizer).sum()).item()
+        return loss * (whole.given.numel() / self.counted(whole))
+
+    def counted(self, canvas: Canvas) -> int:
+        """What losses are the mean over: characters, or texts of a classifier."""
+        if self.config.classifier:
+            return len(canvas.tokens)
+        return canvas.characters(self.data.tokenizer).sum().item()
 
     def update(self) -> None:
         """A step of the optimizers along the gradients, and of the average of the weights."""
@@ -598,6 +644,8 @@ class TrainingRun:
         """The canvas with the null class in the place of some labels, so that the network knows
         texts with them and without; where it has several, also texts with some of them."""
         label, B = canvas.label, len(canvas.tokens)
+        if self.config.classifier:
+            return canvas
         null, several = len(self.data.labels), len(self.data.attributes)
         if label is None:
             return canvas.with_label(torch.full((B, several), null) if several else None)
@@ -619,9 +667,10 @@ class TrainingRun:
         with torch.no_grad(), self.autocast():
             for _ in range(batches):
                 canvas = self.data.canvases("valid", length, batch, rng, 0.0)
-                canvas = canvas.with_label(None).to(self.device)
-                total += self.average.bound(canvas, rng).sum().item()
-                count += canvas.characters(self.data.tokenizer).sum().item()
+                if not self.config.classifier:
+                    canvas = canvas.with_label(None)
+                total += self.average.bound(canvas.to(self.device), rng).sum().item()
+                count += self.counted(canvas)
         return total / count
 
     def tune(self) -> dict:
@@ -636,7 +685,12 @@ class TrainingRun:
         return found
 
     def sample(self) -> str:
-        """A text; of a task a few lines of validation with what is made of them."""
+        """A text; of a task a few lines of validation with what is made of them; of a classifier
+        how many labels it tells."""
+        if self.config.classifier:
+            length, rng = self.config.shape["length"], seeded(2)
+            texts = (self.data.canvases("valid", length, 32, rng, 0.0) for _ in range(8))
+            return self.average.report(texts)
         if isinstance(self.data, Pairs):
             return rewrite.page(self.average, self.data)
         if isinstance(self.data, Tasks):
@@ -696,7 +750,8 @@ class TrainingRun:
         training = {k: v for k, v in asdict(self.config).items() if k != "out"} | {
             "corpus": self.data.name
         }
-        training |= {name: without_place(training[name]) for name in ("start", "teacher")}
+        places = ("start", "teacher", "classifier")
+        training |= {name: without_place(training[name]) for name in places}
         if Path(training["tokenizer"]).is_file():
             training["tokenizer"] = Path(training["tokenizer"]).name
         made = dict(
@@ -709,6 +764,7 @@ class TrainingRun:
         made |= {"before": self.before} if self.before else {}
         made |= {"task": self.data.task} if isinstance(self.data, Pairs | Tasks) else {}
         made |= {"ends": True} if self.process.ends else {}
+        made |= {"classifier": True} if self.config.classifier else {}
         names = checkpoint.names_of_labels(self.data.attributes)
         made |= dict(labels=names, fingerprint=self.data.fingerprint)
         return checkpoint.config_of(self.average, self.shape, self.data.name, **made)

@@ -28,7 +28,7 @@ class Pace:
 
     def words(self, now: Progress) -> str:
         self.bits = now.bits or self.bits
-        known = "" if self.bits is None else f", {self.bits:.3f} bits a character"
+        known = "" if self.bits is None else f", {self.bits:.3f} bits {now.process.unit}"
         return f"loss {now.loss:.3f}{known}, {self.size / max(self.pace(now), 1e-9):,.0f} tokens/s"
 
     def left(self, now: Progress) -> str:
