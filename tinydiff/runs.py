@@ -14,6 +14,7 @@ import torch
 
 from tinydiff import guides
 from tinydiff.classifier import Classifier
+from tinydiff.doubt import Doubt
 from tinydiff.endings import check_rule, until, usual
 from tinydiff.generate import Frame, check_options, check_sampler, check_weighed, generate
 from tinydiff.processes import Process
@@ -96,6 +97,11 @@ def request(
     whole = complete(settings)
     models = {name: load(whole[name]) for name in guides.models() if whole[name]}
     process = catalogue.load(whole["model"]) if process is None else process
+    if isinstance(process, Doubt):
+        raise ValueError(
+            f"{brief(whole['model'])} doubts texts and writes nothing: name the model beside which "
+            "it was trained."
+        )
     if isinstance(process, Classifier):
         raise ValueError(
             f"{brief(whole['model'])} tells labels and writes nothing: name a model, and this one "

@@ -32,8 +32,10 @@ EVERY = 30.0  # seconds between two lines of progress where there is no terminal
 def train_command(args: argparse.Namespace, program: str) -> int:
     """Train as the flags say, show how it goes, and say how to open what came out or how to go
     on."""
-    if args.push_to and getattr(args, "classifier", ""):
-        raise ValueError("A classifier is not pushed by itself: train it without --push-to.")
+    if args.push_to and (getattr(args, "classifier", "") or getattr(args, "doubt", "")):
+        raise ValueError(
+            "What stands beside a model is not pushed by itself: train it without --push-to."
+        )
     keeper = Keeper(args.push_to, args.private, args.push_every) if args.push_to else None
     config = fetched_config(args)
     run = start(config, resume=args.resume)
@@ -97,6 +99,11 @@ def ended(run: TrainingRun, program: str) -> str:
         return (
             f"The classifier is in {out}; it steers with: python -m tinydiff sample --model "
             f"{run.config.classifier} --classifier {out} --aim {run.process.labels[0]}"
+        )
+    if run.config.doubt:
+        return (
+            f"It is in {out}; it doubts a text with: python -m tinydiff doubt --model "
+            f'{run.config.doubt} --head {out} "A text."'
         )
     opened = opening(run)
     kept = f" with the weights of step {run.best_step}, the best at validation" if run.worse else ""

@@ -24,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from tinydiff.classifier import Classifier
+from tinydiff.doubt import Doubt
 from tinydiff.files import CheckpointError, Unread, read_whole, replacing
 from tinydiff.nets import NETS, Network
 from tinydiff.processes import PROCESSES, Process, build
@@ -171,16 +172,17 @@ def load(folder: str | Path, device: str = "cpu") -> Process:
     folder = Path(folder)
     config = read_config(folder)
     shape, found = check_config(config, folder), read_header(folder)
-    check_room(NETS[config.get("network", USUAL)], shape, found, folder)
+    if not config.get("doubt"):  # a head is far smaller than the network whose shape it names
+        check_room(NETS[config.get("network", USUAL)], shape, found, folder)
     with blamed(folder):
         tokenizer = tokenizer_of(config, folder)
         for name in names_of(config.get("task", "")):
             tag_of(tokenizer, name)  # raises where there is no token of it
         made = dict(network=config.get("network", USUAL), options=config.get("options", {}))
-        if config.get("classifier"):
-            process = Classifier.build(
-                PROCESSES[config["process"]], tokenizer, noise_of(config), **shape
-            )
+        if config.get("classifier") or config.get("doubt"):
+            kind = Classifier if config.get("classifier") else Doubt
+            known = PROCESSES[config["process"]]
+            process = kind.build(known, tokenizer, noise_of(config), **shape)
         else:
             process = build(config["process"], tokenizer, noise_of(config), **shape, **made)
     process.load_state_dict(read_weights(folder, process, found))
@@ -321,7 +323,7 @@ def check_names(config: dict) -> None:
 def check_story(config: dict) -> None:
     """Raises ValueError where what a config tells people about its training has a wrong type."""
     kinds = {"training": dict, "before": dict, "options": dict, "ends": bool}
-    kinds |= {"classifier": bool}
+    kinds |= {"classifier": bool, "doubt": bool}
     kinds |= {"hardware": str, "fingerprint": str}
     if wrong := [
         key for key, kind in kinds.items() if key in config and not isinstance(config[key], kind)

@@ -33,6 +33,7 @@ from torch import Tensor, nn
 
 from tinydiff import files, rewrite
 from tinydiff.classifier import Classifier
+from tinydiff.doubt import Doubt
 from tinydiff.endings import read_of
 from tinydiff.generate import check_number, generate
 from tinydiff.nets import fast_bf16, precision
@@ -101,6 +102,11 @@ class Config:
         "a model, bundled or not, that is to be steered: what is trained tells the labels of its "
         "noised texts (--label) and writes nothing; empty trains a model",
     ] = ""
+    doubt: Annotated[
+        str,
+        "a model of masks, bundled or not: what is trained says which tokens of a text it would "
+        "not write itself, and writes nothing; empty trains a model",
+    ] = ""
     task: Annotated[
         str,
         "'restore' learns to rewrite lines without case and punctuation as they were; of pairs, "
@@ -108,8 +114,8 @@ class Config:
     ] = ""
     preset: Annotated[
         str,
-        "the network's shape (tiny, small, base; classifier for one) or a whole recipe "
-        "(tiny-diffusion-ddpm, with or without -rescaled)",
+        "the network's shape (tiny, small, base) or a whole recipe (classifier, doubt, "
+        "tiny-diffusion-ddpm, with or without -rescaled)",
     ] = "small"
     schedule: Annotated[str, "noise schedule; empty is the one that suits the process"] = ""
     options: Annotated[str, "what the process leaves open, as name=value,name=value"] = ""
@@ -179,6 +185,11 @@ class Config:
     out: Annotated[str, "folder of the checkpoint"] = "runs/masked"
 
     @property
+    def beside(self) -> str:
+        """The model beside which something is trained that writes nothing itself; "" for none."""
+        return self.classifier or self.doubt
+
+    @property
     def shape(self) -> dict:
         """Layers, heads, width and length of the network. Raises ValueError for an unknown
         preset."""
@@ -213,6 +224,8 @@ PRESETS = {
     "small": Config(),
     "base": Config(preset="base", batch=64, steps=6000),
     "classifier": Config(preset="classifier", steps=3000, time_spread=0.0),
+    # the network's shape is that of the model which doubts
+    "doubt": Config(steps=1000, lr=1e-3, muon=False, time_spread=0.0, compile=False),
     # DDPM on embeddings as tutorials have it: 6 layers of width 384, 128 steps, beta from 1e-4 to
     # 0.02, which leaves a quarter of the text at t = 1
     "tiny-diffusion-ddpm": DDPM,
@@ -260,9 +273,9 @@ def start(config: Config, *, resume: bool = False) -> TrainingRun:
     check(config)
     begun = resume and (Path(config.out) / "config.json").is_file()
     cut = checkpoint.cutter(Path(config.out)) if begun else config.tokenizer
-    if config.classifier:
-        steered = catalogue.load(config.classifier)
-        cut, config = steered.tokenizer, for_classifier(config, steered)
+    if config.beside:
+        known = catalogue.load(config.beside)
+        cut, config = known.tokenizer, for_beside(config, known)
     data = data_of(config, cut)
     check_memory(config, len(data.tokenizer))
     return TrainingRun(config, data, resume)
@@ -271,20 +284,24 @@ def start(config: Config, *, resume: bool = False) -> TrainingRun:
 Data = Corpus | Documents | Pairs | Tasks
 
 
-def for_classifier(config: Config, steered: Process) -> Config:
-    """The config with all that the steered model decides. Raises ValueError where there is nothing
-    to tell."""
-    if not config.label:
+def for_beside(config: Config, known: Process) -> Config:
+    """The config with all that a model decides for what stands beside it. Raises ValueError where
+    that cannot be trained."""
+    if config.classifier and config.doubt:
+        raise ValueError("A classifier or a head that doubts is trained, not both: name one model.")
+    if config.doubt and config.label:
+        raise ValueError("What a model doubts has no labels: leave the label out.")
+    if config.classifier and not config.label:
         raise ValueError(
             "A classifier tells labels: name them, as --label mood, with a corpus that has them."
         )
-    if "diffusion" not in steered.traits:
+    if "diffusion" not in known.traits or (config.doubt and "mask" not in known.noise.traits):
         raise ValueError(
-            f"{brief(config.classifier)} writes from left to right and is steered by no "
-            "classifier: name a model of another family."
+            f"{brief(config.beside)} is no model of noise that this can be trained for: name "
+            "another, as stories/masked."
         )
-    schedule = steered.noise.schedule.name
-    return replace(config, process=steered.name, schedule=schedule, streams=0.0)
+    schedule = known.noise.schedule.name
+    return replace(config, process=known.name, schedule=schedule, streams=0.0)
 
 
 def data_of(config: Config, tokenizer: str | Tokenizer) -> Data:
@@ -345,7 +362,7 @@ class TrainingRun:
         knows = {name for name, process in PROCESSES.items() if "causal" in process.traits}
         told = self.from_beginning or isinstance(data, Tasks)
         told = told and config.process not in knows
-        told = told or bool(config.classifier)
+        told = told or bool(config.beside)
         self.shape |= {"positions": 1} if told else {}
         self.process = self.new_process()
         self.before: dict = {}  # the training that the first network had had
@@ -355,7 +372,7 @@ class TrainingRun:
                 catalogue.found_card(config.start), without_place(config.start)
             )
         self.average = copy.deepcopy(self.process).eval().requires_grad_(False)
-        if self.process.learns_from:
+        if self.process.learns_from and config.teacher:
             self.process.taught_by(self.teacher(config.teacher))
         self.rng = seeded(config.seed)
         # one machine of several may multiply bf16 fast and another not; all must take the same
@@ -382,15 +399,8 @@ class TrainingRun:
     def new_process(self) -> Process:
         """The process that is asked for, untrained."""
         config = self.config
-        if config.classifier:
-            steered = catalogue.load(config.classifier)
-            made = Classifier.build(
-                type(steered), self.data.tokenizer, steered.noise.schedule, **self.shape
-            )
-            made.noise.load_state_dict(steered.noise.state_dict())
-            made.noise.requires_grad_(False)
-            made.label_names = self.data.attributes
-            return made.to(self.device)
+        if config.beside:
+            return self.new_beside(catalogue.load(config.beside)).to(self.device)
         process = build(
             config.process,
             self.data.tokenizer,
@@ -402,6 +412,21 @@ class TrainingRun:
         process.time_spread, process.even_loss = config.time_spread, config.even_loss
         process.ends = self.from_beginning
         return process
+
+    def new_beside(self, known: Process) -> Process:
+        """What is to stand beside a model, untrained."""
+        kind, schedule = type(known), known.noise.schedule
+        if self.config.doubt:
+            net = checkpoint.read_config(catalogue.found_card(self.config.doubt).path)["net"]
+            self.shape |= {name: net[name] for name in ("layers", "heads", "width", "length")}
+            made = Doubt.build(kind, self.data.tokenizer, schedule, **self.shape)
+            made.taught_by(known.requires_grad_(False))
+            return made
+        made = Classifier.build(kind, self.data.tokenizer, schedule, **self.shape)
+        made.noise.load_state_dict(known.noise.state_dict())
+        made.noise.requires_grad_(False)
+        made.label_names = self.data.attributes
+        return made
 
     @property
     def from_beginning(self) -> bool:
@@ -440,7 +465,7 @@ class TrainingRun:
                 f"The network of {source!r} reads other tokens: begin with one that has the same "
                 "tokenizer."
             )
-        reads = self.data.labels and not self.config.classifier
+        reads = self.data.labels and not self.config.beside
         if reads and other.labels and other.labels != self.data.labels:
             raise ValueError(
                 f"The network of {source!r} knows the labels {listed(other.labels)}: begin with "
@@ -453,7 +478,7 @@ class TrainingRun:
             name: weights[name]
             for name, value in current.items()
             if name in weights and weights[name].shape[1:] == value.shape[1:]
-            if not (self.config.classifier and name == "head.weight")
+            if not (self.config.beside and name == "head.weight")
         }
         taken = 0
         for name, value in fitting.items():
@@ -610,8 +635,8 @@ class TrainingRun:
         return loss * (whole.given.numel() / self.counted(whole))
 
     def counted(self, canvas: Canvas) -> int:
-        """What losses are the mean over: characters, or texts of a classifier."""
-        if self.config.classifier:
+        """What losses are the mean over: characters, or texts where a text has one."""
+        if self.config.beside:
             return len(canvas.tokens)
         return canvas.characters(self.data.tokenizer).sum().item()
 
@@ -644,7 +669,7 @@ class TrainingRun:
         """The canvas with the null class in the place of some labels, so that the network knows
         texts with them and without; where it has several, also texts with some of them."""
         label, B = canvas.label, len(canvas.tokens)
-        if self.config.classifier:
+        if self.config.beside:
             return canvas
         null, several = len(self.data.labels), len(self.data.attributes)
         if label is None:
@@ -667,7 +692,7 @@ class TrainingRun:
         with torch.no_grad(), self.autocast():
             for _ in range(batches):
                 canvas = self.data.canvases("valid", length, batch, rng, 0.0)
-                if not self.config.classifier:
+                if not self.config.beside:
                     canvas = canvas.with_label(None)
                 total += self.average.bound(canvas.to(self.device), rng).sum().item()
                 count += self.counted(canvas)
@@ -687,7 +712,7 @@ class TrainingRun:
     def sample(self) -> str:
         """A text; of a task a few lines of validation with what is made of them; of a classifier
         how many labels it tells."""
-        if self.config.classifier:
+        if self.config.beside:
             length, rng = self.config.shape["length"], seeded(2)
             texts = (self.data.canvases("valid", length, 32, rng, 0.0) for _ in range(8))
             return self.average.report(texts)
@@ -750,7 +775,7 @@ class TrainingRun:
         training = {k: v for k, v in asdict(self.config).items() if k != "out"} | {
             "corpus": self.data.name
         }
-        places = ("start", "teacher", "classifier")
+        places = ("start", "teacher", "classifier", "doubt")
         training |= {name: without_place(training[name]) for name in places}
         if Path(training["tokenizer"]).is_file():
             training["tokenizer"] = Path(training["tokenizer"]).name
@@ -765,6 +790,7 @@ class TrainingRun:
         made |= {"task": self.data.task} if isinstance(self.data, Pairs | Tasks) else {}
         made |= {"ends": True} if self.process.ends else {}
         made |= {"classifier": True} if self.config.classifier else {}
+        made |= {"doubt": True} if self.config.doubt else {}
         names = checkpoint.names_of_labels(self.data.attributes)
         made |= dict(labels=names, fingerprint=self.data.fingerprint)
         return checkpoint.config_of(self.average, self.shape, self.data.name, **made)
