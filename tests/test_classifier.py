@@ -9,7 +9,7 @@ import torch
 
 from tests.conftest import SHAPE
 from tinydiff import exact, load, processes, runs, samplers
-from tinydiff.classifier import Classifier
+from tinydiff.classifier import Classifier, Tells
 from tinydiff.cli.commands import main
 from tinydiff.generate import generate
 from tinydiff.processes import PROCESSES
@@ -100,7 +100,7 @@ def test_changes_are_bayes(name, rng):
     possible = (
         seen.gather(2, LANGUAGE.strings[[0, 2]].expand(6, -1, -1)[:, 0, :, None]) > -50
     ).any()
-    before = LANGUAGE.posterior(seen) + told(process).log_changed(x, t, 0)
+    before = LANGUAGE.posterior(seen) + told(process).log_changed(x, t, 0, x == x).view(6, 4, -1)
     after = chosen.posterior(seen)
     alive = (told(process).log_of(x, t, 0) > -20)[:, None, None] & possible
     assert alive.any()
@@ -136,15 +136,36 @@ def test_the_first_order_is_the_derivative(net):
             hook.remove()
         measured = (ends[0] - ends[1]) / (2 * size)
         assert measured == pytest.approx((slope @ along).item(), abs=2e-4)
-        assert net.first_order(x, t, 1)[0, 2, v] == pytest.approx((slope @ weight[v]).item())
+        assert net.first_order(x, t, 1, x == x)[2, v] == pytest.approx((slope @ weight[v]).item())
+
+
+@pytest.mark.parametrize("name", ["masked", "uniform"])
+def test_evidence_knows_all_changes(name):
+    """A network in which each token speaks for itself says at once, and exactly, what reading every
+    changed text says."""
+    torch.manual_seed(1)
+    kind, shape = PROCESSES[name], dict(length=5, layers=1, heads=1, width=8)
+    net = Classifier.build(
+        kind, Characters("abcd"), kind.over.schedule_of(), labels=5, network="evidence", **shape
+    ).eval()
+    net.label_names = {"kind": ("law", "play"), "end": ("glad", "sad", "neither")}
+    for weight in net.net.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    t = torch.tensor([[0.5, 0.5, 0.0, 0.5, 0.5, 0.5]] * 3)
+    x = torch.randint(0, 4, (3, 6))
+    where = t > 0
+    for label in (1, 3):
+        quick = net.log_changed(x, t, label, where)
+        slow = Tells.log_changed(net, x, t, label, where)
+        torch.testing.assert_close(quick, slow.float(), atol=1e-4, rtol=1e-4)
 
 
 def test_where_texts_are_many_it_is_first_order(net, monkeypatch):
     x, t = torch.full((1, 5), net.mask_id), torch.ones(1, 5)
-    exactly = net.log_changed(x, t, 1)
+    exactly = net.log_changed(x, t, 1, x == x)
     monkeypatch.setattr("tinydiff.classifier.EXACT", 1)
-    assert torch.equal(net.log_changed(x, t, 1), net.first_order(x, t, 1))
-    assert not torch.allclose(exactly, net.first_order(x, t, 1).double())
+    assert torch.equal(net.log_changed(x, t, 1, x == x), net.first_order(x, t, 1, x == x))
+    assert not torch.allclose(exactly, net.first_order(x, t, 1, x == x).double())
 
 
 def test_refusals(net):

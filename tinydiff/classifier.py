@@ -7,7 +7,8 @@
 The first is Bayes' rule: where x_0_i is known, what noise made of it says nothing more, so the
 state with v in its place, clean, is all that the classifier needs to see. Such a state has a time
 of 0 at i, which a process knows anyway, as it gives its network a time for each position. L V texts
-are read for it; where that is too many, to first order in the network's input at i, by a single
+are read for it. Where each token speaks for itself (nets/evidence.py) their answers are known at
+once; where they are too many, they are taken to first order in the network's input at i, by one
 backward pass (Nisonoff et al., arXiv:2406.01572; Schiff et al., arXiv:2412.10193, section 4). The
 second is Tweedie's formula, twice (Dhariwal & Nichol, arXiv:2105.05233, section 4).
 """
@@ -47,21 +48,22 @@ class Tells(ABC):
         """log p(label | x_t), (B,)."""
         return self.log_p(x, t)[:, label]
 
-    def log_changed(self, x: Tensor, t: Tensor, label: int) -> Tensor:
-        """log p(label | x_t, x_0_i = v), (B, L, V), of tokens x (B, L), up to a constant at each
-        position: exact where the texts that are read for it have EXACT tokens at the most."""
-        (B, L), V = x.shape, self.noise.V
-        if B * L * V * L > EXACT:
-            return self.first_order(x, t, label)
+    def log_changed(self, x: Tensor, t: Tensor, label: int, where: Tensor) -> Tensor:
+        """log p(label | x_t, x_0_i = v), (N, V), of tokens x (B, L) at N positions i, `where` (B,
+        L), up to a constant at each: exact where the texts that are read for it have EXACT tokens
+        at the most."""
+        (text, place), L, V = where.nonzero(as_tuple=True), x.shape[1], self.noise.V
+        if len(text) * V * L > EXACT:
+            return self.first_order(x, t, label, where)
         found = []
-        for which in torch.arange(B * L * V, device=x.device).split(max(1, AT_ONCE // L)):
-            text, place = which // (L * V), which // V % L
-            texts, times, rows = x[text], t[text], torch.arange(len(which), device=x.device)
-            texts[rows, place], times[rows, place] = which % V, 0.0
+        for which in torch.arange(len(text) * V, device=x.device).split(max(1, AT_ONCE // L)):
+            texts, times = (part[text[which // V]] for part in (x, t))
+            rows, here = torch.arange(len(which), device=x.device), place[which // V]
+            texts[rows, here], times[rows, here] = which % V, 0.0
             found.append(self.log_of(texts, times, label).double())
-        return torch.cat(found).view(B, L, V)
+        return torch.cat(found).view(-1, V) if found else torch.zeros(0, V)
 
-    def first_order(self, x: Tensor, t: Tensor, label: int) -> Tensor:
+    def first_order(self, x: Tensor, t: Tensor, label: int, where: Tensor) -> Tensor:
         """`log_changed` to first order in what the network reads."""
         raise TypeError("This classifier has no network whose input could be changed.")
 
@@ -97,15 +99,14 @@ class Classifier(Process, Tells):
         labels: int,
         attributes: int = 1,
         tied: bool = False,
+        network: str = "transformer",
         **shape,
     ) -> Classifier:
         """An untrained one of so many labels; other arguments as `processes.build` has them."""
         made = cls(kind, None, tokenizer, schedule, shape["length"])
         reals, timed = "reals" in kind.over.traits, "mask" not in kind.over.traits
         inputs = made.noise.D if reals else made.V + (not timed)
-        made.net = NETS["transformer"](
-            inputs=inputs, outputs=labels, reals=reals, timed=timed, **shape
-        )
+        made.net = NETS[network](inputs=inputs, outputs=labels, reals=reals, timed=timed, **shape)
         return made
 
     def network(self):
@@ -114,11 +115,26 @@ class Classifier(Process, Tells):
     def log_p(self, x, t):
         """A softmax over each attribute's labels, of logits that are the mean over the text."""
         said = self.net(x, t).mean(1)
-        sizes = [len(values) for values in self.attributes.values()] or [said.shape[1]]
-        return torch.cat([part.log_softmax(1) for part in said.split(sizes, 1)], 1)
+        return torch.cat([part.log_softmax(1) for part in said.split(self.sizes, 1)], 1)
 
-    def first_order(self, x, t, label):
-        return self.slope(x, t, label) @ self.net.embed.weight[: self.V].T
+    @property
+    def sizes(self) -> list[int]:
+        """How many labels each attribute has."""
+        return [len(values) for values in self.attributes.values()]
+
+    def log_changed(self, x, t, label, where):
+        if not hasattr(self.net, "changed"):
+            return super().log_changed(x, t, label, where)
+        with torch.no_grad():
+            said, first = self.net.changed(x, t, self.V, where), 0
+            for size in self.sizes:
+                if first <= label < first + size:
+                    break
+                first += size
+            return said[label] - said[first : first + size].logsumexp(0)
+
+    def first_order(self, x, t, label, where):
+        return self.slope(x, t, label)[where] @ self.net.embed.weight[: self.V].T
 
     def slope(self, x: Tensor, t: Tensor, label: int) -> Tensor:
         """The derivative of log p(label | x_t) by what the network reads at each position, (B, L,

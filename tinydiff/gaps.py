@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from tinydiff import runs
 from tinydiff.frames import Frame
@@ -76,16 +77,30 @@ def filled(
     for width, canvas, frames in begun:
         *_, frame = frames
         first = int((~canvas.given[0]).nonzero()[0])  # column of the gap
-        known = canvas.with_written(frame.tokens, ~canvas.given)
-        before = (torch.arange(canvas.given.shape[1]) < first).expand_as(canvas.given)
-        known = replace(known, given=before)
-        nats = nats_of(process, known, draws, BATCH, seeded(0))  # the same noise for all of a width
-        bits = nats / known.characters(process.tokenizer).clamp_min(1) / math.log(2)
+        bits = bits_from(process, frame.tokens, first, draws)
         for row, value in zip(frame.tokens, bits.tolist()):
             inside, whole = (
                 process.tokenizer.decode(part) for part in (row[first : first + width], row)
             )
             yield Candidate(width, inside, whole, value)
+
+
+def bits_from(process: Process, tokens: Tensor, first: int, draws: int) -> Tensor:
+    """The bound of a character on texts (B, L) from column `first` on, given what stands before it,
+    (B,); with the same noise for all of one length."""
+    given = (torch.arange(tokens.shape[1]) < first).expand(tokens.shape)
+    known = Canvas(tokens, given)
+    nats = nats_of(process, known, draws, BATCH, seeded(0))
+    return nats / known.characters(process.tokenizer).clamp_min(1) / math.log(2)
+
+
+def bits_behind(process: Process, text: str, start: int, draws: int = DRAWS) -> float:
+    """The same of a text from its character `start` on."""
+    ids, first = (
+        process.tokenizer.encode(text),
+        len(process.tokenizer.encode(text[:start].rstrip())),
+    )
+    return bits_from(process, ids[None], min(first, len(ids) - 1), draws).item()
 
 
 def best(found: Sequence[Candidate]) -> Candidate:

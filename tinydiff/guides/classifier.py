@@ -16,6 +16,7 @@ from tinydiff.classifier import Tells
 from tinydiff.guides import Annotated, Model, Range, Steered, Words, guide
 from tinydiff.noises.gaussian import LEAST
 from tinydiff.predictions import LOG_ZERO
+from tinydiff.randomness import MANY
 from tinydiff.sentences import brief, listed
 
 RATE = 0.1  # of Adagrad's steps, as Diffusion-LM has it
@@ -82,17 +83,20 @@ def classifier(
     def told(x, t, cache=None):
         prediction = denoise(x, t, cache)
         n = prediction.log_x0.shape[1]
-        open_ = (t > 0)[:, -n:, None]
+        open_ = t > 0 if "prefix" not in process.traits else x == process.mask_id
         if "reals" in process.traits:
             if pulls > 1:
                 return prediction
             alpha = process.noise.alpha(t)[..., None]
             shift = pull * (1 - alpha) / alpha.clamp_min(LEAST).sqrt()
             shift = (shift * classifier.pull(x, t, label))[:, -n:]
-            return prediction.shifted(torch.where(open_, shift, 0))
-        more = pull * classifier.log_changed(x, t, label)[:, -n:].double()
-        log_x0 = (prediction.log_x0.double() + torch.where(open_, more, 0)).log_softmax(-1)
-        return prediction.with_log_x0(log_x0.clamp_min(LOG_ZERO))
+            return prediction.shifted(torch.where(open_[:, -n:, None], shift, 0))
+        open_[:, :-n] = False  # with a cache only the last columns are asked
+        log_x0, here = prediction.log_x0, open_[:, -n:]
+        log_x0 = log_x0.clone() if log_x0.shape[-1] > MANY else log_x0.to(torch.float64, copy=True)
+        more = classifier.log_changed(x, t, label, open_).to(log_x0.dtype)
+        log_x0[here] = (log_x0[here] + pull * more).log_softmax(-1).clamp_min(LOG_ZERO)
+        return prediction.with_log_x0(log_x0)
 
     def pulled(x, t, step):
         """Diffusion-LM's control (arXiv:2205.14217, section 5.1): Adagrad's steps on the new state,

@@ -181,8 +181,8 @@ def load(folder: str | Path, device: str = "cpu") -> Process:
         made = dict(network=config.get("network", USUAL), options=config.get("options", {}))
         if config.get("classifier") or config.get("doubt"):
             kind = Classifier if config.get("classifier") else Doubt
-            known = PROCESSES[config["process"]]
-            process = kind.build(known, tokenizer, noise_of(config), **shape)
+            known, net = PROCESSES[config["process"]], dict(network=made["network"], **shape)
+            process = kind.build(known, tokenizer, noise_of(config), **net)
         else:
             process = build(config["process"], tokenizer, noise_of(config), **shape, **made)
     process.load_state_dict(read_weights(folder, process, found))

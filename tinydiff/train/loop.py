@@ -223,7 +223,9 @@ PRESETS = {
     ),
     "small": Config(),
     "base": Config(preset="base", batch=64, steps=6000),
-    "classifier": Config(preset="classifier", steps=3000, time_spread=0.0),
+    "classifier": Config(
+        preset="classifier", network="evidence", steps=1500, muon=False, lr=1e-3, time_spread=0.0
+    ),
     # the network's shape is that of the model which doubts
     "doubt": Config(steps=1000, lr=1e-3, muon=False, time_spread=0.0, compile=False),
     # DDPM on embeddings as tutorials have it: 6 layers of width 384, 128 steps, beta from 1e-4 to
@@ -422,7 +424,8 @@ class TrainingRun:
             made = Doubt.build(kind, self.data.tokenizer, schedule, **self.shape)
             made.taught_by(known.requires_grad_(False))
             return made
-        made = Classifier.build(kind, self.data.tokenizer, schedule, **self.shape)
+        net = dict(network=self.config.network, **self.shape)
+        made = Classifier.build(kind, self.data.tokenizer, schedule, **net)
         made.noise.load_state_dict(known.noise.state_dict())
         made.noise.requires_grad_(False)
         made.label_names = self.data.attributes
