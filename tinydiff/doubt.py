@@ -19,28 +19,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tinydiff.nets.transformer import Block, RMSNorm, rotation
 from tinydiff.predictions import Prediction
 from tinydiff.processes import Process
 from tinydiff.randomness import Rng, rand, seeded
 
+HEADS = 4  # of its attention
 HIDDEN = 256  # numbers between what the network's layers say and the answer
 FALSE_ALARMS = 0.05  # of right guesses, at which a report counts the wrong ones that are found
 AT_ONCE = 32  # texts with a mask, in one call
 
 
 class Head(nn.Module):
-    """What all layers of a network say of a token, normalised, to a single number."""
+    """What all layers of a network say of each token, normalised, to a single number, by one layer
+    of attention: a network of masks does not look at its other tokens to judge one that is
+    written."""
 
     labels = 0
 
     def __init__(self, layers: int, width: int):
         super().__init__()
-        self.up, self.down = nn.Linear(layers * width, HIDDEN), nn.Linear(HIDDEN, 1)
+        self.up, self.block = nn.Linear(layers * width, HIDDEN), Block(HIDDEN, HEADS)
+        self.norm, self.down = RMSNorm(HIDDEN), nn.Linear(HIDDEN, 1)
         nn.init.zeros_(self.down.weight)
 
     def forward(self, states: list[Tensor]) -> Tensor:
         seen = torch.cat([F.rms_norm(h.float(), h.shape[-1:]) for h in states], -1)
-        return self.down(F.silu(self.up(seen)))[..., 0]
+        places = torch.arange(seen.shape[1], device=seen.device)
+        turn = rotation(places, HIDDEN // HEADS // 2)
+        h = self.block(self.up(seen), turn, None, False, None)
+        return self.down(self.norm(h))[..., 0]
 
 
 class Doubt(Process):

@@ -1,5 +1,5 @@
-"""python -m tinydiff: sample, fill, rewrite, tasks, train, eval, compare, push, pull, sweep,
-matrix, docs, released, families, claim, bench, export, deploy.
+"""python -m tinydiff: sample, fill, doubt, mend, rewrite, tasks, train, eval, compare, push, pull,
+sweep, matrix, docs, released, families, claim, bench, export, deploy.
 
 Work is done elsewhere; here are the names of the commands.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tinydiff import endings, gaps, guides, plugins, rewrite, runs
+from tinydiff import endings, gaps, guides, mending, plugins, rewrite, runs
 from tinydiff.cli import claiming, documents, errors, flags, released, sweeping, terminal, training
 from tinydiff.files import replacing
 from tinydiff.measure import bench, evaluate, families, outside, tasking
@@ -50,6 +50,36 @@ def sample(args: argparse.Namespace) -> None:
     *_, frame = request.frames()
     (text,) = endings.read_of(request.process, frame, request.settings["until"])
     say(text)
+
+
+def doubt(args: argparse.Namespace) -> None:
+    """Say how much a model doubts each word of a text: the words, each with a percentage, those
+    first that it doubts most."""
+    process, head = catalogue.load(args.model), head_of(args)
+    words = mending.doubts(process, head, args.text)
+    for word in sorted(words, key=lambda word: -word.doubt)[: args.words]:
+        say(f"{word.doubt:4.0%}  {args.text[word.start : word.stop]}")
+
+
+def mend(args: argparse.Namespace) -> None:
+    """Mend a text: what a model doubts is taken out and written anew; what it did stands before
+    the text on stderr."""
+    process, head, text = catalogue.load(args.model), head_of(args), args.text
+    settings = {"model": args.model, "steps": args.steps, "seed": args.seed}
+    for one, now in mending.mend(settings, process, head, text, args.limit, args.each):
+        old = args.text[one.start : one.stop]
+        done = "stays" if one.new == old else f"-> {one.new!r}"
+        say(f"{old!r} {done} ({one.bits[0]:.2f} -> {one.bits[1]:.2f} bits)", sys.stderr)
+        text = now
+    say(text)
+
+
+def head_of(args: argparse.Namespace):
+    """The head that doubts: that of the flag, the bundled one of the model, or None for the model's
+    own bets."""
+    if args.head == "none":
+        return None
+    return catalogue.load(args.head or catalogue.head_for(args.model))
 
 
 def fill(args: argparse.Namespace) -> None:
@@ -326,6 +356,8 @@ def parser() -> argparse.ArgumentParser:
 
     flags.run_flags(command("sample", sample))
     fill_flags(command("fill", fill))
+    doubt_flags(command("doubt", doubt))
+    mend_flags(command("mend", mend))
     rewrite_flags(command("rewrite", rewrite_))
     flags.train_flags(command("train", train))
     tasks_flags(command("tasks", tasks_))
@@ -364,6 +396,31 @@ def measured_flags(made: argparse.ArgumentParser) -> None:
         default="tiny_shakespeare",
         help="what it was trained on (tiny_shakespeare); of tasks their train.tsv",
     )
+
+
+def doubt_flags(made: argparse.ArgumentParser) -> None:
+    made.add_argument("text", help="a text, no longer than what the model reads at once")
+    made.add_argument("--model", default=runs.DEFAULTS["model"], help="a model of masks")
+    made.add_argument(
+        "--head",
+        default="",
+        help="a checkpoint that was trained with --doubt, or 'none': the model's own bets, a call "
+        "for each token (the bundled one of the model)",
+    )
+    made.add_argument("--words", type=int, default=20, help="words to show (20)")
+
+
+def mend_flags(made: argparse.ArgumentParser) -> None:
+    doubt_flags(made)
+    made.add_argument(
+        "--limit",
+        type=float,
+        default=mending.LIMIT,
+        help=f"doubt from which on a word is taken out ({mending.LIMIT})",
+    )
+    made.add_argument("--each", type=int, default=4, help="texts of each width of a gap (4)")
+    made.add_argument("--steps", type=int, default=8, help="steps of each of them (8)")
+    made.add_argument("--seed", type=int, default=0, help="the same seed mends alike (0)")
 
 
 def fill_flags(made: argparse.ArgumentParser) -> None:

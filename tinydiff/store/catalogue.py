@@ -30,6 +30,7 @@ from tinydiff.store.checkpoint import Card, CheckpointError
 
 CHECKPOINTS = ASSETS / "checkpoints"
 CLASSIFIERS = ASSETS / "classifiers"
+DOUBTS = ASSETS / "doubts"
 LANGUAGE = ASSETS / "bigrams"
 STORIES, SHAKESPEARE = "stories/", "shakespeare/"  # the folders of two corpora
 JUDGE = "autoregressive"  # by its process: whatever else writes is scored by it
@@ -215,6 +216,29 @@ def opened_classifier(name: str) -> Process:
     return checkpoint.load(CLASSIFIERS / name)
 
 
+def doubts() -> list[str]:
+    """The names of the bundled heads that doubt."""
+    return sorted(path.parent.name for path in DOUBTS.glob("*/config.json"))
+
+
+@lru_cache(maxsize=2)
+def opened_doubt(name: str) -> Process:
+    return checkpoint.load(DOUBTS / name)
+
+
+def head_for(model: str) -> str:
+    """The name of the bundled head that doubts what a model writes. Raises ValueError where there
+    is none."""
+    for name in doubts():
+        told = checkpoint.read_config(DOUBTS / name).get("training", {})
+        if told.get("doubt") == model:
+            return name
+    raise ValueError(
+        f"There is no bundled head beside {brief(model)}: train one, with --doubt, or ask the "
+        "model's own bets, with --head none."
+    )
+
+
 def bundled() -> dict[str, Model]:
     """The checkpoints in `assets/`, stories first, then in the order of their names, with weights
     or without."""
@@ -381,6 +405,8 @@ def load(source: str | Path, device: str = "cpu") -> Process:
     known = models() | rewriters()
     if (key := named(bare(source), known)) in known:
         return open_model(key).to(device)
+    if str(source) in doubts():
+        return opened_doubt(str(source)).to(device)
     if str(source) in classifiers():
         return opened_classifier(str(source)).to(device)
     if of_hub(str(source)):

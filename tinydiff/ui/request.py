@@ -66,9 +66,9 @@ def read(
         numbers = {name: number(name, values[name]) for name in LIMITS}
         check_template(values["template"])
         model, process = opened or open_model(values["model"], session)
-        helpers = {k: open_model(values[k], session) for k in guides.models() if values[k]}
-        named = {k: helper.key for k, (helper, _) in helpers.items()} | {"model": model.key}
-        there = {helper.key: opened for helper, opened in helpers.values()}
+        helpers = {k: open_helper(values[k], session) for k in guides.models() if values[k]}
+        named = {k: key for k, (key, _) in helpers.items()} | {"model": model.key}
+        there = dict(helpers.values())
         request = runs.request({**values, **numbers, **named}, process, there.__getitem__)
         cost.check([cost.of(request)])
     return request
@@ -109,6 +109,15 @@ def open_model(name: object, session: Session | None = None) -> tuple[Model, Pro
             "play it in the tab Tasks."
         )
     return model, process
+
+
+def open_helper(name: object, session: Session | None) -> tuple[str, Process]:
+    """A model that a guide is handed, and its key: a bundled classifier by its name, or what
+    `open_model` opens."""
+    if name in catalogue.classifiers():
+        return name, catalogue.opened_classifier(name)
+    model, process = open_model(name, session)
+    return model.key, process
 
 
 def opened_among(

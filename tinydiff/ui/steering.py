@@ -12,6 +12,7 @@ from tinydiff import guides
 from tinydiff.options import Choice, Model, Option, Words
 from tinydiff.processes import Process
 from tinydiff.runs import parts_of
+from tinydiff.store import catalogue
 from tinydiff.store.checkpoint import BOUNDS
 from tinydiff.ui.request import LIMITS, opening
 from tinydiff.ui.tab import RESEARCH, Menu, spaced
@@ -19,6 +20,7 @@ from tinydiff.ui.tab import RESEARCH, Menu, spaced
 # what is not for researchers alone
 PLAIN = {"temperature", "contains", "no_letters", "ends_with", "exactly", "each_begins"}
 PLAIN |= {"acrostic", "line_ends", "form", "crossword", "passive"}
+BUNDLED = {"classifier": catalogue.classifiers}  # names that a menu offers beside one's own
 FINE = {"temperature": 0.05, "top_p": 0.05}  # steps of sliders, of others a hundredth
 
 # of the menus for the label, one for each attribute that a model may have
@@ -123,6 +125,10 @@ def widget(name: str, option: Option, elem_id: str, first: dict) -> gr.Component
         elem_id=elem_id,
         elem_classes=[] if name in PLAIN else RESEARCH,
     )
+    if isinstance(span, Model) and name in BUNDLED:
+        names = [("none", ""), *((known, known) for known in BUNDLED[name]())]
+        given = {"value": option.default or "", **named, **first}
+        return gr.Dropdown(names, **given, allow_custom_value=True)
     if isinstance(span, Model):
         return gr.Textbox(**{"value": option.default, **named, **first}, max_length=300)
     if isinstance(span, Words):
