@@ -23,6 +23,7 @@ from tinydiff.text import Tokenizer
 from tinydiff.text.canvas import BLANK, UNDERSCORE, is_template
 from tinydiff.ui import steering
 from tinydiff.ui.errors import refusals
+from tinydiff.ui.gaps import dotted
 from tinydiff.ui.request import LIMITS, OPENING, open_model, origin
 from tinydiff.ui.session import Session
 from tinydiff.ui.steering import shown
@@ -95,7 +96,7 @@ def raw_settings(model, sampler, steps, length, seed, text, spacing, *more) -> d
     """The values of the widgets under the names of settings. A text with something to be written
     before its end is a template; else it is how the text begins."""
     steered, sliders = more[: steering.count()], more[steering.count() :]
-    typed = text or ""
+    typed = dotted(text) if isinstance(text, str) else text or ""
     template = typed if isinstance(typed, str) and is_template(typed) else None
     prompt = typed.rstrip(" …") if isinstance(typed, str) and typed.endswith("…") else typed
     return steering.settings_of(steered) | dict(
@@ -271,8 +272,8 @@ def build_text() -> gr.Textbox:
         lines=2,
         max_lines=6,
         elem_id="prompt",
-        info="These words stay. … is a gap of about ten words to be written, ␣ one piece of a "
-        "word.",
+        info="These words stay. One … (or ... between spaces) is a gap of any length, several are "
+        "about ten words each, ␣ is one piece of a word.",
     )
 
 

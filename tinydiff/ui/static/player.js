@@ -10,6 +10,7 @@
 
 import {Cells, changes} from "./cells.js";
 import {add, colour, make, mark, put, reduced, remembered} from "./dom.js";
+import {drawGaps} from "./gaps.js";
 import {alone, readable} from "./glyphs.js";
 import {Looks} from "./looks.js";
 import {looks, plots} from "./plots.js";
@@ -140,23 +141,34 @@ class Player {
     const fresh = value.run !== this.#main?.number;
     if (fresh) this.begin(value); else this.#main.take(value);
     if (this.run !== this.#main) return this.grow();
-    const {done, end, frames} = this.run;
-    this.rests(done);
+    const {done, end, frames, filling} = this.run;
+    this.rests(done && !filling);
     this.grow();
+    this.drawGaps();
+    if (filling) this.say(`Gaps of ${filling} ${this.run.gaps.unit} are tried.`);
     if (fresh) {
       const length = frames[0].text.length, {unit = "characters"} = this.run.scene;
-      this.say(done ? "A run is ready to be played."
-        : `Writing ${length} ${unit} in ${looks(this.run)}.`);
+      if (!filling) {
+        this.say(done ? "A run is ready to be played."
+          : `Writing ${length} ${unit} in ${looks(this.run)}.`);
+      }
       if (value.still) this.swap(this.run);
       else {
         this.paint(0);
         if (!reduced.matches) this.setPlaying(true);
       }
     } else if (this.#at >= 0) this.paint(this.#at);
-    if (reduced.matches && done) {
+    if (reduced.matches && done && !filling) {
       this.paint(end);
       this.announce();
     }
+  }
+
+  // what else could stand in a gap
+  drawGaps() {
+    const gaps = this.props.linked ? this.run.gaps : null;
+    this.root.classList.toggle("td-filled", !!gaps);
+    drawGaps(this.find(".td-gaps"), gaps, (deed) => this.touch(deed));
   }
 
   // A run waits for its turn, or does no more: what ran before it stays as far as it came.
@@ -228,6 +240,7 @@ class Player {
     const run = this.#shown.get(number);
     if (!run || run === this.run || !run.done) return;
     this.swap(run);
+    this.drawGaps();
     mark("denoise", true);
   }
 
@@ -407,7 +420,8 @@ class Player {
 
   // what happens at this moment
   caption() {
-    const {done, end, stopped, head: {told}} = this.run, at = this.#at;
+    const {done, end, stopped, filling, head: {told}} = this.run, at = this.#at;
+    if (filling) return "The likeliest so far; other lengths are being tried.";
     if (done && at >= end) {
       if (stopped) return `Stopped after ${looks(this.run)}: what came is kept.`;
       if (this.run.before) return this.outcome;

@@ -14,6 +14,7 @@
 //   done   adds top (the likeliest tokens, a string a picture), stats ([name, value, reference]
 //          triples), stopped, measure ({name, share, about}, the one large number) and strange
 //          (the cells of words that are none)
+//   gaps   of a gap of any length: what else could stand there (gaps.js)
 
 export const MASK = "\x7f";
 export const BEHIND = "e";  // the state of a cell behind the end of the text: it is not drawn
@@ -58,12 +59,18 @@ export class Run {
     this.head = head;
     if (head.guess && !this.guess) this.#guessed(head.guess);
     Object.assign(this, {done, top: read(value, "top"), stats, stopped, measure});
+    this.gaps = value.gaps;  // what else could stand in a gap
     this.strange = new Set(strange);
     for (; this.#read < chunks.length; this.#read++) {
       for (const packed of JSON.parse(chunks[this.#read])) this.#add(packed);
     }
     this.end = (done ? this.frames.length : total) - 1;
     if (done && !stopped && this.head.rules) this.frames[this.end].match = 0;  // it keeps them
+  }
+
+  // of a gap of any length the width that is being tried, while it is
+  get filling() {
+    return this.gaps?.left[0];
   }
 
   // all guesses of the first look, up to the first end; nothing stands behind that
