@@ -44,6 +44,7 @@ export function drawGaps(box, told, pick) {
 }
 
 function spoken({width, inside, bits}, unit, best) {
-  return `${width} ${width === 1 ? unit.slice(0, -1) : unit}: “${inside.trim()}”, ${bits.toFixed(2)} bits a character`
-    + `${best ? ", the likeliest" : ""}`;
+  const wide = `${width} ${width === 1 ? unit.slice(0, -1) : unit}`;
+  const mark = best ? ", the likeliest" : "";
+  return `${wide}: “${inside.trim()}”, ${bits.toFixed(2)} bits a character${mark}`;
 }
