@@ -125,7 +125,9 @@ def test_all_numbers_of_looks_of_the_opening_are_recorded():
     for count, value in values.items():
         settings = usual | value["head"]["settings"]  # without options that came later
         assert value["done"] and settings == usual | {"steps": count}
-        assert value["measure"]["name"] == "sense" and 0 <= value["measure"]["share"] <= 1
+        assert (
+            value["measure"]["name"] == "smooth sentences" and 0 <= value["measure"]["share"] <= 1
+        )
         query = dict(parse_qsl(value["head"]["query"]))
         assert query.get("steps", str(OPENING["steps"])) == str(count)
     assert values[1]["measure"]["share"] < values[32]["measure"]["share"]
@@ -337,7 +339,7 @@ def test_a_story_makes_sense_and_its_words_in_random_order_do_not(stories):
     assert sorted(mixed.split()) == sorted(STORY.split()) and mixed != STORY
     assert sense.shuffled(STORY) == mixed != sense.shuffled(STORY, 1)
     told, other = (writing.measure_of(text, stories) for text in (STORY, mixed))
-    assert told["name"] == other["name"] == "sense"
+    assert told["name"] == other["name"] == "smooth sentences"
     assert told["share"] > 0.7 and other["share"] < 0.3
     assert "of real text 77" in told["about"]
 

@@ -370,7 +370,7 @@ def test_cards_begin_above_the_fold(visit, page):
     tab(visit, "Steps")
     assert page.evaluate(FOLD) < 720
     texts = page.locator("#steps-panel .tt-card").all_inner_texts()
-    assert len(texts) == 8 and all(re.search(r"\d+ %\s*sense", text) for text in texts)
+    assert len(texts) == 8 and all(re.search(r"\d+ %\s*smooth sentences", text) for text in texts)
     assert page.locator("#seeds-panel .tt-card").count() == 9
     assert page.locator("#seeds-panel .tt-same").count() >= 9
     edge = page.locator("#seeds-panel .tt-nine").bounding_box()
