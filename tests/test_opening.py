@@ -389,7 +389,9 @@ def test_one_field_holds_what_is_given(typed, prompt, template):
 @pytest.mark.parametrize("name", fields.CHIPS)
 def test_what_is_ready_to_be_tried_is_a_run(name):
     """Each is in the field as it stands here, can be asked for, and keeps what it gives."""
-    typed, *rules = fields.chosen_chip(name)
+    typed, mood, *rest = fields.chosen_chip(Session(), "stories/masked", name)
+    rules = rest[len(steering.LABELS) - 1 :]
+    assert mood == fields.TOLD.get(name, "") and set(rest[: -len(rules)]) == {""}
     usual = ["stories/masked", "ancestral", 4, 64, 7, typed, "uniform"]
     asked = fields.raw_settings(*usual)
     read = request.read({k: v for k, v in asked.items() if k in ("prompt", "template")})

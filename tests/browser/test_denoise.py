@@ -389,6 +389,36 @@ def test_a_gap_that_is_ready_to_be_tried_is_filled_in(visit):
     assert written == before + "".join(chosen.split()) + after
 
 
+ASKED = "dragon, cake, sorry, no z, sad end"
+
+
+def test_an_example_with_rules_shows_them_and_marks_the_words(visit):
+    """One click fills the fold of rules, opens it and writes; the words that had to come are marked
+    and read out. What is refused next leaves that text, dimmed, and says that it is of before."""
+    page = visit()
+    finished(page)
+    assert not page.locator("#contains").is_visible()
+    page.get_by_role("radio", name=ASKED).check(force=True)
+    page.wait_for_selector(".td-kinds .asked", state="visible", timeout=90_000)
+    field = page.locator("#contains textarea, #contains input").first
+    assert field.is_visible() and field.input_value() == "dragon, cake, sorry"
+    marked = page.locator(P + ".td-cells .asked").all_inner_texts()
+    assert sorted("".join(marked)) == sorted("dragoncakesorry")
+    assert "It has dragon, cake, sorry." in state(page)["status"]
+    assert "label=sad" in page.evaluate("location.search")
+    assert "would keep the rules" in page.locator(".td-help").inner_text()
+    dry(page, rests=False)
+    report = Axe().run(page, options=BROKEN)
+    assert report.violations_count == 0, report.generate_report()
+    field.fill("dragon, zebra")
+    page.click("#write")
+    page.wait_for_selector(".td-player.td-old")
+    assert "text from before" in page.locator(".td-changed").inner_text()
+    field.fill("dragon")
+    generate(page)
+    page.wait_for_selector(".td-player.td-old", state="detached")
+
+
 def test_another_text_for_a_gap_is_a_click_away(visit):
     """The likeliest of each width stands under the text, with its bits; the likeliest of all is in
     the gap until another is clicked, whose link makes it again, and which can be undone."""

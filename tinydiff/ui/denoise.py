@@ -437,8 +437,11 @@ def wire(site: Site, go: gr.Button, chips: gr.Radio, here: Others, fields: list)
 
     starts = [go.click, text.submit]
     run = TAB.wire(site, starts, fields, player, player.stop, then=then)
-    rules = fields[: len(FIELDS) + steering.count()][-len(steering.rules()) :]
-    filled = chips.input(panel.chosen_chip, chips, [text, *rules], **QUICK)
+    steered = fields[len(FIELDS) :][: steering.count()]
+    told = [*steered[: len(steering.LABELS)], *steered[-len(steering.rules()) :]]
+    chips.input(None, chips, None, js=panel.unfolded())
+    chosen = [site.session, fields[FIELDS.index("model")], chips]
+    filled = chips.input(panel.chosen_chip, chosen, [text, *told], **QUICK)
     ran = filled.success(**run)
     TAB.line_up(site, ran)
     then(ran)

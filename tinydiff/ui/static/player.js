@@ -29,6 +29,7 @@ const SHOWN = 12;      // runs that the browser can go back to
 const NARROW = 900;  // px, under which the text stands over the panel
 const OUT_OF_SIGHT = 80;  // pixels: less of a text is none
 const SOON = 200;  // milliseconds after a swap in which another may follow
+const OLD = "This is the text from before: what you asked for was not written.";
 const REST = 900;  // milliseconds for which what came last is marked as new
 const QUICK = {start: 250, guess: 600, then: [450, 200, 120]};
 const ROOMY = [[170, 1], [300, .84], [Infinity, .72]];  // up to so many tokens, letters so large
@@ -323,6 +324,10 @@ class Player {
     const there = refuse(page, beside ? "" : words);
     line.textContent = there ? "" : words;
     line.hidden = there || !words;
+    if (!beside) this.root.classList.toggle("td-old", !!words);
+    if (words && !beside) {
+      Object.assign(this.find(".td-changed"), {hidden: false, textContent: OLD});
+    }
   }
 
   drawDeeds() {
@@ -335,7 +340,8 @@ class Player {
       undo: this.#past > 0, rest: can && over && this.hand.locked.size > 0 && !head.yours,
       fork: can && done && this.#at > 0 && this.#at < end, finish: head.yours, keep: over,
     };
-    const strange = done && this.run.strange?.size > 0;
+    const {asked} = this.run, strange = done && this.run.strange?.size > 0;
+    this.find(".td-kinds .asked").parentNode.hidden = !over || !asked.cells.size;
     this.find(".td-kinds .f").parentNode.classList.toggle("td-past", !strange);
     // while it plays nothing comes or goes beside the sentence
     this.find(".td-deeds").hidden = !this.props.linked || this.#playing;
@@ -610,7 +616,8 @@ class Player {
     const pieces = between ? {...told, [between]: " "} : told;
     const {state, text: signs} = frames[frames.length - 1];
     const text = readable(signs.filter((_, i) => state[i] !== BEHIND), pieces).slice(0, SPOKEN);
-    this.say(`${stopped ? "Stopped" : "Finished"} after ${looks(this.run)}: ${came}${text}`);
+    const {words} = this.run.asked, has = words.length ? `It has ${words.join(", ")}. ` : "";
+    this.say(`${stopped ? "Stopped" : "Finished"} after ${looks(this.run)}: ${came}${has}${text}`);
   }
 
   // -------------------------------------------------------------- the clock

@@ -16,6 +16,8 @@
 //          (the cells of words that are none)
 //   gaps   of a gap of any length: what else could stand there (gaps.js)
 
+import {spells} from "./glyphs.js";
+
 export const MASK = "\x7f";
 export const BEHIND = "e";  // the state of a cell behind the end of the text: it is not drawn
 const FIRST = 33, LEVELS = 93;
@@ -39,6 +41,19 @@ export function applied(before, change) {
   const cells = before.slice();
   for (let i = 0; i < change.length; i += 2) cells[change[i]] = change[i + 1];
   return cells;
+}
+
+const NOTHING = {cells: new Set(), words: []};
+const LETTER = /\p{L}/u;
+
+// where words stand in a text with no letter before and behind them
+function places(text, words) {
+  const found = [];
+  for (let i = text.indexOf(words); i >= 0; i = text.indexOf(words, i + 1)) {
+    const around = [text[i - 1], text[i + words.length]];
+    if (!around.some((sign) => sign && LETTER.test(sign))) found.push(i);
+  }
+  return found;
 }
 
 export class Run {
@@ -65,7 +80,31 @@ export class Run {
       for (const packed of JSON.parse(chunks[this.#read])) this.#add(packed);
     }
     this.end = (done ? this.frames.length : total) - 1;
+    this.asked = done ? this.#required() : NOTHING;
     if (done && !stopped && this.head.rules) this.frames[this.end].match = 0;  // it keeps them
+  }
+
+  // the words that the text had to have, as far as it has them, and their cells
+  #required() {
+    const {contains, ends_with: end} = this.head.settings ?? {};
+    const {text, state} = this.frames[this.end], cells = new Set(), words = [], starts = [];
+    let whole = "";
+    text.forEach((sign, i) => {
+      starts.push(whole.length);
+      whole += state[i] === BEHIND ? "" : spells(sign, this.pieces);
+    });
+    const wanted = [...`${contains || ""}`.split(","), `${end || ""}`];
+    for (const word of wanted.map((part) => part.trim())) {
+      const found = word ? places(whole, word) : [];
+      if (found.length) words.push(word);
+      for (const from of found) {
+        text.forEach((_, i) => {
+          const [begin, stop] = [starts[i], starts[i + 1] ?? whole.length];
+          if (begin < from + word.length && stop > from) cells.add(i);
+        });
+      }
+    }
+    return {cells, words};
   }
 
   // of a gap of any length the width that is being tried, while it is
