@@ -91,10 +91,11 @@ def refused(page, field: str = "") -> str:
 
 def test_the_first_view_is_not_empty(stay):
     """Every tab shows something bundled at once: text that can be read, before anything is
-    pressed."""
+    pressed. What takes a moment says so."""
     page = stay()
     for name in TABS:
         opened(page, name)
+        page.wait_for_selector(f"#{TABS[name]}-panel .tt-coming", state="detached")
         assert len(page.inner_text(f"#{TABS[name]}-panel")) > 300, name
 
 

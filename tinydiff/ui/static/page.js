@@ -43,7 +43,7 @@ export function asking(name, element, ask, props, watch) {
   const seen = new IntersectionObserver(([entry]) => {
     if (!entry.isIntersecting) return;
     seen.disconnect();
-    put(element.querySelector(".tt-panel"), "p", "tt-status", "One moment, please …",
+    put(element.querySelector(".tt-panel"), "p", "tt-status tt-coming", "One moment, please …",
       {role: "status"});
     ask();
   });
