@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from functools import partialmethod
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -12,6 +13,7 @@ from tinydiff.claims import CLAIMS, Claim, Point, Points, exposure, results, rob
 from tinydiff.claims.lab import Lab, texts_in
 from tinydiff.cli.commands import main
 from tinydiff.randomness import seeded
+from tinydiff.show.points import Line, picture
 from tinydiff.store import catalogue
 from tinydiff.train.loop import TrainingRun
 from tinydiff.ui import claims as tab
@@ -211,3 +213,21 @@ def test_a_penalty_needs_both_differences():
     assert exposure.punished(down, none) == exposure.punished(none, down) == claims.FAILS
     assert claims.together(claims.HOLDS, claims.FAILS) == claims.PARTLY
     assert claims.together(claims.UNDECIDED, claims.FAILS) == claims.FAILS
+
+
+def test_each_misprint_can_be_watched_beside_the_right_formula_or_says_why_not():
+    """As it is printed and put right, in two runs that differ in nothing else; or a sentence."""
+    found = tab.mistakes()
+    for card in found:
+        titles = [play["title"] for play in card["plays"]]
+        assert titles == [*tab.HOW] if titles else card["unseen"].startswith("There is no run")
+    assert [len(card["plays"]) for card in found] == [2, 0, 2, 0]
+    wrong, right = [parse_qs(play["link"][1:]) for play in found[0]["plays"]]
+    assert wrong.pop("options") == ['{"factor": "sqrt-beta"}'] and wrong == right
+
+
+def test_only_what_was_measured_has_a_tick():
+    """Nothing lies between two quarters of a text."""
+    line = Line("x", [1, 2, 3, 4], [1.0, 1.5, 1.2, 1.1], [None] * 4, "ink")
+    figure = picture([line], "quarter", "bits", False, False)
+    assert figure.axes[0].get_xticks().tolist() == [1, 2, 3, 4]

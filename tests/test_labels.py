@@ -350,7 +350,10 @@ def test_the_page_has_a_menu_for_each_attribute(model):
     comes out as the settings that were put in."""
     process = checkpoint.load(model)
     menus = dict(zip(steering.LABELS, steering.menus(process)))
-    assert [menus[name]["label"] for name in steering.LABELS[:2]] == ["Mood", "Speech"]
+    assert [menus[name]["label"] for name in steering.LABELS[:2]] == [
+        "Label: mood",
+        "Label: speech",
+    ]
     assert [menu["visible"] for menu in menus.values()] == [True, True, False, False]
     assert [value for _, value in menus["label-2"]["choices"]] == ["", "dialogue", "no dialogue"]
     single = steering.menus(random_process("masked", labels=2))

@@ -125,7 +125,9 @@ def test_all_numbers_of_looks_of_the_opening_are_recorded():
     for count, value in values.items():
         settings = usual | value["head"]["settings"]  # without options that came later
         assert value["done"] and settings == usual | {"steps": count}
-        assert value["measure"]["name"] == "sense" and 0 <= value["measure"]["share"] <= 1
+        assert (
+            value["measure"]["name"] == "smooth sentences" and 0 <= value["measure"]["share"] <= 1
+        )
         query = dict(parse_qsl(value["head"]["query"]))
         assert query.get("steps", str(OPENING["steps"])) == str(count)
     assert values[1]["measure"]["share"] < values[32]["measure"]["share"]
@@ -337,7 +339,7 @@ def test_a_story_makes_sense_and_its_words_in_random_order_do_not(stories):
     assert sorted(mixed.split()) == sorted(STORY.split()) and mixed != STORY
     assert sense.shuffled(STORY) == mixed != sense.shuffled(STORY, 1)
     told, other = (writing.measure_of(text, stories) for text in (STORY, mixed))
-    assert told["name"] == other["name"] == "sense"
+    assert told["name"] == other["name"] == "smooth sentences"
     assert told["share"] > 0.7 and other["share"] < 0.3
     assert "of real text 77" in told["about"]
 
@@ -387,7 +389,9 @@ def test_one_field_holds_what_is_given(typed, prompt, template):
 @pytest.mark.parametrize("name", fields.CHIPS)
 def test_what_is_ready_to_be_tried_is_a_run(name):
     """Each is in the field as it stands here, can be asked for, and keeps what it gives."""
-    typed, *rules = fields.chosen_chip(name)
+    typed, mood, *rest = fields.chosen_chip(Session(), "stories/masked", name)
+    rules = rest[len(steering.LABELS) - 1 :]
+    assert mood == fields.TOLD.get(name, "") and set(rest[: -len(rules)]) == {""}
     usual = ["stories/masked", "ancestral", 4, 64, 7, typed, "uniform"]
     asked = fields.raw_settings(*usual)
     read = request.read({k: v for k, v in asked.items() if k in ("prompt", "template")})

@@ -33,9 +33,9 @@ def test_what_several_texts_say_alike():
 
 def test_the_spread_is_of_the_measures():
     """The mean with its error, and both ends; nothing of one text or of none that is measured."""
-    texts = [{"measure": {"name": "sense", "share": share}} for share in (0.2, 0.4, 0.6)]
+    texts = [{"measure": {"name": "smooth sentences", "share": share}} for share in (0.2, 0.4, 0.6)]
     words = sheet.summary(texts)
-    assert words.startswith("Sense of 3 texts: 40 ± 12 %") and "from 20 to 60 %" in words
+    assert words.startswith("Smooth sentences of 3 texts: 40 ± 12 %") and "from 20 to 60 %" in words
     assert sheet.summary(texts[:1]) == sheet.summary([{"measure": {}}] * 3) == ""
 
 

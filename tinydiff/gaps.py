@@ -8,7 +8,7 @@ it: texts of different lengths are compared by what a character of them costs.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -16,18 +16,19 @@ import torch
 from torch import Tensor
 
 from tinydiff import runs
-from tinydiff.frames import Frame
 from tinydiff.measure.evaluate import nats_of
 from tinydiff.options import check_number
 from tinydiff.processes import Process
 from tinydiff.randomness import seeded
+from tinydiff.runs import Request
 from tinydiff.sentences import brief
-from tinydiff.text import BLANK, Canvas
+from tinydiff.text import BLANK
 from tinydiff.text.canvas import GAP
 
 WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16)  # tokens of a gap
 MOST = 64  # tokens of a gap, and texts of a width
 DRAWS, BATCH = 16, 16  # noisings of a text for its bound, and texts at once
+SEEDS = 2**31
 
 
 class Candidate(NamedTuple):
@@ -48,8 +49,21 @@ def candidates(
     draws: int = DRAWS,
 ) -> Iterator[Candidate]:
     """All candidates for the gap (GAP) in the template of complete or incomplete settings, width by
-    width. Raises ValueError, in one sentence, before anything is written, where there is not one
-    gap, and for settings that no run can have."""
+    width. Raises ValueError as `requests` does."""
+    asked = requests(settings, lambda whole: runs.request(whole, process), widths, each)
+    return (written(request, draws) for request in asked)
+
+
+def requests(
+    settings: Mapping,
+    read: Callable[[dict], Request],
+    widths: Sequence[int] = WIDTHS,
+    each: int = 4,
+) -> list[Request]:
+    """The runs that write the candidates, each from its own settings, as a template of blanks and
+    with a seed of its own: `each` of every width, without widths at which they cannot be run, as
+    where the rules need more room. read: checks settings. Raises ValueError, in one sentence, where
+    there is not one gap, and where no width can be run."""
     template = settings.get("template") or ""
     if (found := template.count(GAP)) != 1:
         raise ValueError(
@@ -61,46 +75,55 @@ def candidates(
     for name, values in (("a width", widths), ("texts of a width", [each])):
         for value in values:
             check_number(name, value, 1, MOST, whole=True)
-    begun = []
+    asked, refused = [], []
     for width in widths:
         here = {"template": template.replace(GAP, BLANK * width), "until": "length"}
-        asked = runs.request({**settings, **here}, process)
-        asked = replace(asked, canvas=asked.canvas.repeated(each))
-        begun.append((width, asked.canvas, asked.frames()))  # which raises where it cannot be run
-    return filled(process, begun, draws)
+        try:
+            first = read({**settings, **here})
+            first.frames()  # which raises where it cannot be run
+        except ValueError as error:
+            refused.append(error)
+            continue
+        seed = first.settings["seed"]
+        seeds = [{"seed": (seed + k) % SEEDS} for k in range(each)]
+        asked += [replace(first, settings=first.settings | one) for one in seeds]
+    if not asked:
+        raise refused[0]
+    return asked
 
 
-def filled(
-    process: Process, begun: Sequence[tuple[int, Canvas, Iterator[Frame]]], draws: int
-) -> Iterator[Candidate]:
-    """Candidates of checked runs: their widths, canvases and frames."""
-    for width, canvas, frames in begun:
-        *_, frame = frames
-        first = int((~canvas.given[0]).nonzero()[0])  # column of the gap
-        bits = bits_from(process, frame.tokens, first, draws)
-        for row, value in zip(frame.tokens, bits.tolist()):
-            inside, whole = (
-                process.tokenizer.decode(part) for part in (row[first : first + width], row)
-            )
-            yield Candidate(width, inside, whole, value)
+def written(request: Request, draws: int = DRAWS) -> Candidate:
+    """The candidate of a run."""
+    *_, frame = request.frames()
+    return judged(request, frame.tokens, draws)
 
 
-def bits_from(process: Process, tokens: Tensor, first: int, draws: int) -> Tensor:
-    """The bound of a character on texts (B, L) from column `first` on, given what stands before it,
-    (B,); with the same noise for all of one length."""
-    given = (torch.arange(tokens.shape[1]) < first).expand(tokens.shape)
-    known = Canvas(tokens, given)
+def judged(request: Request, tokens: Tensor, draws: int = DRAWS) -> Candidate:
+    """The candidate of a run that wrote these tokens, (1, L)."""
+    process, canvas = request.process, request.canvas
+    places = (~canvas.given[0]).nonzero()[:, 0]
+    first, last = int(places[0]), int(places[-1])
+    known = canvas.with_written(tokens, ~canvas.given)
+    before = (torch.arange(canvas.given.shape[1]) < first).expand_as(canvas.given)
+    known = replace(known, given=before)
+    (row,) = tokens
+    inside, whole = map(process.tokenizer.decode, (row[first : last + 1], row))
+    return Candidate(len(places), inside, whole, bits_of(process, known, draws))
+
+
+def bits_of(process: Process, known: Canvas, draws: int) -> float:
+    """The bound of a character on what is open of a known text, a canvas (1, L); with the same noise
+    for all of one length."""
     nats = nats_of(process, known, draws, BATCH, seeded(0))
-    return nats / known.characters(process.tokenizer).clamp_min(1) / math.log(2)
+    return (nats / known.characters(process.tokenizer).clamp_min(1) / math.log(2)).item()
 
 
 def bits_behind(process: Process, text: str, start: int, draws: int = DRAWS) -> float:
     """The same of a text from its character `start` on."""
-    ids, first = (
-        process.tokenizer.encode(text),
-        len(process.tokenizer.encode(text[:start].rstrip())),
-    )
-    return bits_from(process, ids[None], min(first, len(ids) - 1), draws).item()
+    ids, before = (process.tokenizer.encode(part) for part in (text, text[:start].rstrip()))
+    first = min(len(before), len(ids) - 1)
+    given = (torch.arange(len(ids)) < first)[None]
+    return bits_of(process, Canvas(ids[None], given), draws)
 
 
 def best(found: Sequence[Candidate]) -> Candidate:

@@ -128,11 +128,14 @@ def test_the_slider_swaps_the_finished_text_at_once(visit, page, recorded, recor
         end = len(render.unpack(value).frames) - 1  # where nothing is left to do it ends earlier
         assert now["where"] == f"look {end} of {end}" and now["said"].startswith("Done: ")
         share = value["measure"]["share"]
-        assert now["measure"] == "sense" and now["percent"] == f"{round(100 * share)} %"
+        assert now["measure"] == "smooth sentences" and now["percent"] == f"{round(100 * share)} %"
         assert now["meter"] == pytest.approx(100 * share, abs=0.01)
         real = round(100 * value["measure"]["real"])
         assert page.inner_text(P + ".td-measure .td-term") == f"real text {real} %"
-        assert now["says"] == f"{count} look{'s' * (count > 1)}, sense {round(100 * share)} %"
+        assert (
+            now["says"]
+            == f"{count} look{'s' * (count > 1)}, smooth sentences {round(100 * share)} %"
+        )
     assert len({*seen}) == len(LOOKS) and asked == []
     assert sorted(took)[len(took) // 2] < SWAPPED
     record_property("swap_ms", round(sorted(took)[len(took) // 2], 2))
@@ -172,7 +175,7 @@ def test_one_look_can_be_kept_beside_the_text(visit, page, recorded):
         assert plain(kept) == text_of(recorded[1])
         assert plain(state(page)["text"]) == text_of(recorded[count])
         title = pinned.locator(".td-title").inner_text()
-        assert title.startswith("1 look") and f"sense {share} %" in title
+        assert title.startswith("1 look") and f"smooth sentences {share} %" in title
     left, right = (page.locator(P + s).bounding_box() for s in (".td-sheet >> nth=0", ".td-pinned"))
     assert left["x"] + left["width"] <= right["x"] + 1 and left["y"] == pytest.approx(right["y"])
     pin.click()

@@ -191,7 +191,7 @@ def test_the_slider_of_looks_swaps_texts(told):
         seen.add(page.locator(f"{BOX} .td-hidden").text_content())
         slider.press("ArrowRight")
     assert len(seen) == 8
-    assert slider.get_attribute("aria-valuetext").startswith("128 looks, sense ")
+    assert slider.get_attribute("aria-valuetext").startswith("128 looks, smooth sentences ")
 
 
 def test_without_motion_texts_are_finished(told):

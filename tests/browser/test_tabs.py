@@ -91,10 +91,11 @@ def refused(page, field: str = "") -> str:
 
 def test_the_first_view_is_not_empty(stay):
     """Every tab shows something bundled at once: text that can be read, before anything is
-    pressed."""
+    pressed. What takes a moment says so."""
     page = stay()
     for name in TABS:
         opened(page, name)
+        page.wait_for_selector(f"#{TABS[name]}-panel .tt-coming", state="detached")
         assert len(page.inner_text(f"#{TABS[name]}-panel")) > 300, name
 
 
@@ -370,7 +371,7 @@ def test_cards_begin_above_the_fold(visit, page):
     tab(visit, "Steps")
     assert page.evaluate(FOLD) < 720
     texts = page.locator("#steps-panel .tt-card").all_inner_texts()
-    assert len(texts) == 8 and all(re.search(r"\d+ %\s*sense", text) for text in texts)
+    assert len(texts) == 8 and all(re.search(r"\d+ %\s*smooth sentences", text) for text in texts)
     assert page.locator("#seeds-panel .tt-card").count() == 9
     assert page.locator("#seeds-panel .tt-same").count() >= 9
     edge = page.locator("#seeds-panel .tt-nine").bounding_box()

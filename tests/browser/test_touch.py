@@ -142,7 +142,8 @@ def test_the_visitor_uncovers_the_words(small):
     small.click(P + "[data-deed=finish]")
     finished(small)
     small.wait_for_function(
-        f"() => /your sense.*surest first/s.test(document.querySelector('{P}.td-stats').innerText)",
+        "() => /your smooth sentences.*surest first/s"
+        f".test(document.querySelector('{P}.td-stats').innerText)",
         timeout=60_000,
     )
     assert small.evaluate(HELD)[cell] == after[cell]

@@ -50,8 +50,8 @@ CALLS = "calls"
 class Parallel(Claim):
     name = "parallel"
     said = (
-        "Diffusion is faster, because it writes many tokens in parallel; others say that it is "
-        "slower, because it takes many calls."
+        "Diffusion is faster than autoregression, because each call of its network writes many "
+        "tokens at once."
     )
     how = (
         f"{OURS.capitalize()} diffusion and its autoregressive rival write texts of "
@@ -89,6 +89,8 @@ class Parallel(Claim):
         ),
     }
     note = (
+        "The opposite is said too: that diffusion is slower, because each of its calls reads the "
+        "whole text again. That is why both are counted, calls and milliseconds. "
         "The verdict is on 'faster': in calls, and in milliseconds of a rival with its cache. A "
         "level that one of the two passes by far is a low one for it: it would not take fewer "
         "calls for that."

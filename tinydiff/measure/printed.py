@@ -42,7 +42,8 @@ Heads = Callable[..., tuple[float, float]]  # (schedule, options of ddpm) -> a s
 
 
 class Card(NamedTuple):
-    """A page of "find the mistake". settings: of a run in which it is seen."""
+    """A page of "find the mistake". settings: of a run in which it is seen; unseen: why there is
+    none."""
 
     name: str
     title: str
@@ -52,6 +53,7 @@ class Card(NamedTuple):
     hint: str
     why: str
     settings: Mapping = MappingProxyType({})
+    unseen: str = ""
 
 
 CARDS = (
@@ -78,6 +80,7 @@ CARDS = (
         "The root is √(1 − ᾱ₀) = 0, and nobody can divide by 0. The noise ε is that in xₜ, so its "
         "size is √(1 − ᾱₜ), which is never 0.",
         MappingProxyType({"sampler": "ddpm", "options": {"factor": "beta-before"}}),
+        "There is no run to watch: the last step cannot be computed, and is refused.",
     ),
     Card(
         "schedule",
@@ -89,6 +92,7 @@ CARDS = (
         "ᾱ_T = 0.27, so x_T still knows a quarter of the text, and the network has learned to read "
         "it there. But the program starts from noise that knows nothing. The network takes its "
         "accidents for text.",
+        unseen="There is no run to watch: no model here has a schedule that stops early.",
     ),
     Card(
         "rounding",
@@ -100,6 +104,8 @@ CARDS = (
         "Which codes make it easiest to find the right one?",
         "If all tokens have the same code, the network finds it always: the loss is 0, and no "
         "token can be told from another. The second term, the rounding loss, keeps codes apart.",
+        unseen="There is no run to watch: this mistake is made in learning, before anything is "
+        "written.",
     ),
 )
 

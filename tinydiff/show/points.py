@@ -48,6 +48,8 @@ def picture(
     places = sorted({x for line in lines for x in line.x})
     if doubling and places and places[0] > 0:
         double(axes, places)
+    elif places and len(places) <= TICKS and all(float(x).is_integer() for x in places):
+        axes.set_xticks(places)  # nothing is measured between quarters of a text
     axes.margins(x=0.04, y=0.12)
     name_ends(axes, [line.curve for line in lines], HEIGHT)
     return figure

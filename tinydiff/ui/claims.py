@@ -104,25 +104,31 @@ def mistakes() -> list[dict]:
             hint=card.hint,
             why=card.why,
             found=[row["sentence"] for row in rows if row["mistake"] == card.name],
-            link=link(Play("", COIN | card.settings)) if drawable(card) else "",
+            plays=watched(card),
+            unseen=card.unseen,
         )
         for card in CARDS
         if rows
     ]
 
 
+HOW = ("Watch it as printed", "Watch it put right")
+RECORDED = {"schedule": ("as-written", "rescaled")}  # mistakes that are seen in a recorded run
 COIN = {"model": "perfect-bits", "steps": 128, "length": 64, "seed": 1}
 
 
-def drawable(card: Card) -> bool:
-    """Is there a run in which its mistake is seen?"""
-    if not card.settings:
-        return False
-    try:
-        runs.request(COIN | card.settings)
-    except ValueError:
-        return False
-    return True
+def watched(card: Card) -> list[dict]:
+    """The run in which its mistake is seen, and the same with the right formula; none where there
+    is none."""
+    if pair := RECORDED.get(card.name):
+        links = {f"?recorded={name}" for name in pair} & {link for _, link in originals.links()}
+        named = zip(HOW, pair) if len(links) == len(pair) else ()
+        return [dict(title=title, link=f"?recorded={name}") for title, name in named]
+    if not card.settings or card.unseen:
+        return []
+    right = {name: value for name, value in card.settings.items() if name != "options"}
+    both = zip(HOW, (card.settings, right))
+    return [dict(title=title, link=link(Play("", COIN | named))) for title, named in both]
 
 
 def record() -> None:

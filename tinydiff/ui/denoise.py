@@ -23,10 +23,11 @@ from tinydiff.samplers import SAMPLERS, column
 from tinydiff.show import render
 from tinydiff.store import catalogue, hub
 from tinydiff.store.catalogue import Model
-from tinydiff.ui import downloads, looks, originals, presenter, recording, steering, touch
+from tinydiff.ui import downloads, gaps, looks, originals, presenter, recording, steering, touch
 from tinydiff.ui import fields as panel
 from tinydiff.ui.errors import one_of, refusal, refusals, said
 from tinydiff.ui.fields import FIELDS, HUB, fields_of, fitted, menus, options, unchanged
+from tinydiff.ui.gaps import Filling
 from tinydiff.ui.memory import MEMORY
 from tinydiff.ui.player import Player
 from tinydiff.ui.request import OPENING, Request, from_query, number, open_model, read
@@ -96,10 +97,13 @@ def other_looks() -> dict:
     return looks.recorded() if looks.is_recorded() else first_run(OPENING["model"])[1]
 
 
-def again(request: Request, job: Job, made: dict) -> dict:
+def again(request: Request | Filling, job: Job, made: dict) -> dict:
     """An earlier run of the same settings, as a run of its own."""
-    job.request, job.kept = request, made | {"run": render.fresh_run()}
-    job.looks = looks.Looks.of(request, job.kept)
+    if isinstance(request, Filling):
+        gaps.again(request, job, made)
+    else:
+        job.request, job.kept = request, made | {"run": render.fresh_run()}
+    job.looks = looks.Looks.of(job.request, job.kept)
     return job.kept
 
 
@@ -124,17 +128,20 @@ def on_player(session: Session) -> dict:
 # ---------------------------------------------------------------- handlers
 
 
-def read_fields(session: Session, noise: str, *values) -> Request:
+def read_fields(session: Session, noise: str, *values) -> Request | Filling:
     """What the widgets of the page ask for."""
-    return read(panel.raw_settings(*fitted(session, noise, values)), session)
+    return gaps.asked(panel.raw_settings(*fitted(session, noise, values)), session)
 
 
-def started(request: Request, job: Job) -> Iterator[dict]:
+def started(request: Request | Filling, job: Job) -> Iterator[dict]:
     """A run; when it is over there may be other numbers of looks for it."""
-    job.request, job.keeps_states = request, "diffusion" in request.process.traits
-    yield from write(request, job)
+    if isinstance(request, Filling):
+        yield from gaps.write(request, job)
+    else:
+        job.request, job.keeps_states = request, "diffusion" in request.process.traits
+        yield from write(request, job)
     if job.wanted and not job.late:
-        job.looks = looks.Looks.of(request, job.kept)
+        job.looks = looks.Looks.of(job.request, job.kept)
 
 
 def held(session: Session) -> touch.Held:
@@ -162,6 +169,12 @@ def done_to(session: Session, deed: dict, values: Sequence) -> Iterator[dict]:
             yield settled(session, before.request, before.value)
             return
         was, job = held(session), session.jobs.get(TAB.name)
+        if deed.get("do") == "pick":
+            request, value = gaps.picked(job and job.filled, deed)
+            touch.remember(session, was)
+            yield settled(session, request, value)
+            session.jobs[TAB.name].looks = looks.Looks.of(request, value)
+            return
         chosen = job.looks.chosen if job and job.looks else None
         own = job and chosen == (job.request.settings["steps"] if job.request else None)
         raw = panel.raw_settings(*values)
@@ -424,8 +437,11 @@ def wire(site: Site, go: gr.Button, chips: gr.Radio, here: Others, fields: list)
 
     starts = [go.click, text.submit]
     run = TAB.wire(site, starts, fields, player, player.stop, then=then)
-    rules = fields[: len(FIELDS) + steering.count()][-len(steering.rules()) :]
-    filled = chips.input(panel.chosen_chip, chips, [text, *rules], **QUICK)
+    steered = fields[len(FIELDS) :][: steering.count()]
+    told = [*steered[: len(steering.LABELS)], *steered[-len(steering.rules()) :]]
+    chips.input(None, chips, None, js=panel.unfolded())
+    chosen = [site.session, fields[FIELDS.index("model")], chips]
+    filled = chips.input(panel.chosen_chip, chosen, [text, *told], **QUICK)
     ran = filled.success(**run)
     TAB.line_up(site, ran)
     then(ran)
@@ -481,6 +497,7 @@ TAB = Tab(
     build=build,
     read=read_fields,
     run=started,
+    parts=gaps.parts,
     again=again,
     record=record_example,
 )

@@ -7,6 +7,7 @@ options and what steers are folded under "More", and a combination that cannot b
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 
@@ -23,6 +24,7 @@ from tinydiff.text import Tokenizer
 from tinydiff.text.canvas import BLANK, UNDERSCORE, is_template
 from tinydiff.ui import steering
 from tinydiff.ui.errors import refusals
+from tinydiff.ui.gaps import dotted
 from tinydiff.ui.request import LIMITS, OPENING, open_model, origin
 from tinydiff.ui.session import Session
 from tinydiff.ui.steering import shown
@@ -38,10 +40,13 @@ CHIPS = {
     "a gap": "Lily saw a big dog in the park. … So they played with the ball all day.",
     "last line given": "…………… They were best friends.",
     "both ends": "Once upon a time there was a little fox. ……… The fox was happy again.",
-    "dragon, cake, sorry, no z": OPENING["prompt"],
+    "dragon, cake, sorry, no z, sad end": OPENING["prompt"],
 }
-# the rules of those that have some
-RULES = {"dragon, cake, sorry, no z": {"contains": "dragon, cake, sorry", "no_letters": "z"}}
+# of those that have some the rules, and the label, for a model that knows it
+RULES = {
+    "dragon, cake, sorry, no z, sad end": {"contains": "dragon, cake, sorry", "no_letters": "z"}
+}
+TOLD = {"dragon, cake, sorry, no z, sad end": "sad"}
 
 
 # ---------------------------------------------------------------- what the menus hold
@@ -95,7 +100,7 @@ def raw_settings(model, sampler, steps, length, seed, text, spacing, *more) -> d
     """The values of the widgets under the names of settings. A text with something to be written
     before its end is a template; else it is how the text begins."""
     steered, sliders = more[: steering.count()], more[steering.count() :]
-    typed = text or ""
+    typed = dotted(text) if isinstance(text, str) else text or ""
     template = typed if isinstance(typed, str) and is_template(typed) else None
     prompt = typed.rstrip(" …") if isinstance(typed, str) and typed.endswith("…") else typed
     return steering.settings_of(steered) | dict(
@@ -271,8 +276,8 @@ def build_text() -> gr.Textbox:
         lines=2,
         max_lines=6,
         elem_id="prompt",
-        info="These words stay. … is a gap of about ten words to be written, ␣ one piece of a "
-        "word.",
+        info="These words stay. One … (or ... between spaces) is a gap of any length, several are "
+        "about ten words each, ␣ is one piece of a word.",
     )
 
 
@@ -370,13 +375,25 @@ def build_chips() -> gr.Radio:
     return gr.Radio(list(CHIPS), label="Ready to try", elem_id="chips", elem_classes="td-chips")
 
 
-def chosen_chip(name: str) -> list:
-    """The text, and the value of each of the `steering.rules`."""
+def chosen_chip(session: Session, model: object, name: str) -> list:
+    """The text, the value of each menu for the label, and that of each of the `steering.rules`."""
     rules, known = RULES.get(name, {}), guides.options()
+    with refusals():
+        kinds = [*open_model(model, session)[1].attributes.values()]
+    wanted = TOLD.get(name, "")
+    told = [wanted if wanted in values else "" for values in kinds]
     return [
         CHIPS.get(name, OPENING["prompt"]),
+        *told,
+        *[""] * (len(steering.LABELS) - len(told)),
         *(rules.get(rule, known[rule].default) for rule in steering.rules()),
     ]
+
+
+def unfolded() -> str:
+    """What opens the fold of the rules where a chip has some."""
+    names = json.dumps([*RULES])
+    return f"(name) => {{ if ({names}.includes(name)) tinydiff.open('.td-rules'); return []; }}"
 
 
 def build_hands() -> tuple:

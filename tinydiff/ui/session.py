@@ -43,6 +43,7 @@ class Job:
         self.made: object = None  # what is remembered of it, where that is not its last value
         self.frame: Frame | None = None  # the newest
         self.looks = None  # looks.Looks of a run that is over, where there are any
+        self.filled = None  # gaps.Filled, where a gap of any length was filled
         self.request: Request | None = None  # what is written
         self.keeps_states = False  # can the run be forked at a step?
         self.states: list[State] = []  # then those after each step
@@ -123,6 +124,7 @@ class Session:
         job.kept = self.kept(tab)
         if tab in self.jobs:
             self.jobs[tab].replaced = True
+            job.filled = job.filled or self.jobs[tab].filled
         for other in self.jobs.keys() - {tab, APART} if tab != APART else ():
             self.stop(other)
         self.jobs[tab] = job

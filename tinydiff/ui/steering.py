@@ -76,7 +76,7 @@ def kinds_of(process: Process, place: int) -> dict:
     known = list(process.attributes.items())
     name, values = known[place] if place < len(known) else ("label", ())
     kinds = [("any", ""), *((value, value) for value in values)]
-    title = name.capitalize() if len(known) > 1 else "Label"
+    title = f"Label: {name}" if len(known) > 1 else "Label"  # the text's length is a field too
     return gr.update(visible=bool(values), choices=kinds, value="", label=title)
 
 

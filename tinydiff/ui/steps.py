@@ -240,9 +240,10 @@ def panel_of(model: Model, cards: list[dict], run: list[dict], status: str) -> d
 
 
 LEGEND = (
-    "Sense: the share of sentences in which a second model (the judge) stumbles over no word; it "
-    "stumbles over real text too, but less. How odd a text is to it, in bits a character: lower is "
-    "better. Pale are the words that it stumbles over, and those in no dictionary."
+    "Smooth sentences: those in which a second model (the judge) stumbles over no word, whether "
+    "they fit together or not; it stumbles over real text too, but less. How odd a text is to it, "
+    "in bits a character: lower is better. Pale are the words that it stumbles over, and those in "
+    "no dictionary."
 )
 
 

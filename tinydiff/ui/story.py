@@ -126,7 +126,7 @@ SCENES = (
         "What looks buy",
         "One look is quick and writes nonsense. Drag, and see how many looks a story needs; after "
         "some sixty, more hardly help.",
-        "sense = sentences without a word of −log p(word | all before) > 9, of all sentences",
+        "smooth = sentences without a word of −log p(word | all before) > 9, of all sentences",
         "tinydiff/measure/sense.py",
         "MaskGIT: Chang et al., 2022",
         "2202.04200",

@@ -186,11 +186,12 @@ def measure_of(text: str, process: Process, quality: evaluate.Quality | None = N
         ends = catalogue.sense(process.corpus)
         real, mixed = (percent(ends[name]["share"]) for name in ("real", "shuffled"))
         about = (
-            "sentences in which a second model stumbles over no word; of real text "
-            f"{real}, of words in random order {mixed}"
+            "sentences in which a second model stumbles over no word, whether they fit together "
+            f"or not; of real text {real}, of words in random order {mixed}"
         )
         share = round(found.value, 4)
-        return dict(name="sense", share=share, real=ends["real"]["share"], about=about)
+        best = ends["real"]["share"]
+        return dict(name="smooth sentences", share=share, real=best, about=about)
     quality = quality or evaluate.judged([text], process)
     if quality.words is not None:
         about = "of those with four letters or more"

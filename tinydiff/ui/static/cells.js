@@ -67,7 +67,7 @@ export class Cells {
 
   // guesses: signs that are shown wherever something is open
   // rest: nothing is marked as new
-  draw(frame, {head, scene, pieces, strange, frames, end}, guesses = null, rest = false) {
+  draw(frame, {head, scene, pieces, strange, asked, frames, end}, guesses = null, rest = false) {
     this.#fit(frame.text.length, pieces);
     this.box.classList.toggle("wide", !!scene.wide);
     const best = guesses ?? frame.best;
@@ -87,6 +87,7 @@ export class Cells {
       if (rest && NEW.has(names[0])) names[0] = byHand ? "r" : "w";
       if (rest && byHand && names[0] === "g") names[0] = "w";
       if (strange?.has(i) && !ahead[i] && frame.text[i] === last?.[i]) names.push("f");
+      if (asked?.cells.has(i) && !ahead[i] && sign === last?.[i]) names.push("asked");
       const parts = settled && sign === scene.between;  // one text of a stream from the next
       if (spells(sign, pieces).endsWith("\n")) names.push("nl");
       if (parts) names.push("parts");

@@ -20,17 +20,19 @@ export function path(points) {
 //   lines                {value(frame, k), points, words}: points are [place, value]; where there
 //                        are none the line grows with the run, and `draw` is told its pictures
 //   said(value)          the number that goes with the marker, of the first line
+//   help                 a sentence on what is drawn, under it
 export class Chart {
   #points = [];
   #width = 0;
   #tall = TALL;
 
-  constructor(box, {title, term, from, to, place, height, ticks, lines, said}) {
+  constructor(box, {title, term, from, to, place, height, ticks, lines, said, help}) {
     Object.assign(this, {title, from, to, place, height, ticks, lines, said});
     this.grows = lines.some((line) => !line.points);
     const figure = put(box, "figure", "td-plot"), head = put(figure, "figcaption", "", title);
     if (term) put(head, "span", "td-term", term);
     this.box = put(figure, "div", "td-draw");
+    if (help) put(figure, "p", "td-help", help);
     this.#points = lines.map((line) => line.points || []);
   }
 

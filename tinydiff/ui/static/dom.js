@@ -56,12 +56,14 @@ export function colour(node, family) {
   return node;
 }
 
+const CHANGED = "Changed since this was written: press Write.";
+
 // Marks what a tab shows as not of the settings beside it.
 export function mark(tab, on) {
   const line = document.querySelector(`#stale-${tab} .td-stale`);
   if (line) line.textContent = on ? "Changed since this was written." : "";
   const band = document.querySelector(`#${tab}-player .td-changed`);
-  if (band) band.hidden = !on;
+  if (band) Object.assign(band, {hidden: !on, textContent: CHANGED});
 }
 
 // what a tab's panel draws on

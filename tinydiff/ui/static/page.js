@@ -1,8 +1,8 @@
 // What the page's components call: the player, and the panels of the tabs.
 
-import {mark} from "./dom.js";
+import {mark, put} from "./dom.js";
 import {Nav} from "./nav.js";
-import {refuse} from "./refusals.js";
+import {refuse, unfold} from "./refusals.js";
 import {changedByHand, play, takeOthers} from "./player.js";
 import {waited} from "./waiting.js";
 import {tell} from "./story.js";
@@ -43,10 +43,17 @@ export function asking(name, element, ask, props, watch) {
   const seen = new IntersectionObserver(([entry]) => {
     if (!entry.isIntersecting) return;
     seen.disconnect();
+    put(element.querySelector(".tt-panel"), "p", "tt-status tt-coming", "One moment, please …",
+      {role: "status"});
     ask();
   });
   seen.observe(element.querySelector(".tt-panel"));
   panel(name, element, props, watch);
+}
+
+// Opens what is folded.
+export function open(selector) {
+  unfold(document.querySelector(selector));
 }
 
 const runs = new Set();  // tabs of which a run was asked for that has shown nothing yet

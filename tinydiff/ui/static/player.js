@@ -10,6 +10,7 @@
 
 import {Cells, changes} from "./cells.js";
 import {add, colour, make, mark, put, reduced, remembered} from "./dom.js";
+import {drawGaps} from "./gaps.js";
 import {alone, readable} from "./glyphs.js";
 import {Looks} from "./looks.js";
 import {looks, plots} from "./plots.js";
@@ -28,6 +29,7 @@ const SHOWN = 12;      // runs that the browser can go back to
 const NARROW = 900;  // px, under which the text stands over the panel
 const OUT_OF_SIGHT = 80;  // pixels: less of a text is none
 const SOON = 200;  // milliseconds after a swap in which another may follow
+const OLD = "This is the text from before: what you asked for was not written.";
 const REST = 900;  // milliseconds for which what came last is marked as new
 const QUICK = {start: 250, guess: 600, then: [450, 200, 120]};
 const ROOMY = [[170, 1], [300, .84], [Infinity, .72]];  // up to so many tokens, letters so large
@@ -140,23 +142,34 @@ class Player {
     const fresh = value.run !== this.#main?.number;
     if (fresh) this.begin(value); else this.#main.take(value);
     if (this.run !== this.#main) return this.grow();
-    const {done, end, frames} = this.run;
-    this.rests(done);
+    const {done, end, frames, filling} = this.run;
+    this.rests(done && !filling);
     this.grow();
+    this.drawGaps();
+    if (filling) this.say(`Gaps of ${filling} ${this.run.gaps.unit} are tried.`);
     if (fresh) {
       const length = frames[0].text.length, {unit = "characters"} = this.run.scene;
-      this.say(done ? "A run is ready to be played."
-        : `Writing ${length} ${unit} in ${looks(this.run)}.`);
+      if (!filling) {
+        this.say(done ? "A run is ready to be played."
+          : `Writing ${length} ${unit} in ${looks(this.run)}.`);
+      }
       if (value.still) this.swap(this.run);
       else {
         this.paint(0);
         if (!reduced.matches) this.setPlaying(true);
       }
     } else if (this.#at >= 0) this.paint(this.#at);
-    if (reduced.matches && done) {
+    if (reduced.matches && done && !filling) {
       this.paint(end);
       this.announce();
     }
+  }
+
+  // what else could stand in a gap
+  drawGaps() {
+    const gaps = this.props.linked ? this.run.gaps : null;
+    this.root.classList.toggle("td-filled", !!gaps);
+    drawGaps(this.find(".td-gaps"), gaps, (deed) => this.touch(deed));
   }
 
   // A run waits for its turn, or does no more: what ran before it stays as far as it came.
@@ -228,6 +241,7 @@ class Player {
     const run = this.#shown.get(number);
     if (!run || run === this.run || !run.done) return;
     this.swap(run);
+    this.drawGaps();
     mark("denoise", true);
   }
 
@@ -310,6 +324,10 @@ class Player {
     const there = refuse(page, beside ? "" : words);
     line.textContent = there ? "" : words;
     line.hidden = there || !words;
+    if (!beside) this.root.classList.toggle("td-old", !!words);
+    if (words && !beside) {
+      Object.assign(this.find(".td-changed"), {hidden: false, textContent: OLD});
+    }
   }
 
   drawDeeds() {
@@ -322,7 +340,8 @@ class Player {
       undo: this.#past > 0, rest: can && over && this.hand.locked.size > 0 && !head.yours,
       fork: can && done && this.#at > 0 && this.#at < end, finish: head.yours, keep: over,
     };
-    const strange = done && this.run.strange?.size > 0;
+    const {asked} = this.run, strange = done && this.run.strange?.size > 0;
+    this.find(".td-kinds .asked").parentNode.hidden = !over || !asked.cells.size;
     this.find(".td-kinds .f").parentNode.classList.toggle("td-past", !strange);
     // while it plays nothing comes or goes beside the sentence
     this.find(".td-deeds").hidden = !this.props.linked || this.#playing;
@@ -407,7 +426,8 @@ class Player {
 
   // what happens at this moment
   caption() {
-    const {done, end, stopped, head: {told}} = this.run, at = this.#at;
+    const {done, end, stopped, filling, head: {told}} = this.run, at = this.#at;
+    if (filling) return "The likeliest so far; other lengths are being tried.";
     if (done && at >= end) {
       if (stopped) return `Stopped after ${looks(this.run)}: what came is kept.`;
       if (this.run.before) return this.outcome;
@@ -596,7 +616,8 @@ class Player {
     const pieces = between ? {...told, [between]: " "} : told;
     const {state, text: signs} = frames[frames.length - 1];
     const text = readable(signs.filter((_, i) => state[i] !== BEHIND), pieces).slice(0, SPOKEN);
-    this.say(`${stopped ? "Stopped" : "Finished"} after ${looks(this.run)}: ${came}${text}`);
+    const {words} = this.run.asked, has = words.length ? `It has ${words.join(", ")}. ` : "";
+    this.say(`${stopped ? "Stopped" : "Finished"} after ${looks(this.run)}: ${came}${has}${text}`);
   }
 
   // -------------------------------------------------------------- the clock

@@ -4,6 +4,8 @@
 import {Chart} from "./chart.js";
 
 const RAREST = 12;  // powers of ten of the probability of a text that keeps the rules
+const UNASKED = "How likely the network's bets alone would keep the rules. They are imposed, so "
+  + "the finished text always does.";
 const HEAVIEST = 100;  // of the loss weight that is drawn: its axis is of powers of ten
 const parts = {
   height: (v) => v / 100, ticks: [[0, "0"], [100, "100 %"]], said: (v) => `${Math.round(v)} %`,
@@ -69,10 +71,10 @@ export function plots(box, now, hidden) {
   }));
   if (now().head.rules) {
     charts.push(new Chart(box, {
-      title: "keeps the rules unasked", term: "P", from: "0", to: looks(now()),
+      title: "rules kept unasked", term: "P", from: "0", to: looks(now()),
       place: steps, height: (v) => Math.max(0, 1 + v / RAREST),
       ticks: [[0, "all"], [-RAREST / 2, "10\u207b\u2076"], [-RAREST, "10\u207b\u00b9\u00b2"]],
-      said: rarity, lines: [{value: (f) => f.match ?? -RAREST}],
+      said: rarity, help: UNASKED, lines: [{value: (f) => f.match ?? -RAREST}],
     }));
   }
   return charts;

@@ -6,7 +6,7 @@ import {make} from "./dom.js";
 const NAMED = {
   prompt: "begin with", template: "begin with", steps: "looks", text: "begin with",
   "this model does not know": "begin with|your words", source: "your words",
-  words: "your words", nothing: "your words",
+  words: "your words", nothing: "your words", label: "label",
 };
 
 const spaced = (words) => words.toLowerCase().replace(/[-_]/g, " ");
@@ -28,6 +28,10 @@ function fieldOf(root, words) {
   return found;
 }
 
+export function unfold(fold) {
+  fold?.querySelector(".label-wrap:not(.open)")?.click();
+}
+
 // Says it, and takes away what was said before; "" only takes that away. Whether there was a field
 // for it.
 export function refuse(root, words) {
@@ -35,8 +39,7 @@ export function refuse(root, words) {
   if (!root || !words) return false;
   const field = fieldOf(root, words);
   if (!field) return false;
-  const fold = field.closest(".td-more")?.querySelector(".label-wrap:not(.open)");
-  fold?.click();
+  unfold(field.closest(".td-more"));
   field.append(make("p", "td-refused-here", words, {role: "alert"}));
   field.scrollIntoView({block: "nearest"});
   field.querySelector("input, textarea")?.focus({preventScroll: true});

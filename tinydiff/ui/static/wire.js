@@ -14,6 +14,9 @@
 //   done   adds top (the likeliest tokens, a string a picture), stats ([name, value, reference]
 //          triples), stopped, measure ({name, share, about}, the one large number) and strange
 //          (the cells of words that are none)
+//   gaps   of a gap of any length: what else could stand there (gaps.js)
+
+import {spells} from "./glyphs.js";
 
 export const MASK = "\x7f";
 export const BEHIND = "e";  // the state of a cell behind the end of the text: it is not drawn
@@ -40,6 +43,19 @@ export function applied(before, change) {
   return cells;
 }
 
+const NOTHING = {cells: new Set(), words: []};
+const LETTER = /\p{L}/u;
+
+// where words stand in a text with no letter before and behind them
+function places(text, words) {
+  const found = [];
+  for (let i = text.indexOf(words); i >= 0; i = text.indexOf(words, i + 1)) {
+    const around = [text[i - 1], text[i + words.length]];
+    if (!around.some((sign) => sign && LETTER.test(sign))) found.push(i);
+  }
+  return found;
+}
+
 export class Run {
   frames = [];
   pieces = {};  // what signs spell that do not spell themselves: tokens of several characters
@@ -58,12 +74,42 @@ export class Run {
     this.head = head;
     if (head.guess && !this.guess) this.#guessed(head.guess);
     Object.assign(this, {done, top: read(value, "top"), stats, stopped, measure});
+    this.gaps = value.gaps;  // what else could stand in a gap
     this.strange = new Set(strange);
     for (; this.#read < chunks.length; this.#read++) {
       for (const packed of JSON.parse(chunks[this.#read])) this.#add(packed);
     }
     this.end = (done ? this.frames.length : total) - 1;
+    this.asked = done ? this.#required() : NOTHING;
     if (done && !stopped && this.head.rules) this.frames[this.end].match = 0;  // it keeps them
+  }
+
+  // the words that the text had to have, as far as it has them, and their cells
+  #required() {
+    const {contains, ends_with: end} = this.head.settings ?? {};
+    const {text, state} = this.frames[this.end], cells = new Set(), words = [], starts = [];
+    let whole = "";
+    text.forEach((sign, i) => {
+      starts.push(whole.length);
+      whole += state[i] === BEHIND ? "" : spells(sign, this.pieces);
+    });
+    const wanted = [...`${contains || ""}`.split(","), `${end || ""}`];
+    for (const word of wanted.map((part) => part.trim())) {
+      const found = word ? places(whole, word) : [];
+      if (found.length) words.push(word);
+      for (const from of found) {
+        text.forEach((_, i) => {
+          const [begin, stop] = [starts[i], starts[i + 1] ?? whole.length];
+          if (begin < from + word.length && stop > from) cells.add(i);
+        });
+      }
+    }
+    return {cells, words};
+  }
+
+  // of a gap of any length the width that is being tried, while it is
+  get filling() {
+    return this.gaps?.left[0];
   }
 
   // all guesses of the first look, up to the first end; nothing stands behind that

@@ -122,7 +122,7 @@ function folded(title, parts) {
   return box;
 }
 
-function mistake({title, question, printed, right, hint, why, found, link}) {
+function mistake({title, question, printed, right, hint, why, found, plays, unseen}) {
   const box = make("article", "tq-mistake");
   put(box, "h3", "", title);
   put(box, "p", "", question);
@@ -132,7 +132,8 @@ function mistake({title, question, printed, right, hint, why, found, link}) {
   const end = put(box, "details");
   add(end, make("summary", "", "The mistake"), make("code", "tq-formula", right),
     make("p", "", why), ...found.map((words) => make("p", "tq-found", words)));
-  if (link) put(end, "a", "tt-button tq-play", "Watch it", {href: link});
+  for (const {title, link} of plays) put(end, "a", "tt-button tq-play", title, {href: link});
+  if (!plays.length && unseen) put(end, "p", "tq-unseen", unseen);
   return box;
 }
 
