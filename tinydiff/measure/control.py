@@ -41,7 +41,7 @@ from tinydiff.runs import DEFAULTS
 from tinydiff.samplers import column
 from tinydiff.sentences import brief
 from tinydiff.store import catalogue, checkpoint
-from tinydiff.text import Canvas, labels
+from tinydiff.text import Canvas, blanks, labels
 from tinydiff.train.loop import hardware
 from tinydiff.uncertainty import Mean
 
@@ -60,7 +60,7 @@ MOOD = "sad"
 GUIDED = (0.0, 1.0, 2.0, 4.0)  # guidance at which labels are measured
 SURE = 0.005  # nats a token below which a run may end
 EARLY_TEXTS = 64
-GAP = "Once upon a time, there was a little girl named Lily.{}Lily and her mom went home."
+GAP = "Once upon a time, there was a little girl named Lily.{} Lily and her mom went home."
 WIDTH = 40  # tokens of the gap
 # who is measured ending early: a process, and its sampler
 EARLY = (
@@ -110,7 +110,8 @@ class Written:
 def canvas_for(process: Process, gap: bool, batch: int) -> Canvas:
     """A blank canvas, or the one with the gap."""
     if gap:
-        return Canvas.template(process.tokenizer, GAP.format(" …" * WIDTH + " "), batch)
+        blank = " " + blanks(process.tokenizer)[-1]
+        return Canvas.template(process.tokenizer, GAP.format(blank * WIDTH), batch)
     return Canvas.blank(LENGTH, batch)
 
 
