@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -53,9 +54,10 @@ GROUP, WORDS = 8, 4  # texts among which groups of so many words are counted
 TRIES = 16  # texts of which rejection takes the first that fits
 READ = 64  # texts that the judge reads of a cell, at the most
 CORPUS = "tinystories"
-# texts of a cell with a rule, and without one: of processes that write fast; of the others FEW
-MANY = {"masked": (64, 256), "block": (64, 512), "autoregressive": (64, 1024)}
-FEW = (16, 32)
+# texts of a cell with a rule, and without one, as fast as a process writes; of the others FEW
+FAST, SLOW, FEW = (64, 256), (16, 32), (8, 16)
+MANY = {"autoregressive": FAST, "block": FAST, "masked": FAST, "uniform": SLOW, "gaussian": SLOW}
+MOODS = {"masked": 64, "gaussian": 32}  # texts of a cell with a label
 MOOD = "sad"
 GUIDED = (0.0, 1.0, 2.0, 4.0)  # guidance at which labels are measured
 SURE = 0.005  # nats a token below which a run may end
@@ -100,7 +102,8 @@ TASKS = (
 
 @dataclass(frozen=True)
 class Written:
-    """Texts, and what one of them cost: calls of the network, and milliseconds."""
+    """Texts, and what one of them cost: calls of the network, and milliseconds of a core, which are
+    the same whatever else a machine does."""
 
     texts: list[str]
     calls: int
@@ -120,13 +123,13 @@ def write(
 ) -> Written:
     """n texts on canvases (of a number of rows), TOGETHER at once, each by the process's first
     sampler unless `how` names one. Raises ValueError as `generate` does."""
-    texts, calls, seconds = [], 0, 0.0
+    texts, calls, began = [], 0, time.process_time()
     for first in range(0, n, TOGETHER):
         rows = canvas(min(TOGETHER, n - first))
         *_, frame = generate(process, rows, seed=seed + first, **settings() | how)
         texts += texts_of(process, frame)
-        calls, seconds = max(calls, frame.calls), seconds + frame.seconds
-    return Written(texts, calls, 1000 * seconds / n)
+        calls = max(calls, frame.calls)
+    return Written(texts, calls, 1000 * (time.process_time() - began) / n)
 
 
 def settings() -> dict:
@@ -332,7 +335,7 @@ def cells(study: Study) -> Iterator[tuple[str, str, Cell]]:
     there = models()
     for process, key in there.items():
         yield from of_model(study, process, key)
-    for process in [name for name in ("masked", "gaussian") if name in there]:
+    for process in [name for name in MOODS if name in there]:
         for guidance in GUIDED:
             for late in (False, True)[: 1 + (guidance > 0)]:
                 name = f"label/{process}/{guidance:g}/{'late' if late else 'even'}"
@@ -366,7 +369,7 @@ def of_model(study: Study, process: str, key: str) -> Iterator[tuple[str, str, C
 
 
 def mood_cell(study: Study, process: str, guidance: float, late: bool) -> dict:
-    n = 2 if study.quick else 64 if process in MANY else 32
+    n = 2 if study.quick else MOODS[process]
     model = catalogue.open_model(models()[process])
     return labelled(model, n, study.reader, guidance, late, seed=study.seed)
 
