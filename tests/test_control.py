@@ -156,6 +156,7 @@ def test_what_is_kept_is_of_the_bundled_weights():
     kept, there = control.read(), control.models()
     names = [name for name, *_ in control.cells(control.Study(Coin()))]
     assert [*kept] == names, "python -m tinydiff control"
+    assert control.outdated() == [], "python -m tinydiff released control"
     assert len({cell["with"]["judge"] for cell in kept.values()}) == 1
     for name, cell in kept.items():
         kind, process = name.split("/")[:2]

@@ -39,7 +39,6 @@ from tinydiff.nets.precision import is_bf16
 from tinydiff.paths import ASSETS
 from tinydiff.processes import Process
 from tinydiff.runs import DEFAULTS
-from tinydiff.samplers import column
 from tinydiff.sentences import brief
 from tinydiff.store import catalogue, checkpoint
 from tinydiff.text import Canvas, blanks, labels
@@ -55,19 +54,23 @@ TRIES = 16  # texts of which rejection takes the first that fits
 READ = 64  # texts that the judge reads of a cell, at the most
 CORPUS = "tinystories"
 # texts of a cell with a rule, and without one, as fast as a process writes; of the others FEW
-FAST, SLOW, FEW = (64, 256), (16, 32), (8, 16)
-MANY = {"autoregressive": FAST, "block": FAST, "masked": FAST, "uniform": SLOW, "gaussian": SLOW}
-MOODS = {"masked": 64, "gaussian": 32}  # texts of a cell with a label
+FAST, SLOW, FEW = (32, 128), (16, 32), (8, 16)
+MANY = {"autoregressive": (64, 256), "block": FAST, "masked": FAST}
+MANY |= {"uniform": SLOW, "gaussian": SLOW}
+MOODS = {"masked": 48, "gaussian": 24}  # texts of a cell with a label
 MOOD = "sad"
 GUIDED = (0.0, 1.0, 2.0, 4.0)  # guidance at which labels are measured
 SURE = 0.005  # nats a token below which a run may end
-EARLY_TEXTS = 64
 GAP = "Once upon a time, there was a little girl named Lily.{} Lily and her mom went home."
 WIDTH = 40  # tokens of the gap
-# who is measured ending early: a process, and its sampler
+# who is measured ending early: a process, its sampler, and how many texts
 EARLY = (
-    *(("masked", name) for name in ("ancestral", "remask", "gibbs", "settle")),
-    *((process, name) for process in ("uniform", "gaussian") for name in ("ancestral", "settle")),
+    *(("masked", name, 64) for name in ("ancestral", "remask", "gibbs", "settle")),
+    *(
+        (process, name, 24)
+        for process in ("uniform", "gaussian")
+        for name in ("ancestral", "settle")
+    ),
 )
 
 
@@ -340,10 +343,10 @@ def cells(study: Study) -> Iterator[tuple[str, str, Cell]]:
             for late in (False, True)[: 1 + (guidance > 0)]:
                 name = f"label/{process}/{guidance:g}/{'late' if late else 'even'}"
                 yield name, there[process], partial(mood_cell, study, process, guidance, late)
-    for process, sampler in EARLY:
+    for process, sampler, n in EARLY:
         if process in there:
             name = f"early/{process}/{sampler}"
-            yield name, there[process], partial(early_cell, study, process, sampler)
+            yield name, there[process], partial(early_cell, study, process, sampler, n)
 
 
 def of_model(study: Study, process: str, key: str) -> Iterator[tuple[str, str, Cell]]:
@@ -374,10 +377,8 @@ def mood_cell(study: Study, process: str, guidance: float, late: bool) -> dict:
     return labelled(model, n, study.reader, guidance, late, seed=study.seed)
 
 
-def early_cell(study: Study, process: str, sampler: str) -> dict:
-    n = 2 if study.quick else EARLY_TEXTS
-    model = catalogue.open_model(models()[process])
-    assert sampler in column(model)
+def early_cell(study: Study, process: str, sampler: str, n: int) -> dict:
+    model, n = catalogue.open_model(models()[process]), 2 if study.quick else n
     canvas = partial(canvas_for, model, False)
     return early(model, canvas, n, study.reader, seed=study.seed, sampler=sampler)
 
@@ -410,6 +411,16 @@ def record(
         found = measure()
         keep(path, name, found | dict(on=made_on(), **{"with": stamp}), names)
     return read(path)
+
+
+def outdated() -> list[str]:
+    """The cells that were measured with other weights than are bundled."""
+    now = {process: catalogue.fingerprint(key) for process, key in models().items()}
+    return [
+        name
+        for name, cell in read().items()
+        if cell["with"]["weights"] != now.get(name.split("/")[1])
+    ]
 
 
 def made_on() -> dict:
