@@ -11,7 +11,8 @@ from tinydiff.measure import control
 from tinydiff.measure.tables import table
 from tinydiff.uncertainty import Mean, percent, written
 
-RULE, TRIED = "with the rule", "written until one fits"
+RULE, TRIED = "with the rule", "without, until one fits"
+RIVAL = "autoregressive"
 SURE = 2.0  # errors; a difference within so many is none
 ENOUGH = 8  # texts that fit, of which the judge's bits are told
 NOTHING = "-"
@@ -81,29 +82,43 @@ def seconds(ms: float) -> str:
 
 # ---------------------------------------------------------------- the table of tasks
 
+HEAD = ("task", "family", "fit", "judge", "more than without", "4-grams", "calls", "seconds")
+WITHOUT = ("fit without", f"one of {control.TRIES} fits", "calls for one", "seconds for one")
+
 
 def tasks() -> str:
     """Each task by each family: with the rule, and by rejection."""
     cells, rows = control.read(), []
     for name, said, gap in asked():
         for process in processes(cells):
-            rows.append([said, process, *ruled_cells(held(cells, process, name))])
-            rows[-1] += tried_cells(*tried(cells, process, name, gap))
-    head = ["task", "family", "fit", "judge", "4-grams", "calls", "seconds"]
-    head += ["fit without", f"one of {control.TRIES} fits", "calls for one", "seconds for one"]
-    return table([*head, "judge of those"], rows)
+            free, fit = tried(cells, process, name, gap)
+            row = [said, process, *ruled_cells(held(cells, process, name), free)]
+            rows.append([*row, *tried_cells(free, fit)])
+    return table([*HEAD, *WITHOUT, "judge of those"], rows)
 
 
-def ruled_cells(cell: dict) -> list[str]:
+def ruled_cells(cell: dict, free: dict) -> list[str]:
     if "share" not in cell:
-        return [refusal(cell) or NOTHING, "", "", "", ""]
+        return [refusal(cell) or NOTHING, "", "", "", "", ""]
     return [
         parts(cell),
         bits(cell),
+        above(cell, free),
         parts(cell, "variety"),
         f"{cell['calls']:,}",
         seconds(cell["ms"]),
     ]
+
+
+def above(cell: dict, free: dict) -> str:
+    """How many bits more than texts of the same model without the rule."""
+    more = minus(cell, free)
+    return written(more.value, more.error, signed=True) if more else ""
+
+
+def minus(cell: dict, other: dict) -> Mean | None:
+    one, two = mean(cell, "bits"), mean(other, "bits")
+    return apart(one, two) if one and two else None
 
 
 def tried_cells(free: dict, fit: dict) -> list[str]:
@@ -115,6 +130,18 @@ def tried_cells(free: dict, fit: dict) -> list[str]:
     return [parts(fit), percent(fit["best"]), at_least(free, fit, "calls"), time, judged]
 
 
+def amounts() -> str:
+    """How many texts a family's rows are of."""
+    cells = control.read()
+    told = []
+    for process in processes(cells):
+        ruled = {c["n"] for n, c in cells.items() if n.startswith(f"rule/{process}/") and "n" in c}
+        told.append(
+            f"{process} {'/'.join(map(str, sorted(ruled)))} and {cells[f'free/{process}'].get('n')}"
+        )
+    return f"Texts with a rule, and without: {', '.join(told)}."
+
+
 # ---------------------------------------------------------------- who wins
 
 
@@ -122,56 +149,69 @@ class Way(NamedTuple):
     """A family that does a task, in one of the two ways."""
 
     process: str
-    how: str
     bits: Mean
     ms: float  # for one that fits
+    rise: Mean | None = None  # bits more than texts of the same model without the rule
 
     def __str__(self) -> str:
-        return f"{self.process} {self.how}"
+        return f"{self.process} {self.bits}, {seconds(self.ms)} s"
 
 
-def ways(cells: dict, name: str, gap: bool) -> list[Way]:
-    """Every way in which a task was done, of which there are enough texts to tell."""
+def by_rule(cells: dict, name: str, gap: bool) -> list[Way]:
+    """The families that were measured with the rule, whom the judge likes best first."""
     found = []
     for process in processes(cells):
-        cell, (free, fit) = held(cells, process, name), tried(cells, process, name, gap)
-        how = RULE if name != control.MOOD else "with the label"
+        cell, (free, _) = held(cells, process, name), tried(cells, process, name, gap)
         if cell.get("share") and cell.get("bits") is not None:
-            found.append(Way(process, how, mean(cell, "bits"), cell["ms"] / cell["share"]))
-        if fit and fit["n"] >= ENOUGH:
-            cost = until_one(free, fit, "ms")
-            found.append(Way(process, TRIED, mean(fit, "bits"), cost))
-    return found
+            cost = cell["ms"] / cell["share"]
+            found.append(Way(process, mean(cell, "bits"), cost, minus(cell, free)))
+    return sorted(found, key=lambda way: way.bits.value)
+
+
+def by_chance(cells: dict, name: str, gap: bool) -> list[Way]:
+    """The families of which enough texts fit without the rule, the quickest to one first."""
+    each = {process: tried(cells, process, name, gap) for process in processes(cells)}
+    found = [
+        Way(process, mean(fit, "bits"), until_one(free, fit, "ms"))
+        for process, (free, fit) in each.items()
+        if fit and fit["n"] >= ENOUGH
+    ]
+    return sorted(found, key=lambda way: way.ms)
 
 
 def winners() -> str:
-    """Each task: who writes the likeliest texts, and who is the first to have one."""
+    """Each task: the rival token by token, the family of diffusion that the judge likes best, what
+    the rule costs them, and who is the first to have a text that fits without it."""
     cells, rows = control.read(), []
     for name, said, gap in asked():
-        known = ways(cells, name, gap)
-        if not known:
-            continue
-        best, *others = sorted(known, key=lambda way: way.bits.value)
-        level = [way for way in others if not apart(way.bits, best.bits)]
-        second = next((way for way in others if way not in level), None)
-        quick = min(known, key=lambda way: way.ms)
-        rows.append(
-            [
-                said,
-                "; ".join(f"{way}: {way.bits}" for way in (best, *level)),
-                f"{second}: {second.bits}" if second else "",
-                f"{quick}: {seconds(quick.ms)} s",
-                never(cells, name, gap),
-            ]
-        )
-    head = ["task", "the judge likes best", "then", "quickest to one that fits"]
-    return table([*head, "fits by chance"], rows)
+        known, chance = by_rule(cells, name, gap), by_chance(cells, name, gap)
+        rival = next((way for way in known if way.process == RIVAL), None)
+        ours = next((way for way in known if way.process != RIVAL), None)
+        rises = [way.rise for way in (ours, rival) if way and way.rise]
+        row = [said, str(rival or refusal(held(cells, RIVAL, name)) or NOTHING), signed(rival)]
+        row += [str(ours or NOTHING), signed(ours)]
+        row += [str(chance[0]) if chance else NOTHING, never(cells, name, gap)]
+        rows.append([*row, verdict(apart(*rises)) if len(rises) == 2 else NOTHING])
+    head = ["task", f"{RIVAL} {RULE}", "more than without", f"best diffusion {RULE}"]
+    head += ["more than without", TRIED, "fits by chance", "who pays less for the rule"]
+    return table(head, rows)
 
 
-def apart(one: Mean, other: Mean) -> bool:
-    """Are two means surely apart?"""
-    error = math.hypot(one.error or 0, other.error or 0)
-    return abs(one.value - other.value) > SURE * error
+def signed(way: Way | None) -> str:
+    """What the rule costs in bits."""
+    return written(way.rise.value, way.rise.error, signed=True) if way and way.rise else ""
+
+
+def verdict(more: Mean) -> str:
+    """Who pays less, where diffusion pays so much more."""
+    if abs(more.value) <= SURE * (more.error or 0):
+        return "neither surely"
+    return RIVAL if more.value > 0 else "diffusion"
+
+
+def apart(one: Mean, other: Mean) -> Mean:
+    """one - other, of different texts."""
+    return Mean(one.value - other.value, math.hypot(one.error or 0, other.error or 0))
 
 
 def never(cells: dict, name: str, gap: bool) -> str:
@@ -205,7 +245,9 @@ def moods() -> str:
                 rows.append(row)
     head = ["guidance", ""]
     for process in there:
-        head += [f"{process}, {control.MOOD}", "judge", "4-grams"]
+        n = {cell["n"] for name, cell in cells.items() if name.startswith(f"label/{process}/")}
+        number = "/".join(map(str, sorted(n)))
+        head += [f"{process}, {control.MOOD} of {number}", "judge", "4-grams"]
     return table(head, rows)
 
 
@@ -221,6 +263,7 @@ def early() -> str:
         rows.append(
             [
                 f"{process}, `{sampler}`",
+                f"{full['n']}",
                 f"{full['looks']:.1f}",
                 f"{short['looks']:.1f}",
                 parts(cell, "saved"),
@@ -230,14 +273,14 @@ def early() -> str:
                 written(more.value, more.error, signed=True) if more.error else "0",
             ]
         )
-    head = ["", "looks", "with `--stable 1`", "calls saved", "ended before", "same text"]
+    head = ["", "texts", "looks", "with `--stable 1`", "calls saved", "ended before", "same text"]
     return table([*head, "judge", "more with it"], rows)
 
 
 def about() -> str:
     """With what it was measured."""
     cells = control.read()
-    known = {}
+    known: dict[str, list] = {}
     for cell in cells.values():
         for what, value in (cell["on"] | cell["with"]).items():
             known.setdefault(what, []).append(value)
@@ -251,7 +294,7 @@ def about() -> str:
     return (
         f"Measured {one['date']}, seed {one['seed']}, {one['precision']}, on {one['hardware']}; "
         f"{one['length']} tokens at the most, {one['looks']} looks, temperature "
-        f"{one['temperature']}; judge: {one['judge']}. Weights: {listed}."
+        f"{one['temperature']}; judge: {one['judge']}. {amounts()} Weights: {listed}."
     )
 
 
