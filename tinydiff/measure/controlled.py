@@ -35,8 +35,8 @@ def parts(cell: dict, name: str = "share") -> str:
 
 
 def refusal(cell: dict) -> str:
-    """Why a family does not do it, in two words."""
-    return "refuses" if "refused" in cell else ""
+    """Why a family has no figure, in two words."""
+    return "refuses" if "refused" in cell else NOTHING if cell else "no labels"
 
 
 def processes(cells: dict) -> list[str]:
@@ -99,7 +99,7 @@ def tasks() -> str:
 
 def ruled_cells(cell: dict, free: dict) -> list[str]:
     if "share" not in cell:
-        return [refusal(cell) or NOTHING, "", "", "", "", ""]
+        return [refusal(cell), "", "", "", "", ""]
     return [
         parts(cell),
         bits(cell),
@@ -123,7 +123,7 @@ def minus(cell: dict, other: dict) -> Mean | None:
 
 def tried_cells(free: dict, fit: dict) -> list[str]:
     if not fit:
-        return [refusal(free) or NOTHING, "", "", "", ""]
+        return [refusal(free), "", "", "", ""]
     judged = bits(fit) if fit["n"] >= ENOUGH else ""
     cost = until_one(free, fit, "ms")
     time = seconds(cost) if math.isfinite(cost) else f"> {seconds(free['ms'] * free['n'])}"
@@ -188,7 +188,7 @@ def winners() -> str:
         rival = next((way for way in known if way.process == RIVAL), None)
         ours = next((way for way in known if way.process != RIVAL), None)
         rises = [way.rise for way in (ours, rival) if way and way.rise]
-        row = [said, str(rival or refusal(held(cells, RIVAL, name)) or NOTHING), signed(rival)]
+        row = [said, str(rival or refusal(held(cells, RIVAL, name))), signed(rival)]
         row += [str(ours or NOTHING), signed(ours)]
         row += [str(chance[0]) if chance else NOTHING, never(cells, name, gap)]
         rows.append([*row, verdict(apart(*rises)) if len(rises) == 2 else NOTHING])
