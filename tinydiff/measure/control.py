@@ -65,9 +65,9 @@ GAP = "Once upon a time, there was a little girl named Lily.{} Lily and her mom 
 WIDTH = 40  # tokens of the gap
 # who is measured ending early: a process, its sampler, and how many texts
 EARLY = (
-    *(("masked", name, 64) for name in ("ancestral", "remask", "gibbs", "settle")),
+    *(("masked", name, 48) for name in ("ancestral", "remask", "gibbs", "settle")),
     *(
-        (process, name, 24)
+        (process, name, 16)
         for process in ("uniform", "gaussian")
         for name in ("ancestral", "settle")
     ),
@@ -146,11 +146,11 @@ class Reader:
         self.judge, self.known = judge, {}
 
     def nats(self, texts: Sequence[str]) -> list[float]:
-        """-log p of each text."""
-        new = [text for text in dict.fromkeys(texts) if text not in self.known]
-        for text, spans in zip(new, self.judge.spans(new)):
+        """-log p of each text; of an empty one 0."""
+        new = [text for text in dict.fromkeys(texts) if text and text not in self.known]
+        for text, spans in zip(new, self.judge.spans(new) if new else ()):
             self.known[text] = math.fsum(nats for _, nats in spans)
-        return [self.known[text] for text in texts]
+        return [self.known.get(text, 0.0) for text in texts]
 
     def bits(self, texts: Sequence[str]) -> Mean | None:
         """Bits a character of all texts, with the error over texts; None where there is none."""
