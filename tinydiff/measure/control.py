@@ -197,13 +197,15 @@ def cost(written: Written) -> dict:
 
 
 def ruled(process, task: Task, canvas, n: int, reader: Reader, **how) -> dict:
-    """Texts with the rule; or the sentence with which the process refuses."""
+    """Texts with the rule, and the first of them; or the sentence with which the process
+    refuses."""
     try:
         found = write(process, canvas, n, **how, **task.rule)
     except ValueError as error:
         return dict(refused=str(error))
     fit = sum(map(task.keeps, found.texts))
-    return kept("share", share(fit, n)) | cost(found) | told(found.texts, reader)
+    first = dict(text=found.texts[0])
+    return kept("share", share(fit, n)) | cost(found) | told(found.texts, reader) | first
 
 
 def drawn(process, tests: Mapping[str, Callable[[str], bool]], canvas, n, reader, **how) -> dict:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from tinydiff.measure import control
-from tinydiff.measure.tables import table
+from tinydiff.measure.tables import plain, table
 from tinydiff.uncertainty import Mean, percent, written
 
 RULE, TRIED = "with the rule", "without, until one fits"
@@ -127,7 +127,8 @@ def tried_cells(free: dict, fit: dict) -> list[str]:
     judged = bits(fit) if fit["n"] >= ENOUGH else ""
     cost = until_one(free, fit, "ms")
     time = seconds(cost) if math.isfinite(cost) else f"> {seconds(free['ms'] * free['n'])}"
-    return [parts(fit), percent(fit["best"]), at_least(free, fit, "calls"), time, judged]
+    best = percent(fit["best"]) if free["n"] > control.TRIES else ""
+    return [parts(fit), best, at_least(free, fit, "calls"), time, judged]
 
 
 def amounts() -> str:
@@ -224,6 +225,16 @@ def never(cells: dict, name: str, gap: bool) -> str:
     return f"{low} %" if low == high else f"{low} to {high} %"
 
 
+def first() -> str:
+    """The first text of each rule, by the rival and by masked noise, none left out."""
+    cells, lines = control.read(), []
+    for task in control.TASKS:
+        for process in (RIVAL, "masked"):
+            if text := cells.get(f"rule/{process}/{task.name}", {}).get("text"):
+                lines.append(f"*{task.said}*, {process}: {plain(text)}")
+    return "\n\n".join(lines)
+
+
 # ---------------------------------------------------------------- moods and early ends
 
 
@@ -301,6 +312,7 @@ def about() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "control": tasks,
     "winners": winners,
+    "firsttexts": first,
     "moods": moods,
     "early": early,
     "controlled": about,
