@@ -65,6 +65,7 @@ TOO_LONG = {
     "released",
     "bench",
     "claim",
+    "control",
     "tasks",
 }
 

@@ -22,7 +22,7 @@ from tinydiff.processes import Process
 from tinydiff.randomness import seeded
 from tinydiff.runs import Request
 from tinydiff.sentences import brief
-from tinydiff.text import BLANK
+from tinydiff.text import BLANK, Canvas
 from tinydiff.text.canvas import GAP
 
 WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16)  # tokens of a gap
@@ -112,7 +112,7 @@ def judged(request: Request, tokens: Tensor, draws: int = DRAWS) -> Candidate:
 
 
 def bits_of(process: Process, known: Canvas, draws: int) -> float:
-    """The bound of a character on what is open of a known text, a canvas (1, L); with the same noise
+    """The bound of a character on what is open of a known text, (1, L); with the same noise
     for all of one length."""
     nats = nats_of(process, known, draws, BATCH, seeded(0))
     return (nats / known.characters(process.tokenizer).clamp_min(1) / math.log(2)).item()

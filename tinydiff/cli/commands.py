@@ -1,5 +1,5 @@
 """python -m tinydiff: sample, fill, doubt, mend, rewrite, tasks, train, eval, compare, push, pull,
-sweep, matrix, docs, released, families, claim, bench, export, deploy.
+sweep, matrix, docs, released, families, claim, control, bench, export, deploy.
 
 Work is done elsewhere; here are the names of the commands.
 """
@@ -17,7 +17,17 @@ from pathlib import Path
 from rich.console import Console
 
 from tinydiff import endings, gaps, guides, mending, plugins, rewrite, runs
-from tinydiff.cli import claiming, documents, errors, flags, released, sweeping, terminal, training
+from tinydiff.cli import (
+    claiming,
+    controlling,
+    documents,
+    errors,
+    flags,
+    released,
+    sweeping,
+    terminal,
+    training,
+)
 from tinydiff.files import replacing
 from tinydiff.measure import bench, evaluate, families, outside, tasking
 from tinydiff.measure import shrink as shrinking
@@ -383,6 +393,7 @@ def parser() -> argparse.ArgumentParser:
         help="measure all samplers' errors anew, not only those that are not recorded",
     )
     claiming.claim_flags(command("claim", claiming.claim_command))
+    controlling.control_flags(command("control", controlling.control_command))
     bench_flags(command("bench", bench_))
     export_flags(command("export", export_))
     deploy_flags(command("deploy", deploy_))

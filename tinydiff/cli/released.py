@@ -17,7 +17,7 @@ from tinydiff.claims import results
 from tinydiff.claims.lab import Lab
 from tinydiff.cli import documents
 from tinydiff.endings import texts_of
-from tinydiff.measure import families, outside
+from tinydiff.measure import control, families, outside
 from tinydiff.nets.precision import auto_is_fp32
 from tinydiff.paths import ASSETS
 from tinydiff.sentences import brief, say
@@ -36,6 +36,7 @@ def parts() -> dict[str, Callable[[], object]]:
     return {
         **recordings.RECORDINGS,
         "answers": make_answers,
+        "control": make_control,
         "families": make_families,
         "cards": make_cards,
         "gif": make_gif,
@@ -91,6 +92,13 @@ def make_answers() -> None:
         judge = judge or outside.Judge()
         say(f"{claim.name}: about {claim.minutes} minutes")
         results.write(results.measured(claim, Lab(judge, tell=say)))
+
+
+def make_control() -> None:
+    """The cells of control of which the weights have changed since; the outside judge reads
+    them."""
+    if control.outdated():
+        control.record(control.Study(outside.Judge()), control.outdated(), say=say)
 
 
 def make(names: list[str]) -> None:
