@@ -12,6 +12,7 @@ from tinydiff import exact, gaps, load, mending, processes, runs
 from tinydiff.cli.commands import main
 from tinydiff.doubt import Doubt, alone, states
 from tinydiff.processes import PROCESSES
+from tinydiff.randomness import seeded
 from tinydiff.text import Canvas
 from tinydiff.train.loop import PRESETS, train
 
@@ -51,14 +52,14 @@ def test_the_loss_is_least_for_the_conditionals(rng):
     tokens = LANGUAGE.sample(3000, 4, rng)
     last = torch.tensor([[True, True, True, False]]).expand(3000, 4)
     nats = []
-    for factor in (1.0, 0.5, 2.0):
+    for factor in (1.0, 0.0, 4.0):
         head.logits = Known(process, factor).forward
         head.times = lambda n, rng: torch.ones(n)
-        mean, guessed, *_ = head.nats(Canvas(tokens, last), rng)
+        mean, guessed, *_ = head.nats(Canvas(tokens, last), seeded(0))
         asked = guessed.any(1)
         assert not guessed[:, :3].any() and asked.double().mean() > 0.2
         nats.append(mean[asked].mean().item())
-    assert nats[0] < nats[1] - 0.003 and nats[0] < nats[2] - 0.003
+    assert nats[0] < nats[1] - 0.1 and nats[0] < nats[2] - 0.03
 
 
 @pytest.fixture(scope="module")

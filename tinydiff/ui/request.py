@@ -61,7 +61,8 @@ def read(
     already. Raises gr.Error in one sentence."""
     with refusals():
         values = opening() | raw
-        if missing := [name for name in raw if name != "template" and raw[name] is None]:
+        may_be_none = {"template", *guides.models()}
+        if missing := [name for name in raw if raw[name] is None and name not in may_be_none]:
             raise ValueError(f"The {missing[0]} is None; give a value, or leave it out.")
         numbers = {name: number(name, values[name]) for name in LIMITS}
         check_template(values["template"])
