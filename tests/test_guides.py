@@ -270,7 +270,8 @@ def test_the_built_in_guides_stand_where_they_should():
     """Hints are the network's own, labels are mixed before the prediction is changed, temperature
     acts before top-k before top-p, and a pattern has the last word."""
     named = [each.name for each in guides.in_order()]
-    inner = ["self_conditioning", "classifier_free", "temperature", "top_k", "top_p"]
+    inner = ["self_conditioning", "classifier_free", "classifier"]
+    inner += ["temperature", "top_k", "top_p"]
     assert named == ["stable", *inner, "pattern"]
 
 

@@ -85,11 +85,8 @@ def mend(args: argparse.Namespace) -> None:
 
 
 def head_of(args: argparse.Namespace):
-    """The head that doubts: that of the flag, the bundled one of the model, or None for the model's
-    own bets."""
-    if args.head == "none":
-        return None
-    return catalogue.load(args.head or catalogue.head_for(args.model))
+    """The head that doubts, or None for the model's own bets."""
+    return catalogue.load(args.head) if args.head else None
 
 
 def fill(args: argparse.Namespace) -> None:
@@ -415,8 +412,8 @@ def doubt_flags(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--head",
         default="",
-        help="a checkpoint that was trained with --doubt, or 'none': the model's own bets, a call "
-        "for each token (the bundled one of the model)",
+        help="a head that doubts in one call: a bundled one, as stories, or a checkpoint that was "
+        "trained with --doubt (none: the model's own bets, a call for each token)",
     )
     made.add_argument("--words", type=int, default=20, help="words to show (20)")
 
@@ -426,8 +423,8 @@ def mend_flags(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--limit",
         type=float,
-        default=mending.LIMIT,
-        help=f"doubt from which on a word is taken out ({mending.LIMIT})",
+        help="doubt from which on a word is taken out "
+        f"({mending.LIMITS['bets']} of bets, {mending.LIMITS['head']} of a head)",
     )
     made.add_argument("--each", type=int, default=4, help="texts of each width of a gap (4)")
     made.add_argument("--steps", type=int, default=8, help="steps of each of them (8)")

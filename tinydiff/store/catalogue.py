@@ -226,19 +226,6 @@ def opened_doubt(name: str) -> Process:
     return checkpoint.load(DOUBTS / name)
 
 
-def head_for(model: str) -> str:
-    """The name of the bundled head that doubts what a model writes. Raises ValueError where there
-    is none."""
-    for name in doubts():
-        told = checkpoint.read_config(DOUBTS / name).get("training", {})
-        if told.get("doubt") == model:
-            return name
-    raise ValueError(
-        f"There is no bundled head beside {brief(model)}: train one, with --doubt, or ask the "
-        "model's own bets, with --head none."
-    )
-
-
 def bundled() -> dict[str, Model]:
     """The checkpoints in `assets/`, stories first, then in the order of their names, with weights
     or without."""
