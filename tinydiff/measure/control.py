@@ -63,14 +63,11 @@ GUIDED = (0.0, 1.0, 2.0, 4.0)  # guidance at which labels are measured
 SURE = 0.005  # nats a token below which a run may end
 GAP = "Once upon a time, there was a little girl named Lily.{} Lily and her mom went home."
 WIDTH = 40  # tokens of the gap
-# who is measured ending early: a process, its sampler, and how many texts
+EARLY_TEXTS = 64
+# who is measured ending early: a process, and its sampler
 EARLY = (
-    *(("masked", name, 48) for name in ("ancestral", "remask", "gibbs", "settle")),
-    *(
-        (process, name, 16)
-        for process in ("uniform", "gaussian")
-        for name in ("ancestral", "settle")
-    ),
+    *(("masked", name) for name in ("ancestral", "remask", "gibbs", "settle")),
+    *((process, name) for process in ("uniform", "gaussian") for name in ("ancestral", "settle")),
 )
 
 
@@ -345,10 +342,10 @@ def cells(study: Study) -> Iterator[tuple[str, str, Cell]]:
             for late in (False, True)[: 1 + (guidance > 0)]:
                 name = f"label/{process}/{guidance:g}/{'late' if late else 'even'}"
                 yield name, there[process], partial(mood_cell, study, process, guidance, late)
-    for process, sampler, n in EARLY:
+    for process, sampler in EARLY:
         if process in there:
             name = f"early/{process}/{sampler}"
-            yield name, there[process], partial(early_cell, study, process, sampler, n)
+            yield name, there[process], partial(early_cell, study, process, sampler)
 
 
 def of_model(study: Study, process: str, key: str) -> Iterator[tuple[str, str, Cell]]:
@@ -379,8 +376,8 @@ def mood_cell(study: Study, process: str, guidance: float, late: bool) -> dict:
     return labelled(model, n, study.reader, guidance, late, seed=study.seed)
 
 
-def early_cell(study: Study, process: str, sampler: str, n: int) -> dict:
-    model, n = catalogue.open_model(models()[process]), 2 if study.quick else n
+def early_cell(study: Study, process: str, sampler: str) -> dict:
+    model, n = catalogue.open_model(models()[process]), 2 if study.quick else EARLY_TEXTS
     canvas = partial(canvas_for, model, False)
     return early(model, canvas, n, study.reader, seed=study.seed, sampler=sampler)
 
