@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from tests.conftest import SHAPE
+from tests.conftest import LIKE_OTHERS, SHAPE, brief
 from tinydiff import exact, load, processes, runs, samplers
 from tinydiff.classifier import Classifier, Tells
 from tinydiff.cli.commands import main
@@ -45,19 +45,25 @@ def distance(tokens, label, given=None):
     return 0.5 * ((share - p / p.sum()).abs().sum() + 1 - share.sum()).item()
 
 
-def written(process, batch=1500, canvas=None, **how):
+def written(process, batch=1000, canvas=None, **how):
     canvas = canvas or Canvas.blank(4, batch)
     *_, last = generate(process, canvas, classifier=told(process), seed=3, **how)
     return last.tokens
 
 
-@pytest.mark.parametrize("name,sampler", PAIRS)
+@pytest.mark.parametrize(
+    "name,sampler",
+    brief(
+        PAIRS,
+        lambda name, sampler: name not in LIKE_OTHERS or sampler in ("ancestral", "euler", "ddim"),
+    ),
+)
 def test_the_true_conditional(name, sampler):
     """At weight 1, within sampling error and what the steps leave; without it, it is far away."""
     process = exact.perfect(name, LANGUAGE)
     how = dict(sampler=sampler, steps=64, **ONE_AT_A_TIME.get(sampler, {}))
     assert distance(written(process, aim="yes", **how), "yes") < 0.05
-    assert distance(written(process, batch=400, aim="no", pull=0.0, **how), "no") > 0.3
+    assert distance(written(process, batch=200, aim="no", push=0.0, **how), "no") > 0.3
 
 
 @pytest.mark.parametrize("name", ["masked", "uniform", "gaussian", "bits"])
@@ -180,11 +186,15 @@ def test_refusals(net):
         (process, dict(classifier=process, aim="law"), "writes text and tells no labels"),
         (other, dict(classifier=net, aim="law"), "knows the noise 'mask', and this model undoes"),
         (reals, dict(classifier=told(elsewhere), aim="yes"), "other codes of the tokens"),
-        (process, dict(classifier=net, aim="law", pulls=3), "pulls is 3, which is for real-valued"),
         (
             process,
-            dict(classifier=told(exact.perfect("masked", LANGUAGE)), aim="yes", pull=99.0),
-            "pull is 99",
+            dict(classifier=net, aim="law", pushes=3),
+            "pushes is 3, which is for real-valued",
+        ),
+        (
+            process,
+            dict(classifier=told(exact.perfect("masked", LANGUAGE)), aim="yes", push=99.0),
+            "push is 99",
         ),
     ):
         with pytest.raises(ValueError, match=words):
@@ -201,7 +211,7 @@ def process_of(name):
 def test_several_steps_along_the_gradient(rng):
     """Diffusion-LM's control reaches the label too, less exactly."""
     process = exact.perfect("gaussian", LANGUAGE)
-    assert distance(written(process, aim="yes", steps=64, pulls=3), "yes") < 0.35
+    assert distance(written(process, aim="yes", steps=64, pushes=3), "yes") < 0.35
 
 
 def config_of(made):
@@ -222,7 +232,7 @@ def test_it_is_kept_and_opened(net, tmp_path, capsys):
     words = ["sample", "--model", str(tmp_path / "model"), "--length", "24", "--steps", "4"]
     texts = []
     for label in ("law", "play"):
-        line = [*words, "--classifier", str(tmp_path / "told"), "--aim", label, "--pull", "20"]
+        line = [*words, "--classifier", str(tmp_path / "told"), "--aim", label, "--push", "20"]
         assert main(line) == 0
         texts.append(capsys.readouterr().out)
     assert texts[0] != texts[1]

@@ -20,7 +20,7 @@ from tinydiff import exact, guides, load, runs
 from tinydiff.cli import flags
 from tinydiff.cli.commands import main, parser
 from tinydiff.generate import generate
-from tinydiff.guides import GUIDES, STAGES, Context, Range, Steered, Words, guide
+from tinydiff.guides import GUIDES, STAGES, Context, Model, Range, Steered, Words, guide
 from tinydiff.guides.classifier_free import classifier_free
 from tinydiff.guides.temperature import temperature
 from tinydiff.guides.top_k import top_k
@@ -556,7 +556,7 @@ def test_every_option_of_every_guide_is_a_flag(model, capsys):
     assert main(line) == 0
     assert capsys.readouterr().out == runs.record(settings).frames[-1].text + "\n"
     for name, option in guides.options().items():
-        value = "a text" if isinstance(option.span, Words) else option.span.high
+        value = "a text" if isinstance(option.span, (Words, Model)) else option.span.high
         line = ["sample", flags.flag(name), str(value)]
         assert flags.settings_of(parser().parse_args(line))[name] == value
     bare = flags.settings_of(parser().parse_args(["sample"]))
@@ -615,6 +615,9 @@ def test_old_links_open_what_they_named():
         self_conditioning=1,
         stable=0,
         sure=0.005,
+        aim="",
+        push=1.0,
+        pushes=1,
         **RULES,
     )
     canvas = Canvas.blank(32)
@@ -641,6 +644,7 @@ def test_the_page_shows_what_a_model_can(mine, model):
     )
     seen = lambda menus: {name for name, update in menus.items() if update["visible"]}  # noqa: E731
     always = {"temperature", "top_k", "top_p", "stable", "sure", *RULES}
+    always |= {"classifier", "aim", "push", "pushes"}
     assert seen(plain) == always | {"self_conditioning"}
     assert seen(labelled) == always | {"label", "guidance", "guidance_late"}
     assert plain["label"]["value"] == "" and plain["guidance"]["value"] == 0

@@ -196,7 +196,7 @@ def test_the_visitor_is_the_sampler():
     end = do(session, {"do": "finish"}, length=24, steps=6)
     assert signs(end)[-1][place] == choice and render.MASK not in signs(end)[-1]
     name, share, beside = end["stats"][0]
-    assert name == "your sense" and "surest first" in beside and "by chance" in beside
+    assert name == "your smooth sentences" and "surest first" in beside and "by chance" in beside
 
 
 REFUSED = [

@@ -131,6 +131,14 @@ PAPERS = {
         "Qinsheng Zhang",
         2024,
     ),
+    "2412.10193": (
+        "schiff2024simple",
+        "Simple Guidance Mechanisms for Discrete Diffusion Models",
+        "Yair Schiff and Subham Sekhar Sahoo and Hao Phung and Guanghan Wang and Sam Boshar and "
+        "Hugo Dalla-torre and Bernardo P. de Almeida and Alexander Rush and Thomas Pierrot and "
+        "Volodymyr Kuleshov",
+        2024,
+    ),
     "2502.06768": (
         "kim2025train",
         "Train for the Worst, Plan for the Best: Understanding Token Ordering in Masked Diffusions",

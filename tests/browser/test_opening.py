@@ -365,7 +365,7 @@ def test_rules_are_kept_and_have_a_plot(visit):
     text = plain(state(page)["text"])
     assert "cake" in text and "z" not in text
     kept = page.locator(P + ".td-plot").last
-    assert kept.inner_text().startswith("keeps the rules") and "100 %" in kept.inner_text()
+    assert kept.inner_text().startswith("rules kept") and "100 %" in kept.inner_text()
     page.get_by_role("button", name="Rules for the text").click()
     page.locator("#exactly textarea, #exactly input").fill("0 words")
     page.click("#write")

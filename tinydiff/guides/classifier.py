@@ -22,11 +22,11 @@ from tinydiff.sentences import brief, listed
 RATE = 0.1  # of Adagrad's steps, as Diffusion-LM has it
 
 
-def check(process, canvas, classifier, aim, pull, pulls):
+def check(process, canvas, classifier, aim, push, pushes):
     """Raises ValueError where the classifier reads another noise than the process's, other codes,
     or does not know the label."""
     if classifier is None:
-        wished = f"aim is {brief(aim)}" if aim else "pull and pulls say how a classifier is heard"
+        wished = f"aim is {brief(aim)}" if aim else "push and pushes say how a classifier is heard"
         raise ValueError(f"{wished}, but no classifier is named: name one, or leave it out.")
     if not isinstance(classifier, Tells):
         raise ValueError(
@@ -47,9 +47,9 @@ def check(process, canvas, classifier, aim, pull, pulls):
         raise ValueError(
             f"aim is {brief(aim)}; the classifier knows the labels {listed(classifier.labels)}."
         )
-    if pulls > 1 and "reals" not in process.traits:
+    if pushes > 1 and "reals" not in process.traits:
         raise ValueError(
-            f"pulls is {pulls}, which is for real-valued noise, and this model's is of tokens: "
+            f"pushes is {pushes}, which is for real-valued noise, and this model's is of tokens: "
             "leave it out."
         )
 
@@ -67,16 +67,16 @@ def classifier(
         Tells | None, Model("a network that tells labels of noised text, trained for this model")
     ] = None,
     aim: Annotated[str, Words(60, "the label that the classifier is to find in the text")] = "",
-    pull: Annotated[
+    push: Annotated[
         float, Range(0, 50, "how strongly the classifier is heard, 1: as probabilities say")
     ] = 1.0,
-    pulls: Annotated[
+    pushes: Annotated[
         int,
         Range(1, 10, "steps along the gradient a step, of real-valued noise, 1: by the formula"),
     ] = 1,
 ):
     """Write what a classifier takes for text of a label."""
-    if classifier is None or pull == 0:
+    if classifier is None or push == 0:
         return denoise
     label, process = classifier.labels.index(aim), context.process
 
@@ -85,17 +85,17 @@ def classifier(
         n = prediction.log_x0.shape[1]
         open_ = t > 0 if "prefix" not in process.traits else x == process.mask_id
         if "reals" in process.traits:
-            if pulls > 1:
+            if pushes > 1:
                 return prediction
             alpha = process.noise.alpha(t)[..., None]
-            shift = pull * (1 - alpha) / alpha.clamp_min(LEAST).sqrt()
+            shift = push * (1 - alpha) / alpha.clamp_min(LEAST).sqrt()
             shift = (shift * classifier.pull(x, t, label))[:, -n:]
             return prediction.shifted(torch.where(open_[:, -n:, None], shift, 0))
         open_[:, :-n] = False  # with a cache only the last columns are asked
         log_x0, here = prediction.log_x0, open_[:, -n:]
         log_x0 = log_x0.clone() if log_x0.shape[-1] > MANY else log_x0.to(torch.float64, copy=True)
         more = classifier.log_changed(x, t, label, open_).to(log_x0.dtype)
-        log_x0[here] = (log_x0[here] + pull * more).log_softmax(-1).clamp_min(LOG_ZERO)
+        log_x0[here] = (log_x0[here] + push * more).log_softmax(-1).clamp_min(LOG_ZERO)
         return prediction.with_log_x0(log_x0)
 
     def pulled(x, t, step):
@@ -107,11 +107,11 @@ def classifier(
         if step.t <= 0:
             return step.x
         wide = (1 - noise.alpha(at))[..., None].clamp_min(LEAST)
-        for _ in range(pulls):
-            along = pull * classifier.pull(new, at, label) - (new - step.x) / wide
+        for _ in range(pushes):
+            along = push * classifier.pull(new, at, label) - (new - step.x) / wide
             total = total + along.square()
             new = new + RATE * along / (total.sqrt() + LEAST)
         return noise.pin(new.to(step.x.dtype), canvas)
 
-    several = "reals" in process.traits and pulls > 1
+    several = "reals" in process.traits and pushes > 1
     return Steered(told, pulled if several else None)

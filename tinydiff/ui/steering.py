@@ -92,8 +92,10 @@ def values_of(settings: dict, updates: list[dict]) -> list[dict]:
     """The updates of `menus` with the values that settings have."""
     label, n = settings["label"], len(LABELS)
     kinds = [{**update, "value": told(label, update)} for update in updates[:n]]
+    kept = {name: settings[name] for name in guides.options() if settings[name] is not None}
+    kept = dict.fromkeys(guides.models(), "") | kept  # no model is an empty field
     return kinds + [
-        update if settings[name] is None else {**update, "value": settings[name]}
+        {**update, "value": kept[name]} if name in kept else update
         for name, update in zip(guides.options(), updates[n:])
     ]
 
