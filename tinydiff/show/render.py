@@ -271,7 +271,7 @@ def is_scene(found: object, L: int) -> bool:
         and len(found.get("unit", "")) <= PIECE
         and isinstance(found.get("least"), float)
         and all(isinstance(spot, int) and 0 <= spot < L for spot in found["spots"])
-        and all(isinstance(part, str) for part in (*over, *ends))
+        and all(map(is_text, (*over, *ends)))
         and all(len(sign) <= 1 for sign in ends)
         and len(over[1]) == 2 * len(over[0])
         and bool(over[0]) == (found["view"] in mapped)
