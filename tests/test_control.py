@@ -40,7 +40,10 @@ def blank(batch):
     return Canvas.blank(4, batch)
 
 
-@pytest.mark.parametrize("name", ["masked", "uniform", "gaussian", "autoregressive"])
+SLOW = [pytest.param(name, marks=pytest.mark.long) for name in ("uniform", "gaussian")]
+
+
+@pytest.mark.parametrize("name", ["masked", "autoregressive", *SLOW])
 def test_a_rule_holds_always_and_chance_as_often_as_the_language_says(name):
     """The share of texts with the rule is 1; without it it is the language's own probability, and
     the judge's bits are those of the texts that fit."""
