@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tinydiff.claims import ordered, results
 from tinydiff.claims.lab import Lab
+from tinydiff.cli import flags
 from tinydiff.measure import outside
 from tinydiff.nets.memory import keep_all_freed
 from tinydiff.options import check_number
@@ -36,15 +37,7 @@ def claim_flags(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--quick", action="store_true", help="toy sizes: all is done and nothing found out"
     )
-    made.add_argument(
-        "--judge",
-        nargs="?",
-        const=outside.USUAL,
-        default="",
-        metavar="MODEL",
-        help="a language model of the Hub, or a .gguf file, that reads all texts; without a name "
-        f"{outside.USUAL} (the bundled autoregressive model)",
-    )
+    flags.judge_flag(made, "the bundled autoregressive model")
     made.add_argument(
         "--folder",
         default="runs/claims",

@@ -485,15 +485,7 @@ def eval_flags(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--draws", type=int, default=16, help="noisings of a window for the bound (16)"
     )
-    made.add_argument(
-        "--judge",
-        nargs="?",
-        const=outside.USUAL,
-        default="",
-        metavar="MODEL",
-        help="a language model of the Hub, or a .gguf file, that reads all texts too; without a "
-        f"name {outside.USUAL} (nobody)",
-    )
+    flags.judge_flag(made, "nobody")
 
 
 def shrink_flags(made: argparse.ArgumentParser) -> None:

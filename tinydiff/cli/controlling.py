@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from tinydiff.claims.lab import OwnJudge
+from tinydiff.cli import flags
 from tinydiff.measure import control, outside
 from tinydiff.nets.memory import keep_all_freed
 from tinydiff.options import check_number
@@ -35,14 +36,6 @@ def control_flags(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--quick", action="store_true", help="toy sizes: all is done and nothing found out"
     )
-    made.add_argument(
-        "--judge",
-        nargs="?",
-        const=outside.USUAL,
-        default="",
-        metavar="MODEL",
-        help="a language model of the Hub, or a .gguf file, that reads all texts; without a name "
-        f"{outside.USUAL} (the bundled autoregressive model)",
-    )
+    flags.judge_flag(made, "the bundled autoregressive model")
     made.add_argument("--out", default=str(control.RECORDED), help="the file of the cells")
     made.add_argument("--seed", type=int, default=0, help="of texts and noise (0)")

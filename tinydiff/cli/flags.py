@@ -13,6 +13,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from tinydiff import endings, guides, recipes, runs
+from tinydiff.measure import outside
 from tinydiff.options import Choice, Model, Range, Words
 from tinydiff.samplers import SAMPLERS
 from tinydiff.schedules import GRIDS
@@ -23,6 +24,19 @@ from tinydiff.train.loop import PRESETS, Config, check
 
 def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
+
+
+def judge_flag(made: argparse.ArgumentParser, usual: str) -> None:
+    """Who reads all texts; `usual`: who does where nobody is named, in words."""
+    made.add_argument(
+        "--judge",
+        nargs="?",
+        const=outside.USUAL,
+        default="",
+        metavar="MODEL",
+        help="a language model of the Hub, or a .gguf file, that reads all texts; without a name "
+        f"{outside.USUAL} ({usual})",
+    )
 
 
 def escaped(about: str) -> str:

@@ -196,9 +196,9 @@ class Config:
         if self.preset not in PRESETS:
             raise ValueError(f"There is no preset {self.preset!r}; there are {', '.join(PRESETS)}.")
         shape = SHAPES[PRESETS[self.preset].preset]
-        # lines are shorter than pages
-        lines = self.task and not is_table(self.corpus)
-        return shape | {"length": shape["length"] // 2} if lines else shape
+        if self.task and not is_table(self.corpus):  # lines are shorter than pages
+            return shape | {"length": shape["length"] // 2}
+        return shape
 
 
 DDPM = Config(
