@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tinydiff.claims.lab import OwnJudge
+from tinydiff.claims.lab import Lab, OwnJudge
 from tinydiff.cli import flags
 from tinydiff.measure import control, outside
 from tinydiff.nets.memory import keep_all_freed
@@ -19,7 +19,8 @@ def control_command(args: argparse.Namespace) -> None:
     check_number("seed", args.seed, 0, 2**31, whole=True)
     judge = outside.Judge(args.judge) if args.judge else OwnJudge()
     keep_all_freed()  # bets on many texts take memory that would be given back at each call
-    study = control.Study(judge, args.seed, args.quick)
+    lab = Lab(judge, quick=args.quick)
+    study = control.Study(judge, args.seed, args.quick, lambda: lab.heldout)
     path = Path(args.out)
     found = control.record(study, args.cells, path, say)
     say(f"{len(found)} cells are in {path}; `python -m tinydiff docs` writes the tables.")

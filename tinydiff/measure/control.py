@@ -5,8 +5,9 @@ Each task is asked of every bundled model of stories in two ways: with the rule,
 construction, and without it, where texts are written until one keeps it (rejection). The
 autoregressive model with the rule is constrained decoding, token by token. Whether a text keeps a
 rule is told by Python's own expressions, which know no automata; whether it is sad by the lexicon
-that its labels are made of. Two more tables are measured here: labels with guidance, and runs that
-end early (guides/stable.py).
+that its labels are made of. More tables are measured here: labels with guidance, classifiers at
+several weights, runs that end early (guides/stable.py), and slips that are found and mended
+(slips.py).
 
 `python -m tinydiff control` writes assets/recorded/control.json, a cell a line; a cell that was
 measured with the same weights, judge and settings is kept. A text is LENGTH tokens at the most; the
@@ -25,15 +26,18 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
+from random import Random
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from tinydiff import uncertainty
+from tinydiff import mending, uncertainty
 from tinydiff.endings import texts_of
 from tinydiff.files import write_text
 from tinydiff.generate import generate
 from tinydiff.guides.pattern import asked
+from tinydiff.measure import slips
 from tinydiff.measure.evaluate import distinct_words
 from tinydiff.nets.precision import is_bf16
 from tinydiff.paths import ASSETS
@@ -64,6 +68,12 @@ SURE = 0.005  # nats a token below which a run may end
 GAP = "Once upon a time, there was a little girl named Lily.{} Lily and her mom went home."
 WIDTH = 40  # tokens of the gap
 EARLY_TEXTS = 64
+PUSHED = {"masked": 32, "gaussian": 24, "uniform": 24}  # texts of a cell with a classifier
+PUSHES = (1.0, 2.0, 4.0, 8.0, 16.0)  # its weights
+OWN_STEPS = 3  # along the gradient a step (Diffusion-LM), of real-valued noise
+SLIPPED = 16  # true texts that are damaged, the shortest
+DOUBTED_BY = ("bets", "head")
+HEAD = "stories"
 # who is measured ending early: a process, and its sampler
 EARLY = (
     *(("masked", name) for name in ("ancestral", "remask", "gibbs", "settle")),
@@ -236,9 +246,15 @@ def labelled(process, n: int, reader: Reader, guidance: float, late: bool, **how
     def canvas(batch: int) -> Canvas:
         return Canvas.blank(LENGTH, batch).with_label(number.repeat(batch))
 
-    found = write(process, canvas, n, guidance=guidance, guidance_late=int(late), **how)
+    how |= dict(guidance=guidance, guidance_late=int(late))
+    return sad(write(process, canvas, n, **how), reader)
+
+
+def sad(found: Written, reader: Reader) -> dict:
+    """How many texts the lexicon finds sad."""
     fit = sum(map(is_sad(), found.texts))
-    return kept("share", share(fit, n)) | cost(found) | told(found.texts, reader)
+    told_ = cost(found) | told(found.texts, reader)
+    return kept("share", share(fit, len(found.texts))) | told_
 
 
 def is_sad() -> Callable[[str], bool]:
@@ -273,6 +289,42 @@ def early(process, canvas, n: int, reader: Reader, seed: int = 0, **how) -> dict
     )
 
 
+def mended(process, head, kind: str, stories: Sequence[str], reader: Reader, seed: int = 0) -> dict:
+    """True texts with slips of a kind: how many are found and mended, what becomes of right words,
+    and what the judge makes of the true text, the damaged one and the mended one. head: who doubts;
+    None for the model's own bets. All as `python -m tinydiff mend` does it."""
+    texts, outcomes, began = ([], [], []), [], time.process_time()
+    for number, (story, other) in enumerate(zip(stories, [*stories[1:], stories[0]])):
+        slipped = slips.damaged(story, kind, other, Random(seed + number))
+        found = list(mending.mend(dict(seed=seed), process, head, slipped.text))
+        outcomes.append(slips.outcome(slipped, [change[:3] for change, _ in found]))
+        now = found[-1][1] if found else slipped.text
+        for each, text in zip(texts, (story, slipped.text, now)):
+            each.append(text)
+    ms = 1000 * (time.process_time() - began) / len(stories)
+    _, before, after = texts
+    judged = zip(("true", "slipped", "mended_text"), texts)
+    return (
+        dict(n=len(stories), ms=rounded(ms), text=[before[0], after[0]])
+        | {of: sum(getattr(one, of) for one in outcomes) for of in ("slips", "right")}
+        | part("found", "slips", outcomes)
+        | part("mended", "slips", outcomes)
+        | part("taken", "right", outcomes)
+        | part("broken", "right", outcomes)
+        | {
+            name: value
+            for what, each in judged
+            for name, value in kept(what, reader.bits(each)).items()
+        }
+    )
+
+
+def part(what: str, of: str, outcomes: Sequence[slips.Outcome]) -> dict:
+    """The share of some words among others, with the error over texts."""
+    sums, counts = ([getattr(one, name) for one in outcomes] for name in (what, of))
+    return kept(what, uncertainty.mean(sums, counts, consecutive=False))
+
+
 def mean_of(values: Sequence[float]) -> Mean:
     return uncertainty.mean(values, [1] * len(values), consecutive=False)
 
@@ -292,11 +344,13 @@ def difference(full: Sequence[str], short: Sequence[str], reader: Reader) -> Mea
 
 @dataclass
 class Study:
-    """What cells are measured with. judge: who reads; quick: toy sizes, nothing is found out."""
+    """What cells are measured with. judge: who reads; quick: toy sizes, nothing is found out;
+    stories: held-out ones, for slips."""
 
     judge: object
     seed: int = 0
     quick: bool = False
+    stories: Callable[[], Sequence[str]] = tuple
     reader: Reader = field(init=False)
 
     def __post_init__(self):
@@ -306,10 +360,12 @@ class Study:
         """Texts with a rule, and without."""
         return (2, 4) if self.quick else MANY.get(process, FEW)
 
-    def stamp(self, key: str) -> dict:
-        """With what a cell of a model is measured: where it is the same, the cell is kept."""
+    def stamp(self, key: str, beside: str = "") -> dict:
+        """With what a cell of a model is measured: where it is the same, the cell is kept. beside:
+        the name of a second network."""
         return dict(
             weights=catalogue.fingerprint(key),
+            **({"beside": catalogue.fingerprint(beside)} if beside else {}),
             judge=self.judge.name,
             seed=self.seed,
             quick=self.quick,
@@ -329,11 +385,17 @@ def models() -> dict[str, str]:
     return dict(sorted(found.items(), key=lambda item: item[0] not in MANY))
 
 
-Cell = Callable[[], dict]
+class Cell(NamedTuple):
+    """What is measured: by name, with a model's key and perhaps a second network beside it."""
+
+    name: str
+    key: str
+    measure: Callable[[], dict]
+    beside: str = ""
 
 
-def cells(study: Study) -> Iterator[tuple[str, str, Cell]]:
-    """Every cell: its name, its model's key, and what measures it."""
+def cells(study: Study) -> Iterator[Cell]:
+    """Every cell."""
     there = models()
     for process, key in there.items():
         yield from of_model(study, process, key)
@@ -341,14 +403,25 @@ def cells(study: Study) -> Iterator[tuple[str, str, Cell]]:
         for guidance in GUIDED:
             for late in (False, True)[: 1 + (guidance > 0)]:
                 name = f"label/{process}/{guidance:g}/{'late' if late else 'even'}"
-                yield name, there[process], partial(mood_cell, study, process, guidance, late)
+                measure = partial(mood_cell, study, process, guidance, late)
+                yield Cell(name, there[process], measure)
+    for process in [name for name in PUSHED if f"moods-{name}" in catalogue.classifiers()]:
+        for steps in (1, OWN_STEPS)[: 1 + (process == "gaussian")]:
+            for push in PUSHES:
+                measure = partial(push_cell, study, process, push, steps)
+                name = f"push/{process}/{push:g}/{steps}"
+                yield Cell(name, there[process], measure, f"moods-{process}")
     for process, sampler in EARLY:
         if process in there:
-            name = f"early/{process}/{sampler}"
-            yield name, there[process], partial(early_cell, study, process, sampler)
+            measure = partial(early_cell, study, process, sampler)
+            yield Cell(f"early/{process}/{sampler}", there[process], measure)
+    for kind in slips.KINDS:
+        for by in DOUBTED_BY:
+            measure, beside = partial(slip_cell, study, by, kind), HEAD if by == "head" else ""
+            yield Cell(f"slip/masked/{by}/{kind}", there["masked"], measure, beside)
 
 
-def of_model(study: Study, process: str, key: str) -> Iterator[tuple[str, str, Cell]]:
+def of_model(study: Study, process: str, key: str) -> Iterator[Cell]:
     """The cells of a model with every rule, and without."""
     n, more = study.sizes(process)
 
@@ -365,15 +438,32 @@ def of_model(study: Study, process: str, key: str) -> Iterator[tuple[str, str, C
         return drawn(model, tests, canvas, more, study.reader, seed=study.seed)
 
     for gap, name in ((False, "free"), (True, "freegap")):
-        yield f"{name}/{process}", key, partial(free, gap)
+        yield Cell(f"{name}/{process}", key, partial(free, gap))
     for task in TASKS:
-        yield f"rule/{process}/{task.name}", key, partial(rule, task)
+        yield Cell(f"rule/{process}/{task.name}", key, partial(rule, task))
 
 
 def mood_cell(study: Study, process: str, guidance: float, late: bool) -> dict:
     n = 2 if study.quick else MOODS[process]
     model = catalogue.open_model(models()[process])
     return labelled(model, n, study.reader, guidance, late, seed=study.seed)
+
+
+def push_cell(study: Study, process: str, push: float, steps: int) -> dict:
+    """Texts that a classifier steers to MOOD."""
+    n = 2 if study.quick else PUSHED[process]
+    model, tells = (catalogue.load(name) for name in (models()[process], f"moods-{process}"))
+    how = dict(classifier=tells, aim=MOOD, push=push, pushes=steps, seed=study.seed)
+    return sad(write(model, partial(canvas_for, model, False), n, **how), study.reader)
+
+
+def slip_cell(study: Study, by: str, kind: str) -> dict:
+    """The shortest held-out stories, damaged and mended."""
+    model, head = catalogue.load(models()["masked"]), None
+    if by == "head":
+        head = catalogue.load(HEAD)
+    stories = sorted(study.stories(), key=len)[: 2 if study.quick else SLIPPED]
+    return mended(model, head, kind, stories, study.reader, study.seed)
 
 
 def early_cell(study: Study, process: str, sampler: str) -> dict:
@@ -395,15 +485,15 @@ def record(
     """
     catalogue.check_assets("The table of control")
     whole = list(cells(study))
-    names = [name for name, *_ in whole]
+    names = [cell.name for cell in whole]
     for part in only:
         if not any(name.startswith(part) for name in names):
             kinds = ", ".join(dict.fromkeys(name.partition("/")[0] for name in names))
             raise ValueError(f"There is no cell {brief(part)}; they begin with {kinds}.")
-    for name, key, measure in whole:
+    for name, key, measure, beside in whole:
         if only and not name.startswith(tuple(only)):
             continue
-        stamp = study.stamp(key)
+        stamp = study.stamp(key, beside)
         if (read(path).get(name) or {}).get("with") == stamp:
             continue
         say(name)

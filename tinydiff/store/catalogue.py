@@ -284,7 +284,11 @@ def opened(key: str) -> Process:
 
 @lru_cache(maxsize=64)
 def fingerprint(key: str) -> str:
-    """The hash of a bundled model's weights, or of the language of a perfect network."""
+    """The hash of a bundled model's weights, of a classifier's or a head's, or of the language of a
+    perfect network."""
+    for folder in (CLASSIFIERS, DOUBTS):
+        if (weights := folder / key / "model.safetensors").is_file():
+            return checkpoint.fingerprint(weights)
     known = models() | rewriters()
     folder = known[named(key, known)].folder or LANGUAGE
     return checkpoint.fingerprint(folder / "model.safetensors")
