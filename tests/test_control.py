@@ -125,7 +125,8 @@ def test_cells_are_kept_until_their_weights_change(tmp_path, monkeypatch):
 
     def cells(study):
         for name in ("free/masked", "rule/masked/dragon"):
-            yield name, "stories/masked", lambda name=name: done.append(name) or dict(n=1)
+            measure = partial(lambda name: done.append(name) or dict(n=1), name)
+            yield control.Cell(name, "stories/masked", measure)
 
     monkeypatch.setattr(control, "cells", cells)
     path = tmp_path / "control.json"
@@ -146,6 +147,10 @@ def test_the_command_measures_a_cell(tmp_path, capsys):
     assert main(["control", "rule/masked/dragon", "--quick", "--out", str(path)]) == 0
     (cell,) = json.loads(path.read_text("utf-8")).values()
     assert cell["share"] == 1 and cell["n"] == 2 and cell["with"]["quick"]
+    assert main(["control", "slip/masked/head/swapped", "--quick", "--out", str(path)]) == 0
+    cell = json.loads(path.read_text("utf-8"))["slip/masked/head/swapped"]
+    assert 0 <= cell["found"] <= 1 and cell["slips"] > 5 < cell["right"] and cell["slipped"] > 0
+    assert cell["with"]["beside"] == catalogue.fingerprint("stories")
     assert main(["control", "moon", "--out", str(path)]) == 2
     assert "There is no cell 'moon'" in capsys.readouterr().err
 
@@ -154,7 +159,7 @@ def test_what_is_kept_is_of_the_bundled_weights():
     """Every cell is large, of the weights that are there and of one judge, and every rule holds in
     every text; the documents are what is computed of it (test_structure)."""
     kept, there = control.read(), control.models()
-    names = [name for name, *_ in control.cells(control.Study(Coin()))]
+    names = [cell.name for cell in control.cells(control.Study(Coin()))]
     assert [*kept] == names, "python -m tinydiff control"
     assert control.outdated() == [], "python -m tinydiff released control"
     assert len({cell["with"]["judge"] for cell in kept.values()}) == 1

@@ -53,8 +53,18 @@ class CountedDenoise:
     def unconditional(self, x, t, cache=None, **hint) -> Prediction:
         return self.call(x, t, None, None if cache is None else cache.twin(), **hint)
 
+    def beside(self, process: Process) -> Callable[..., Prediction]:
+        """The denoise of another process, whose calls are counted as well."""
+
+        def denoise(x, t, cache=None) -> Prediction:
+            self.calls += self.each
+            with torch.no_grad(), self.autocast():
+                return process.denoise(x, t, None, cache)
+
+        return denoise
+
     def call(self, x, t, label, cache, **hint) -> Prediction:
-        self.calls += self.each
+        self.calls += 0 if cache is not None and cache.free else self.each
         with torch.no_grad(), self.autocast():
             return self.process.denoise(x, t, label, cache, **hint)
 
@@ -250,7 +260,8 @@ class Writing:
         self.memory.clear()
         self.memory.update(guides.kept(begin.guides or {}))
         text = text.repeated(self.each)
-        context = guides.Context(self.process, begin.canvas, text, left, self.rng, self.memory)
+        facts = (self.process, begin.canvas, text, left, self.rng, self.memory)
+        context = guides.Context(*facts, self.denoise.beside)
         plain = self.denoise.unconditional
         guided, *after = guides.steered(self.denoise, plain, context, self.steering)
         self.rng.first = left

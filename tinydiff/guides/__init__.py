@@ -96,6 +96,8 @@ class Context:
     # what guides remember from call to call, each by its name: part of the state of a run, so that
     # a run which goes on from a Frame goes on exactly
     memory: dict[str, Any] = field(default_factory=dict)
+    # makes the denoise of another process, whose calls count as those of the one that writes
+    beside: Callable[[Process], Denoise] | None = None
     # makes the denoise that the guide wraps once more, for a network that is told no label
     unlabelled: Callable[[], Denoise] | None = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from tinydiff.measure import control
@@ -262,6 +263,61 @@ def moods() -> str:
     return table(head, rows)
 
 
+def pushes() -> str:
+    """The same, steered by a classifier, over its weight."""
+    cells, rows = control.read(), []
+    ways = list(dict.fromkeys(tuple(n.split("/")[1::2]) for n in cells if n.startswith("push/")))
+    head = ["weight"]
+    for process, steps in ways:
+        n = {cell["n"] for name, cell in cells.items() if name.startswith(f"push/{process}/")}
+        title = process if steps == "1" else f"{process}, `--pushes {steps}`"
+        head += [f"{title}: {control.MOOD} of {'/'.join(map(str, sorted(n)))}", "judge", "4-grams"]
+    rows.append(["none"])
+    for process, _ in ways:
+        free, fit = tried(cells, process, control.MOOD, False)
+        rows[-1] += [parts(fit), bits(free), parts(free, "variety")]
+    for push in control.PUSHES:
+        rows.append([f"{push:g}"])
+        for process, steps in ways:
+            cell = cells.get(f"push/{process}/{push:g}/{steps}", {})
+            rows[-1] += [parts(cell), bits(cell), parts(cell, "variety")]
+    return table(head, rows)
+
+
+SLIPS = {
+    "mistyped": "a letter mistyped",
+    "swapped": "neighbours swapped",
+    "foreign": "a word of another story",
+}
+DOUBTERS = {"bets": "own bets", "head": "PRISM's head"}
+
+
+def slipped() -> str:
+    """What was damaged, found and mended, and what became of right words."""
+    cells, rows = control.read(), []
+    for kind, said in SLIPS.items():
+        for by, doubter in DOUBTERS.items():
+            cell = cells.get(f"slip/masked/{by}/{kind}", {})
+            if not cell:
+                continue
+            row = [said, doubter, f"{cell['slips']}", parts(cell, "found"), parts(cell, "mended")]
+            row += [parts(cell, "taken"), parts(cell, "broken")]
+            row += [str(mean(cell, what)) for what in ("true", "slipped", "mended_text")]
+            rows.append([*row, seconds(cell["ms"])])
+    head = ["", "who doubts", "slips", "found", "mended", "right words doubted", "and broken"]
+    return table([*head, "judge: true", "with slips", "mended", "seconds a story"], rows)
+
+
+def first_mended() -> str:
+    """The first story of each kind with its slips, and mended by own bets."""
+    cells, lines = control.read(), []
+    for kind, said in SLIPS.items():
+        if cell := cells.get(f"slip/masked/bets/{kind}"):
+            before, after = map(plain, cell["text"])
+            lines.append(f"*{said}*: {before}\n\n*mended*: {after}")
+    return "\n\n".join(lines)
+
+
 def early() -> str:
     """Runs to their end beside the same runs that end when they are stable."""
     rows = []
@@ -288,14 +344,23 @@ def early() -> str:
     return table([*head, "judge", "more with it"], rows)
 
 
+def on(kind: str = "") -> str:
+    """With what the cells were measured whose names begin so."""
+    known: dict[str, dict] = {}
+    for name, cell in control.read().items():
+        if name.startswith(kind):
+            for what, value in (cell["on"] | cell["with"]).items():
+                known.setdefault(what, {})[str(value)] = None
+    one = {what: ", ".join(values) for what, values in known.items()}
+    return (
+        f"Measured {one['date']}, seed {one['seed']}, {one['precision']}, on {one['hardware']}; "
+        f"judge: {one['judge']}."
+    )
+
+
 def about() -> str:
-    """With what it was measured."""
+    """With what the table of tasks was measured."""
     cells = control.read()
-    known: dict[str, list] = {}
-    for cell in cells.values():
-        for what, value in (cell["on"] | cell["with"]).items():
-            known.setdefault(what, []).append(value)
-    one = {what: ", ".join(sorted(set(map(str, values)))) for what, values in known.items()}
     weights = {
         name.split("/")[1]: cell["with"]["weights"][:8]
         for name, cell in cells.items()
@@ -303,9 +368,8 @@ def about() -> str:
     }
     listed = ", ".join(f"{process} ({digest})" for process, digest in weights.items())
     return (
-        f"Measured {one['date']}, seed {one['seed']}, {one['precision']}, on {one['hardware']}; "
-        f"{one['length']} tokens at the most, {one['looks']} looks, temperature "
-        f"{one['temperature']}; judge: {one['judge']}. {amounts()} Weights: {listed}."
+        f"{on('free/')} {control.LENGTH} tokens at the most, {control.LOOKS} looks, temperature "
+        f"{control.TEMPERATURE}. {amounts()} Weights: {listed}."
     )
 
 
@@ -315,5 +379,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "firsttexts": first,
     "moods": moods,
     "early": early,
+    "pushes": pushes,
+    "pushed": partial(on, "push/"),
+    "slips": slipped,
+    "firstslips": first_mended,
+    "slipped": partial(on, "slip/"),
     "controlled": about,
 }

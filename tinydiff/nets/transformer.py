@@ -30,9 +30,15 @@ class Cache:
     """Keys and values of the positions that a causal network has read: a list over layers of (B, H,
     n, D / H) pairs."""
 
+    free = False  # does what it is handed to ask no network?
+
     def __init__(self):
         self.layers: list[tuple[Tensor, Tensor]] = []
         self.other: Cache | None = None
+
+    def filled(self, x: Tensor) -> Tensor:
+        """The text (B, n) as the network is to read it."""
+        return x
 
     def twin(self) -> Cache:
         """A second cache, always the same one, for the same text read without its label."""

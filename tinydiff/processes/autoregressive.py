@@ -13,8 +13,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from tinydiff.nets.ahead import Ahead, repeated
 from tinydiff.noises.erasure import Erasure
-from tinydiff.predictions import Prediction, substituted
+from tinydiff.predictions import Prediction, certain, substituted
 from tinydiff.processes import Process
 
 
@@ -33,7 +34,12 @@ class Autoregressive(Process):
 
     def denoise(self, x, t, label=None, cache=None):
         """With a cache: the prediction for the positions from len(cache) on, (B, L - len(cache),
-        V); x is always the whole text."""
+        V); x is always the whole text. With one that reads ahead (nets/ahead.py) the last positions
+        are given its drafts; while it drafts: its guesses from the first mask on."""
+        if isinstance(cache, Ahead) and cache.drafting:
+            k = int((x == self.mask_id).any(0).nonzero()[0])
+            guess = repeated(x[:, :k], x.shape[1] - k)
+            return Prediction(law := certain(guess, self.V), law)
         start = 0 if cache is None else len(cache)
         return self.predict(self.logits(x, t, label, cache), x[:, start:], t[:, start:])
 
@@ -57,6 +63,7 @@ class Autoregressive(Process):
     def logits(self, x, t, label, cache=None):
         """Logits of p(x_i | x_1 .. x_{i-1}), (B, L - len(cache), V): the input is x shifted right
         by one."""
+        x = x if cache is None else cache.filled(x)
         moved = F.pad(x[:, :-1], (1, 0), value=self.mask_id)
         start = 0 if cache is None else len(cache)
         return self.net(moved[:, start:], t[:, start:], label, cache=cache)
