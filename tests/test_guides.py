@@ -267,10 +267,10 @@ def test_the_order_of_wrapping_is_the_declared_one(registry):
 
 
 def test_the_built_in_guides_stand_where_they_should():
-    """Hints are the network's own, labels are mixed before the prediction is changed, temperature
+    """Guesses and hints are the network's own, labels are mixed before the prediction is changed, temperature
     acts before top-k before top-p, and a pattern has the last word."""
     named = [each.name for each in guides.in_order()]
-    inner = ["self_conditioning", "classifier_free", "classifier"]
+    inner = ["drafter", "self_conditioning", "classifier_free", "classifier"]
     inner += ["temperature", "top_k", "top_p"]
     assert named == ["stable", *inner, "pattern"]
 

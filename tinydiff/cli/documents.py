@@ -40,6 +40,7 @@ ROOMS = (
     "processes",
     "classifier",
     "doubt",
+    "drafts",
     "samplers",
     "frames",
     "guides",

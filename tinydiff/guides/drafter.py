@@ -3,16 +3,22 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 
+from tinydiff.drafts import Drafts
 from tinydiff.guides import Annotated, Model, guide
-from tinydiff.nets.ahead import Ahead
+from tinydiff.nets.ahead import DRAFT, Ahead
+from tinydiff.predictions import Prediction
 from tinydiff.processes import Process
 
 
 def check(process, canvas, drafter):
-    """Raises ValueError for a drafter that does not guess what is behind masks."""
-    if drafter is not None and drafter.noise.name != "mask":
+    """Raises ValueError for a drafter that does not guess what is behind masks, and for an adapter
+    of another model."""
+    if isinstance(drafter, Drafts):
+        drafter.taught_by(process)
+    elif drafter is not None and drafter.noise.name != "mask":
         raise ValueError(
             f"The drafter '{drafter.name}' does not work with masks: name a model that does, such "
             "as stories/masked."
@@ -29,19 +35,55 @@ def drafter(
         Model("a model of masks that guesses ahead for the sampler `speculative`"),
     ] = None,
 ):
-    """Have a model of masks guess the next tokens, all at once, which the model that writes then
-    checks."""
+    """Have another network guess the next tokens, which the one that writes then checks: a model of
+    masks all at once, or an adapter of a pretrained model from left to right."""
     if drafter is None:
         return denoise
-    asked, L = context.beside(drafter), context.canvas.tokens.shape[1]
+    guess = (by_adapter if isinstance(drafter, Drafts) else by_masks)(drafter, denoise, context)
 
     def guessed(x, t, cache=None):
-        if not (isinstance(cache, Ahead) and cache.drafting):
+        return guess(x, t, cache) if isinstance(cache, Ahead) else denoise(x, t, cache)
+
+    return guessed
+
+
+def by_masks(drafter, denoise, context):
+    """All masks at once, in one look of its own at the whole canvas."""
+    asked, L = context.beside(drafter), context.canvas.tokens.shape[1]
+
+    def guess(x, t, cache):
+        if cache.task != DRAFT:
             return denoise(x, t, cache)
         n, open_ = x.shape[1], x == drafter.mask_id
         whole = F.pad(x, (0, L - n), value=drafter.mask_id)
         times = F.pad(open_.to(t.dtype), (0, L - n), value=1.0)
-        first = int(open_.any(0).nonzero()[0])
-        return asked(whole, times).columns(first, n)
+        return asked(whole, times).columns(first_of(open_), n)
 
-    return guessed
+    return guess
+
+
+def by_adapter(drafter, denoise, context):
+    """One mask after the other, of those that were read when the text was last checked."""
+    net = context.process.net
+    adapter = drafter.net.like(net)
+
+    def guess(x, t, cache):
+        cache.rider = adapter
+        k = first_of(x == drafter.mask_id)
+        place = k - len(cache)
+        if cache.task != DRAFT or cache.group is None or place >= cache.masks:
+            return denoise(x, t, cache)
+        with torch.no_grad():
+            state = cache.group[:, place]
+            before = torch.zeros_like(state) if cache.before is None else cache.before
+            token = net.embed(x[:, k - 1 : k])[:, 0]
+            cache.before = adapter.following(state, token, before)
+            raw = net.logits(cache.before[:, None])
+        return Prediction(raw.log_softmax(-1), raw)
+
+    return guess
+
+
+def first_of(open_: torch.Tensor) -> int:
+    """The first column in which something is."""
+    return int(open_.any(0).nonzero()[0])

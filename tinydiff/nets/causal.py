@@ -19,8 +19,8 @@ from tinydiff.nets.network import Network
 from tinydiff.nets.transformer import Cache
 
 KNOWN = ("LlamaForCausalLM", "Qwen2ForCausalLM")  # architectures that are read here
-# what an adapter adds to a product: (layer, the name of its matrix, its input) -> the sum, or None
-Beside = Callable[[int, str, Tensor], Tensor]
+# (layer, the name of a matrix, what it is multiplied with, their product) -> what becomes of it
+Beside = Callable[[int, str, Tensor, Tensor], Tensor]
 
 
 class Causal(Network):
@@ -37,6 +37,7 @@ class Causal(Network):
         if (kind := type(model).__name__) not in KNOWN:
             raise ValueError(f"The architecture {kind} is not read here; {', '.join(KNOWN)} are.")
         self.model, self.begin = model, begin
+        self.outputs = len(self.embedding)  # tokens that are told; there may be rows for none
 
     @property
     def width(self) -> int:
@@ -52,6 +53,8 @@ class Causal(Network):
 
     def forward(self, x, t=None, label=None, *, mask=None, cache=None, places=None):
         """Tokens (B, n) -> logits (B, n, V); whatever is no token is `begin`."""
+        if (rider := getattr(cache, "rider", None)) is not None:
+            return rider.read(self, x, cache)
         states = self.states(self.embed(x), mask=mask, cache=cache, places=places)
         return self.logits(states)
 
@@ -62,7 +65,7 @@ class Causal(Network):
 
     def logits(self, states: Tensor) -> Tensor:
         """(B, n, width) -> (B, n, V)."""
-        return product(self.model.lm_head, states).float()
+        return product(self.model.lm_head, states)[..., : self.outputs].float()
 
     def states(
         self,
@@ -71,34 +74,37 @@ class Causal(Network):
         mask: Tensor | None = None,
         cache: Cache | None = None,
         places: Tensor | None = None,
-        adapted: Callable[[int, str, Tensor], Tensor] | None = None,
+        adapted: Beside | None = None,
     ) -> Tensor:
         """What stands before the head, (B, n, width), for inputs of that shape.
 
         mask:    (n, m) or (B, n, m) bool, which keys a query sees; by default all that are read
                  before it, and itself
         places:  (n,) or (B, n), of the inputs in the text; by default behind the cache
-        adapted: adapted(layer, name, x) is added to the product of the matrix `name` with x
+        adapted: what becomes of each product
         """
         past, n = len(cache) if cache is not None else 0, h.shape[1]
         if places is None:
             places = torch.arange(past, past + n, device=h.device)
         if mask is None:
             mask = torch.ones(n, past + n, dtype=torch.bool, device=h.device).tril(past)
-        turn = self.model.model.rotary_emb(h, places.expand(len(h), n))
+        cos, sin = self.model.model.rotary_emb(h, places.expand(len(h), n))
+        turn = tuple(part[:, None].to(self.embedding.dtype) for part in (cos, sin))
+        bias = torch.zeros(mask.shape, device=h.device).masked_fill_(~mask, -torch.inf)
+        bias = bias.view(-1, 1, n, past + n).to(self.embedding.dtype)
         for i, layer in enumerate(self.model.model.layers):
-            h = self.layer(i, layer, h, turn, mask, cache, adapted)
+            h = self.layer(i, layer, h, turn, bias, cache, adapted)
         return self.model.model.norm(h)
 
-    def layer(self, i, layer, h, turn, mask, cache, adapted) -> Tensor:
+    def layer(self, i, layer, h, turn, bias, cache, adapted) -> Tensor:
         attention, mlp = layer.self_attn, layer.mlp
         B, n, _ = h.shape
 
         def times(part: nn.Module, name: str, x: Tensor) -> Tensor:
             found = product(getattr(part, name), x)
-            return found if adapted is None else found + adapted(i, name, x)
+            return found if adapted is None else adapted(i, name, x, found)
 
-        x = layer.input_layernorm(h)
+        x = layer.input_layernorm(h).to(self.embedding.dtype)
         q, k, v = (
             times(attention, name, x).view(B, n, -1, attention.head_dim).transpose(1, 2)
             for name in ("q_proj", "k_proj", "v_proj")
@@ -106,32 +112,29 @@ class Causal(Network):
         q, k = (rotated(part, *turn) for part in (q, k))
         if cache is not None:
             k, v = cache.extend(i, k, v)
-        seen = attend(q, k, v, mask, attention.scaling)
-        h = h + times(attention, "o_proj", seen.transpose(1, 2).reshape(B, n, -1)).float()
-        x = layer.post_attention_layernorm(h)
+        seen = attend(q, k, v, bias, attention.scaling)
+        h = h + times(attention, "o_proj", seen.transpose(1, 2).reshape(B, n, -1))
+        x = layer.post_attention_layernorm(h).to(self.embedding.dtype)
         x = mlp.act_fn(times(mlp, "gate_proj", x)) * times(mlp, "up_proj", x)
-        return h + times(mlp, "down_proj", x).float()
+        return h + times(mlp, "down_proj", x)
 
 
 def product(linear: nn.Linear, x: Tensor) -> Tensor:
-    """linear(x), in the format of its weights."""
-    return linear(x.to(linear.weight.dtype))
+    """linear(x) for x (B, n, inputs), in the format of its weights."""
+    rows = x.to(linear.weight.dtype).flatten(0, 1).contiguous()  # slices are multiplied slowly
+    return linear(rows).unflatten(0, x.shape[:2])
 
 
 def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """The pairs (x_i, x_{i + d/2}) of x, (B, H, n, d), turned by angles (B, n, d)."""
-    cos, sin = cos[:, None].to(x.dtype), sin[:, None].to(x.dtype)
+    """The pairs (x_i, x_{i + d/2}) of x, (B, H, n, d), turned by angles (B, 1, n, d)."""
     half = x.shape[-1] // 2
     return x * cos + torch.cat([-x[..., half:], x[..., :half]], -1) * sin
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float) -> Tensor:
-    """softmax(scale q k') v, (B, H, n, d), where groups of queries share keys and values (B, G, m,
-    d)."""
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, scale: float) -> Tensor:
+    """softmax(scale q k' + bias) v, (B, H, n, d), where groups of queries share keys and values (B,
+    G, m, d); they are read as one query more often."""
     B, H, n, d = q.shape
-    groups, mask = k.shape[1], mask.expand(B, *mask.shape[-2:])
-    q = q.reshape(B, groups, H // groups * n, d)
-    score = (q * scale) @ k.mT
-    hidden = ~mask.repeat(1, H // groups, 1)[:, None]
-    score = score.float().masked_fill(hidden, -torch.inf).softmax(-1)
-    return (score.to(v.dtype) @ v).view(B, H, n, d)
+    groups = k.shape[1]
+    q, bias = q.reshape(B, groups, -1, d), bias.repeat(1, 1, H // groups, 1)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale).view(B, H, n, d)

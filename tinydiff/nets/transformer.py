@@ -36,10 +36,6 @@ class Cache:
         self.layers: list[tuple[Tensor, Tensor]] = []
         self.other: Cache | None = None
 
-    def filled(self, x: Tensor) -> Tensor:
-        """The text (B, n) as the network is to read it."""
-        return x
-
     def twin(self) -> Cache:
         """A second cache, always the same one, for the same text read without its label."""
         if self.other is None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from tinydiff.nets.ahead import Ahead, repeated
+from tinydiff.nets.ahead import DRAFT, TELL, Ahead, repeated
 from tinydiff.noises.erasure import Erasure
 from tinydiff.predictions import Prediction, certain, substituted
 from tinydiff.processes import Process
@@ -34,14 +34,17 @@ class Autoregressive(Process):
 
     def denoise(self, x, t, label=None, cache=None):
         """With a cache: the prediction for the positions from len(cache) on, (B, L - len(cache),
-        V); x is always the whole text. With one that reads ahead (nets/ahead.py) the last positions
-        are given its drafts; while it drafts: its guesses from the first mask on."""
-        if isinstance(cache, Ahead) and cache.drafting:
-            k = int((x == self.mask_id).any(0).nonzero()[0])
-            guess = repeated(x[:, :k], x.shape[1] - k)
-            return Prediction(law := certain(guess, self.V), law)
+        V); x is always the whole text. With one that reads ahead: what it is handed to ask for."""
         start = 0 if cache is None else len(cache)
-        return self.predict(self.logits(x, t, label, cache), x[:, start:], t[:, start:])
+        if isinstance(cache, Ahead) and cache.task == DRAFT:
+            start = int((x == self.mask_id).any(0).nonzero()[0])
+            guess = certain(repeated(x[:, :start], x.shape[1] - start), self.V)
+            return Prediction(guess, guess)
+        if isinstance(cache, Ahead) and cache.task == TELL:
+            return self.predict(cache.told(), x[:, -1:], t[:, -1:])
+        raw = self.logits(x, t, label, cache)
+        raw = cache.kept(raw) if isinstance(cache, Ahead) else raw
+        return self.predict(raw, x[:, start:], t[:, start:])
 
     def predict(self, raw, x, t):
         return Prediction(substituted(raw, x, self.mask_id), raw)
@@ -63,7 +66,8 @@ class Autoregressive(Process):
     def logits(self, x, t, label, cache=None):
         """Logits of p(x_i | x_1 .. x_{i-1}), (B, L - len(cache), V): the input is x shifted right
         by one."""
-        x = x if cache is None else cache.filled(x)
+        if isinstance(cache, Ahead):
+            x, t = cache.filled(x), t[:, :1].expand(-1, x.shape[1] + cache.drafted)
         moved = F.pad(x[:, :-1], (1, 0), value=self.mask_id)
         start = 0 if cache is None else len(cache)
         return self.net(moved[:, start:], t[:, start:], label, cache=cache)

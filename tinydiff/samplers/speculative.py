@@ -5,6 +5,8 @@ decide how many tokens a call yields.
 
     d_i ~ q_i, given all before it:  kept with min(1, p_i(d_i) / q_i(d_i)), else x_i ~ (p_i - q_i)+
 
+    d_i from anywhere:               x_i ~ p_i, and it is kept if it is d_i
+
 Behind the first guess that is not kept all others are dropped; behind the last one, if all are, one
 token more is drawn. The rows of a batch go on together: where the guess of one is not kept, those
 of the others that are stay as their tokens, and what is behind is guessed anew.
@@ -13,8 +15,8 @@ of the others that are stay as their tokens, and what is behind is guessed anew.
 import torch
 from torch import Tensor
 
-from tinydiff.nets.ahead import Ahead
-from tinydiff.predictions import LOG_ZERO
+from tinydiff.nets.ahead import DRAFT, READ, TELL, Ahead
+from tinydiff.predictions import LOG_ZERO, Prediction
 from tinydiff.processes import YES_NO
 from tinydiff.randomness import categorical, rand
 from tinydiff.samplers import Annotated, Choice, Range, Step, hidden, sampler
@@ -42,31 +44,32 @@ def speculative(
 ):
     """Guess several tokens ahead, by a drafter or from what stood in the text before, and check all
     of them in one call."""
-    x, canvas, cache, L = start.x, start.canvas, Ahead(), start.x.shape[1]
+    x, canvas, cache, L = start.x, start.canvas, Ahead(ahead), start.x.shape[1]
     total = start.memory or int((~canvas.given).any(0).sum())
     while (k := first_open(x, canvas, process)) < L:
-        time, m, read = canvas.time(1.0), min(ahead, L - 1 - k), len(cache)
-        drafts, laws = guesses(denoise, x, time, canvas, cache, k, m, rng)
-        cache.drafts = drafts
-        prediction = denoise(x[:, : k + m + 1], time[:, : k + m + 1], cache)
-        own, x, known = prediction.log_x0[:, k - read :], x.clone(), k
+        time, read = canvas.time(1.0), len(cache)
+        m = min(ahead, L - 1 - k) if read else 0  # the first look reads what is given
+        cache.drafts, laws = guesses(denoise, x, time, canvas, cache, k, m, rng)
+        drafts, x, said = cache.drafts, x.clone(), []
         for i in range(m + 1):
-            if i < m:
-                token, kept = checked(own[:, i], drafts[:, i], laws[:, i], rng)
-                if check != YES_NO[0]:
-                    token, kept = drafts[:, i], torch.ones_like(kept)
+            column, cache.task = k + i, TELL if i else READ
+            said.append(denoise(x[:, : column + 1], time[:, : column + 1], cache))
+            own = said[-1].columns(column - read if i == 0 else 0, column + 1)
+            if i == m:
+                token, kept = own.draw(rng)[:, 0], torch.tensor(False)
+            elif check == YES_NO[0]:
+                token, kept = checked(own, drafts[:, i], laws[:, i], rng)
             else:
-                token, kept = categorical(own[:, i], rng), torch.tensor(False)
-            given = canvas.given[:, known]
-            x[:, known] = torch.where(given, canvas.tokens[:, known], token)
-            known += 1
+                token, kept = drafts[:, i], torch.tensor(True)
+            given = canvas.given[:, column]
+            x[:, column] = torch.where(given, canvas.tokens[:, column], token)
             if not (kept | given).all():
                 break
-        cache.settle(known)
-        left = int((~canvas.given[:, known:]).any(0).sum())
-        sent = yield Step(x, prediction, left / total, read, memory=total)
-        if sent is not None:
-            x, canvas, cache = sent.x, sent.canvas, Ahead()
+        cache.settle(column + 1)
+        left = int((~canvas.given[:, column + 1 :]).any(0).sum())
+        sent = yield Step(x, together(said), left / total, read, memory=total)
+        if sent is not None and not torch.equal(sent.x, x):
+            x, canvas, cache = sent.x, sent.canvas, Ahead(ahead)
 
 
 def first_open(x: Tensor, canvas, process) -> int:
@@ -80,23 +83,35 @@ def guesses(denoise, x, time, canvas, cache, k: int, m: int, rng) -> tuple[Tenso
     as log-probabilities. Whoever drafts says of how many columns at once; what is given there is
     its guess."""
     x, laws = x[:, : k + m].clone(), []
-    cache.drafting = True
+    cache.task = DRAFT
     while len(laws) < m:
-        prediction = denoise(x, time[:, : k + m], cache)
-        n = prediction.log_x0.shape[1]
-        here = slice(k + len(laws), k + len(laws) + n)
-        drawn = prediction.draw(rng)
+        law = denoise(x, time[:, : k + m], cache).log_x0
+        here = slice(k + len(laws), k + len(laws) + law.shape[1])
+        # each by itself: of texts that a rule draws jointly nobody knows the law of each token
+        drawn = categorical(law, rng, "draft")
         x[:, here] = torch.where(canvas.given[:, here], canvas.tokens[:, here], drawn)
-        laws += prediction.log_x0.unbind(1)
-    cache.drafting = False
+        laws += law.unbind(1)
     return x[:, k:], torch.stack(laws, 1) if laws else None
 
 
-def checked(own: Tensor, draft: Tensor, law: Tensor, rng) -> tuple[Tensor, Tensor]:
-    """The token of each row, which has the law `own` (B, V), and whether it is the draft (B,) that
-    was kept, drawn from `law`; both are log-probabilities."""
-    p, q, place = own.double().softmax(-1), law.double().softmax(-1), draft[:, None]
-    share = p.gather(1, place) / q.gather(1, place)
+def together(said: list[Prediction]) -> Prediction:
+    """The predictions of columns one behind the other as one."""
+    parts = ([one.log_x0 for one in said], [one.raw for one in said])
+    return said[0] if len(said) == 1 else Prediction(*(torch.cat(part, 1) for part in parts))
+
+
+def checked(own: Prediction, draft: Tensor, law: Tensor, rng) -> tuple[Tensor, Tensor]:
+    """The token of each row, as `own`, a prediction of one column, draws it, and whether it is the
+    draft (B,), which was drawn from `law` (B, V), log-probabilities.
+
+    A prediction that draws by rules of its own is left to draw: its token is the draft as often as
+    it would have been anyway, which is right for a draft from anywhere.
+    """
+    if type(own) is not Prediction:
+        token = own.draw(rng)[:, 0]
+        return token, token == draft
+    p, q = (part.double().softmax(-1) for part in (own.log_x0[:, 0], law))
+    share = p.gather(1, draft[:, None]) / q.gather(1, draft[:, None])
     kept = rand(share, rng, "check").double() < share
     rest = (p - q).clamp_min(0)
     rest = torch.where(rest.sum(-1, keepdim=True) > 0, rest, p)

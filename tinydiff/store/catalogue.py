@@ -25,7 +25,7 @@ from tinydiff.exact import Markov, perfect
 from tinydiff.paths import ASSETS, PACKAGE
 from tinydiff.processes import PROCESSES, Process
 from tinydiff.sentences import brief
-from tinydiff.store import checkpoint, hub, told
+from tinydiff.store import adapters, bases, checkpoint, hub, told
 from tinydiff.store.checkpoint import Card, CheckpointError
 
 CHECKPOINTS = ASSETS / "checkpoints"
@@ -391,6 +391,10 @@ def load(source: str | Path, device: str = "cpu") -> Process:
     checkpoint.
     """
     path = Path(source)
+    if path.is_dir() and adapters.is_adapter(config := checkpoint.read_json(path / "config.json")):
+        return adapters.load(path).to(device)
+    if path.suffix == ".gguf" or (path.is_dir() and "architectures" in config):
+        return bases.base(str(source)).to(device)
     if path.is_dir():
         return checkpoint.load(path, device)
     known = models() | rewriters()

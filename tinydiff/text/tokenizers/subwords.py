@@ -50,6 +50,7 @@ class Subwords(Tokenizer):
         self.tags = {found[1]: i for i, found in named.items() if found}
         self.lengths = torch.tensor([*map(characters, self.bytes), 0])  # the mask's last
         self.cutter = cutter(data)
+        self.lacks = frozenset(range(256)) - {one[0] for one in self.bytes if len(one) == 1}
 
     @classmethod
     def learned(cls, texts: Iterable[str], size: int, tags: Sequence[str] = ()) -> Subwords:
@@ -93,10 +94,12 @@ class Subwords(Tokenizer):
         return Subwords(data)
 
     def typed(self, text):
-        return unicodedata.normalize("NFC", text).replace("\r\n", "\n")
+        """Without the characters that its bytes do not spell: control characters, if any."""
+        text = unicodedata.normalize("NFC", text).replace("\r\n", "\n")
+        return "".join(filter(self.writes, text)) if self.lacks else text
 
     def writes(self, character):
-        return True
+        return self.lacks.isdisjoint(character.encode("utf-8", "surrogatepass"))
 
     def encode(self, text, place=0):
         found = self.cutter.encode(self.typed(text), add_special_tokens=False).ids
@@ -210,6 +213,9 @@ def byte_signs() -> dict[str, int]:
 
 
 SIGNS = byte_signs()
+# bytes that a vocabulary may lack: control characters, and what begins none of Unicode's characters
+# today (those of planes 4 to 11 are not assigned, those from F5 on cannot be)
+RARE = {*range(0x20), 0x7F, 0xC0, 0xC1, 0xF1, 0xF2, *range(0xF5, 0x100)} - {9, 10, 13}
 
 
 def contents(data: bytes) -> tuple[list[bytes], dict[int, str]]:
@@ -248,9 +254,10 @@ def contents(data: bytes) -> tuple[list[bytes], dict[int, str]]:
     if not numbered or size > MOST:
         raise ValueError(f"its {FILE} must number at most {MOST:,} tokens from 0 on.")
     pieces = [whole[i] for i in range(size)]
-    if not SIGNS.keys() <= set(pieces):
+    if not {sign for sign, byte in SIGNS.items() if byte not in RARE} <= set(pieces):
         raise ValueError(
-            f"its {FILE} lacks some of the 256 bytes, so that not every text could be written."
+            f"its {FILE} lacks some of the bytes of which texts are made, so that not every text "
+            "could be written."
         )
     if max(map(len, pieces)) > LONGEST:
         raise ValueError(f"its {FILE} has tokens of more than {LONGEST} bytes.")
