@@ -498,6 +498,7 @@ TAB = Tab(
     read=read_fields,
     run=started,
     parts=gaps.parts,
+    costs=gaps.work_of,
     again=again,
     record=record_example,
 )
