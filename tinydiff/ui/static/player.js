@@ -247,7 +247,7 @@ class Player {
     const [, size] = ROOMY.find(([most]) => this.run.frames[0].text.length <= most);
     this.root.style.setProperty("--td-size", size);
     // whoever asked for a text sees it, one that was there at once too; the run at load stays put
-    const asked = !value.done || (this.run.number && !value.still);
+    const asked = !value.done || (this.run.number && (!value.still || value.proof));
     const sheets = this.find(".td-sheets");
     if (asked && (innerWidth < NARROW || sheets.getBoundingClientRect().bottom < OUT_OF_SIGHT)) {
       sheets.scrollIntoView({behavior: reduced.matches ? "auto" : "smooth"});
@@ -380,6 +380,8 @@ class Player {
     for (const name of ["m", "n"]) {
       this.find(`.td-kinds .${name}`).parentNode.classList.toggle("td-past", over && !head.yours);
     }
+    const given = !done || frames[end].state.includes("g");
+    this.find(".td-kinds .g").parentNode.classList.toggle("td-past", !given);
     const offered = {
       undo: this.#past > 0, rest: can && over && this.hand.locked.size > 0 && !head.yours,
       fork: can && done && this.#at > 0 && this.#at < end, finish: head.yours, keep: over,

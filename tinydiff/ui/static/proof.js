@@ -7,6 +7,7 @@ const STRONGER = [3, 30];  // times rarer than the limit, from which a line is t
 const RARE = 1e6;  // more exact is no estimate
 const WAYS = {bets: "a look for each word", head: "one look"};
 const ASKED = "Would the model write this word here, given all the others?";
+const HINT = "Point at an underlined word, or come to it with Tab, to see how seldom.";
 const TRUST = {
   bets: "Each word is hidden in turn, and the network bets on it. It finds nearly all slips in "
     + "stories, and underlines about one right word in twelve as well.",
@@ -39,7 +40,7 @@ export function drawProof(sheet, box, told, act) {
   sheet.hidden = box.hidden = !told;
   sheet.textContent = box.textContent = "";
   if (!told) return;
-  const line = make("p", "td-doubts-word", "", {"aria-live": "polite"});
+  const line = make("p", "td-doubts-word", told.left ? HINT : "", {"aria-live": "polite"});
   marked(put(sheet, "div"), told, (words) => { line.textContent = words; });
   const head = put(box, "p", "td-doubts-head");
   add(head, make("b", "", told.over ? "What was mended" : "What it doubts"),
