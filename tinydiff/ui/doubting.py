@@ -163,7 +163,8 @@ def doubt(proof: Proof, job: Job) -> Iterator[dict]:
     if (found := MEMORY.find(known)) is None:
         yield proof.told(looking(proof))
         try:
-            doubter = Watched(process, job) if head is None else process
+            # a head hooks into the network while it looks, which others write with meanwhile
+            doubter = Watched(process, job) if head is None else copy.deepcopy(process)
             found = mending.doubts(doubter, head, proof.text)
         except Ended:
             yield proof.told(stopped=True)
