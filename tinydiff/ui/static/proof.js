@@ -5,7 +5,7 @@ import {add, make, put} from "./dom.js";
 
 const STRONGER = [3, 30];  // times rarer than the limit, from which a line is thicker
 const RARE = 1e6;  // more exact is no estimate
-const WAYS = {bets: "a look for each word", head: "one look"};
+const LOOKED = {bets: "a look for each word", head: "one look"};
 const ASKED = "Would the model write this word here, given all the others?";
 const HINT = "Point at an underlined word, or come to it with Tab, to see how seldom.";
 const TRUST = {
@@ -45,13 +45,13 @@ export function drawProof(sheet, box, told, act) {
   const head = put(box, "p", "td-doubts-head");
   add(head, make("b", "", told.over ? "What was mended" : "What it doubts"),
     ` ${told.over ? "" : ASKED}`);
-  if (told.changes.length) changes(put(box, "ol", "td-gaps-list td-changes"), told);
+  if (told.changes.length) became(put(box, "ol", "td-gaps-list td-changes"), told);
   else box.append(line);
   const deeds = put(box, "div", "td-doubts-deeds", null, {role: "group", "aria-label": "Doubt"});
   for (const [name, words] of offered(told)) {
     const button = put(deeds, "button", name === "mend" ? "td-mend" : "", words,
       {type: "button", "data-act": name});
-    if (name in WAYS) button.setAttribute("aria-pressed", String(name === told.way));
+    if (name in LOOKED) button.setAttribute("aria-pressed", String(name === told.way));
     button.addEventListener("click", () => act(name));
   }
   put(box, "p", "td-gaps-note", told.changes.length ? LIKELY : TRUST[told.way]);
@@ -64,7 +64,7 @@ function offered({busy, ways, left, changes: made, over}) {
   const found = [];
   if (left && !made.length) found.push(["mend", "Mend it"]);
   if (made.length) found.push(["undo", "Take back"]);
-  if (!over && ways.length > 1) found.push(...ways.map((way) => [way, WAYS[way]]));
+  if (!over && ways.length > 1) found.push(...ways.map((way) => [way, LOOKED[way]]));
   return [...found, ["close", made.length ? "Show the text alone" : "Put away"]];
 }
 
@@ -119,7 +119,7 @@ function replaced(old, one) {
 }
 
 // what was replaced by what, in the order of the text
-function changes(list, {text, changes: made}) {
+function became(list, {text, changes: made}) {
   for (const {start, stop, new: words, bits} of [...made].reverse()) {
     const row = put(list, "li"), [before, after] = bits.map((value) => value.toFixed(2));
     put(row, "del", "", text.slice(start, stop));
