@@ -8,7 +8,7 @@ import pytest
 from tinydiff import gaps as filling
 from tinydiff.runs import Request
 from tinydiff.show import render
-from tinydiff.ui import denoise, fields, gaps, memory
+from tinydiff.ui import cost, denoise, fields, gaps, memory
 from tinydiff.ui.request import read
 from tinydiff.ui.session import Job, Session
 
@@ -185,3 +185,14 @@ def test_what_is_refused(more, said):
     with pytest.raises(gr.Error) as error:
         asked(**more)
     assert said in html.unescape(error.value.message) and "\n" not in error.value.message
+
+
+def test_the_wait_counts_the_bounds():
+    """A gap takes the runs of all texts, and the judging of each."""
+    request = asked()
+    runs = sum(map(cost.of, request.requests))
+    length = min(one.canvas.tokens.shape[1] for one in request.requests)
+    process = request.requests[0].process
+    least = cost.bound(process, length, filling.DRAWS, filling.BATCH)
+    assert denoise.TAB.work(request) >= runs + len(request.requests) * least
+    assert denoise.TAB.work(read(QUICK | {"template": None})) < least * len(request.requests)

@@ -12,7 +12,7 @@ import torch
 from tinydiff import exact
 from tinydiff.randomness import seeded
 from tinydiff.schedules import SCHEDULES, schedule
-from tinydiff.show import plots
+from tinydiff.show import plots, points
 from tinydiff.show.render import palette
 from tinydiff.store import catalogue
 
@@ -182,3 +182,12 @@ def test_divergence_of_true_texts_is_its_bias():
     assert 0 < many < few
     pairs = 256 * 127
     assert many < len(language.tokenizer) ** 2 / (2 * pairs)
+
+
+def test_numbers_on_an_axis_do_not_run_into_each_other():
+    """124 and 126 calls are one mark; powers of two all stay."""
+    assert points.apart([124, 126, 496, 992]) == [124, 496, 992]
+    assert points.apart([2**k for k in range(8)]) == [2**k for k in range(8)]
+    line = points.Line("blocks", [124, 126, 496], [1.0, 2.0, 3.0], [None] * 3, "block")
+    (axes,) = points.picture([line], "calls", "bits", doubling=True, log=False).axes
+    assert [*axes.get_xticks()] == [124, 496]

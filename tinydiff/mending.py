@@ -138,11 +138,30 @@ def mend(
     limit = LIMITS["head" if head else "bets"] if limit is None else limit
     words = doubts(process, head, text)
     for start, stop, n in reversed(stretches(text, words, limit)):
-        template = text[:start] + GAP + text[stop:]
-        widths = sorted({n * width for width in WIDTHS if n * width <= gaps.MOST})
+        template, widths = opened(process, text, start, stop, n)
         before = gaps.bits_behind(process, text, start, draws)
         found = gaps.candidates({**settings, "template": template}, process, widths, each, draws)
-        best = gaps.best([*found, gaps.Candidate(0, text[start:stop], text, before)])
-        text = best.text if best.width else text
-        new = text[start : len(text) - (len(template) - start - 1)]
-        yield Mended(start, stop, new, (before, best.bits)), text
+        one, text = chosen(text, start, stop, before, list(found))
+        yield one, text
+
+
+def opened(process: Process, text: str, start: int, stop: int, n: int) -> tuple[str, list[int]]:
+    """The text with a gap in the place of a stretch of n words, and how wide the gap is tried to
+    be: what does not fit into what the model reads at once is left out, but for the least."""
+    widths = sorted({n * width for width in WIDTHS if n * width <= gaps.MOST})
+    around = len(process.tokenizer.encode(text[:start] + text[stop:])) + process.ends
+    fits = [width for width in widths if not process.length or around + width <= process.length]
+    return text[:start] + GAP + text[stop:], fits or widths[:1]
+
+
+def chosen(
+    text: str, start: int, stop: int, before: float, found: list[gaps.Candidate]
+) -> tuple[Mended, str]:
+    """The likeliest of all candidates for a stretch and of what stood there, whose bits are
+    `before`, and the text with it."""
+    best = gaps.best([*found, gaps.Candidate(0, text[start:stop], text, before)])
+    if not best.width:
+        return Mended(start, stop, text[start:stop], (before, before)), text
+    first = len(text[:start].rstrip())  # a piece of a word begins with its space
+    new = best.text[first : len(best.text) - (len(text) - stop)].strip()
+    return Mended(start, stop, new, (before, best.bits)), best.text

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 HEIGHT = 260
 TICKS = 8  # of an axis of powers of two, at the most
+APART = 0.09  # of the axis, what a number of four digits takes
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,16 @@ def double(axes: Axes, places: Sequence[float]) -> None:
         low, high = math.log2(places[0]), math.log2(places[-1])
         places = [2.0**k for k in range(math.ceil(low), math.floor(high) + 1)]
         places = places[:: -(-len(places) // TICKS)]
-    axes.set_xticks(places)
+    axes.set_xticks(apart(places))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.minorticks_off()
+
+
+def apart(places: Sequence[float]) -> list[float]:
+    """The places whose numbers do not run into the one before."""
+    kept, gap = [*places[:1]], APART * math.log2(places[-1] / places[0])
+    for place in places[1:]:
+        if math.log2(place / kept[-1]) >= gap:
+            kept.append(place)
+    return kept

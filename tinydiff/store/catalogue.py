@@ -221,6 +221,12 @@ def doubts() -> list[str]:
     return sorted(path.parent.name for path in DOUBTS.glob("*/config.json"))
 
 
+def doubt_beside(model: str) -> str:
+    """The name of the bundled head that was trained beside a model; "" where there is none."""
+    made = {name: checkpoint.read_config(DOUBTS / name)["training"] for name in doubts()}
+    return next((name for name, how in made.items() if how.get("doubt") == model), "")
+
+
 @lru_cache(maxsize=2)
 def opened_doubt(name: str) -> Process:
     return checkpoint.load(DOUBTS / name)

@@ -80,6 +80,14 @@ def call(process: Process, batch: int, window: int, new: int) -> float:
     return batch * (net.work(new, window) + new * V * DRAW)
 
 
+def bound(process: Process, length: int, draws: int, batch: int) -> float:
+    """Multiplications of a bound on a text of so many tokens, about: `draws` noisings of it,
+    `batch` at once. Raises ValueError as `work` does."""
+    window = min(length, process.length or length)
+    each = CALL + call(process, min(batch, draws), window, window)
+    return -(-draws // batch) * each
+
+
 def check(works: Iterable[float]) -> None:
     """Raises ValueError if a run of these parts would take more than MOST."""
     total = sum(works)

@@ -23,7 +23,17 @@ from tinydiff.samplers import SAMPLERS, column
 from tinydiff.show import render
 from tinydiff.store import catalogue, hub
 from tinydiff.store.catalogue import Model
-from tinydiff.ui import downloads, gaps, looks, originals, presenter, recording, steering, touch
+from tinydiff.ui import (
+    doubting,
+    downloads,
+    gaps,
+    looks,
+    originals,
+    presenter,
+    recording,
+    steering,
+    touch,
+)
 from tinydiff.ui import fields as panel
 from tinydiff.ui.errors import one_of, refusal, refusals, said
 from tinydiff.ui.fields import FIELDS, HUB, fields_of, fitted, menus, options, unchanged
@@ -178,6 +188,10 @@ def done_to(session: Session, deed: dict, values: Sequence) -> Iterator[dict]:
         chosen = job.looks.chosen if job and job.looks else None
         own = job and chosen == (job.request.settings["steps"] if job.request else None)
         raw = panel.raw_settings(*values)
+        if deed.get("do") in ("doubt", "mend"):
+            shown = (session.kept(TAB.name) or was.value)["run"]  # with whatever number of looks
+            yield from doubting.answered(session, deed, was, shown, raw, putting(session, was))
+            return
         if deed.get("do") not in ("rewrite", "begin"):  # the field of the text plays no part
             raw |= {"prompt": "", "template": None}
         wanted = read(raw, session)
@@ -221,6 +235,29 @@ def scored(turn: Request, request: Request, job: Job) -> dict:
         row = [f"your {mine['name']}", percent(mine["share"]), f"alone: {', '.join(found)}"]
         job.kept = job.kept | {"stats": [row, *job.kept["stats"]]}
     return job.kept
+
+
+def putting(session: Session, was: touch.Held):
+    """What puts a text as it stands in the place of what is on the player, to be undone."""
+
+    def put(request: Request) -> dict:
+        touch.remember(session, was)
+        return settled(session, request, still(request))
+
+    return put
+
+
+def tried(session: Session, chip: object, noise: str, *values) -> Iterator[dict]:
+    """What is ready to be tried was chosen: its text is written, or doubted."""
+    if chip in panel.SLIPS:
+        yield from done_to(session, {"do": "doubt", "mine": True}, fitted(session, noise, values))
+    else:
+        yield from TAB.start(session, noise, *values)
+
+
+def ask_tried(session: Session, chip: object, *values) -> Turn:
+    """The same before its turn."""
+    return Turn(PACE.seconds) if chip in panel.SLIPS else TAB.ask(session, *values)
 
 
 def settled(session: Session, request: Request, value: dict) -> dict:
@@ -442,8 +479,8 @@ def wire(site: Site, go: gr.Button, chips: gr.Radio, here: Others, fields: list)
     chips.input(None, chips, None, js=panel.unfolded())
     chosen = [site.session, fields[FIELDS.index("model")], chips]
     filled = chips.input(panel.chosen_chip, chosen, [text, *told], **QUICK)
-    ran = filled.success(**run)
-    TAB.line_up(site, ran)
+    ran = filled.success(**run | dict(fn=tried, inputs=[site.session, chips, *fields]))
+    TAB.line_up(site, ran, ask_tried)
     then(ran)
     player.looked(looked, site.session, steps, **QUICK)
     sampler.input(sampler_chosen, sampler, [sampler, steps, *sliders], **QUICK)
@@ -452,7 +489,7 @@ def wire(site: Site, go: gr.Button, chips: gr.Radio, here: Others, fields: list)
 
 def wire_hands(site: Site, hands: list, here: Others, fields: list) -> None:
     """What a visitor does to the text itself."""
-    share, rewrite, mine = hands
+    doubts, share, rewrite, mine = hands
     player, session, values = site.player, site.session, fields
 
     def again(session: Session, share: float, noise: str, *values) -> Iterator[dict]:
@@ -462,14 +499,25 @@ def wire_hands(site: Site, hands: list, here: Others, fields: list) -> None:
     def begin(session: Session, noise: str, *values) -> Iterator[dict]:
         yield from done_to(session, {"do": "begin"}, fitted(session, noise, values))
 
+    def doubt(session: Session, noise: str, *values) -> Iterator[dict]:
+        deed = {"do": "doubt", "mine": True}
+        yield from done_to(session, deed, fitted(session, noise, values))
+
+    player.stop(lambda session: session.stop(doubting.NAME), session, None, **QUICK)
     ran = [
+        doubts.click(doubt, [session, *values], player, **QUIET_RUN),
         player.touched(touched, [session, *values], player, **QUIET_RUN),
         rewrite.click(again, [session, share, *values], player, **QUIET_RUN),
         mine.click(begin, [session, *values], player, **QUIET_RUN),
     ]
     for event in ran:
-        TAB.line_up(site, event, lambda *values: Turn(PACE.seconds))
+        TAB.line_up(site, event, lambda session, *_: Turn(PACE.seconds, end=leaving(session)))
         event.success(others_of(site), session, here, **BEHIND)
+
+
+def leaving(session: Session):
+    """What ends what a visitor who has gone had doubted or mended."""
+    return lambda: session.stop(doubting.NAME)
 
 
 def wire_hub(site: Site, source: gr.Textbox, fields: list, here: Others) -> None:
@@ -498,6 +546,7 @@ TAB = Tab(
     read=read_fields,
     run=started,
     parts=gaps.parts,
+    costs=gaps.work_of,
     again=again,
     record=record_example,
 )

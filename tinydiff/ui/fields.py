@@ -41,7 +41,12 @@ CHIPS = {
     "last line given": "…………… They were best friends.",
     "both ends": "Once upon a time there was a little fox. ……… The fox was happy again.",
     "dragon, cake, sorry, no z, sad end": OPENING["prompt"],
+    "a text with slips": "Once upon a time there was a little boy named Tim. He had a red ball "
+    "that he liked to thorw. One day the ball rolled into lake the. Tim was sad. A big dog saw the "
+    "ball and jumped into the water. He brought the cake back to Tim. Tim was happy and hugged the "
+    "dog. They played with the ball all day.",
 }
+SLIPS = ("a text with slips",)  # those that are not written on, but doubted (doubting.py)
 # of those that have some the rules, and the label, for a model that knows it
 RULES = {
     "dragon, cake, sorry, no z, sad end": {"contains": "dragon, cake, sorry", "no_letters": "z"}
@@ -397,9 +402,12 @@ def unfolded() -> str:
 
 
 def build_hands() -> tuple:
-    """What else a visitor can do: how much of a text of their own is written anew, the button for
-    that, and the one with which they are the sampler themselves."""
+    """What else a visitor can do: the button for what is doubted in a text of their own, how much
+    of one is written anew, the button for that, and the one with which they are the sampler
+    themselves."""
     with gr.Accordion("Touch it", open=False, elem_classes="td-more td-hands", elem_id="hands"):
+        gr.HTML(DOUBTED, apply_default_css=False)
+        doubts = gr.Button("What does it doubt in it?", size="sm", elem_id="doubt-mine")
         share = gr.Slider(
             0.05,
             1,
@@ -412,9 +420,13 @@ def build_hands() -> tuple:
         rewrite = gr.Button("Rewrite it", size="sm", elem_id="rewrite-mine")
         gr.HTML(YOURS, apply_default_css=False)
         mine = gr.Button("You uncover the words", size="sm", elem_id="your-turn")
-    return share, rewrite, mine
+    return doubts, share, rewrite, mine
 
 
+DOUBTED = (
+    "<p class='td-yours'><b>A text of yours</b> Write a whole one under “Begin with”. Would the "
+    "model write each word there, given all the others?</p>"
+)
 YOURS = (
     "<p class='td-yours'>Be the sampler: one look at a time, click a hidden word and take one of "
     "the network's five bets. Then let the machine finish.</p>"

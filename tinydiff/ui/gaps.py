@@ -13,7 +13,7 @@ from itertools import groupby
 
 import gradio as gr
 
-from tinydiff.gaps import WIDTHS, judged, requests
+from tinydiff.gaps import BATCH, DRAWS, WIDTHS, judged, requests
 from tinydiff.runs import Request
 from tinydiff.show import render
 from tinydiff.text import blanks
@@ -108,8 +108,19 @@ def asked(raw: Mapping, session: Session | None = None) -> Filling | Request:
 
         widths = [LETTERS * width if letters else width for width in WIDTHS]
         found = requests(raw, checked, widths, EACH)
-        cost.check(map(cost.of, found))
+        cost.check(map(work, found))
     return Filling(found)
+
+
+def work(request: Request) -> float:
+    """Multiplications of a text for a gap, about: those of its run, and of its bound."""
+    length = request.canvas.tokens.shape[1]
+    return cost.of(request) + cost.bound(request.process, length, DRAWS, BATCH)
+
+
+def work_of(request: Filling | Request) -> float:
+    """Multiplications of all that is computed, about."""
+    return sum(map(work, request.requests)) if isinstance(request, Filling) else cost.of(request)
 
 
 def parts(request: Filling | Request) -> list[Request]:

@@ -113,6 +113,7 @@ class Tab:
     read:    the visitor's session and the widgets' values -> a request; raises gr.Error
     run:     a request and its job -> values of the outputs, one after the other
     parts:   what is computed for a request: all that the run depends on beside the visitor
+    costs:   multiplications of what a request asks for, about; those of its parts where None
     again:   a request, its job and what `memory` has kept of such a run -> the run's last value
     offered: is there anything to show?
     record:  writes the first view (recording.py)
@@ -125,6 +126,7 @@ class Tab:
     read: Callable[..., object] | None = None
     run: Callable[[object, Job], Iterator] | None = None
     parts: Callable[[object], list[Request]] = lambda request: [request]
+    costs: Callable[[object], float] | None = None
     again: Callable[[object, Job, object], object] = lambda request, job, made: made
     offered: Callable[[], bool] = lambda: True
     record: Callable[[], None] | None = None
@@ -181,7 +183,7 @@ class Tab:
 
     def work(self, request: object) -> float:
         """Multiplications of what a request asks for, about."""
-        return sum(map(cost.of, self.parts(request)))
+        return self.costs(request) if self.costs else sum(map(cost.of, self.parts(request)))
 
     def key(self, request: object) -> str | None:
         """By what `memory` knows a run again."""

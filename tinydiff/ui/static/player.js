@@ -14,6 +14,7 @@ import {drawGaps} from "./gaps.js";
 import {alone, readable} from "./glyphs.js";
 import {Looks} from "./looks.js";
 import {looks, plots} from "./plots.js";
+import {drawProof, summary} from "./proof.js";
 import {refuse} from "./refusals.js";
 import {Hand, bets, changed, differences} from "./touch.js";
 import {BEHIND, MASK, Run, isOpen, share} from "./wire.js";
@@ -86,6 +87,8 @@ class Player {
   #shown = new Map(); // runs that the browser can go back to, by number
   #linking = 0;       // until the address is that of what is shown
   #charts = [];
+  #proof = null;      // what is doubted in a run: {told, run}
+  #asked = null;      // the run of which that was asked
   #ruled = false;     // is there one for the rules?
   #stage = null;      // draws what is particular to the noise, under the text
   #shades = {changes};
@@ -138,6 +141,7 @@ class Player {
       this.rests(this.run?.done ?? true);  // it waited for its turn, and will have none
       return this.refuse(value.refused, value.beside);
     }
+    if (value?.proof && value.run === this.#main?.number) return this.prove(value.proof);
     if (!value || !value.chunks || this.#gone.has(value.run)) return;
     const fresh = value.run !== this.#main?.number;
     if (fresh) this.begin(value); else this.#main.take(value);
@@ -163,6 +167,43 @@ class Player {
       this.paint(end);
       this.announce();
     }
+    if (value.proof) {
+      this.#past++;  // the text before it
+      this.prove(value.proof);
+    }
+  }
+
+  // What is doubted in the text that is shown, and what comes of that; the text of which it was
+  // asked may be another by now.
+  prove(told) {
+    this.rests(!told.busy);
+    if (this.#asked && this.#asked !== this.run) return;
+    this.leave();
+    if (this.#playing || this.#at < this.run.end) {
+      this.setPlaying(false);
+      this.#phase = "rest";
+      this.paint(this.run.end);
+    }
+    this.#proof = {told, run: this.run};
+    this.drawProof();
+    this.say(summary(told));
+  }
+
+  drawProof() {
+    const told = this.#proof?.told;
+    this.root.classList.toggle("td-proving", !!told);
+    drawProof(this.find(".td-proof"), this.find(".td-doubts"), told, (name) => this.proved(name));
+    this.find(".td-caption").textContent = this.caption();
+    this.drawDeeds();
+  }
+
+  // what is done with what is doubted
+  proved(name) {
+    if (name !== "close") return this.touch({do: name in {mend: 1, undo: 1} ? name : "doubt",
+      way: name});
+    this.#proof = null;
+    this.drawProof();
+    this.find(".td-sheet").focus({preventScroll: true});
   }
 
   // what else could stand in a gap
@@ -192,6 +233,7 @@ class Player {
     this.setPlaying(false);
     this.#phase = "";
     this.#main = this.run = new Run(value);
+    this.#asked = null;
     this.run.before = this.run.head.query === "" ? this.#again : null;
     this.#again = null;
     this.#at = this.cells.picked = -1;
@@ -205,7 +247,7 @@ class Player {
     const [, size] = ROOMY.find(([most]) => this.run.frames[0].text.length <= most);
     this.root.style.setProperty("--td-size", size);
     // whoever asked for a text sees it, one that was there at once too; the run at load stays put
-    const asked = !value.done || (this.run.number && !value.still);
+    const asked = !value.done || (this.run.number && (!value.still || value.proof));
     const sheets = this.find(".td-sheets");
     if (asked && (innerWidth < NARROW || sheets.getBoundingClientRect().bottom < OUT_OF_SIGHT)) {
       sheets.scrollIntoView({behavior: reduced.matches ? "auto" : "smooth"});
@@ -313,8 +355,10 @@ class Player {
     this.refuse("");
     this.pick(-1);
     this.#again = deed.do === "again" ? this.hand.whole : null;
+    const beside = deed.do === "doubt" || deed.do === "mend";  // the text stays
+    this.#asked = beside ? this.run : null;
     if (deed.do === "undo") this.#past = Math.max(0, this.#past - 1);
-    else if (deed.do !== "take") this.#past++;
+    else if (deed.do !== "take" && !beside) this.#past++;
     this.trigger("touched", deed);
   }
 
@@ -331,14 +375,17 @@ class Player {
   }
 
   drawDeeds() {
-    const {done, end, head} = this.run, can = head.touch === "";
+    const {done, end, frames, head, scene} = this.run, can = head.touch === "";
     const over = done && this.#at >= end;
     for (const name of ["m", "n"]) {
       this.find(`.td-kinds .${name}`).parentNode.classList.toggle("td-past", over && !head.yours);
     }
+    const given = !done || frames[end].state.includes("g");
+    this.find(".td-kinds .g").parentNode.classList.toggle("td-past", !given);
     const offered = {
       undo: this.#past > 0, rest: can && over && this.hand.locked.size > 0 && !head.yours,
       fork: can && done && this.#at > 0 && this.#at < end, finish: head.yours, keep: over,
+      doubt: can && over && scene.masks && !head.yours && !this.#proof && !frames[end].masked,
     };
     const {asked} = this.run, strange = done && this.run.strange?.size > 0;
     this.find(".td-kinds .asked").parentNode.hidden = !over || !asked.cells.size;
@@ -356,6 +403,7 @@ class Player {
       rest: () => this.touch({do: "again", cells: this.hand.rest}),
       finish: () => this.touch({do: "finish"}),
       keep: () => this.pin(this.run),
+      doubt: () => this.touch({do: "doubt"}),
       fork: () => {
         this.#kept = this.run;  // both stay
         this.touch({do: "fork", step: this.#at});
@@ -413,6 +461,10 @@ class Player {
     this.seek.setAttribute("aria-valuetext", where);
     this.find(".td-where").textContent = where;
     this.find(".td-big b").textContent = `${this.#at} / ${end}`;
+    if (this.#proof && (this.#proof.run !== this.run || this.#at < end)) {
+      this.#proof = null;
+      this.drawProof();
+    }
     this.find(".td-caption").textContent = this.caption();
     this.drawTitle();
     this.drawPinned();
@@ -427,6 +479,7 @@ class Player {
   // what happens at this moment
   caption() {
     const {done, end, stopped, filling, head: {told}} = this.run, at = this.#at;
+    if (this.#proof) return summary(this.#proof.told);
     if (filling) return "The likeliest so far; other lengths are being tried.";
     if (done && at >= end) {
       if (stopped) return `Stopped after ${looks(this.run)}: what came is kept.`;
@@ -800,6 +853,8 @@ class Player {
   meant({key, shiftKey, target}) {
     const {picked, count} = this.cells, onSheet = target.matches(".td-sheet");
     if (key === " ") return target.closest("button") ? null : () => this.toggle();
+    if (onSheet && this.#proof && key !== "Escape") return null;
+    if (key === "Escape" && this.#proof && !this.showing) return () => this.proved("close");
     if (onSheet && key === "Enter") return () => this.pick(picked < 0 ? 0 : -1);
     if (key === "Escape" && this.showing) return () => this.present(false);
     if (onSheet && key === "Escape") return () => this.leave();

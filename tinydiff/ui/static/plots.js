@@ -7,6 +7,7 @@ const RAREST = 12;  // powers of ten of the probability of a text that keeps the
 const UNASKED = "How likely the network's bets alone would keep the rules. They are imposed, so "
   + "the finished text always does.";
 const HEAVIEST = 100;  // of the loss weight that is drawn: its axis is of powers of ten
+const RAISED = "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079";
 const parts = {
   height: (v) => v / 100, ticks: [[0, "0"], [100, "100 %"]], said: (v) => `${Math.round(v)} %`,
 };
@@ -73,7 +74,7 @@ export function plots(box, now, hidden) {
     charts.push(new Chart(box, {
       title: "rules kept unasked", term: "P", from: "0", to: looks(now()),
       place: steps, height: (v) => Math.max(0, 1 + v / RAREST),
-      ticks: [[0, "all"], [-RAREST / 2, "10\u207b\u2076"], [-RAREST, "10\u207b\u00b9\u00b2"]],
+      ticks: [[0, "all"], [-RAREST / 2, power(-RAREST / 2)], [-RAREST, power(-RAREST)]],
       said: rarity, help: UNASKED, lines: [{value: (f) => f.match ?? -RAREST}],
     }));
   }
@@ -84,7 +85,12 @@ export function plots(box, now, hidden) {
 function rarity(v) {
   if (v > -2) return `${Math.round(100 * 10 ** v)} %`;
   if (v > -6) return `1 in ${Math.round(10 ** -v).toLocaleString("en")}`;
-  return `1 in 10^${Math.round(-v)}`;
+  return power(v);
+}
+
+// ten to a negative power, as it is printed
+function power(v) {
+  return `10\u207b${[...String(Math.round(-v))].map((digit) => RAISED[digit]).join("")}`;
 }
 
 export const looks = ({end}) => `${end} look${end === 1 ? "" : "s"}`;
