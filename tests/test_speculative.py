@@ -92,6 +92,21 @@ def test_a_good_drafter_saves_calls():
     assert 5 < calls("hostile") <= 6  # the first and the last, two guesses, each checked
 
 
+def test_frames_show_the_guesses():
+    """What was guessed in each step, and what of it stands: the kept ones, then a token more."""
+    model = exact.perfect("autoregressive", LANGUAGE)
+    how = dict(sampler="speculative", ahead=2, drafter=drafter("perfect"), precision="fp32")
+    for seed in range(9):
+        before = None
+        for frame in generate(model, Canvas.blank(4), seed=seed, **how):
+            guessed = (frame.drafts != model.mask_id)[0]
+            new = frame.changed[0].nonzero()[:, 0].tolist()
+            same = [i for i in new if guessed[i] and frame.drafts[0, i] == frame.tokens[0, i]]
+            assert len(new) in (len(same), len(same) + 1) and same == new[: len(same)]
+            assert before is None or guessed.any() or len(new) == 1
+            before = frame
+
+
 def test_the_two_coins():
     """A draft whose law does not follow the text so far may not be weighed as if it did: the
     example of two fair coins, by the rule for drafts from anywhere (a law of one token)."""

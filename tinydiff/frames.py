@@ -39,6 +39,9 @@ class Frame:
     view: Tensor | None = None  # float (B, L, K) from 0 to 1: what `view_name` of the process names
     # (B,): `Prediction.log_match`, where there are rules and the whole window was predicted
     match: Tensor | None = None
+    # int64: what somebody guessed there and the step checked; mask_id elsewhere; None where nobody
+    # guesses
+    drafts: Tensor | None = None
     # on the first frame: what it came from, step 0, before any call
     before: Frame | None = None
     # where the writing stands: `generate(start=...)` goes on from there; None while a text longer
@@ -67,6 +70,7 @@ class Board:
         )
         self.view: Tensor | None = None
         self.match: Tensor | None = None
+        self.drafts: Tensor | None = None
         # what stands is not weighed again, and keeps the confidence it was written with
         self.firm = "prefix" in process.traits
 
@@ -92,6 +96,9 @@ class Board:
         """Note a step of the window."""
         tokens = paste(self.tokens, self.process.noise.read(step.x).cpu(), self.start)
         self.changed, self.tokens = tokens != self.tokens, tokens
+        if step.drafts is not None:
+            nothing = torch.full_like(self.tokens, self.mask)
+            self.drafts = paste(nothing, step.drafts.cpu(), self.start)
         t, log_x0 = self.time(step.x, step.t), step.prediction.log_x0
         self.match = step.prediction.log_match if log_x0.shape[1] == step.x.shape[1] else None
         columns = slice(step.first, step.first + log_x0.shape[1])
@@ -157,6 +164,7 @@ class Board:
             "top_probabilities",
             "view",
             "match",
+            "drafts",
         )
         return {name: getattr(self, name) for name in names}
 

@@ -15,6 +15,7 @@ import torch
 from tinydiff import guides
 from tinydiff.classifier import Classifier
 from tinydiff.doubt import Doubt
+from tinydiff.drafts import Drafts
 from tinydiff.endings import check_rule, until, usual
 from tinydiff.generate import Frame, check_options, check_sampler, check_weighed, generate
 from tinydiff.processes import Process
@@ -101,6 +102,11 @@ def request(
         raise ValueError(
             f"{brief(whole['model'])} doubts texts and writes nothing: name the model beside which "
             "it was trained."
+        )
+    if isinstance(process, Drafts):
+        raise ValueError(
+            f"{brief(whole['model'])} drafts and writes nothing itself: name the model beside which "
+            "it was trained, and this one as its drafter."
         )
     if isinstance(process, Classifier):
         raise ValueError(

@@ -64,6 +64,7 @@ class Step(NamedTuple):
     first: int = 0
     canvas: Canvas | None = None  # where the sampler accepted something for good
     memory: object = None
+    drafts: Tensor | None = None  # (B, L): guesses that were checked; mask_id elsewhere
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,9 @@ def speculative(
                 break
         cache.settle(column + 1)
         left = int((~canvas.given[:, column + 1 :]).any(0).sum())
-        sent = yield Step(x, together(said), left / total, read, memory=total)
+        guessed = torch.full_like(x, process.mask_id)
+        guessed[:, k : k + m] = drafts
+        sent = yield Step(x, together(said), left / total, read, memory=total, drafts=guessed)
         if sent is not None and not torch.equal(sent.x, x):
             x, canvas, cache = sent.x, sent.canvas, Ahead(ahead)
 

@@ -31,6 +31,7 @@ from tinydiff.store.checkpoint import Card, CheckpointError
 CHECKPOINTS = ASSETS / "checkpoints"
 CLASSIFIERS = ASSETS / "classifiers"
 DOUBTS = ASSETS / "doubts"
+DRAFTS = ASSETS / "drafts"
 LANGUAGE = ASSETS / "bigrams"
 STORIES, SHAKESPEARE = "stories/", "shakespeare/"  # the folders of two corpora
 JUDGE = "autoregressive"  # by its process: whatever else writes is scored by it
@@ -232,6 +233,16 @@ def opened_doubt(name: str) -> Process:
     return checkpoint.load(DOUBTS / name)
 
 
+def drafters() -> list[str]:
+    """The names of the bundled adapters that draft for a pretrained model."""
+    return sorted(path.parent.name for path in DRAFTS.glob("*/config.json"))
+
+
+@lru_cache(maxsize=2)
+def opened_drafter(name: str) -> Process:
+    return adapters.load(DRAFTS / name)
+
+
 def bundled() -> dict[str, Model]:
     """The checkpoints in `assets/`, stories first, then in the order of their names, with weights
     or without."""
@@ -406,6 +417,8 @@ def load(source: str | Path, device: str = "cpu") -> Process:
     known = models() | rewriters()
     if (key := named(bare(source), known)) in known:
         return open_model(key).to(device)
+    if str(source) in drafters():
+        return opened_drafter(str(source)).to(device)
     if str(source) in doubts():
         return opened_doubt(str(source)).to(device)
     if str(source) in classifiers():
