@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from tinydiff.measure import slips
-from tinydiff.mending import WORD
+from tinydiff.measure.own import WORD
 
 TRUE = "The cat sat on the big mat. The dog ran home, and the girl saw a small red bird there. "
 TALE = (TRUE * 3).strip()

@@ -91,6 +91,13 @@ PAPERS = {
         "Cheng Lu and Yuhao Zhou and Fan Bao and Jianfei Chen and Chongxuan Li and Jun Zhu",
         2022,
     ),
+    "2302.01318": (
+        "chen2023accelerating",
+        "Accelerating Large Language Model Decoding with Speculative Sampling",
+        "Charlie Chen and Sebastian Borgeaud and Geoffrey Irving and Jean-Baptiste Lespiau and "
+        "Laurent Sifre and John Jumper",
+        2023,
+    ),
     "2306.17775": (
         "wu2023practical",
         "Practical and Asymptotically Exact Conditional Sampling in Diffusion Models",

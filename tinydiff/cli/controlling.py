@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tinydiff import mending
 from tinydiff.claims.lab import Lab, OwnJudge
 from tinydiff.cli import flags
 from tinydiff.measure import control, outside
@@ -20,7 +21,7 @@ def control_command(args: argparse.Namespace) -> None:
     judge = outside.Judge(args.judge) if args.judge else OwnJudge()
     keep_all_freed()  # bets on many texts take memory that would be given back at each call
     lab = Lab(judge, quick=args.quick)
-    study = control.Study(judge, args.seed, args.quick, lambda: lab.heldout)
+    study = control.Study(judge, args.seed, args.quick, lambda: lab.heldout, mending.mend)
     path = Path(args.out)
     found = control.record(study, args.cells, path, say)
     say(f"{len(found)} cells are in {path}; `python -m tinydiff docs` writes the tables.")

@@ -32,7 +32,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tinydiff import mending, uncertainty
+from tinydiff import uncertainty
 from tinydiff.endings import texts_of
 from tinydiff.files import write_text
 from tinydiff.generate import generate
@@ -79,6 +79,11 @@ EARLY = (
     *(("masked", name) for name in ("ancestral", "remask", "gibbs", "settle")),
     *((process, name) for process in ("uniform", "gaussian") for name in ("ancestral", "settle")),
 )
+
+
+# (settings, a model of masks, a head that doubts or None, a text) -> (start, stop, new, ...) of
+# each stretch that was opened, with the text as it is then
+Mend = Callable[..., Iterator[tuple[tuple, str]]]
 
 
 @dataclass(frozen=True)
@@ -289,14 +294,16 @@ def early(process, canvas, n: int, reader: Reader, seed: int = 0, **how) -> dict
     )
 
 
-def mended(process, head, kind: str, stories: Sequence[str], reader: Reader, seed: int = 0) -> dict:
+def mended(
+    process, head, mend: Mend, kind: str, stories: Sequence[str], reader: Reader, seed: int = 0
+) -> dict:
     """True texts with slips of a kind: how many are found and mended, what becomes of right words,
     and what the judge makes of the true text, the damaged one and the mended one. head: who doubts;
     None for the model's own bets. All as `python -m tinydiff mend` does it."""
     texts, outcomes, began = ([], [], []), [], time.process_time()
     for number, (story, other) in enumerate(zip(stories, [*stories[1:], stories[0]])):
         slipped = slips.damaged(story, kind, other, Random(seed + number))
-        found = list(mending.mend(dict(seed=seed), process, head, slipped.text))
+        found = list(mend(dict(seed=seed), process, head, slipped.text))
         outcomes.append(slips.outcome(slipped, [change[:3] for change, _ in found]))
         now = found[-1][1] if found else slipped.text
         for each, text in zip(texts, (story, slipped.text, now)):
@@ -345,12 +352,13 @@ def difference(full: Sequence[str], short: Sequence[str], reader: Reader) -> Mea
 @dataclass
 class Study:
     """What cells are measured with. judge: who reads; quick: toy sizes, nothing is found out;
-    stories: held-out ones, for slips."""
+    stories: held-out ones, for slips; mend: as mending.py does it."""
 
     judge: object
     seed: int = 0
     quick: bool = False
     stories: Callable[[], Sequence[str]] = tuple
+    mend: Mend | None = None
     reader: Reader = field(init=False)
 
     def __post_init__(self):
@@ -463,7 +471,7 @@ def slip_cell(study: Study, by: str, kind: str) -> dict:
     if by == "head":
         head = catalogue.load(HEAD)
     stories = sorted(study.stories(), key=len)[: 2 if study.quick else SLIPPED]
-    return mended(model, head, kind, stories, study.reader, study.seed)
+    return mended(model, head, study.mend, kind, stories, study.reader, study.seed)
 
 
 def early_cell(study: Study, process: str, sampler: str) -> dict:

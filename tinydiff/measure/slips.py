@@ -15,7 +15,7 @@ from random import Random
 from string import ascii_lowercase
 from typing import NamedTuple
 
-from tinydiff.mending import WORD
+from tinydiff.measure.own import WORD
 
 EVERY = 12  # words, of which one is damaged
 SHORTEST = 4  # letters of a word in which one is mistyped

@@ -21,6 +21,7 @@ from tinydiff.nets.ahead import Ahead
 from tinydiff.nets.causal import Beside, Causal
 
 PARTS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+TOGETHER = (PARTS[:3], PARTS[3:4], PARTS[4:6], PARTS[6:])  # which multiply the same
 SCALE = 2.0  # of what LoRA adds
 
 
@@ -49,6 +50,8 @@ class Adapter(nn.Module):
             for name, (outputs, inputs) in shapes.items():
                 self.a[f"{i}_{name}"] = nn.Parameter(torch.randn(rank, inputs) / inputs**0.5)
                 self.b[f"{i}_{name}"] = nn.Parameter(torch.zeros(outputs, rank))
+        # `narrows`, of a copy that learns nothing any more
+        self.kept: dict[tuple[int, str], Tensor] | None = None
         self.mask = nn.Parameter(torch.zeros(width))
         self.up, self.down = nn.Linear(3 * width, hidden), nn.Linear(hidden, width, bias=False)
         nn.init.zeros_(self.down.weight)
@@ -72,22 +75,43 @@ class Adapter(nn.Module):
         )
 
     def beside(self, first: int = 0) -> Beside:
-        """LoRA's part of each product, from position `first` on."""
-        a, b = dict(self.a), dict(self.b)
+        """LoRA's part of each product, from position `first` on. What several matrices multiply is
+        made narrow for all of them at once."""
+        b, narrow = dict(self.b), {}
 
         def added(layer: int, name: str, x: Tensor, found: Tensor) -> Tensor:
-            key = f"{layer}_{name}"
-            more = F.linear(F.linear(x[:, first:].to(a[key].dtype), a[key]), b[key])
-            if not first:
-                return torch.add(found, more.to(found.dtype), alpha=SCALE)
-            found[:, first:].add_(more, alpha=SCALE)
-            return found
+            head = next(group[0] for group in TOGETHER if name in group)
+            if name == head:
+                a = self.narrows(layer, head)
+                narrow.update(
+                    zip(
+                        group_of(head),
+                        F.linear(x[:, first:].to(a.dtype), a).chunk(len(group_of(head)), -1),
+                    )
+                )
+            up, low = b[f"{layer}_{name}"], narrow.pop(name)
+            if len(found) == 1 and first:
+                found[0, first:].addmm_(low[0], up.T, alpha=SCALE)
+                return found
+            more = F.linear(low, up).to(found.dtype)
+            return torch.add(found, F.pad(more, (0, 0, first, 0)), alpha=SCALE)
 
         return added
 
+    def narrows(self, layer: int, head: str) -> Tensor:
+        """The narrow matrices of a group in TOGETHER, one under the other."""
+        if self.kept is not None and (layer, head) in self.kept:
+            return self.kept[layer, head]
+        made = torch.cat([self.a[f"{layer}_{name}"] for name in group_of(head)])
+        if self.kept is not None:
+            self.kept[layer, head] = made
+        return made
+
     def like(self, net: Causal) -> Adapter:
         """A copy in the network's number format, to draft with."""
-        return copy.deepcopy(self).to(net.embedding.dtype).requires_grad_(False)
+        made = copy.deepcopy(self).to(net.embedding.dtype).requires_grad_(False)
+        made.kept = {}
+        return made
 
     def following(self, state: Tensor, token: Tensor, before: Tensor) -> Tensor:
         """The head: a mask's last state (B, D), changed by the token before it (its embedding, (B,
@@ -128,6 +152,10 @@ class Adapter(nn.Module):
         cache.layers = cache.first(past + n)
         cache.states = states[:, n:].float().view(B, m + 1, M, self.width)
         return net.logits(states[:, :n])
+
+
+def group_of(head: str) -> tuple[str, ...]:
+    return next(group for group in TOGETHER if group[0] == head)
 
 
 def matrix(layer: nn.Module, name: str) -> nn.Linear:

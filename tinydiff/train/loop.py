@@ -730,7 +730,7 @@ class TrainingRun:
         """Texts of a batch on which it is validated; few where a large model reads them too."""
         return 4 if self.config.drafts else 32
 
-    def validate(self, batches: int = 8) -> float:
+    def validate(self, batches: int = 8, batch: int | None = None) -> float:
         """The bound on windows of the validation text without their labels, the same ones and the
         same draws every time, nats a character."""
         rng = seeded(1)
@@ -739,7 +739,8 @@ class TrainingRun:
         length = self.config.shape["length"]
         with torch.no_grad(), self.autocast():
             for _ in range(batches):
-                canvas = self.data.canvases("valid", length, self.read_at_once, rng, 0.0)
+                rows = batch or self.read_at_once
+                canvas = self.data.canvases("valid", length, rows, rng, 0.0)
                 if not self.config.beside:
                     canvas = canvas.with_label(None)
                 total += self.average.bound(canvas.to(self.device), rng).sum().item()
