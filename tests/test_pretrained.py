@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.loopback import Hub
 from tinydiff import load, runs
 from tinydiff.cli.commands import main
 from tinydiff.drafts import Drafts, Vocabulary
@@ -345,3 +346,22 @@ def test_bad_adapters_are_refused(folder, tmp_path):
     path.write_text(json.dumps(good | {"drafts": good["drafts"] | {"rank": 3}}))
     with pytest.raises(CheckpointError, match="do not fit its config.json"):
         load(tmp_path / "drafts")
+
+
+def test_a_base_of_the_hub_is_opened(folder, tmp_path):
+    """By its id, with one of ours beside it unharmed; another architecture is one sentence."""
+    upload = (
+        "from huggingface_hub import HfApi; import sys; api = HfApi()\n"
+        "api.create_repo(sys.argv[1]); api.upload_folder(repo_id=sys.argv[1], "
+        "folder_path=sys.argv[2])"
+    )
+    line = ("sample", "--sampler", "speculative", "--length", "12", "--prompt", "the cat")
+    with Hub() as hub:
+        hub.run("-c", upload, "tester/base", str(folder), home=tmp_path, token="hf_test")
+        done = hub.run("-m", "tinydiff", *line, "--model", "tester/base", home=tmp_path)
+        assert done.returncode == 0 and done.stdout.startswith("the cat"), done.stderr
+        changed(folder, architectures=["GPT2LMHeadModel"])
+        hub.run("-c", upload, "tester/other", str(folder), home=tmp_path, token="hf_test")
+        done = hub.run("-m", "tinydiff", *line, "--model", "tester/other", home=tmp_path)
+        assert done.returncode == 2 and "architecture 'GPT2LMHeadModel'" in done.stderr
+        assert "Traceback" not in done.stderr

@@ -233,6 +233,12 @@ def opened_doubt(name: str) -> Process:
     return checkpoint.load(DOUBTS / name)
 
 
+def of_masks() -> list[str]:
+    """The bundled models of masks that write plain text."""
+    noises = {key: PROCESSES[model.process].over.name for key, model in own_models().items()}
+    return [key for key, noise in noises.items() if noise == "mask"]
+
+
 def drafters() -> list[str]:
     """The names of the bundled adapters that draft for a pretrained model."""
     return sorted(path.parent.name for path in DRAFTS.glob("*/config.json"))
@@ -424,7 +430,12 @@ def load(source: str | Path, device: str = "cpu") -> Process:
     if str(source) in classifiers():
         return opened_classifier(str(source)).to(device)
     if of_hub(str(source)):
-        return open_model(str(source)).to(device)
+        try:
+            return open_model(str(source)).to(device)
+        except CheckpointError:
+            if not bases.is_base(str(source)):
+                raise
+            return bases.base(str(source)).to(device)
     raise unknown(str(source), models())
 
 

@@ -20,7 +20,8 @@ from tinydiff.ui.tab import RESEARCH, Menu, spaced
 # what is not for researchers alone
 PLAIN = {"temperature", "contains", "no_letters", "ends_with", "exactly", "each_begins"}
 PLAIN |= {"acrostic", "line_ends", "form", "crossword", "passive"}
-BUNDLED = {"classifier": catalogue.classifiers}  # names that a menu offers beside one's own
+# names that a menu offers beside one's own
+BUNDLED = {"classifier": catalogue.classifiers, "drafter": catalogue.of_masks}
 FINE = {"temperature": 0.05, "top_p": 0.05}  # steps of sliders, of others a hundredth
 
 # of the menus for the label, one for each attribute that a model may have

@@ -10,7 +10,7 @@ const ASKED = "Would the model write this word here, given all the others?";
 const HINT = "Point at an underlined word, or come to it with Tab, to see how seldom.";
 const TRUST = {
   bets: "Each word is hidden in turn, and the network bets on it. It finds nearly all slips in "
-    + "stories, and underlines about one right word in twelve as well.",
+    + "stories, and underlines about one right word in thirty as well.",
   head: "A small head on the network judges all words at once (PRISM, arXiv:2510.01384). It is "
     + "quick, and misses most slips.",
 };
