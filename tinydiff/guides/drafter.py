@@ -9,8 +9,13 @@ import torch.nn.functional as F
 from tinydiff.drafts import Drafts
 from tinydiff.guides import Annotated, Model, guide
 from tinydiff.nets.ahead import DRAFT, Ahead
-from tinydiff.predictions import Prediction
+from tinydiff.predictions import LOG_ZERO, Prediction
 from tinydiff.processes import Process
+
+# tokens that an adapter drafts, the first ones: those of byte pair encoding are numbered as they
+# were merged, frequent ones first; the others are drafted never, and written all the same (FR-Spec,
+# arXiv:2502.14856)
+WORDS = 1 << 14
 
 
 def check(process, canvas, drafter):
@@ -64,8 +69,8 @@ def by_masks(drafter, denoise, context):
 
 def by_adapter(drafter, denoise, context):
     """One mask after the other, of those that were read when the text was last checked."""
-    net = context.process.net
-    adapter = drafter.net.like(net)
+    net, adapter = context.process.net, drafter.net.to_draft()
+    V = context.process.V
 
     def guess(x, t, cache):
         cache.rider = adapter
@@ -78,7 +83,8 @@ def by_adapter(drafter, denoise, context):
             before = torch.zeros_like(state) if cache.before is None else cache.before
             token = net.embed(x[:, k - 1 : k])[:, 0]
             cache.before = adapter.following(state, token, before)
-            raw = net.logits(cache.before[:, None])
+            raw = net.logits(cache.before[:, None], WORDS)
+            raw = F.pad(raw, (0, V - raw.shape[-1]), value=LOG_ZERO)
         return Prediction(raw.log_softmax(-1), raw)
 
     return guess

@@ -52,20 +52,26 @@ class Causal(Network):
         return float(new * sum(p.numel() for p in self.parameters()))
 
     def forward(self, x, t=None, label=None, *, mask=None, cache=None, places=None):
-        """Tokens (B, n) -> logits (B, n, V); whatever is no token is `begin`."""
-        if (rider := getattr(cache, "rider", None)) is not None:
-            return rider.read(self, x, cache)
-        states = self.states(self.embed(x), mask=mask, cache=cache, places=places)
-        return self.logits(states)
+        """Tokens (B, n) -> logits (B, n, V); whatever is no token is `begin`. Number formats are
+        those of the weights, whatever is asked for around it."""
+        with torch.autocast(x.device.type, enabled=False):
+            if (rider := getattr(cache, "rider", None)) is not None:
+                return rider.read(self, x, cache)
+            states = self.states(self.embed(x), mask=mask, cache=cache, places=places)
+            return self.logits(states)
 
     def embed(self, x: Tensor) -> Tensor:
         """(B, n) -> (B, n, width)."""
         known = torch.where(x < len(self.embedding), x, self.begin)
         return F.embedding(known, self.embedding).float()
 
-    def logits(self, states: Tensor) -> Tensor:
-        """(B, n, width) -> (B, n, V)."""
-        return product(self.model.lm_head, states)[..., : self.outputs].float()
+    def logits(self, states: Tensor, most: int | None = None) -> Tensor:
+        """(B, n, width) -> (B, n, V), or for the first `most` tokens alone."""
+        head, outputs = self.model.lm_head, min(self.outputs, most or self.outputs)
+        if head.bias is None and outputs < len(head.weight):
+            rows = states.to(head.weight.dtype).flatten(0, 1).contiguous()
+            return F.linear(rows, head.weight[:outputs]).unflatten(0, states.shape[:2]).float()
+        return product(head, states)[..., :outputs].float()
 
     def states(
         self,
