@@ -164,6 +164,36 @@ def test_drafts_end_where_they_are_refused():
             torch.testing.assert_close(found, alone, atol=1e-5, rtol=1e-5)
 
 
+def test_blocks_of_one_are_the_base():
+    """Without the check: the next token is the base's own, so blocks of one, and any block from
+    left to right, have its law; several guesses of a hostile adapter at once are far from it."""
+    base, n = process(tiny()), 5000
+    p, drafts = law(base), hostile(base)
+    drafts.taught_by(base)
+    true = variation(ALL[torch.multinomial(p, n, True, generator=seeded(5))], p)
+
+    def written(block, order):
+        how = dict(sampler="blockwise", block=block, order=order, seed=3, precision="fp32")
+        return [*generate(drafts, Canvas.blank(L, n), **how)][-1].tokens
+
+    for block, order in ((1, "ancestral"), (2, "left_to_right"), (4, "left_to_right")):
+        assert variation(written(block, order), p) < 1.4 * true
+    assert variation(written(4, "confidence"), p) > 3 * true
+
+
+def test_a_block_is_read_once():
+    """With its finished blocks remembered it says the same as without, prompted and not."""
+    base = process(tiny())
+    drafts = hostile(base)
+    drafts.taught_by(base)
+    given = torch.arange(12) < torch.tensor([[3], [5]])
+    canvas = Canvas(torch.randint(4, (2, 12)), given)
+    how = dict(sampler="blockwise", block=4, steps=6, precision="fp32", order="confidence")
+    one, other = ([*generate(drafts, canvas, cache=kept, **how)][-1] for kept in ("exact", "none"))
+    assert torch.equal(one.tokens, other.tokens)
+    torch.testing.assert_close(one.confidence, other.confidence, atol=1e-5, rtol=1e-4)
+
+
 def test_greedy_texts_are_the_same():
     base = process(tiny())
     how = dict(temperature=0.0, precision="fp32", drafter=hostile(base))

@@ -25,8 +25,10 @@ from tinydiff.nets import Cache
 from tinydiff.nets.adapter import Adapter
 from tinydiff.nets.causal import Causal
 from tinydiff.noises.mask import Mask
-from tinydiff.predictions import Prediction
+from tinydiff.predictions import Prediction, substituted
 from tinydiff.processes import Process
+from tinydiff.processes.block import BlockCache, pieces_of
+from tinydiff.processes.masked import Masked
 from tinydiff.randomness import Rng, rand, seeded
 from tinydiff.text import Tokenizer
 
@@ -53,9 +55,6 @@ class Vocabulary:
     def mask_id(self) -> int:
         return self.size
 
-    def files(self) -> dict[str, bytes]:
-        return {}
-
     def __eq__(self, other: object) -> bool:
         mine, theirs = (
             (len(one), one.digest if isinstance(one, Vocabulary) else digest_of(one))
@@ -76,19 +75,25 @@ def digest_of(tokenizer: Tokenizer) -> str:
 
 
 class Drafts(Process):
-    """An adapter beside the model that it is `taught_by`. It writes nothing itself and is no
-    family, but it is trained, kept and opened as a process is."""
+    """An adapter beside the model that it is `taught_by`. It is no family, but it is trained, kept
+    and opened as a process is, and beside its model it writes by block diffusion that nobody
+    checks: the next token is the model's own, the others of the block are behind masks."""
 
     unit = "a guess"
+    caches, writes_with = ("exact", "none"), Masked
 
     def __init__(self, net: Adapter, tokenizer: Vocabulary | Tokenizer, masks: int = MASKS):
         self.over, self.name, self.title = Mask, "drafts", "Drafts of a language model"
-        self.paper, self.about, self.traits = "arXiv:2507.11851", "It drafts.", frozenset()
-        if isinstance(tokenizer, Tokenizer):
-            tokenizer = Vocabulary.of(tokenizer)
-        super().__init__(net, tokenizer, Mask.schedule_of(), None)
+        self.paper, self.about = "arXiv:2507.11851", "It drafts."
+        self.traits = Mask.traits - {"mask", "ratios"} | {"timeless", "pieces", "blocks"}
+        known = isinstance(tokenizer, Tokenizer)
+        self.words = Vocabulary.of(tokenizer) if known else tokenizer
+        super().__init__(net, self.words, Mask.schedule_of(), None)
         self.masks = masks  # tokens that it learned to draft at once
         self.base = self.revision = ""  # of the model beside which it was trained
+
+    def files(self):
+        return {}  # the tokenizer is its model's
 
     def network(self):
         raise TypeError("An adapter builds its own network.")
@@ -101,11 +106,14 @@ class Drafts(Process):
                 f"'{teacher.name}' is no pretrained language model that reads from left to right: "
                 "name one, as HuggingFaceTB/SmolLM2-135M-Instruct."
             )
-        if not self.net.fits(teacher.net) or self.tokenizer != teacher.tokenizer:
+        if not self.net.fits(teacher.net) or self.words != teacher.tokenizer:
             raise ValueError(
                 "The adapter was trained beside another model: name the one that its card names."
             )
         super().taught_by(teacher)
+        self.tokenizer = self.noise.tokenizer = teacher.tokenizer
+        self.length, self.ends = teacher.length, teacher.ends
+        self.writer = Masked(None, self.tokenizer, self.noise.schedule, self.length)
 
     def __deepcopy__(self, memo):
         """The model beside it is not copied."""
@@ -114,11 +122,42 @@ class Drafts(Process):
         made.__dict__ = copy.deepcopy(self.__dict__, memo)
         return made
 
-    def denoise(self, x, t, label=None, cache=None) -> Prediction:
-        raise TypeError("An adapter drafts beside its model and is asked by it.")
+    # ------------------------------------------------------------ writing
+
+    def denoise(self, x, t, label=None, cache=None):
+        """The last block of x (B, n), in blocks of the cache's size; without a cache of the usual
+        one. What is known at its beginning is read by the model as ever; then comes the model's own
+        next token; the rest is the second stream, which sees all of the block."""
+        cache = BlockCache(self.sizes[0]) if cache is None else cache
+        n, net = x.shape[1], self.teacher.net
+        start = (n - 1) // cache.size * cache.size
+        masked = (x == self.mask_id).any(0)[start:].nonzero()[:, 0]
+        k = start + int(masked[0]) if len(masked) else n - 1
+        moved, past = F.pad(x[:, :-1], (1, 0), value=self.mask_id), len(cache)
+        whole = cache.fork()
+        raw = [net.logits(net.states(net.embed(moved[:, past : k + 1]), cache=whole))]
+        cache.layers = whole.first(start)
+        if k + 1 < n:
+            places = torch.arange(k + 1, n, device=x.device).expand(len(x), 1, -1)
+            hidden = (moved[:, k + 1 :] == self.mask_id)[:, None, :, None]
+            inputs = torch.where(hidden, self.net.mask, net.embed(moved[:, k + 1 :])[:, None])
+            anchors = torch.full((len(x), 1), k, device=x.device)
+            raw.append(net.logits(self.beside(inputs, anchors, places, whole)[:, 0]))
+        return self.predict(torch.cat(raw, 1)[:, start - past :], x[:, start:], t[:, start:])
 
     def predict(self, raw, x, t):
-        raise TypeError("An adapter drafts beside its model and is asked by it.")
+        return Prediction(substituted(raw, x, self.mask_id), raw)
+
+    def ahead(self, size=None):
+        return size or self.sizes[0]
+
+    def pieces(self, size, cache):
+        return pieces_of(self.writer, size, cache)
+
+    def computed(self, size, cache, window):
+        return {"exact": min(size, window), "none": window}[cache]
+
+    # ------------------------------------------------------------ learning
 
     def loss(self, canvas, rng):
         """Nats a mask by itself and nats a mask by the head, divided by the length of the row."""

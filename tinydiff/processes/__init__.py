@@ -204,6 +204,10 @@ class Process(nn.Module, ABC):
         itself; returns what to record, as JSON."""
         return {}
 
+    def files(self) -> dict[str, bytes]:
+        """What stands beside its config and weights in a checkpoint: contents by name."""
+        return self.tokenizer.files()
+
     def check(self) -> None:
         """Raises ValueError, in one sentence, if the weights that were loaded cannot be used."""
 

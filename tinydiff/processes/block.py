@@ -118,19 +118,7 @@ class Block(Process):
         return one
 
     def pieces(self, size, cache):
-        memory = BlockCache(size)
-        memories = {"exact": lambda: memory, "none": lambda: BlockCache(size)}
-
-        def piece(canvas, start, stop, denoise, noise):
-            before = canvas.tokens[:, :start]
-
-            def within(x, t, _=None):
-                whole, t = torch.cat([before, x], 1), F.pad(t, (start, 0))
-                return denoise(whole, t, memories[cache]())
-
-            return Piece(self.writer, canvas.slice(start, stop), within, start)
-
-        return piece
+        return pieces_of(self.writer, size, cache)
 
     def computed(self, size, cache, window):
         return {"exact": min(size, window), "none": window}[cache]
@@ -198,6 +186,24 @@ class Block(Process):
                 windows[str(size)] = [float(end) for end in best.split("-")]
                 self.window[which] = torch.tensor(windows[str(size)])
         return {"windows": windows, "variances": variances} if windows else {}
+
+
+def pieces_of(writer: Process, size: int, cache: str):
+    """How a text is written block by block (`Process.pieces`), each as `writer`, a process of
+    masks, writes it; the whole text so far is handed to ask, with the cache of finished blocks."""
+    memory = BlockCache(size)
+    memories = {"exact": lambda: memory, "none": lambda: BlockCache(size)}
+
+    def piece(canvas, start, stop, denoise, noise):
+        before = canvas.tokens[:, :start]
+
+        def within(x, t, _=None):
+            whole, t = torch.cat([before, x], 1), F.pad(t, (start, 0))
+            return denoise(whole, t, memories[cache]())
+
+        return Piece(writer, canvas.slice(start, stop), within, start)
+
+    return piece
 
 
 def sizes_of(option: str, length: int | None) -> tuple[int, ...]:

@@ -28,7 +28,7 @@ def config_of(drafts: Drafts, base: str, revision: str = "", **more) -> dict:
     net = drafts.net
     sizes = dict(layers=net.layers, width=net.width, rank=net.rank, hidden=net.up.out_features)
     shapes = {name: list(shape) for name, shape in net.shapes.items()}
-    words = dict(tokens=len(drafts.tokenizer), vocabulary=drafts.tokenizer.digest)
+    words = dict(tokens=len(drafts.words), vocabulary=drafts.words.digest)
     named = dict(base=base, revision=revision, masks=drafts.masks, shapes=shapes)
     return {"format": checkpoint.FORMAT, "drafts": named | sizes | words, **more}
 

@@ -139,7 +139,7 @@ def write(process: Process, config: dict, new: Callable[[str], Path], bits: int 
     new("config.json").write_text(
         json.dumps(config, indent=1, ensure_ascii=False), encoding="utf-8"
     )
-    for name, data in process.tokenizer.files().items():
+    for name, data in process.files().items():
         new(name).write_bytes(data)
 
 
