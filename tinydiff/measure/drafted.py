@@ -39,16 +39,15 @@ def drafts() -> str:
 
 def unchecked() -> str:
     """Bits a token, under the model itself, of what guesses make of a text that nobody checks."""
-    rows = [
-        [
-            kind,
-            f"{ahead}",
-            written(row["bits"], row["bits_error"]),
-            written(one["bits"], one["bits_error"]),
-        ]
-        for kind, ahead, row, one in rows_of("no")
-    ]
-    return table(["prompts", "guesses a call", "bits a token", "checked"], rows)
+    rows = []
+    for check, said in (
+        ("no", "a token, and {} guesses from left to right"),
+        ("block", f"blocks of {drafting.BLOCK}, looks at each: {{}}"),
+    ):
+        for kind, n, row, one in rows_of(check):
+            told = (written(each["bits"], each["bits_error"]) for each in (row, one))
+            rows.append([said.format(n), kind, f"{row['tokens'] / row['calls']:.2f}", *told])
+    return table(["", "prompts", "tokens a call", "bits a token", "one by one"], rows)
 
 
 def about() -> str:

@@ -29,6 +29,7 @@ from tinydiff.text import Canvas
 RECORDED = ASSETS / "recorded" / "drafting.json"
 TEMPERATURE, LENGTH = 0.8, 64
 AHEAD = (0, 1, 2, 3, 5)  # guesses before a check; 0 is one by one
+BLOCK, LOOKS = 4, (1, 2, 4)  # tokens of a block that nobody checks, and looks at it
 PROMPTS = {
     "stories": (
         "Once upon a time there was a little fox who lived behind the mill",
@@ -58,14 +59,14 @@ def canvas_of(base: Process, prompt: str, length: int) -> Canvas:
     return Canvas.prompt(base.tokenizer, prompt, len(base.tokenizer.encode(prompt)) + length)
 
 
-def written(base: Process, prompts, length: int, **how) -> dict:
+def written(base: Process, prompts, length: int, writer: Process | None = None, **how) -> dict:
     """What some texts cost, and of their guesses how many were kept, by place: after those before
-    them were."""
+    them were. writer: who writes, the base itself by default."""
     tokens = calls = 0
     tried: dict[int, list[int]] = {}
     texts, began = [], time.process_time()
     for seed, prompt in enumerate(prompts):
-        for frame in generate(base, canvas_of(base, prompt, length), seed=seed, **how):
+        for frame in generate(writer or base, canvas_of(base, prompt, length), seed=seed, **how):
             for place, stands in enumerate(outcomes(frame, base.mask_id)):
                 tried.setdefault(place, []).append(stands)
         tokens, calls = tokens + length, calls + frame.calls
@@ -78,6 +79,14 @@ def written(base: Process, prompts, length: int, **how) -> dict:
         kept=[rounded(sum(each) / len(each)) for _, each in sorted(tried.items())],
         **kept("bits", bits(base, prompts, texts)),
     )
+
+
+def blocks(base: Process, drafter: Process, prompts, length: int, looks: int, **how) -> dict:
+    """The same of block diffusion: each block in so many looks, what is surest first."""
+    drafter.taught_by(base)
+    longest = max(canvas_of(base, prompt, length).tokens.shape[1] for prompt in prompts)
+    how |= dict(sampler="blockwise", block=BLOCK, order="confidence")
+    return written(base, prompts, length, drafter, steps=looks * -(-longest // BLOCK), **how)
 
 
 def outcomes(frame, mask_id: int) -> Iterator[int]:
@@ -130,6 +139,9 @@ def record(
                 one = dict(sampler="left_to_right")
                 asked = how | (more if ahead else one)
                 rows[f"{ahead}/{check}"] = written(base, prompts, length, **asked)
+        for looks in LOOKS:
+            say(f"{kind}, blocks of {BLOCK}, {looks} looks")
+            rows[f"{looks}/block"] = blocks(base, drafter, prompts, length, looks, **how)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(found, indent=1) + "\n")
     return found
