@@ -152,7 +152,7 @@ def test_refusals(made):
         runs.request({"model": str(place / "head")})
     text = str(place / "text.txt")
     for wrong, words in (
-        (dict(doubt=str(place / "model"), classifier="stories/masked"), "not both"),
+        (dict(doubt=str(place / "model"), classifier="stories/masked"), "not several"),
         (dict(doubt=str(place / "model"), label="mood"), "has no labels"),
         (dict(classifier=str(place / "model")), "A classifier tells labels: name them"),
         (dict(doubt="stories/autoregressive"), "no model of noise that this can be trained for"),

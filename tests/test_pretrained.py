@@ -4,12 +4,14 @@ checks have the base's own law, and what cannot be opened is refused in one sent
 import itertools
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from tinydiff import load
+from tinydiff import load, runs
+from tinydiff.cli.commands import main
 from tinydiff.drafts import Drafts, Vocabulary
 from tinydiff.files import CheckpointError
 from tinydiff.generate import generate
@@ -23,6 +25,7 @@ from tinydiff.randomness import seeded
 from tinydiff.store import adapters, bases
 from tinydiff.text import Canvas, Characters
 from tinydiff.text.tokenizers.subwords import Subwords
+from tinydiff.train.loop import PRESETS, train
 
 transformers = pytest.importorskip("transformers")
 SHAPE = dict(
@@ -189,6 +192,59 @@ def test_it_learns_what_the_base_would_write():
     assert not any(p.grad is not None for p in base.parameters() if p.requires_grad is False)
     with pytest.raises(ValueError, match="texts of 6 tokens or more"):
         drafts.loss(canvas.slice(0, 4), seeded(0))
+
+
+@pytest.fixture
+def learned(folder, tmp_path):
+    """An adapter that was trained by the project's own trainer, and what its last step told."""
+    (tmp_path / "text.txt").write_text("the cat sat on the mat and the dog ran to the cat. " * 300)
+    config = replace(PRESETS["drafts"], preset="tiny", corpus=str(tmp_path / "text.txt"), steps=12)
+    config = replace(config, drafts=str(folder), out=str(tmp_path / "drafts"), validate_every=6)
+    *_, end = train(config)
+    return config, end
+
+
+def test_it_is_trained_and_goes_on(learned, folder, tmp_path, capsys):
+    """By the trainer of everything else: it holds nothing of its base, and a run goes on as if it
+    had never stopped."""
+    config, end = learned
+    assert "tokens a call" in end.sample and end.bits > 0
+    told = json.loads((tmp_path / "drafts" / "config.json").read_text())
+    assert told["drafts"]["base"] == "base" and told["step"] == 12 and told["hardware"]
+    assert str(folder.parent) not in json.dumps(told)
+    made = load(tmp_path / "drafts")
+    assert isinstance(made, Drafts) and sum(p.numel() for p in made.parameters()) < 100_000
+    half = replace(config, out=str(tmp_path / "half"), save_every=6)
+    assert next(p for p in train(half) if p.step == 7)
+    *_, on = train(half, resume=True)
+    assert on.step == 12 and on.valid == pytest.approx(end.valid, rel=1e-6)
+    line = ["sample", "--model", str(folder), "--sampler", "speculative", "--length", "12"]
+    assert main([*line, "--drafter", str(tmp_path / "drafts"), "--prompt", "the cat"]) == 0
+    assert capsys.readouterr().out.startswith("the cat")
+    with pytest.raises(ValueError, match="drafts and writes nothing itself"):
+        runs.request({"model": str(tmp_path / "drafts")})
+
+
+@pytest.mark.parametrize(
+    "more,said",
+    [
+        (dict(drafts="stories/masked"), "is no pretrained language model"),
+        (dict(doubt="stories/masked"), "not several"),
+        (dict(label="mood"), "has no labels"),
+    ],
+)
+def test_what_cannot_be_learned(folder, tmp_path, more, said):
+    (tmp_path / "text.txt").write_text("the cat sat on the mat. " * 300)
+    config = replace(PRESETS["drafts"], preset="tiny", corpus=str(tmp_path / "text.txt"))
+    with pytest.raises(ValueError, match=said):
+        next(train(replace(config, **{"drafts": str(folder), "out": str(tmp_path / "x")} | more)))
+
+
+def test_another_run_is_not_gone_on_with(learned, folder, tmp_path):
+    config, _ = learned
+    (tmp_path / "other.txt").write_text("a bird flew over the hill and far away. " * 300)
+    with pytest.raises(CheckpointError, match="of another model or another text"):
+        next(train(replace(config, corpus=str(tmp_path / "other.txt"), steps=20), resume=True))
 
 
 # ---------------------------------------------------------------- files

@@ -14,6 +14,7 @@ same there.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 
 import torch
@@ -106,6 +107,13 @@ class Drafts(Process):
             )
         super().taught_by(teacher)
 
+    def __deepcopy__(self, memo):
+        """The model beside it is not copied."""
+        memo |= {id(teacher): teacher for teacher in self.teachers}
+        memo[id(self)] = made = type(self).__new__(type(self))
+        made.__dict__ = copy.deepcopy(self.__dict__, memo)
+        return made
+
     def denoise(self, x, t, label=None, cache=None) -> Prediction:
         raise TypeError("An adapter drafts beside its model and is asked by it.")
 
@@ -113,8 +121,10 @@ class Drafts(Process):
         raise TypeError("An adapter drafts beside its model and is asked by it.")
 
     def loss(self, canvas, rng):
+        """Nats a mask by itself and nats a mask by the head, divided by the length of the row."""
         plain, headed, open_, behind = self.nats(canvas, rng)
-        return mean(plain, open_) + mean(headed, open_ & ~behind)
+        nats = mean(plain, open_) + mean(headed, open_ & ~behind)
+        return nats / canvas.given.shape[1]
 
     def bound(self, canvas, rng):
         """Nats a draft by which the head's laws differ from the model's own, where all is
@@ -124,14 +134,17 @@ class Drafts(Process):
 
     def nats(self, canvas, rng: Rng, all_: float = ALL) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Nats of each position of each block, (B, A, M): of a mask by itself, and by the head;
-        which positions are open, and behind which something is known."""
+        which positions are open and count, and behind which something is known."""
         plain, headed, own, places, open_ = self.laws(canvas, rng, all_)
-        tokens = canvas.tokens.gather(1, places.flatten(1)).view_as(places)
+        tokens, counted = (
+            part.gather(1, places.flatten(1)).view_as(places)
+            for part in (canvas.tokens, canvas.counted)
+        )
         shown = (~open_).flip(-1).cumsum(-1).flip(-1)
         behind = shown - (~open_).long() > 0
         surprise = -plain.gather(-1, tokens[..., None])[..., 0]
         apart, headed = (divergence(own, q) for q in (plain, headed))
-        return torch.where(behind, surprise, apart), headed, open_, behind
+        return torch.where(behind, surprise, apart), headed, open_ & counted, behind
 
     def laws(self, canvas, rng: Rng, all_: float):
         """Log-probabilities (B, A, M, V) by masks alone, by the head and by the model itself, the
@@ -178,11 +191,13 @@ class Drafts(Process):
     @torch.no_grad()
     def report(self, canvases) -> str:
         """The chance of a draft to be kept, by its place, where those before it were."""
-        kept = []
+        kept, counts = 0.0, 0.0
         for n, canvas in enumerate(canvases):
-            _, headed, own, _, _ = self.laws(canvas, seeded(n), 1.0)
-            kept.append(torch.minimum(headed, own).exp().sum(-1).mean((0, 1)))
-        share = torch.stack(kept).mean(0)
+            _, headed, own, places, _ = self.laws(canvas, seeded(n), 1.0)
+            counted = canvas.counted.gather(1, places.flatten(1)).view_as(places)
+            kept += (torch.minimum(headed, own).exp().sum(-1) * counted).sum((0, 1))
+            counts += counted.sum((0, 1))
+        share = kept / counts
         calls = 1 + share.cumprod(0).sum()
         listed = " ".join(f"{100 * part:.0f}" for part in share)
         return f"kept {listed} %, {calls:.2f} tokens a call"

@@ -105,8 +105,8 @@ def request(
         )
     if isinstance(process, Drafts):
         raise ValueError(
-            f"{brief(whole['model'])} drafts and writes nothing itself: name the model beside which "
-            "it was trained, and this one as its drafter."
+            f"{brief(whole['model'])} drafts and writes nothing itself: name the model beside "
+            "which it was trained, and this one as its drafter."
         )
     if isinstance(process, Classifier):
         raise ValueError(

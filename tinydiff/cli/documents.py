@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tinydiff.claims import told
 from tinydiff.files import write_text
-from tinydiff.measure import controlled
+from tinydiff.measure import controlled, drafted
 from tinydiff.measure.tables import TABLES
 from tinydiff.paths import ASSETS, PACKAGE
 from tinydiff.processes import PROCESSES
@@ -142,7 +142,7 @@ def drawn(rows: list[tuple[str, str]]) -> str:
 # ---------------------------------------------------------------- the files
 
 PARTS: dict[str, Callable[[], str]] = {"matrix": matrix_table, "rooms": rooms, "tree": tree}
-PARTS |= TABLES | controlled.TABLES | {"claims": told.markdown}
+PARTS |= TABLES | controlled.TABLES | drafted.TABLES | {"claims": told.markdown}
 
 
 def documents() -> list[Path]:

@@ -32,7 +32,8 @@ EVERY = 30.0  # seconds between two lines of progress where there is no terminal
 def train_command(args: argparse.Namespace, program: str) -> int:
     """Train as the flags say, show how it goes, and say how to open what came out or how to go
     on."""
-    if args.push_to and (getattr(args, "classifier", "") or getattr(args, "doubt", "")):
+    beside = [getattr(args, name, "") for name in ("classifier", "doubt", "drafts")]
+    if args.push_to and any(beside):
         raise ValueError(
             "What stands beside a model is not pushed by itself: train it without --push-to."
         )
@@ -104,6 +105,11 @@ def ended(run: TrainingRun, program: str) -> str:
         return (
             f"It is in {out}; it doubts a text with: python -m tinydiff doubt --model "
             f'{run.config.doubt} --head {out} "A text."'
+        )
+    if run.config.drafts:
+        return (
+            f"The adapter is in {out}; it drafts with: python -m tinydiff sample --model "
+            f"{run.config.drafts} --sampler speculative --drafter {out}"
         )
     opened = opening(run)
     kept = f" with the weights of step {run.best_step}, the best at validation" if run.worse else ""

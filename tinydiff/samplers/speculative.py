@@ -46,13 +46,15 @@ def speculative(
     of them in one call."""
     x, canvas, cache, L = start.x, start.canvas, Ahead(ahead), start.x.shape[1]
     total = start.memory or int((~canvas.given).any(0).sum())
+    if start.memory is not None:
+        read_again(denoise, x, canvas, cache, first_open(x, canvas, process))
     while (k := first_open(x, canvas, process)) < L:
         time, read = canvas.time(1.0), len(cache)
         m = min(ahead, L - 1 - k) if read else 0  # the first look reads what is given
         cache.drafts, laws = guesses(denoise, x, time, canvas, cache, k, m, rng)
         drafts, x, said = cache.drafts, x.clone(), []
         for i in range(m + 1):
-            column, cache.task = k + i, TELL if i else READ
+            column, cache.task, rng.turn = k + i, TELL if i else READ, i
             said.append(denoise(x[:, : column + 1], time[:, : column + 1], cache))
             own = said[-1].columns(column - read if i == 0 else 0, column + 1)
             if i == m:
@@ -65,6 +67,7 @@ def speculative(
             x[:, column] = torch.where(given, canvas.tokens[:, column], token)
             if not (kept | given).all():
                 break
+        rng.turn = 0
         cache.settle(column + 1)
         left = int((~canvas.given[:, column + 1 :]).any(0).sum())
         guessed = torch.full_like(x, process.mask_id)
@@ -72,12 +75,20 @@ def speculative(
         sent = yield Step(x, together(said), left / total, read, memory=total, drafts=guessed)
         if sent is not None and not torch.equal(sent.x, x):
             x, canvas, cache = sent.x, sent.canvas, Ahead(ahead)
+            read_again(denoise, x, canvas, cache, first_open(x, canvas, process))
 
 
 def first_open(x: Tensor, canvas, process) -> int:
     """The first column in which something is open; the text's length where nothing is."""
     columns = (hidden(x, process) & ~canvas.given).any(0).nonzero()[:, 0]
     return int(columns[0]) if len(columns) else x.shape[1]
+
+
+def read_again(denoise, x: Tensor, canvas, cache: Ahead, k: int) -> None:
+    """Read the first k tokens of a text that was begun elsewhere."""
+    if k:
+        denoise(x[:, :k], canvas.time(1.0)[:, :k], cache)
+        cache.settle(k)
 
 
 def guesses(denoise, x, time, canvas, cache, k: int, m: int, rng) -> tuple[Tensor, Tensor | None]:
@@ -87,6 +98,7 @@ def guesses(denoise, x, time, canvas, cache, k: int, m: int, rng) -> tuple[Tenso
     x, laws = x[:, : k + m].clone(), []
     cache.task = DRAFT
     while len(laws) < m:
+        rng.turn = len(laws)
         law = denoise(x, time[:, : k + m], cache).log_x0
         here = slice(k + len(laws), k + len(laws) + law.shape[1])
         # each by itself: of texts that a rule draws jointly nobody knows the law of each token

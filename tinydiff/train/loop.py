@@ -34,15 +34,18 @@ from torch import Tensor, nn
 from tinydiff import files, rewrite
 from tinydiff.classifier import Classifier
 from tinydiff.doubt import Doubt
+from tinydiff.drafts import HIDDEN, RANK, Drafts
 from tinydiff.endings import read_of
 from tinydiff.generate import check_number, generate
 from tinydiff.nets import fast_bf16, precision
+from tinydiff.nets.adapter import Adapter
+from tinydiff.nets.causal import Causal
 from tinydiff.nets.memory import keep_all_freed
 from tinydiff.nets.precision import is_bf16
 from tinydiff.processes import PROCESSES, Process, build
 from tinydiff.randomness import TorchRng, seeded
 from tinydiff.sentences import HUGE, brief, listed
-from tinydiff.store import catalogue, checkpoint
+from tinydiff.store import adapters, catalogue, checkpoint
 from tinydiff.text import (
     Canvas,
     Corpus,
@@ -73,6 +76,7 @@ SHAPES = {
     "small": dict(layers=4, heads=4, width=256, length=256),
     "base": dict(layers=6, heads=6, width=384, length=256),
     "classifier": dict(layers=2, heads=4, width=128, length=256),
+    "drafts": dict(layers=30, heads=9, width=576, length=144),  # SmolLM2-135M's, for its memory
 }
 
 
@@ -107,6 +111,11 @@ class Config:
         "a model of masks, bundled or not: what is trained says which tokens of a text it would "
         "not write itself, and writes nothing; empty trains a model",
     ] = ""
+    drafts: Annotated[
+        str,
+        "a pretrained language model: its id on the Hub, a folder or a .gguf file; what is trained "
+        "is an adapter with which it drafts its own next tokens; empty trains a model",
+    ] = ""
     task: Annotated[
         str,
         "'restore' learns to rewrite lines without case and punctuation as they were; of pairs, "
@@ -114,7 +123,7 @@ class Config:
     ] = ""
     preset: Annotated[
         str,
-        "the network's shape (tiny, small, base) or a whole recipe (classifier, doubt, "
+        "the network's shape (tiny, small, base) or a whole recipe (classifier, doubt, drafts, "
         "tiny-diffusion-ddpm, with or without -rescaled)",
     ] = "small"
     schedule: Annotated[str, "noise schedule; empty is the one that suits the process"] = ""
@@ -187,7 +196,7 @@ class Config:
     @property
     def beside(self) -> str:
         """The model beside which something is trained that writes nothing itself; "" for none."""
-        return self.classifier or self.doubt
+        return self.classifier or self.doubt or self.drafts
 
     @property
     def shape(self) -> dict:
@@ -228,6 +237,20 @@ PRESETS = {
     ),
     # the network's shape is that of the model which doubts
     "doubt": Config(steps=1000, lr=1e-3, muon=False, time_spread=0.0, compile=False),
+    "drafts": Config(
+        preset="drafts",
+        steps=2000,
+        batch=6,
+        lr=2e-3,
+        warmup=20,
+        decay=0.4,
+        weight_decay=0.0,
+        muon=False,
+        time_spread=0.0,
+        compile=False,
+        validate_every=100,
+        save_every=100,
+    ),
     # DDPM on embeddings as tutorials have it: 6 layers of width 384, 128 steps, beta from 1e-4 to
     # 0.02, which leaves a quarter of the text at t = 1
     "tiny-diffusion-ddpm": DDPM,
@@ -273,7 +296,7 @@ def start(config: Config, *, resume: bool = False) -> TrainingRun:
     """The run that `train` steps through, for who wants to save it at any moment. Raises as `train`
     does."""
     check(config)
-    begun = resume and (Path(config.out) / "config.json").is_file()
+    begun = resume and (Path(config.out) / "config.json").is_file() and not config.drafts
     cut = checkpoint.cutter(Path(config.out)) if begun else config.tokenizer
     if config.beside:
         known = catalogue.load(config.beside)
@@ -289,10 +312,21 @@ Data = Corpus | Documents | Pairs | Tasks
 def for_beside(config: Config, known: Process) -> Config:
     """The config with all that a model decides for what stands beside it. Raises ValueError where
     that cannot be trained."""
-    if config.classifier and config.doubt:
-        raise ValueError("A classifier or a head that doubts is trained, not both: name one model.")
-    if config.doubt and config.label:
-        raise ValueError("What a model doubts has no labels: leave the label out.")
+    if sum(map(bool, (config.classifier, config.doubt, config.drafts))) > 1:
+        raise ValueError(
+            "A classifier, a head that doubts or an adapter that drafts is trained, not several: "
+            "name one model."
+        )
+    if config.label and not config.classifier:
+        what = "What a model doubts" if config.doubt else "What a model drafts"
+        raise ValueError(f"{what} has no labels: leave the label out.")
+    if config.drafts:
+        if not isinstance(known.net, Causal):
+            raise ValueError(
+                f"{brief(config.drafts)} is no pretrained language model: name one, as "
+                "HuggingFaceTB/SmolLM2-135M-Instruct."
+            )
+        return replace(config, streams=0.0)
     if config.classifier and not config.label:
         raise ValueError(
             "A classifier tells labels: name them, as --label mood, with a corpus that has them."
@@ -337,8 +371,10 @@ class Objective(nn.Module):
 
 
 def without_place(source: str) -> str:
-    """A model as others may read of it: a bundled one by its key, else its folder's name."""
-    return source if source in catalogue.bundled() else Path(source).name
+    """A model as others may read of it: a bundled one by its key, one of the Hub by its id, else
+    its folder's name."""
+    known = source in catalogue.bundled() or not Path(source).exists()
+    return source if known else Path(source).name
 
 
 class TrainingRun:
@@ -417,6 +453,10 @@ class TrainingRun:
 
     def new_beside(self, known: Process) -> Process:
         """What is to stand beside a model, untrained."""
+        if self.config.drafts:
+            made = Drafts(Adapter.of(known.net, RANK, HIDDEN), known.tokenizer)
+            made.taught_by(known.requires_grad_(False))
+            return made
         kind, schedule = type(known), known.noise.schedule
         if self.config.doubt:
             net = checkpoint.read_config(catalogue.found_card(self.config.doubt).path)["net"]
@@ -685,7 +725,12 @@ class TrainingRun:
             drop = drop | (each < self.config.drop_attribute)
         return canvas.with_label(torch.where(drop, null, label))
 
-    def validate(self, batches: int = 8, batch: int = 32) -> float:
+    @property
+    def read_at_once(self) -> int:
+        """Texts of a batch on which it is validated; few where a large model reads them too."""
+        return 4 if self.config.drafts else 32
+
+    def validate(self, batches: int = 8) -> float:
         """The bound on windows of the validation text without their labels, the same ones and the
         same draws every time, nats a character."""
         rng = seeded(1)
@@ -694,7 +739,7 @@ class TrainingRun:
         length = self.config.shape["length"]
         with torch.no_grad(), self.autocast():
             for _ in range(batches):
-                canvas = self.data.canvases("valid", length, batch, rng, 0.0)
+                canvas = self.data.canvases("valid", length, self.read_at_once, rng, 0.0)
                 if not self.config.beside:
                     canvas = canvas.with_label(None)
                 total += self.average.bound(canvas.to(self.device), rng).sum().item()
@@ -717,7 +762,9 @@ class TrainingRun:
         how many labels it tells."""
         if self.config.beside:
             length, rng = self.config.shape["length"], seeded(2)
-            texts = (self.data.canvases("valid", length, 32, rng, 0.0) for _ in range(8))
+            texts = (
+                self.data.canvases("valid", length, self.read_at_once, rng, 0.0) for _ in range(8)
+            )
             return self.average.report(texts)
         if isinstance(self.data, Pairs):
             return rewrite.page(self.average, self.data)
@@ -778,7 +825,7 @@ class TrainingRun:
         training = {k: v for k, v in asdict(self.config).items() if k != "out"} | {
             "corpus": self.data.name
         }
-        places = ("start", "teacher", "classifier", "doubt")
+        places = ("start", "teacher", "classifier", "doubt", "drafts")
         training |= {name: without_place(training[name]) for name in places}
         if Path(training["tokenizer"]).is_file():
             training["tokenizer"] = Path(training["tokenizer"]).name
@@ -794,6 +841,9 @@ class TrainingRun:
         made |= {"ends": True} if self.process.ends else {}
         made |= {"classifier": True} if self.config.classifier else {}
         made |= {"doubt": True} if self.config.doubt else {}
+        if self.config.drafts:
+            made |= dict(corpus=self.data.name, fingerprint=self.data.fingerprint)
+            return adapters.config_of(self.average, training["drafts"], **made)
         names = checkpoint.names_of_labels(self.data.attributes)
         made |= dict(labels=names, fingerprint=self.data.fingerprint)
         return checkpoint.config_of(self.average, self.shape, self.data.name, **made)
@@ -862,6 +912,8 @@ class TrainingRun:
     def check_same(self, known: dict) -> None:
         """Raises CheckpointError if a config.json is that of another run than this one: of another
         make, or on another text."""
+        if self.config.drafts:
+            return self.check_same_drafts(known)
         checkpoint.check_config(known, self.out)
         known = known | {
             "muon": known.get("training", {}).get("muon", self.config.muon),
@@ -885,6 +937,15 @@ class TrainingRun:
                     f"without --{flag}, or begin another run in another folder."
                 )
         checkpoint.check_text(known, self.out, self.data)
+
+    def check_same_drafts(self, known: dict) -> None:
+        """The same of an adapter."""
+        for key in ("drafts", "fingerprint"):
+            if known.get(key) != self.described()[key]:
+                raise checkpoint.CheckpointError(
+                    f"The run in {str(self.out)!r} is of another model or another text: begin "
+                    "another run in another folder."
+                )
 
     def take(self, tensors: dict[str, Tensor]) -> None:
         """Take up weights, optimizers and the random state. Raises what torch raises, or
