@@ -238,6 +238,21 @@ def drafters() -> list[str]:
     return sorted(path.parent.name for path in DRAFTS.glob("*/config.json"))
 
 
+def base_of(drafter: Path) -> str:
+    """The pretrained model beside which the adapter in a folder was trained, "user/name" or
+    "user/name@revision"; "" where it names none. Nothing of it is opened. Raises
+    CheckpointError."""
+    told = checkpoint.read_json(drafter / "config.json").get("drafts")
+    told = told if isinstance(told, dict) else {}
+    base, revision = told.get("base") or "", told.get("revision") or ""
+    return f"{base}@{revision}" if base and revision else str(base)
+
+
+def drafted_base() -> str:
+    """That of the first bundled adapter; "" where there is none."""
+    return next((base_of(DRAFTS / name) for name in drafters()), "")
+
+
 @lru_cache(maxsize=2)
 def opened_drafter(name: str) -> Process:
     return adapters.load(DRAFTS / name)

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,14 +63,17 @@ def drafters() -> Iterator[Drafts]:
 
 
 def name() -> str:
-    """The model of this page, a folder, a .gguf file or a Hub id. Raises CheckpointError for an
-    adapter that cannot be opened."""
+    """The model of this page, a folder, a .gguf file or a Hub id."""
     if named := os.environ.get("TINYDIFF_BASE"):
         return named
-    first = next(drafters(), None)
-    if first is None or not first.base:
-        return USUAL
-    return f"{first.base}@{first.revision}" if first.revision else first.base
+    own = os.environ.get("TINYDIFF_DRAFTER")
+    with suppress(CheckpointError):  # which is told where it is opened
+        return (catalogue.base_of(Path(own)) if own else catalogue.drafted_base()) or USUAL
+    return USUAL
+
+
+def is_usual() -> bool:
+    return name().partition("@")[0] == USUAL
 
 
 def short(named: str) -> str:
@@ -212,10 +216,8 @@ def fetched(repo: str) -> int:
     folder = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / "blobs"
     total = 0
     for path in folder.glob("*"):
-        try:
+        with suppress(OSError):  # it has just got its name
             total += path.stat().st_size
-        except OSError:  # it has just got its name
-            continue
     return total
 
 

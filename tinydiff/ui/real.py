@@ -1,4 +1,4 @@
-"""The tab A real model: a pretrained language model writes, a small adapter drafts what comes next,
+"""The tab Real model: a pretrained language model writes, a small adapter drafts what comes next,
 and the model checks all drafts in one call (samplers/speculative.py). Beside it the same model
 writes one token a call.
 
@@ -41,7 +41,8 @@ GUESSES = 3
 LONGEST = 2000  # characters of what is given
 ROOM = 512  # tokens of all: each has a law over all words, which is held at once in the first look
 EVERY = 0.08  # seconds between two messages
-NUMBERS = 1.35e8  # of the usual model
+NUMBERS, MILLIONS = 1.35e8, "of 135 million numbers"  # the usual model
+MEGABYTES = 270
 READ = 18  # multiplications in the time in which a number of the model is read from memory
 TELLING = 8  # tokens of which a speed can be told
 SAME = 0.05  # a difference in speed that is none
@@ -55,7 +56,7 @@ EXAMPLES = {
 FIRST = "why the sky is blue"
 
 ABOUT = (
-    "A language model of 135 million numbers writes. A small helper guesses its next words; the "
+    "A language model {} writes. A small helper guesses its next words; the "
     "model checks all guesses in one look and keeps those that it would have written itself: the "
     "text is exactly its own, in fewer looks. Whether it is there sooner, the clock tells."
 )
@@ -321,7 +322,13 @@ FETCH = "fetch"  # the name of such a job
 
 def fetch_words() -> str:
     """What stands on the button."""
-    return "Fetch it (270 MB)" if base.name().partition("@")[0] == base.USUAL else "Fetch it"
+    return f"Fetch it ({MEGABYTES} MB)" if base.is_usual() else "Fetch it"
+
+
+def about() -> str:
+    """The sentences above."""
+    which = MILLIONS if base.is_usual() else f"({base.short(base.name())})"
+    return ABOUT.format(which)
 
 
 # ---------------------------------------------------------------- the tab
@@ -329,10 +336,10 @@ def fetch_words() -> str:
 
 def build(site: Site) -> None:
     """The widgets and handlers of the tab."""
-    gr.Markdown(ABOUT)
+    gr.Markdown(about())
     form, words, chips = build_words()
     guesses, check, beside, go, stop = build_how()
-    with gr.Accordion("More", open=False, elem_classes="td-more"):
+    with gr.Accordion("More", open=False, elem_classes="td-more tm-more"):
         rest = build_settings()
     stale_line(TAB.name)
     panel = Panel("real", dict(status=base.lacking() or IDLE))
@@ -448,7 +455,7 @@ def filled_in(name: str) -> tuple[str, str]:
 
 TAB = Tab(
     "real",
-    "A real model",
+    "Real model",
     build=build,
     read=read,
     run=write,

@@ -1,12 +1,13 @@
-// A real model: its text as guesses are kept and dropped, the same model one by one beside it, both
+// Real model: its text as guesses are kept and dropped, the same model one by one beside it, both
 // on one clock, which can be gone through slowly afterwards. The other end is tinydiff/ui/real.py.
 
-import {Panel, add, colour, fixed, make, put} from "../dom.js";
+import {Panel, add, colour, fixed, make, put, reduced} from "../dom.js";
 import {Slider} from "../slider.js";
 
 const LOOK = 1100;  // milliseconds of a look, on average, when it is gone through slowly
 const SEEN = 0.5;  // the share of a look for which it is seen what the one before brought
 const MEGA = 1e6;
+const NARROW = 760;  // of a page whose text lies below what is pressed
 const SIGNS = [
   ["span", "tm-guess", "guessed", "by the helper, not looked at yet"],
   ["del", "", "dropped", "the model would have written something else"],
@@ -25,6 +26,9 @@ export class Real extends Panel {
     this.find(".tt-status").textContent = value.status || (value.busy ? "It writes …" : "");
     this.fetched(value.fetched);
     if (!value.lanes) return;
+    if (value.busy && !this.root.classList.contains("tm-live") && innerWidth < NARROW) {
+      this.root.scrollIntoView({behavior: reduced.matches ? "auto" : "smooth"});
+    }
     this.root.classList.toggle("tm-live", Boolean(value.busy));
     this.words(value);
     this.slow(value);
@@ -123,13 +127,19 @@ function text(box, {steps, pieces, over, name}, at, given) {
     const [kept, own, dropped] = steps[i], fresh = i === judged;
     made.push(make("span", fresh ? "tm-kept" : "", next(kept)));
     if (fresh && dropped) made.push(make("del", "", dropped));
-    made.push(make(guesses || fresh ? "b" : "span", fresh ? "tm-new" : "", next(own)));
+    made.push(...itsOwn(next(own), guesses || fresh ? "b" : "span", fresh ? "tm-new" : ""));
   }
   if (guesses && done < steps.length && share >= SEEN) {
     const [kept, , dropped] = steps[done];
     made.push(make("span", "tm-guess", next(kept) + dropped));
   }
-  box.replaceChildren(...made.filter((node) => node.textContent));
+  box.replaceChildren(...made.filter((node) => node.textContent ?? node));
+}
+
+// the space before a word is not marked
+function itsOwn(words, tag, classes) {
+  const word = words.trimStart();
+  return [words.slice(0, words.length - word.length), make(tag, classes, word)];
 }
 
 function counts(box, {steps, looks, pieces}, at) {
