@@ -21,6 +21,7 @@ from tinydiff import runs
 from tinydiff.files import CheckpointError
 from tinydiff.generate import Frame, check_number, generate
 from tinydiff.processes import YES_NO
+from tinydiff.sentences import is_text
 from tinydiff.text import Canvas, chat
 from tinydiff.text.tokenizers.subwords import Subwords
 from tinydiff.ui import base
@@ -98,7 +99,9 @@ def read(
     one_of("form", form, FORMS)
     named = dict(zip(USUAL, numbers)) | {"guesses before each check": guesses}
     with refusals():
-        words = runs.text("your words", words or "")
+        words = runs.text("words", words or "")
+        if not is_text(words):
+            raise ValueError("Your words hold half a character: type them anew.")
         if len(words) > LONGEST:
             raise ValueError(
                 f"Your words are {len(words):,} characters; there is room for {LONGEST:,}."
