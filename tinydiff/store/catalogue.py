@@ -316,9 +316,9 @@ def opened(key: str) -> Process:
 
 @lru_cache(maxsize=64)
 def fingerprint(key: str) -> str:
-    """The hash of a bundled model's weights, of a classifier's or a head's, or of the language of a
-    perfect network."""
-    for folder in (CLASSIFIERS, DOUBTS):
+    """The hash of a bundled model's weights, of a classifier's, a head's or an adapter's, or of the
+    language of a perfect network."""
+    for folder in (CLASSIFIERS, DOUBTS, DRAFTS):
         if (weights := folder / key / "model.safetensors").is_file():
             return checkpoint.fingerprint(weights)
     known = models() | rewriters()

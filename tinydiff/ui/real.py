@@ -22,9 +22,10 @@ from tinydiff.files import CheckpointError
 from tinydiff.generate import Frame, check_number, generate
 from tinydiff.processes import YES_NO
 from tinydiff.sentences import is_text
+from tinydiff.store import catalogue
 from tinydiff.text import Canvas, chat
 from tinydiff.text.tokenizers.subwords import Subwords
-from tinydiff.ui import base
+from tinydiff.ui import base, recording
 from tinydiff.ui.errors import one_of, refusals
 from tinydiff.ui.session import Job, Session
 from tinydiff.ui.tab import QUICK, QUIET, Panel, Site, Tab, asked_js, stale_line
@@ -42,7 +43,7 @@ GUESSES = 3
 LONGEST = 2000  # characters of what is given
 ROOM = 512  # tokens of all: each has a law over all words, which is held at once in the first look
 EVERY = 0.08  # seconds between two messages
-NUMBERS, MILLIONS = 1.35e8, "of 135 million numbers"  # the usual model
+NUMBERS, MILLIONS = 1.35e8, " of 135 million numbers"  # the usual model
 MEGABYTES = 270
 READ = 18  # multiplications in the time in which a number of the model is read from memory
 TELLING = 8  # tokens of which a speed can be told
@@ -57,7 +58,7 @@ EXAMPLES = {
 FIRST = "why the sky is blue"
 
 ABOUT = (
-    "A language model {} writes. A small helper guesses its next words; the "
+    "A language model{} writes. A small helper guesses its next words; the "
     "model checks all guesses in one look and keeps those that it would have written itself: the "
     "text is exactly its own, in fewer looks. Whether it is there sooner, the clock tells."
 )
@@ -330,8 +331,9 @@ def fetch_words() -> str:
 
 def about() -> str:
     """The sentences above."""
-    which = MILLIONS if base.is_usual() else f"({base.short(base.name())})"
-    return ABOUT.format(which)
+    named = base.name()
+    other = f" ({base.short(named)})" if "/" in base.short(named) else ""  # of a path nothing
+    return ABOUT.format(MILLIONS if base.is_usual() else other)
 
 
 # ---------------------------------------------------------------- the tab
@@ -345,7 +347,7 @@ def build(site: Site) -> None:
     with gr.Accordion("More", open=False, elem_classes="td-more tm-more"):
         rest = build_settings()
     stale_line(TAB.name)
-    panel = Panel("real", dict(status=base.lacking() or IDLE))
+    panel = Panel("real", first_view())
     with gr.Row(elem_classes="tm-fetch"):
         fetch = gr.Button(
             fetch_words(), variant="primary", visible=False, elem_id="real-fetch", scale=0
@@ -456,6 +458,23 @@ def filled_in(name: str) -> tuple[str, str]:
     return EXAMPLES[one_of("example", name, EXAMPLES)]
 
 
+# ---------------------------------------------------------------- the first view
+
+
+def first_view() -> dict:
+    """The recorded run, where there is one, and what is to be known before the first."""
+    found, said = recording.load("real"), base.lacking() or IDLE
+    return found | dict(status=f"{RECORDED} {said}" if found else said)
+
+
+def record() -> None:
+    """Write the first view: the first example, with the bundled adapter."""
+    asked = read(None, *EXAMPLES[FIRST], GUESSES, True, True, *USUAL.values())
+    *_, (value, _) = write(asked, Job())
+    recording.save("real", value, catalogue.drafters()[:1])
+
+
+RECORDED = "This is a recording, with the times of another machine."
 TAB = Tab(
     "real",
     "Real model",
@@ -464,5 +483,6 @@ TAB = Tab(
     run=write,
     costs=costs,
     remembered=False,
+    record=record if catalogue.drafters() else None,
     refused=lambda value: (value, gr.skip()),
 )
