@@ -128,6 +128,7 @@ def test_the_front_matter_is_what_spaces_read(space):
         hf_oauth=True,
         hf_oauth_scopes=["contribute-repos"],
         short_description="Text diffusion you can watch, every family, step by step",
+        **({"preload_from_hub": found} if (found := spaces.preloads(False, None)) else {}),
     )
 
 
@@ -269,7 +270,7 @@ def test_a_space_opens_with_a_pinned_model(opened):
     assert files["assets/opening.txt"].decode() == f"stranger/many@{sha}\n"
     data = front(files["README.md"].decode())
     assert data["models"] == ["stranger/many", "stranger/other"]
-    (entry,) = data["preload_from_hub"]
+    entry, *_ = data["preload_from_hub"]
     name, held, commit = entry.split(" ")
     assert (name, commit) == ("stranger/many", sha)
     names = ("config.json", "model.safetensors", "metrics.jsonl", "evaluation.json")
@@ -286,7 +287,7 @@ def test_it_starts_with_what_was_preloaded(hub, opened, tmp_path):
     for name, data in repo.files().items():
         (tmp_path / "app" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "app" / name).write_bytes(data)
-    (entry,) = front(repo.files()["README.md"].decode())["preload_from_hub"]
+    entry, *_ = front(repo.files()["README.md"].decode())["preload_from_hub"]
     name, held, commit = entry.split(" ")
     fetch = (
         "import sys; from huggingface_hub import hf_hub_download as get; "

@@ -23,7 +23,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from tinydiff.deploy import gallery
 from tinydiff.paths import ASSETS
-from tinydiff.store import hub
+from tinydiff.store import catalogue, hub
 from tinydiff.store.checkpoint import CheckpointError
 
 ROOT = ASSETS.parent
@@ -37,6 +37,8 @@ ZERO_TORCH = "torch>=2.8,<2.12"  # what ZeroGPU has
 # without CUDA: 0.2 GB in the place of 3
 CPU_WHEELS = "--extra-index-url https://download.pytorch.org/whl/cpu"
 PARQUET = "pyarrow>=15"  # reads the corpora of the Hub
+PRETRAINED = "transformers>=4.56"  # reads the pretrained model of the page
+BASE = ("config.json", "tokenizer.json", "model.safetensors")  # the files of that model
 PYTHON = "3.12"  # ZeroGPU has this and 3.10
 OPENING = "assets/opening.txt"  # names the checkpoint that the page opens with
 SECONDS = 60.0  # for what is asked of the Hub about it
@@ -180,6 +182,8 @@ def requirements(hardware: str, train: bool = False) -> str:
         rows = [ZERO_TORCH if row.startswith("torch==") else row for row in rows] + ["spaces"]
     if train:
         rows = [*rows, PARQUET]
+    elif catalogue.drafted_base():
+        rows = [*rows, PRETRAINED]
     if hardware.startswith("cpu"):
         rows = [CPU_WHEELS, *rows]
     return "\n".join(rows) + "\n"
@@ -220,7 +224,7 @@ def card(target: Target, first: Opening | None = None) -> str:
             python_version=PYTHON,
             suggested_hardware=target.hardware,
             models=list(dict.fromkeys(map(repository, target.models))) or None,
-            preload_from_hub=[preloaded(first)] if first else None,
+            preload_from_hub=preloads(target.train, first) or None,
             hf_oauth=True,
             **program(target.train),
         )
@@ -231,9 +235,19 @@ def repository(name: str) -> str:
     return hub.Source.parse(name).repo
 
 
-def preloaded(first: Opening) -> str:
-    """An entry of `preload_from_hub`: the repository, its files, the commit."""
-    return f"{first.source.repo} {','.join(first.files)} {first.source.revision}"
+def preloads(train: bool, first: Opening | None) -> list[str]:
+    """`preload_from_hub`: what the page opens with, and the pretrained model for which an adapter
+    is bundled; the trainer needs neither."""
+    found = [preloaded(first.source.repo, first.files, first.source.revision)] if first else []
+    if base := "" if train else catalogue.drafted_base():
+        repo, _, revision = base.partition("@")
+        found.append(preloaded(repo, BASE, revision))
+    return found
+
+
+def preloaded(repo: str, files: tuple[str, ...], revision: str) -> str:
+    """An entry: the repository, its files, the commit where one is named."""
+    return f"{repo} {','.join(files)} {revision}".strip()
 
 
 def program(train: bool) -> dict[str, object]:

@@ -69,6 +69,33 @@ class Source(NamedTuple):
         return found if isinstance(found, dict) else {}
 
 
+def place_of(text: str) -> Path | None:
+    """The folder or .gguf file in which a model lies on this disk: its own or, of a repository of
+    the Hub, the one in which the Hub's client keeps it; None where it is not all here. Nobody is
+    asked."""
+    source = Source.parse(text)
+    if source is None or source.place is not None:
+        return source and source.place
+    from huggingface_hub import try_to_load_from_cache
+
+    def kept(name: str) -> str | None:
+        found = try_to_load_from_cache(source.repo, name, revision=source.revision)
+        return found if isinstance(found, str) else None
+
+    sharded = kept(f"{WEIGHTS}.index.json")
+    whole = kept(WEIGHTS) or (sharded and all(map(kept, shards(sharded))))
+    found = kept(CONFIG) if whole and kept(FILE) else None
+    return Path(found).parent if found else None
+
+
+def shards(index: str) -> set[str]:
+    """The files of which an index of weights tells."""
+    try:
+        return set(json.loads(Path(index).read_bytes())["weight_map"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {""}
+
+
 def is_base(text: str) -> bool:
     """Does it name a pretrained model? The Hub is asked where it is a name of that form."""
     source = Source.parse(text)

@@ -244,6 +244,21 @@ def drafters() -> list[str]:
     return sorted(path.parent.name for path in DRAFTS.glob("*/config.json"))
 
 
+def base_of(drafter: Path) -> str:
+    """The pretrained model beside which the adapter in a folder was trained, "user/name" or
+    "user/name@revision"; "" where it names none. Nothing of it is opened. Raises
+    CheckpointError."""
+    told = checkpoint.read_json(drafter / "config.json").get("drafts")
+    told = told if isinstance(told, dict) else {}
+    base, revision = told.get("base") or "", told.get("revision") or ""
+    return f"{base}@{revision}" if base and revision else str(base)
+
+
+def drafted_base() -> str:
+    """That of the first bundled adapter; "" where there is none."""
+    return next((base_of(DRAFTS / name) for name in drafters()), "")
+
+
 @lru_cache(maxsize=2)
 def opened_drafter(name: str) -> Process:
     return adapters.load(DRAFTS / name)
@@ -307,9 +322,9 @@ def opened(key: str) -> Process:
 
 @lru_cache(maxsize=64)
 def fingerprint(key: str) -> str:
-    """The hash of a bundled model's weights, of a classifier's or a head's, or of the language of a
-    perfect network."""
-    for folder in (CLASSIFIERS, DOUBTS):
+    """The hash of a bundled model's weights, of a classifier's, a head's or an adapter's, or of the
+    language of a perfect network."""
+    for folder in (CLASSIFIERS, DOUBTS, DRAFTS):
         if (weights := folder / key / "model.safetensors").is_file():
             return checkpoint.fingerprint(weights)
     known = models() | rewriters()

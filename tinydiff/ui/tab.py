@@ -118,6 +118,7 @@ class Tab:
     offered: is there anything to show?
     record:  writes the first view (recording.py)
     refused: the values of the outputs, from that of the first, when a request is refused
+    remembered: is a finished run played to who asks for the same?
     """
 
     name: str
@@ -131,6 +132,7 @@ class Tab:
     offered: Callable[[], bool] = lambda: True
     record: Callable[[], None] | None = None
     refused: Callable[[dict], object] = lambda value: value
+    remembered: bool = True
 
     def start(self, session: Session, *values) -> Iterator:
         """A run with the values of the widgets, which replaces the visitor's older one; where they
@@ -186,8 +188,8 @@ class Tab:
         return self.costs(request) if self.costs else sum(map(cost.of, self.parts(request)))
 
     def key(self, request: object) -> str | None:
-        """By what `memory` knows a run again."""
-        return key(self.name, self.parts(request))
+        """By what `memory` knows a run again; None of one that it does not keep."""
+        return key(self.name, self.parts(request)) if self.remembered else None
 
     def alone(self, request: object) -> Iterator:
         """A run that belongs to no visitor: for the API and for recordings."""

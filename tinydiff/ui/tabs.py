@@ -8,6 +8,7 @@ from tinydiff.ui import (
     learn,
     noise,
     race,
+    real,
     rewrite,
     steps,
     training,
@@ -15,5 +16,17 @@ from tinydiff.ui import (
 
 TABS = [
     module.TAB
-    for module in (denoise, steps, race, blocks, rewrite, claims, noise, learn, training, families)
+    for module in (
+        denoise,
+        steps,
+        race,
+        blocks,
+        real,
+        rewrite,
+        claims,
+        noise,
+        learn,
+        training,
+        families,
+    )
 ]
