@@ -295,6 +295,19 @@ def test_a_base_is_opened(folder):
     assert frame.tokens.max() < 270
 
 
+def test_a_text_ends_where_the_model_says(folder):
+    """A model that was taught to chat ends with another sign than documents do; what stands before
+    a text is that of documents."""
+    cut = json.loads((folder / "tokenizer.json").read_text())
+    sign = dict(cut["added_tokens"][0], id=len(cut["model"]["vocab"]), content="<|im_end|>")
+    cut["added_tokens"].append(sign)
+    (folder / "tokenizer.json").write_text(json.dumps(cut))
+    changed(folder, eos_token_id=sign["id"])
+    base = bases.opened(str(folder))
+    assert base.tokenizer.end_id == sign["id"] == 270 and base.net.begin == 0 and base.ends
+    assert bases.opened(str(folder)).tokenizer == base.tokenizer
+
+
 def test_an_adapter_is_kept(folder, tmp_path):
     """Without its base, at 16 bits and at fewer; it is opened alone and fits the base again."""
     base = bases.opened(str(folder))

@@ -131,6 +131,7 @@ def opened(text: str, dtype: torch.dtype = torch.float32) -> Process:
     elif source.revision:
         more = {"revision": source.revision}
     safe = {} if source.is_gguf else {"use_safetensors": True}
+    transformers.utils.logging.disable_progress_bar()
     try:
         data = tokenizer_of(source, where, more)
         model = transformers.AutoModelForCausalLM.from_pretrained(
@@ -150,8 +151,10 @@ def check(text: str, source: Source) -> None:
     """Raises CheckpointError for an architecture that is not read here, code of its own, other
     formats of weights, and more of them than memory."""
     try:
-        config = source.config()
-    except Exception as error:
+        config, size = source.config(), weights(text, source)
+    except CheckpointError:
+        raise
+    except Exception as error:  # of the Hub, of the network
         raise CheckpointError(
             f"The pretrained model {brief(text)} could not be fetched ({type(error).__name__}): "
             "try again, or name a folder that holds it."
@@ -164,8 +167,11 @@ def check(text: str, source: Source) -> None:
         )
     if "auto_map" in config:
         raise CheckpointError(f"{brief(text)} comes with code of its own, which is never run.")
-    size, room = weights(text, source), SHARE * memory()
-    if 2 * size > room:  # most are in two bytes a number, and four are taken
+    if not size:
+        raise CheckpointError(
+            f"{brief(text)} has no safetensors; other formats of weights are not loaded."
+        )
+    if 2 * size > SHARE * memory():  # most are in two bytes a number, and four are taken
         raise CheckpointError(
             f"The weights of {brief(text)} are {size / 1e9:.1f} GB, too much for this machine: "
             "name a smaller model."
@@ -173,19 +179,15 @@ def check(text: str, source: Source) -> None:
 
 
 def weights(text: str, source: Source) -> int:
-    """Bytes of a model's safetensors. Raises CheckpointError where there are none."""
-    if source.place is not None:
-        sizes = {path.name: path.stat().st_size for path in source.place.glob("*.safetensors")}
+    """Bytes of a model's safetensors, 0 where there are none."""
+    if place := source.place or place_of(text):
+        sizes = {path.name: path.stat().st_size for path in place.glob("*.safetensors")}
     else:
         from huggingface_hub import HfApi
 
         told = HfApi().model_info(source.repo, revision=source.revision, files_metadata=True)
         sizes = {one.rfilename: one.size or 0 for one in told.siblings or ()}
         sizes = {name: size for name, size in sizes.items() if name.endswith(".safetensors")}
-    if not sizes:
-        raise CheckpointError(
-            f"{brief(text)} has no safetensors; other formats of weights are not loaded."
-        )
     return sum(sizes.values())
 
 
@@ -211,6 +213,8 @@ def process_of(model: torch.nn.Module, data: bytes, name: str) -> Process:
         begin = tokenizer.end_id if tokenizer.end_id is not None else config.bos_token_id
         if not isinstance(begin, int):
             begin = min(ids.values())
+        if (end := config.eos_token_id) in range(len(tokenizer)) and not tokenizer.bytes[end]:
+            tokenizer.end_id = end  # of a model that was taught to chat, the end of a reply
         net = Causal(model.eval().requires_grad_(False), begin)
         if len(tokenizer) > len(net.embedding):
             raise ValueError(f"its {FILE} has more tokens than it has embeddings.")
