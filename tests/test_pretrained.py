@@ -27,6 +27,7 @@ from tinydiff.randomness import seeded
 from tinydiff.store import adapters, bases, catalogue
 from tinydiff.text import Canvas, Characters
 from tinydiff.text.tokenizers.subwords import Subwords
+from tinydiff.train import texts
 from tinydiff.train.loop import PRESETS, train
 
 transformers = pytest.importorskip("transformers")
@@ -278,6 +279,27 @@ def test_another_run_is_not_gone_on_with(learned, folder, tmp_path):
     (tmp_path / "other.txt").write_text("a bird flew over the hill and far away. " * 300)
     with pytest.raises(CheckpointError, match="of another model or another text"):
         next(train(replace(config, corpus=str(tmp_path / "other.txt"), steps=20), resume=True))
+
+
+def test_a_model_writes_what_is_learned_from(folder, tmp_path, capsys, monkeypatch):
+    """Each text begins as one of the file's; those that are there stay, and a call that goes on
+    writes what one would have."""
+    monkeypatch.setattr(texts, "TOGETHER", 2)
+    (tmp_path / "begin.txt").write_text("the cat sat on the mat<|endoftext|>the dog ran home")
+    line = ["texts", str(folder), "--begin", str(tmp_path / "begin.txt"), "--tokens", "6"]
+    assert main([*line, str(tmp_path / "whole.txt"), "--number", "5"]) == 0
+    whole = (tmp_path / "whole.txt").read_text()
+    found = whole.split("\n<|endoftext|>\n")
+    assert len(found) == 6 and found[-1] == ""
+    assert all(text.startswith(("the cat sat", "the dog ran")) for text in found[:-1])
+    assert main([*line, str(tmp_path / "half.txt"), "--number", "3"]) == 0
+    assert main([*line, str(tmp_path / "half.txt"), "--number", "5"]) == 0
+    assert (tmp_path / "half.txt").read_text() == whole
+    said = capsys.readouterr().out
+    assert main([*line, str(tmp_path / "half.txt"), "--number", "5"]) == 0
+    assert "of 5 texts" in said and "of 5 texts" not in capsys.readouterr().out
+    assert main([*line, str(tmp_path / "x.txt"), "--number", "2", "--tokens", "4000"]) == 2
+    assert "tokens are 40" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------- files

@@ -1,5 +1,5 @@
 """python -m tinydiff: sample, fill, doubt, mend, rewrite, tasks, train, eval, compare, push, pull,
-sweep, matrix, docs, released, families, claim, control, drafting, bench, export, deploy.
+sweep, matrix, docs, released, families, claim, control, drafting, texts, bench, export, deploy.
 
 Work is done elsewhere; here are the names of the commands.
 """
@@ -393,6 +393,7 @@ def parser() -> argparse.ArgumentParser:
     claiming.claim_flags(command("claim", claiming.claim_command))
     controlling.control_flags(command("control", controlling.control_command))
     drafting.drafting_flags(command("drafting", drafting.drafting_command))
+    drafting.texts_flags(command("texts", drafting.texts_command))
     bench_flags(command("bench", bench_))
     export_flags(command("export", export_))
     deploy_flags(command("deploy", deploy_))
