@@ -149,7 +149,12 @@ def test_the_command_measures_a_cell(tmp_path, capsys):
     assert cell["share"] == 1 and cell["n"] == 2 and cell["with"]["quick"]
     assert main(["control", "slip/masked/head/swapped", "--quick", "--out", str(path)]) == 0
     cell = json.loads(path.read_text("utf-8"))["slip/masked/head/swapped"]
-    assert 0 <= cell["found"] <= 1 and cell["slips"] > 5 < cell["right"] and cell["slipped"] > 0
+    assert (
+        0 <= cell["found"] <= 1
+        and cell["slips"] >= 2
+        and cell["right"] > 20
+        and cell["slipped"] > 0
+    )
     assert cell["with"]["beside"] == catalogue.fingerprint("stories")
     assert main(["control", "moon", "--out", str(path)]) == 2
     assert "There is no cell 'moon'" in capsys.readouterr().err

@@ -39,7 +39,7 @@ LIMITS = {
     "seed": (0, 2**31 - 1, True),
 }
 USUAL = {"length": 80, "temperature": 0.7, "top-p": 0.95, "seed": 7}
-GUESSES = 3
+GUESSES = 2
 LONGEST = 2000  # characters of what is given
 ROOM = 512  # tokens of all: each has a law over all words, which is held at once in the first look
 EVERY = 0.08  # seconds between two messages
