@@ -88,8 +88,16 @@ _trying = threading.Lock()
 def auto_is_fp32() -> Iterator[None]:
     """A context in which "auto" means float32 on every machine, for runs that others must be able
     to reproduce."""
+    with remembering(dict.fromkeys(("cpu", "cuda", "mps"), False)):
+        yield
+
+
+@contextmanager
+def remembering(tried: dict[str, bool]) -> Iterator[None]:
+    """A context in which this was found of the kinds of devices; of others it is tried anew."""
     before = dict(_tried)
-    _tried.update(dict.fromkeys(("cpu", "cuda", "mps"), False))
+    _tried.clear()
+    _tried.update(tried)
     try:
         yield
     finally:

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from tinydiff import runs
 from tinydiff.files import CheckpointError
 from tinydiff.generate import Frame, check_number, generate
+from tinydiff.nets.precision import remembering
 from tinydiff.processes import YES_NO
 from tinydiff.sentences import is_text
 from tinydiff.store import catalogue
@@ -468,10 +469,12 @@ def first_view() -> dict:
 
 
 def record() -> None:
-    """Write the first view: the first example, with the bundled adapter."""
+    """Write the first view: the first example, with the bundled adapter, in the precision that it
+    has for visitors of this machine."""
     asked = read(None, *EXAMPLES[FIRST], GUESSES, True, True, *USUAL.values())
-    *_, (value, _) = write(asked, Job())
-    recording.save("real", value, catalogue.drafters()[:1])
+    with remembering({}):
+        *_, (value, _) = write(asked, Job())
+        recording.save("real", value, catalogue.drafters()[:1])
 
 
 RECORDED = "This is a recording, with the times of another machine."

@@ -3,13 +3,12 @@
 
 They are made in float32, in which every machine writes the same text for the same seed, and
 assets/recorded/made.json keeps of which weights they are. Race and Train show real durations:
-record them on a quiet machine. Real model, which is about them, runs as it does for visitors.
+record them on a quiet machine. Real model is about durations, and runs as it does for visitors.
 """
 
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 
 from tinydiff import runs
@@ -82,10 +81,9 @@ def main(names: list[str]) -> int:
             file=sys.stderr,
         )
         return 1
-    clocked = {tab.name for tab in TABS if not tab.remembered}
-    for name in names or RECORDINGS:
-        print(f"{name} ...", flush=True)
-        with nullcontext() if name in clocked else auto_is_fp32():
+    with auto_is_fp32():
+        for name in names or RECORDINGS:
+            print(f"{name} ...", flush=True)
             RECORDINGS[name]()
     return 0
 
