@@ -220,6 +220,8 @@ DDPM = Config(
     muon=False,
     time_spread=0.0,
 )
+# what learns beside a frozen network, whose shape it has
+BESIDE = Config(steps=1000, lr=1e-3, muon=False, time_spread=0.0, compile=False)
 PRESETS = {
     "tiny": Config(
         preset="tiny",
@@ -235,9 +237,9 @@ PRESETS = {
     "classifier": Config(
         preset="classifier", network="evidence", steps=1500, muon=False, lr=1e-3, time_spread=0.0
     ),
-    # the network's shape is that of the model which doubts
-    "doubt": Config(steps=1000, lr=1e-3, muon=False, time_spread=0.0, compile=False),
-    "drafts": Config(
+    "doubt": BESIDE,
+    "drafts": replace(
+        BESIDE,
         preset="drafts",
         steps=2000,
         batch=6,
@@ -245,11 +247,6 @@ PRESETS = {
         warmup=20,
         decay=0.4,
         weight_decay=0.0,
-        muon=False,
-        time_spread=0.0,
-        compile=False,
-        validate_every=100,
-        save_every=100,
     ),
     # DDPM on embeddings as tutorials have it: 6 layers of width 384, 128 steps, beta from 1e-4 to
     # 0.02, which leaves a quarter of the text at t = 1
