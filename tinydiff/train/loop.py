@@ -241,12 +241,8 @@ PRESETS = {
     "drafts": replace(
         BESIDE,
         preset="drafts",
-        steps=2000,
-        batch=6,
-        lr=2e-3,
-        warmup=20,
-        decay=0.4,
-        weight_decay=0.0,
+        **dict(steps=2000, batch=6, lr=2e-3, warmup=20, decay=0.4, weight_decay=0.0),
+        **dict(validate_every=100, save_every=100),  # a step takes seconds
     ),
     # DDPM on embeddings as tutorials have it: 6 layers of width 384, 128 steps, beta from 1e-4 to
     # 0.02, which leaves a quarter of the text at t = 1
